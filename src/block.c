@@ -1,0 +1,170 @@
+#include "block.h"
+
+#include <limits.h>
+
+atomic_u32 block_cancelled;
+
+/* A wait that may last for ever looks for a circle once it has lasted this long:
+   the thread that closed the circle is then asleep in it and finds it whole. */
+#define CIRCLE_DELAY (100 * NS_PER_MS)
+
+#define ROUSE_PAUSE (NS_PER_MS / 50)
+
+void block_wake(struct object *object, int n)
+{
+  add_seq_cst(&object->turn, 1);
+  wait_wake(&object->turn, n, false);
+}
+
+static uint32_t holder_of(struct self *me, void *handle, int64_t index)
+{
+  enum kind kind = handle_kind(handle);
+  const struct kind_operations *operations = kind_operations[kind];
+  if (!operations || !operations->holder)
+    return 0;
+  /* What we wait for ourselves is pinned already; and a free that waits for us, because
+     we have been let go, must not be waited for. */
+  if (load_relaxed(&me->pin[PIN_INNER]) == (uintptr_t)handle)
+    return operations->holder(handle_object(handle), index);
+  /* Pinned, for another thread's object may be freed meanwhile. The answer is a guess
+     all the same, which in_circle() asks for twice. */
+  struct object *object = handle_enter(me, PIN_LOOK, handle, kind);
+  if (!object)
+    return 0;
+  uint32_t holder = operations->holder(object, index);
+  handle_leave(me, PIN_LOOK);
+  return holder;
+}
+
+/* One step from a blocked thread to the one it waits for; NULL where the chain
+   ends: nobody holds it, the holder runs, or waits with a deadline. */
+static struct self *waits_for(struct self *me, struct self *record, uint32_t *episode)
+{
+  *episode = load_acquire(&record->episode);
+  if (!(*episode & 1) || load_acquire(&record->blocked_deadline) != WAIT_FOREVER)
+    return NULL;
+  uint32_t holder = holder_of(me, (void *)load_acquire(&record->blocked_handle), load_acquire(&record->blocked_index));
+  return holder ? self_find(holder) : NULL;
+}
+
+/* Does the chain of holders lead from me back to me?
+
+   Walked twice. If the second walk meets the same threads in the same episodes of
+   blocking, then at the moment between the walks all of them were blocked for ever
+   at once, each on what the next one held: for a blocked thread neither takes nor
+   releases. A chain put together from different moments does not survive this. */
+static bool in_circle(struct self *me)
+{
+  uint64_t sum[2] = {0, 0};
+  for (int walk = 0; walk < 2; walk++) {
+    struct self *r = me;
+    uint32_t steps = 0;
+    do {
+      uint32_t episode;
+      struct self *next = waits_for(me, r, &episode);
+      if (!next || next == r || ++steps > THREADS_MAX)
+        return false;
+      sum[walk] = (sum[walk] ^ (uintptr_t)r ^ episode) * UINT64_C(0x9e3779b97f4a7c15);
+      r = next;
+    } while (r != me);
+  }
+  return sum[0] == sum[1];
+}
+
+static bool holder_is_dead(struct self *me, void *handle, int64_t index)
+{
+  uint32_t holder = handle ? holder_of(me, handle, index) : (uint32_t)index;
+  return holder && !self_find(holder);
+}
+
+static void announce(struct self *me, void *handle, int64_t index, atomic_u32 *word, int64_t deadline, int flags)
+{
+  /* Release: who sees one of these sees the last episode's end (block_look()). */
+  store_release(&me->blocked_handle, (uintptr_t)handle);
+  store_release(&me->blocked_index, index);
+  store_release(&me->blocked_word, (uintptr_t)word);
+  store_release(&me->blocked_deadline, deadline);
+  store_release(&me->blocked_flags, (uint32_t)flags);
+  store_release(&me->blocked_since, clock_now());
+  /* seq_cst: before the looks at `block_cancelled` and at the holder. */
+  add_seq_cst(&me->episode, 1);
+}
+
+bool block_look(struct self *record, struct blocked *b)
+{
+  /* Acquire throughout: each look comes before the next, and the episode's second look,
+     last, tells whether all were of one sleep. */
+  b->episode = load_acquire(&record->episode);
+  if (!(b->episode & 1))
+    return false;
+  b->handle = (void *)load_acquire(&record->blocked_handle);
+  b->index = load_acquire(&record->blocked_index);
+  b->word = (atomic_u32 *)load_acquire(&record->blocked_word);
+  b->deadline = load_acquire(&record->blocked_deadline);
+  b->flags = (int)load_acquire(&record->blocked_flags);
+  b->since = load_acquire(&record->blocked_since);
+  return load_acquire(&record->episode) == b->episode;
+}
+
+void block_rouse(struct self *record, const struct blocked *b)
+{
+  atomic_u32 never = 0;
+  while (load_acquire(&record->episode) == b->episode) {
+    wait_wake(b->word, INT_MAX, b->flags & BLOCK_SHARED);
+    /* It may be between its last look and its sleep: once more, in a moment. */
+    wait_on(&never, 0, clock_now() + ROUSE_PAUSE, false);
+  }
+}
+
+/* In a circle, and not to be told: has the next thread in it look once more, which
+   may have done so before we closed the circle. */
+COLD static void tell_next(struct self *me, void *handle, int64_t index)
+{
+  struct self *next = self_find(holder_of(me, handle, index));
+  struct blocked b;
+  if (next && block_look(next, &b))
+    block_rouse(next, &b);
+}
+
+int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
+          int64_t deadline, int flags)
+{
+  announce(me, handle, index, word, deadline, flags);
+  bool always = flags & BLOCK_ALWAYS;
+  bool may_circle = deadline == WAIT_FOREVER && handle && kind_operations[handle_kind(handle)]->holder;
+  int64_t until = may_circle ? clock_deadline(CIRCLE_DELAY) : deadline;
+  int result = ILK_OK;
+  for (;;) {
+    if (!always && load_seq_cst(&block_cancelled)) {
+      result = ILK_ECANCELED;
+      break;
+    }
+    if (holder_is_dead(me, handle, index))
+      break; /* it may have exited before it could see that we wait */
+    /* Woken for no reason (a signal handler ran) before it has looked for a circle, it
+       sleeps on: in a storm of signals each new wait would put off the look. */
+    if (wait_on(word, expected, until, flags & BLOCK_SHARED) == WAIT_WOKEN &&
+        !(may_circle && load_relaxed(word) == expected)) {
+      if (!always && load_seq_cst(&block_cancelled))
+        result = ILK_ECANCELED;
+      break;
+    }
+    if (clock_now() < until)
+      continue;
+    if (!may_circle) {
+      result = ILK_ETIMEDOUT;
+      break;
+    }
+    if (in_circle(me)) {
+      if (!always) {
+        result = ILK_EDEADLK;
+        break;
+      }
+      tell_next(me, handle, index);
+    }
+    may_circle = false;
+    until = deadline;
+  }
+  add_seq_cst(&me->episode, 1);
+  return result;
+}

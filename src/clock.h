@@ -1,0 +1,30 @@
+/* Monotonic time, in nanoseconds. */
+#ifndef INTERLOCK_CLOCK_H
+#define INTERLOCK_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+#include "wait.h"
+
+#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_MS INT64_C(1000000)
+
+static inline int64_t clock_now(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+/* The deadline of a wait that begins now: negative is for ever, and so is one
+   that the clock could not reach. */
+static inline int64_t clock_deadline(int64_t timeout_ns)
+{
+  if (timeout_ns < 0)
+    return WAIT_FOREVER;
+  int64_t now = clock_now();
+  return timeout_ns < WAIT_FOREVER - now ? now + timeout_ns : WAIT_FOREVER;
+}
+
+#endif

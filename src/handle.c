@@ -1,0 +1,288 @@
+#include "handle.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+union slot *handle_slots;
+atomic_u32 handle_limit;
+union slot handle_none;
+
+_Static_assert(sizeof(union slot) == CACHE_LINE, "an object fills one cache line");
+
+#define CLOSING ((uint64_t)TAG_CLOSING << 32)
+
+/* Slots are made accessible this many at a time. */
+#define GROWTH 1024
+
+/* A slot that is not in use holds its place in the free list and its last tag. */
+struct free_slot {
+  struct object object;
+  /* Atomic, for late calls of the slot's last object may still look at these places. */
+  atomic_u32 next; /* index + 1; 0 ends the list */
+  atomic_u32 generation;
+};
+
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t slots_reserved;        /* address space */
+static uint32_t slots_used;            /* given out at least once */
+static uint32_t free_first, free_last; /* index + 1: first in, first out */
+static int64_t live;
+
+__attribute__((constructor(102))) static void reserve(void)
+{
+  /* Address space alone; a small machine or a limit on it gets what there is. */
+  for (uint32_t n = HANDLE_SLOTS_MAX; n >= GROWTH; n /= 2) {
+    void *region = mmap(NULL, (size_t)n * sizeof(union slot), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (region != MAP_FAILED) {
+      handle_slots = region;
+      slots_reserved = n;
+      return;
+    }
+  }
+}
+
+static struct free_slot *slot_at(uint32_t index)
+{
+  return (struct free_slot *)&handle_slots[index];
+}
+
+static bool grow(void)
+{
+  uint32_t limit = load_relaxed(&handle_limit);
+  if (limit == slots_reserved)
+    return false;
+  if (mprotect(&handle_slots[limit], GROWTH * sizeof(union slot), PROT_READ | PROT_WRITE) != 0)
+    return false;
+  store_release(&handle_limit, limit + GROWTH);
+  return true;
+}
+
+struct object *handle_reserve(enum kind kind, void **handle)
+{
+  uint32_t index;
+  pthread_mutex_lock(&table_lock);
+  if (free_first) {
+    index = free_first - 1;
+    free_first = load_relaxed(&slot_at(index)->next);
+    if (!free_first)
+      free_last = 0;
+  } else if (slots_used < load_relaxed(&handle_limit) || grow()) {
+    index = slots_used++;
+  } else {
+    pthread_mutex_unlock(&table_lock);
+    return NULL;
+  }
+  pthread_mutex_unlock(&table_lock);
+
+  struct free_slot *slot = slot_at(index);
+  uint32_t generation = (load_relaxed(&slot->generation) + 1) & ((UINT32_C(1) << HANDLE_GENERATION_BITS) - 1);
+  *handle = handle_make(TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT | generation, index);
+  /* Late calls for the slot's last object may still look: hence atomically. */
+  store_relaxed(&slot->object.waiters, 0);
+  store_relaxed(&slot->object.turn, 0);
+  for (size_t i = sizeof(struct object) / 8; i < CACHE_LINE / 8; i++)
+    store_release((atomic_u64 *)&handle_slots[index] + i, 0);
+  return &slot->object;
+}
+
+void *handle_publish(struct object *object, void *handle, uint32_t state)
+{
+  pthread_mutex_lock(&table_lock);
+  live++;
+  store_release(&object->head, head_of(handle, state));
+  store_release(&object->tag, handle_tag(handle));
+  pthread_mutex_unlock(&table_lock);
+  return handle;
+}
+
+static void slot_put_back(void *handle, bool reusable)
+{
+  uint32_t index = handle_index(handle);
+  uint32_t generation = handle_tag(handle) & ((UINT32_C(1) << HANDLE_GENERATION_BITS) - 1);
+  struct free_slot *slot = slot_at(index);
+  bool used_up = generation == (UINT32_C(1) << HANDLE_GENERATION_BITS) - 1;
+  store_release(&slot->object.tag, 0);
+  store_release(&slot->object.head, 0);
+  if (!reusable || (used_up && !HANDLE_GENERATIONS_WRAP))
+    return;
+  store_relaxed(&slot->next, 0);
+  store_relaxed(&slot->generation, generation);
+  if (free_last)
+    store_relaxed(&slot_at(free_last - 1)->next, index + 1);
+  else
+    free_first = index + 1;
+  free_last = index + 1;
+}
+
+void handle_abandon(struct object *object, void *handle)
+{
+  (void)object;
+  pthread_mutex_lock(&table_lock);
+  slot_put_back(handle, true);
+  pthread_mutex_unlock(&table_lock);
+}
+
+/* Is the handle pinned by a thread? */
+static bool pinned(void *handle)
+{
+  for (struct self *r = self_first(); r; r = self_next(r))
+    for (int i = 0; i < PINS; i++)
+      if (load_seq_cst(&r->pin[i]) == (uintptr_t)handle) /* heavy side; pairs with handle_leave() too */
+        return true;
+  return false;
+}
+
+static bool is_waited_for(struct object *object, enum kind kind)
+{
+  const struct kind_operations *operations = kind_operations[kind];
+  return load_seq_cst(&object->waiters) && !(operations->let_go && operations->let_go(object));
+}
+
+/* With the table locked: sets CLOSING and waits until nobody is inside. */
+static int close_locked(struct object *object, void *handle, enum kind kind,
+                        bool (*busy)(struct object *, uint32_t state))
+{
+  uint64_t head = load_acquire(&object->head);
+  for (;;) {
+    if (!head_is(head, handle))
+      return ILK_EHANDLE;
+    if (is_waited_for(object, kind) || (busy && busy(object, head_state(head))))
+      return ILK_EBUSY;
+    uint64_t closing = head | CLOSING;
+    if (!cas_seq_cst(&object->head, &head, closing))
+      continue;
+    store_seq_cst(&object->tag, handle_tag(handle) | TAG_CLOSING);
+
+    /* From here compare-and-swaps of the head fail, and calls that pin see CLOSING.
+       Pins that came before are seen after the fence: they go, or turn out to be waiters. */
+    fence_heavy();
+    bool refused = false;
+    while (!refused && pinned(handle)) {
+      refused = is_waited_for(object, kind);
+      sched_yield();
+    }
+    /* Where the state is not in the head, the last call inside may have changed it. */
+    refused = refused || (busy && busy(object, head_state(head)));
+    if (refused) {
+      and_seq_cst(&object->head, ~CLOSING); /* and keeps what else changed */
+      store_release(&object->tag, handle_tag(handle));
+      return ILK_EBUSY;
+    }
+    /* The last call inside may have stored a head without CLOSING: then once more. */
+    head = load_seq_cst(&object->head);
+    if (head == closing)
+      return ILK_OK;
+    head = and_seq_cst(&object->head, ~CLOSING) & ~CLOSING; /* what we answer next, it is open again */
+    store_release(&object->tag, handle_tag(handle));
+  }
+}
+
+int handle_close(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state))
+{
+  if (!handle_is(handle, kind))
+    return ILK_EHANDLE;
+  pthread_mutex_lock(&table_lock);
+  int result = close_locked(handle_object(handle), handle, kind, busy);
+  pthread_mutex_unlock(&table_lock);
+  return result;
+}
+
+void handle_recycle(void *handle, bool reusable)
+{
+  pthread_mutex_lock(&table_lock);
+  live--;
+  slot_put_back(handle, reusable);
+  pthread_mutex_unlock(&table_lock);
+}
+
+int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state))
+{
+  int result = handle_close(handle, kind, busy);
+  if (result != ILK_OK)
+    return fail(result);
+  handle_recycle(handle, true);
+  return ILK_OK;
+}
+
+bool handle_enter_slow(struct self *me, enum pin pin, void *handle)
+{
+  struct object *object = handle_object(handle);
+  for (;;) {
+    uint32_t tag = fence_load(&object->tag);
+    if (tag == handle_tag(handle))
+      return true;
+    handle_leave(me, pin);
+    if ((tag & ~TAG_CLOSING) != handle_tag(handle))
+      return false;
+    sched_yield(); /* being freed, or not: in a moment we know */
+    fence_store(&me->pin[pin], (uintptr_t)handle);
+  }
+}
+
+bool handle_retry(struct self *me, enum pin pin, void *handle)
+{
+  handle_leave(me, pin);
+  sched_yield();
+  fence_store(&me->pin[pin], (uintptr_t)handle);
+  return handle_enter_slow(me, pin, handle);
+}
+
+int64_t handle_live(void)
+{
+  pthread_mutex_lock(&table_lock);
+  int64_t n = live;
+  pthread_mutex_unlock(&table_lock);
+  return n;
+}
+
+static enum kind head_kind(uint64_t head)
+{
+  return (enum kind)((uint32_t)(head >> 32) >> TAG_KIND_SHIFT & 15);
+}
+
+static void each(void (*visit)(void *, struct object *, enum kind, void *), void *context)
+{
+  for (uint32_t i = 0; i < slots_used; i++) {
+    struct object *object = &handle_slots[i].object;
+    uint64_t head = load_acquire(&object->head);
+    if (head >> 32)
+      visit(handle_make((uint32_t)(head >> 32) & ~TAG_CLOSING, i), object, head_kind(head), context);
+  }
+}
+
+void handle_each(void (*visit)(void *, struct object *, enum kind, void *), void *context)
+{
+  pthread_mutex_lock(&table_lock);
+  each(visit, context);
+  pthread_mutex_unlock(&table_lock);
+}
+
+static void object_after_fork(void *handle, struct object *object, enum kind kind, void *context)
+{
+  (void)handle;
+  (void)context;
+  if (load_relaxed(&object->head) >> 32 & TAG_CLOSING) {
+    /* Another thread was releasing what it owns: how far it came, nobody knows. */
+    store_relaxed(&object->tag, 0);
+    store_relaxed(&object->head, 0);
+    live--;
+    return;
+  }
+  store_relaxed(&object->waiters, 0);
+  const struct kind_operations *operations = kind_operations[kind];
+  if (operations && operations->after_fork)
+    operations->after_fork(object);
+}
+
+void handle_before_fork(void)
+{
+  pthread_mutex_lock(&table_lock);
+}
+
+void handle_after_fork(bool child)
+{
+  if (child)
+    each(object_after_fork, NULL);
+  pthread_mutex_unlock(&table_lock);
+}

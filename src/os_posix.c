@@ -1,0 +1,24 @@
+#include "os.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+int64_t os_thread_id(void)
+{
+  return (int64_t)(intptr_t)pthread_self();
+}
+
+int os_cpu_count(void)
+{
+  long n = sysconf(_SC_NPROCESSORS_ONLN);
+  return n > 0 ? (int)n : 1;
+}
+
+bool os_barrier_register(void)
+{
+  return false;
+}
+
+void os_barrier(void)
+{
+}

@@ -1,0 +1,220 @@
+/* The report. Nothing here waits for what the program waits for: the list of live handles
+   is copied with the table locked, which is only ever held for a moment; then each object
+   is described within a pin. What a thread is blocked on is read from its record. So the
+   text is a series of looks at a program in motion, each true when it was taken. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block.h"
+#include "wait.h"
+
+/* The text that is being written: what fits goes into the buffer, all of it counts. */
+struct text {
+  char *buffer;
+  size_t size, length;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
+{
+  size_t at = t->length < t->size ? t->length : t->size;
+  va_list arguments;
+  va_start(arguments, format);
+  int n = vsnprintf(t->size ? t->buffer + at : NULL, t->size - at, format, arguments);
+  va_end(arguments);
+  t->length += n > 0 ? (size_t)n : 0;
+}
+
+static void put_duration(struct text *t, int64_t ns)
+{
+  if (ns < NS_PER_S)
+    put(t, "%lld ms", (long long)(ns > 0 ? ns / NS_PER_MS : 0));
+  else
+    put(t, "%lld.%02lld s", (long long)(ns / NS_PER_S), (long long)(ns % NS_PER_S / (NS_PER_S / 100)));
+}
+
+static void put_native(struct text *t, uint32_t id)
+{
+  struct self *record = self_find(id);
+  if (record)
+    put(t, " (native %lld)", (long long)load_relaxed(&record->native_id));
+  else
+    put(t, " (gone)");
+}
+
+/* --- the handles ------------------------------------------------------------------ */
+
+struct list {
+  void **handles;
+  size_t room, count;
+};
+
+static void collect(void *handle, struct object *object, enum kind kind, void *context)
+{
+  (void)object;
+  (void)kind;
+  struct list *list = context;
+  if (list->count < list->room)
+    list->handles[list->count] = handle;
+  list->count++;
+}
+
+/* All live handles; false: no memory. */
+static bool list_all(struct list *list)
+{
+  *list = (struct list){.room = 64};
+  for (;;) {
+    list->handles = malloc(list->room * sizeof *list->handles);
+    if (!list->handles)
+      return false;
+    list->count = 0;
+    handle_each(collect, list);
+    if (list->count <= list->room)
+      return true;
+    free(list->handles);
+    list->room = list->count + list->count / 4; /* more may be made meanwhile */
+  }
+}
+
+static const char *name_of(enum kind kind)
+{
+  return kind_operations[kind] ? kind_operations[kind]->name : "object";
+}
+
+/* How long the thread that has slept longest for the handle has done so; -1: none sleeps. */
+static int64_t longest_wait(void *handle, int64_t now)
+{
+  int64_t longest = -1;
+  struct blocked b;
+  for (struct self *r = self_first(); r; r = self_next(r))
+    if (block_look(r, &b) && b.handle == handle && now - b.since > longest)
+      longest = now - b.since;
+  return longest;
+}
+
+static void put_object(struct text *t, void *handle, struct object *object, enum kind kind)
+{
+  const struct kind_operations *operations = kind_operations[kind];
+  put(t, "%s %p", name_of(kind), handle);
+  if (operations && operations->describe) {
+    char state[256] = "";
+    operations->describe(handle, object, state, sizeof state);
+    put(t, "  %s", state);
+    /* Where the state ends with the holder, its number in the system helps a debugger. */
+    uint32_t id = operations->holder ? operations->holder(object, 0) : 0;
+    char end[32];
+    int length = snprintf(end, sizeof end, " thread %u", id);
+    size_t have = strlen(state);
+    if (id && have >= (size_t)length && strcmp(state + have - length, end) == 0)
+      put_native(t, id);
+  }
+  uint32_t waiters = load_relaxed(&object->waiters);
+  if (waiters) {
+    put(t, ", %u waiting", waiters);
+    int64_t longest = longest_wait(handle, clock_now());
+    if (longest >= 0) {
+      put(t, ", longest ");
+      put_duration(t, longest);
+    }
+  }
+  put(t, "\n");
+}
+
+static void put_handles(struct text *t, struct self *me, const struct list *list)
+{
+  for (size_t i = 0; i < list->count; i++) {
+    void *handle = list->handles[i];
+    enum kind kind = handle_kind(handle);
+    struct object *object = handle_enter(me, PIN_OUTER, handle, kind);
+    if (!object)
+      continue; /* freed meanwhile */
+    put_object(t, handle, object, kind);
+    handle_leave(me, PIN_OUTER);
+  }
+}
+
+/* --- the threads ------------------------------------------------------------------- */
+
+static uint32_t holder_of(struct self *me, const struct blocked *b)
+{
+  if (!b->handle)
+    return (uint32_t)b->index;
+  enum kind kind = handle_kind(b->handle);
+  const struct kind_operations *operations = kind_operations[kind];
+  if (!operations || !operations->holder)
+    return 0;
+  struct object *object = handle_enter(me, PIN_OUTER, b->handle, kind);
+  if (!object)
+    return 0;
+  uint32_t holder = operations->holder(object, b->index);
+  handle_leave(me, PIN_OUTER);
+  return holder;
+}
+
+static void put_thread(struct text *t, struct self *me, struct self *record)
+{
+  struct blocked b;
+  uint32_t id = load_acquire(&record->id);
+  if (!id || !block_look(record, &b))
+    return;
+  put(t, "thread %u", id);
+  put_native(t, id);
+  if (b.handle) {
+    put(t, "  waits for %s %p", name_of(handle_kind(b.handle)), b.handle);
+    if (handle_is(b.handle, KIND_LOCKARRAY))
+      put(t, " [%lld]", (long long)b.index);
+  } else if (b.flags & BLOCK_WORD) {
+    put(t, "  waits for the word at %p", (void *)b.word);
+  } else {
+    put(t, "  sleeps");
+  }
+  uint32_t holder = holder_of(me, &b);
+  if (holder) {
+    put(t, ", held by thread %u", holder);
+    put_native(t, holder);
+  }
+  put(t, ", for ");
+  int64_t now = clock_now();
+  put_duration(t, now - b.since);
+  if (b.deadline != WAIT_FOREVER) {
+    put(t, ", at most ");
+    put_duration(t, b.deadline - now);
+    put(t, " more");
+  }
+  put(t, "\n");
+}
+
+static void put_threads(struct text *t, struct self *me)
+{
+  for (struct self *r = self_first(); r; r = self_next(r))
+    put_thread(t, me, r);
+}
+
+static unsigned count_threads(void)
+{
+  unsigned n = 0;
+  for (struct self *r = self_first(); r; r = self_next(r))
+    n += load_relaxed(&r->id) != 0;
+  return n;
+}
+
+int64_t ilk_report(void *buffer, int64_t size)
+{
+  if (size < 0 || (!buffer && size > 0))
+    return fail_value(ILK_EINVAL);
+  struct self *me = self_get();
+  struct list list;
+  if (!me || !list_all(&list))
+    return fail_value(ILK_ENOMEM);
+  struct text t = {.buffer = buffer, .size = (uint64_t)size > PTRDIFF_MAX ? PTRDIFF_MAX : (size_t)size};
+  unsigned threads = count_threads();
+  put(&t, "interlock %d.%d.%d (%s, %s fence): %zu live handle%s, %u thread%s%s\n", ILK_VERSION_MAJOR,
+      ILK_VERSION_MINOR, ILK_VERSION_PATCH, (char *)ilk_backend(), (char *)ilk_fence(), list.count,
+      list.count == 1 ? "" : "s", threads, threads == 1 ? "" : "s",
+      load_relaxed(&block_cancelled) ? ", waits are being cancelled" : "");
+  put_handles(&t, me, &list);
+  put_threads(&t, me);
+  free(list.handles);
+  return (int64_t)t.length + 1; /* vsnprintf() has ended what fits with a NUL */
+}

@@ -1,0 +1,220 @@
+#include "self.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "block.h"
+#include "fork.h"
+#include "handle.h"
+#include "os.h"
+#include "rwlock.h"
+
+_Thread_local struct self *self_current ILK_TLS_MODEL;
+
+static pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic(struct self *) records; /* all, newest first */
+static struct self *free_records;
+static uint32_t last_id;
+
+/* Live threads by id: an id's place is its remainder, and an id is given out only
+   when its place is empty, so one look finds a thread. */
+static _Atomic(struct self *) by_id[THREADS_MAX];
+
+/* Runs at thread exit. Other destructors may still use the library, so the record is
+   kept for a few of the rounds of destructors that the system makes. What comes later
+   gets a record that goes at the next round. */
+static pthread_key_t exit_key;
+static bool exit_key_works;
+static _Thread_local int exit_rounds ILK_TLS_MODEL;
+#define EXIT_ROUNDS 2
+
+struct self *self_first(void)
+{
+  return load_seq_cst(&records); /* heavy side: a record made before its thread's light side is seen */
+}
+
+struct self *self_find(uint32_t id)
+{
+  /* seq_cst: a waiter announces, then looks here; thread_exit() the other way round. */
+  struct self *record = load_seq_cst(&by_id[id % THREADS_MAX]);
+  /* Acquire: who learns of a death here sees all that the thread did. */
+  return record && load_acquire(&record->id) == id ? record : NULL;
+}
+
+static uint32_t next_id(void)
+{
+  for (int tries = 0; tries < THREADS_MAX; tries++) {
+    last_id = last_id % ID_MAX + 1;
+    /* Acquire: hands on the last thread's end to who finds this one in its place. */
+    if (!load_acquire(&by_id[last_id % THREADS_MAX]))
+      return last_id;
+  }
+  return 0;
+}
+
+static struct self *add_record(struct self *record)
+{
+  *record = (struct self){0};
+  store_relaxed(&record->next, load_relaxed(&records));
+  store_seq_cst(&records, record);
+  return record;
+}
+
+/* A record with a new id: a free one, or the spare. */
+static struct self *claim(struct self *spare)
+{
+  pthread_mutex_lock(&records_lock);
+  struct self *me = free_records;
+  uint32_t id = me || spare ? next_id() : 0;
+  if (id) {
+    if (me)
+      free_records = me->next_free;
+    else
+      me = add_record(spare);
+    store_relaxed(&me->native_id, 0);
+    me->words_held = 0;
+    me->held = NULL;
+    me->spin_limit = me->spin_waits = 0;
+    store_release(&me->id, id);
+    store_release(&by_id[id % THREADS_MAX], me);
+  }
+  pthread_mutex_unlock(&records_lock);
+  return id ? me : NULL;
+}
+
+struct self *self_reserve(void)
+{
+  if (!exit_key_works) /* its death would go unnoticed */
+    return NULL;
+  struct self *spare = NULL, *me = claim(NULL);
+  /* Not within the lock: an allocator may have a lock and fork handlers of its own. */
+  if (!me && posix_memalign((void **)&spare, CACHE_LINE, sizeof *spare) == 0) {
+    me = claim(spare);
+    if (me != spare)
+      free(spare);
+  }
+  return me;
+}
+
+bool self_adopt(struct self *record)
+{
+  if (pthread_setspecific(exit_key, record) != 0) {
+    self_abandon(record);
+    return false;
+  }
+  store_relaxed(&record->native_id, os_thread_id());
+  self_current = record;
+  return true;
+}
+
+struct self *self_create(void)
+{
+  struct self *me = self_reserve();
+  return me && self_adopt(me) ? me : NULL;
+}
+
+/* Nobody finds the thread by its id any more, so locks it holds are a dead thread's. */
+static void retire(struct self *record)
+{
+  /* thread_exit() has made its place empty, which may be another's by now. */
+  _Atomic(struct self *) *place = &by_id[load_relaxed(&record->id) % THREADS_MAX];
+  if (load_relaxed(place) == record)
+    store_seq_cst(place, NULL);
+  store_release(&record->id, 0);
+  cells_clear(&record->locals);
+  for (int i = 0; i < PINS; i++)
+    store_relaxed(&record->pin[i], 0);
+  for (uint32_t i = 0; i < READS_MAX; i++) { /* a downgrade counts beyond reads_limit */
+    store_relaxed(&record->reads_published[i], 0);
+    record->reads_counted[i] = NULL;
+  }
+  record->reads = 0;
+  uint32_t episode = load_relaxed(&record->episode);
+  store_release(&record->episode, episode + (episode & 1));
+  record->next_free = free_records;
+  free_records = record;
+}
+
+void self_abandon(struct self *record)
+{
+  pthread_mutex_lock(&records_lock);
+  retire(record);
+  pthread_mutex_unlock(&records_lock);
+}
+
+/* Waiters for what the dead thread holds may be asleep: have them look. */
+static void wake_heirs(struct self *me, uint32_t dead)
+{
+  for (struct self *r = self_first(); r; r = self_next(r)) {
+    if (!(load_seq_cst(&r->episode) & 1))
+      continue;
+    void *handle = (void *)load_relaxed(&r->blocked_handle);
+    int64_t index = load_relaxed(&r->blocked_index);
+    enum kind kind = handle_kind(handle);
+    const struct kind_operations *operations = kind_operations[kind];
+    if (!operations || !operations->holder_died)
+      continue;
+    struct object *object = handle_enter(me, PIN_OUTER, handle, kind);
+    if (!object)
+      continue;
+    if (operations->holder(object, index) == dead)
+      operations->holder_died(object, index);
+    handle_leave(me, PIN_OUTER);
+  }
+}
+
+/* The same for locks in the caller's memory, which a dying thread may not touch: whoever
+   waits for such a lock looks again. */
+static void wake_word_heirs(struct self *me)
+{
+  if (!me->words_held)
+    return;
+  struct blocked b;
+  for (struct self *r = self_first(); r; r = self_next(r))
+    if (block_look(r, &b) && b.flags & BLOCK_WORD && b.index)
+      block_rouse(r, &b);
+}
+
+static void thread_exit(void *record)
+{
+  struct self *me = record;
+  if (exit_rounds++ < EXIT_ROUNDS) {
+    pthread_setspecific(exit_key, me);
+    return;
+  }
+  rwlock_thread_exit(me);
+  uint32_t dead = self_id(me);
+  /* First dead, then the look for heirs: one that announces itself later sees the
+     death, for block() announces before it looks at the holder. */
+  store_seq_cst(&by_id[dead % THREADS_MAX], NULL);
+  wake_heirs(me, dead);
+  wake_word_heirs(me);
+  self_current = NULL;
+  pthread_mutex_lock(&records_lock);
+  retire(me);
+  pthread_mutex_unlock(&records_lock);
+}
+
+__attribute__((constructor(102))) static void setup(void)
+{
+  exit_key_works = pthread_key_create(&exit_key, thread_exit) == 0;
+  fork_handlers_install();
+}
+
+void self_before_fork(void)
+{
+  pthread_mutex_lock(&records_lock);
+}
+
+void self_after_fork(bool child)
+{
+  struct self *me = self_current;
+  if (child) {
+    for (struct self *r = self_first(); r; r = self_next(r))
+      if (r != me && self_id(r))
+        retire(r);
+    if (me)
+      store_relaxed(&me->native_id, os_thread_id());
+  }
+  pthread_mutex_unlock(&records_lock);
+}

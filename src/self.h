@@ -1,0 +1,109 @@
+/* The calling thread's record: who it is, what it is inside of, what it waits
+   for. Records are made at a thread's first call that needs one, recycled after
+   its exit, and never unmapped, so that any thread may read any record. */
+#ifndef INTERLOCK_SELF_H
+#define INTERLOCK_SELF_H
+
+#include <stddef.h>
+
+#include "atomic.h"
+#include "cells.h"
+#include "common.h"
+
+/* Ids are handed out in turn, from 1 to ID_MAX; one is given again only after all
+   others were, so that a lock whose holder has exited is not taken for its
+   successor's. 0 is nobody. */
+#define ID_BITS 30
+#define ID_MAX ((UINT32_C(1) << ID_BITS) - 1)
+
+/* Threads that may use the library at the same time. */
+#define THREADS_MAX 65536
+
+/* Readers-writer locks that a thread may read at the same time. */
+#define READS_MAX 64
+#define READS_FAST 32 /* so many places may be published: what is read twice takes two of them */
+
+/* A thread pins the object it works on (see handle.h). A call that is made within
+   another call's pin uses the other place; block() has one for its looks at objects
+   that other threads wait for. */
+enum pin { PIN_OUTER, PIN_INNER, PIN_LOOK, PINS };
+
+struct self {
+  /* Read by its own thread at every call. */
+  _Alignas(CACHE_LINE) atomic_u32 id; /* 0: the record is nobody's */
+  atomic_word pin[PINS];
+  uint32_t spin_limit, spin_waits; /* see spin.h */
+  void *held;             /* the mutex it locked last and has not unlocked, if simple (see mutex.c) */
+  uint32_t words_held;    /* private word locks it holds (see word.c) */
+  uint32_t reads;         /* places in use below, some may be empty (see rwlock.c) */
+  atomic_u32 reads_limit; /* places that may be published; grows only */
+
+  /* What it is blocked on: written by its thread, read by any (see block.h). */
+  _Alignas(CACHE_LINE) atomic_u32 episode; /* odd while blocked; counts up */
+  atomic_u32 blocked_flags;
+  atomic_word blocked_handle; /* 0: on no object */
+  atomic_i64 blocked_index;   /* which part of the object */
+  atomic_word blocked_word;   /* the address it sleeps on */
+  atomic_i64 blocked_since;
+  atomic_i64 blocked_deadline;
+
+  /* Its place in a queue of waiters: guarded by that queue's lock (see waitq.h). */
+  _Alignas(CACHE_LINE) atomic_u32 signal; /* what it sleeps on there */
+  struct self *queue_next, *queue_previous;
+  int64_t queue_since;
+  uint32_t queue_role; /* which kind of waiter, where a queue has several */
+
+  /* The locks it holds for reading: published, for writers to see, or counted. */
+  _Alignas(CACHE_LINE) atomic_word reads_published[READS_MAX];
+  void *reads_counted[READS_MAX];
+  uint32_t reads_more[READS_MAX]; /* reads beyond the first */
+
+  /* Values of its own for objects that keep one for each thread (see cells.h). A line apart:
+     read at every add, by others at every sum, and hardly ever written. */
+  _Alignas(CACHE_LINE) struct cells tallies; /* they outlive the thread, for their sums */
+  struct cells locals;                       /* they do not */
+
+  atomic_i64 native_id;
+  _Atomic(struct self *) next; /* all records, in use or not */
+  struct self *next_free;
+};
+
+/* Initial-exec where the C library allows it in a loaded library: one load, no call. */
+extern HIDDEN _Thread_local struct self *self_current ILK_TLS_MODEL;
+
+COLD struct self *self_create(void);
+
+/* A record, with its id, for a thread that is about to begin: it adopts it, or, if it does
+   not begin, who reserved abandons it. NULL: no memory, or too many threads. */
+struct self *self_reserve(void);
+bool self_adopt(struct self *record); /* false: abandoned, no memory */
+void self_abandon(struct self *record);
+
+/* NULL when there is no memory for a record. */
+static inline struct self *self_get(void)
+{
+  struct self *me = self_current;
+  return likely(me) ? me : self_create();
+}
+
+/* A thread's own id; nobody else writes it. */
+static inline uint32_t self_id(const struct self *me)
+{
+  return load_relaxed(&((struct self *)me)->id);
+}
+
+/* The live thread of that id, or NULL: it has exited, or stayed behind a fork. */
+struct self *self_find(uint32_t id);
+
+/* All records: for (r = self_first(); r; r = self_next(r)). Some are nobody's. */
+struct self *self_first(void);
+static inline struct self *self_next(struct self *record)
+{
+  return load_acquire(&record->next); /* pairs with the release that published it */
+}
+
+/* Around fork(); in the child only the calling thread's record stays alive. */
+void self_before_fork(void);
+void self_after_fork(bool child);
+
+#endif

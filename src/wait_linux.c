@@ -1,0 +1,75 @@
+/* Waiting by futex. See futex(2), and Ulrich Drepper, "Futexes Are Tricky". */
+#define _GNU_SOURCE
+#include "wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+const char wait_backend[] = "futex";
+const bool wait_has_shared = true;
+
+/* The kernel's own 64-bit time, whatever the C library's time_t is. */
+struct kernel_time {
+  int64_t seconds, nanoseconds;
+};
+
+static long futex_wait(atomic_u32 *word, int operation, uint32_t expected, const struct kernel_time *until)
+{
+#ifdef SYS_futex_time64
+  long result = syscall(SYS_futex_time64, word, operation, expected, until, NULL, FUTEX_BITSET_MATCH_ANY);
+  if (result == 0 || errno != ENOSYS)
+    return result;
+#endif
+#ifdef SYS_futex
+  struct {
+    long seconds, nanoseconds;
+  } native;
+  if (until) {
+    native.seconds = until->seconds > LONG_MAX ? LONG_MAX : (long)until->seconds;
+    native.nanoseconds = (long)until->nanoseconds;
+  }
+  return syscall(SYS_futex, word, operation, expected, until ? &native : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
+#else
+  return -1;
+#endif
+}
+
+enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared)
+{
+  /* The bitset form takes an absolute deadline on the monotonic clock. */
+  int operation = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
+  struct kernel_time until = {deadline / NS_PER_S, deadline % NS_PER_S};
+  long result;
+  do /* A signal handler ran: that is no wake, and a storm of them would look like many. */
+    result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until);
+  while (result == -1 && errno == EINTR);
+  return result == -1 && errno == ETIMEDOUT ? WAIT_TIMEDOUT : WAIT_WOKEN; /* EAGAIN too: look again */
+}
+
+int wait_wake(atomic_u32 *word, int n, bool shared)
+{
+  if (n <= 0)
+    return 0; /* the kernel would wake one */
+#ifdef SYS_futex
+  long number = SYS_futex;
+#else
+  long number = SYS_futex_time64;
+#endif
+  long woken = syscall(number, word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n);
+  return woken > 0 ? (int)woken : 0; /* EFAULT: the memory is gone, and so are its sleepers */
+}
+
+void wait_before_fork(void)
+{
+}
+
+void wait_after_fork(bool child)
+{
+  (void)child;
+}

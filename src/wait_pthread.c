@@ -1,0 +1,139 @@
+/* Waiting on any POSIX system: words are hashed to buckets; a bucket has a mutex
+   and a list of its sleepers, oldest first, each with a condition variable of its
+   own. One of its own, because a shared one lets a later waiter steal a signal
+   (glibc bug 25847); and it is signalled with the bucket's mutex held, so that
+   the sleeper, whose stack it lives on, cannot be gone before. */
+#include "wait.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "clock.h"
+
+const char wait_backend[] = "pthread";
+const bool wait_has_shared = false;
+
+struct sleeper {
+  struct sleeper *next;
+  atomic_u32 *word;
+  pthread_cond_t wake;
+  bool woken;
+};
+
+#define BUCKETS 64
+
+static struct bucket {
+  pthread_mutex_t mutex;
+  struct sleeper *first, **end;
+} buckets[BUCKETS];
+
+static void bucket_empty(struct bucket *b)
+{
+  b->first = NULL;
+  b->end = &b->first;
+}
+
+__attribute__((constructor(101))) static void setup(void)
+{
+  for (int i = 0; i < BUCKETS; i++) {
+    pthread_mutex_init(&buckets[i].mutex, NULL);
+    bucket_empty(&buckets[i]);
+  }
+}
+
+static struct bucket *bucket_of(const atomic_u32 *word)
+{
+  return &buckets[((uintptr_t)word / sizeof *word * UINT32_C(2654435769) >> 16) % BUCKETS];
+}
+
+static void bucket_remove(struct bucket *b, struct sleeper **link)
+{
+  struct sleeper *s = *link;
+  *link = s->next;
+  if (b->end == &s->next)
+    b->end = link;
+}
+
+enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared)
+{
+  (void)shared;
+  struct bucket *b = bucket_of(word);
+  int cancel; /* pthread_cond_wait is a cancellation point; this library has none */
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+  pthread_mutex_lock(&b->mutex);
+  /* Relaxed: the waker changed the word before it took the bucket's mutex. */
+  if (load_relaxed(word) != expected) {
+    pthread_mutex_unlock(&b->mutex);
+    pthread_setcancelstate(cancel, NULL);
+    return WAIT_WOKEN;
+  }
+
+  struct sleeper me = {.word = word};
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&me.wake, &attributes);
+  pthread_condattr_destroy(&attributes);
+  *b->end = &me;
+  b->end = &me.next;
+
+  /* A time_t may be 32 bits wide: then one that it cannot hold is woken early, and sleeps again. */
+  int64_t seconds = deadline / NS_PER_S;
+  if (sizeof(time_t) < sizeof seconds && seconds > INT32_MAX)
+    seconds = INT32_MAX;
+  struct timespec until = {.tv_sec = (time_t)seconds, .tv_nsec = (long)(deadline % NS_PER_S)};
+  while (!me.woken) {
+    if (deadline == WAIT_FOREVER)
+      pthread_cond_wait(&me.wake, &b->mutex);
+    else if (pthread_cond_timedwait(&me.wake, &b->mutex, &until) != 0)
+      break; /* ETIMEDOUT; whether a wake came at the same time, `woken` tells */
+  }
+  if (!me.woken)
+    for (struct sleeper **link = &b->first; *link; link = &(*link)->next)
+      if (*link == &me) {
+        bucket_remove(b, link);
+        break;
+      }
+  bool woken = me.woken;
+  pthread_mutex_unlock(&b->mutex);
+  pthread_cond_destroy(&me.wake);
+  pthread_setcancelstate(cancel, NULL);
+  return woken ? WAIT_WOKEN : WAIT_TIMEDOUT;
+}
+
+int wait_wake(atomic_u32 *word, int n, bool shared)
+{
+  (void)shared;
+  struct bucket *b = bucket_of(word);
+  int woken = 0;
+  pthread_mutex_lock(&b->mutex);
+  for (struct sleeper **link = &b->first; *link && woken < n;) {
+    struct sleeper *s = *link;
+    if (s->word != word) {
+      link = &s->next;
+      continue;
+    }
+    bucket_remove(b, link);
+    s->woken = true;
+    pthread_cond_signal(&s->wake);
+    woken++;
+  }
+  pthread_mutex_unlock(&b->mutex);
+  return woken;
+}
+
+void wait_before_fork(void)
+{
+  for (int i = 0; i < BUCKETS; i++)
+    pthread_mutex_lock(&buckets[i].mutex);
+}
+
+void wait_after_fork(bool child)
+{
+  for (int i = BUCKETS; i-- > 0;) {
+    if (child)
+      bucket_empty(&buckets[i]);
+    pthread_mutex_unlock(&buckets[i].mutex);
+  }
+}

@@ -1,0 +1,81 @@
+#include "waitq.h"
+
+#include <pthread.h>
+
+#include "wait.h"
+
+#define LOCKS 64
+static pthread_mutex_t locks[LOCKS];
+
+__attribute__((constructor(102))) static void setup(void)
+{
+  for (int i = 0; i < LOCKS; i++)
+    pthread_mutex_init(&locks[i], NULL);
+}
+
+static pthread_mutex_t *lock_of(struct object *object)
+{
+  return &locks[(uintptr_t)object / sizeof(union slot) % LOCKS];
+}
+
+void waitq_lock(struct object *object)
+{
+  pthread_mutex_lock(lock_of(object));
+}
+
+void waitq_unlock(struct object *object)
+{
+  pthread_mutex_unlock(lock_of(object));
+}
+
+void waitq_append(struct object *object, struct waitq *queue, struct self *record)
+{
+  store_relaxed(&record->signal, SIGNAL_NONE);
+  record->queue_next = NULL;
+  record->queue_previous = queue->last;
+  if (queue->last)
+    queue->last->queue_next = record;
+  else
+    queue->first = record;
+  queue->last = record;
+  add_seq_cst(&object->waiters, 1); /* heavy side of the unlocker's fence_load() */
+}
+
+void waitq_remove(struct object *object, struct waitq *queue, struct self *record)
+{
+  if (record->queue_previous)
+    record->queue_previous->queue_next = record->queue_next;
+  else
+    queue->first = record->queue_next;
+  if (record->queue_next)
+    record->queue_next->queue_previous = record->queue_previous;
+  else
+    queue->last = record->queue_previous;
+  sub_seq_cst(&object->waiters, 1);
+}
+
+bool waitq_signal(struct self *record, enum signal signal)
+{
+  bool asleep = load_relaxed(&record->signal) == SIGNAL_NONE;
+  /* Release: who reads GIVEN without the lock owns what was given. */
+  store_release(&record->signal, signal);
+  return asleep;
+}
+
+void waitq_wake(struct self *record)
+{
+  wait_wake(&record->signal, 1, false);
+}
+
+void waitq_before_fork(void)
+{
+  for (int i = 0; i < LOCKS; i++)
+    pthread_mutex_lock(&locks[i]);
+}
+
+void waitq_after_fork(bool child)
+{
+  (void)child;
+  for (int i = LOCKS; i-- > 0;)
+    pthread_mutex_unlock(&locks[i]);
+}

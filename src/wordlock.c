@@ -1,0 +1,141 @@
+#include "wordlock.h"
+
+#include "block.h"
+#include "wait.h"
+
+#define FREE WORDLOCK_FREE
+#define HOLDER WORDLOCK_HOLDER
+#define STARVING WORDLOCK_STARVING
+#define CONTENDED WORDLOCK_CONTENDED
+#define RESERVED WORDLOCK_RESERVED
+#define ORPHAN WORDLOCK_ORPHAN
+
+#define STARVING_AFTER NS_PER_MS
+#define PATIENCE NS_PER_MS
+#define SPINS 40 /* looks before a wait; a short section is over by then */
+
+/* What an attempt depends on, besides the word. */
+enum standing {
+  FRESH,         /* has not slept */
+  TRY,           /* will not sleep */
+  SLEPT,         /* has slept */
+  SLEPT_STARVING /* fell asleep last with STARVING in the word */
+};
+
+static bool has_slept(enum standing standing)
+{
+  return standing == SLEPT || standing == SLEPT_STARVING;
+}
+
+/* What a word that is free, or its holder dead, becomes. */
+static uint32_t taken(uint32_t seen, uint32_t id, enum standing standing)
+{
+  uint32_t bits = seen & ~HOLDER;
+  if (seen == RESERVED && standing != SLEPT)
+    bits = CONTENDED;
+  if (has_slept(standing))
+    bits |= CONTENDED; /* for others that sleep (I2) */
+  return id | bits;
+}
+
+/* One attempt: ILK_OK, ILK_OWNER_DIED: taken; ILK_EDEADLK: the caller holds it;
+   ILK_EBUSY: neither, and `*seen` is why. */
+static int attempt(const struct wordlock *w, enum standing standing, uint32_t *seen)
+{
+  *seen = load_relaxed(w->word);
+  for (;;) {
+    uint32_t holder = *seen & HOLDER;
+    if (holder == w->id)
+      return ILK_EDEADLK;
+    if (*seen == RESERVED && standing == FRESH)
+      return ILK_EBUSY;
+    if (holder && (w->shared || self_find(holder)))
+      return ILK_EBUSY;
+    int result = holder || *seen == ORPHAN ? ILK_OWNER_DIED : ILK_OK;
+    /* Acquire: pairs with the release of the last unlock. */
+    if (cas_acquire(w->word, seen, taken(*seen, w->id, standing)))
+      return result;
+  }
+}
+
+/* Sleeps while the word is `seen`. */
+static int sleep_on(const struct wordlock *w, uint32_t seen, int64_t deadline)
+{
+  int64_t until = deadline;
+  if (seen == RESERVED && deadline - clock_now() > PATIENCE)
+    until = clock_now() + PATIENCE;
+  int result;
+  if (w->handle) {
+    block_announce(handle_object(w->handle));
+    result = block(w->me, w->handle, w->index, w->word, seen, until, 0);
+    block_withdraw(handle_object(w->handle));
+  } else if (w->shared) {
+    result = block(w->me, NULL, 0, w->word, seen, until, BLOCK_WORD | BLOCK_SHARED);
+  } else {
+    result = block(w->me, NULL, seen & HOLDER, w->word, seen, until, BLOCK_WORD);
+  }
+  return result == ILK_ETIMEDOUT && until < deadline ? ILK_OK : result;
+}
+
+static int wait_for(const struct wordlock *w, int64_t timeout_ns)
+{
+  int64_t since = clock_now(), deadline = clock_deadline(timeout_ns);
+  enum standing standing = FRESH;
+  int result = ILK_OK;
+  for (;;) {
+    uint32_t seen;
+    int got = attempt(w, standing, &seen);
+    if (got != ILK_EBUSY)
+      return got;
+    uint32_t marked = seen | CONTENDED;
+    if (standing != FRESH && result == ILK_OK && clock_now() - since > STARVING_AFTER)
+      marked |= STARVING;
+    /* Relaxed: it publishes nothing; the kernel compares the same word. */
+    if (marked != seen && !cas_relaxed(w->word, &seen, marked))
+      continue;
+    if (result != ILK_OK)
+      return result;
+    result = sleep_on(w, marked, deadline);
+    standing = marked & STARVING ? SLEPT_STARVING : SLEPT;
+  }
+}
+
+int wordlock_lock(const struct wordlock *w, int64_t timeout_ns)
+{
+  uint32_t seen;
+  int result = attempt(w, timeout_ns == 0 ? TRY : FRESH, &seen);
+  if (timeout_ns == 0)
+    return result < 0 ? ILK_ETIMEDOUT : result; /* a try waits for nobody, nor for itself */
+  /* Nobody spins past a sleeper. */
+  for (int spin = 0; result == ILK_EBUSY && !(seen & CONTENDED) && spin < SPINS; spin++) {
+    cpu_relax();
+    result = attempt(w, FRESH, &seen);
+  }
+  return result == ILK_EBUSY ? wait_for(w, timeout_ns) : result;
+}
+
+int wordlock_unlock(const struct wordlock *w, bool orphan)
+{
+  uint32_t seen = load_relaxed(w->word), given;
+  do {
+    if ((seen & HOLDER) != w->id)
+      return ILK_EPERM;
+    given = orphan ? ORPHAN : seen & STARVING ? RESERVED : FREE;
+    /* Release: pairs with the acquire of the next lock. The last touch of the word (I3). */
+  } while (!cas_release(w->word, &seen, given));
+  if (seen & CONTENDED)
+    wait_wake(w->word, 1, w->shared);
+  return ILK_OK;
+}
+
+void wordlock_holder_died(atomic_u32 *word, uint32_t dead)
+{
+  uint32_t seen = load_relaxed(word);
+  /* The word changes, so a waiter that is about to fall asleep does not. Acquire and
+     release: hands on what the dead thread's lock saw. */
+  while ((seen & HOLDER) == dead)
+    if (cas_acq_rel(word, &seen, ORPHAN)) {
+      wait_wake(word, 1, false);
+      return;
+    }
+}
