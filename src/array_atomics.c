@@ -1,0 +1,254 @@
+/* Atomics on the elements of the caller's arrays: one element, or slice upon slice.
+
+   The elements are plain memory to their owner, and atomic objects here: of the same size,
+   lock-free, and aligned, which is checked. Floats are worked on as their bits.
+
+   Minimum and maximum write only what changes: they look, and compare and swap while the
+   value that they saw is to be replaced. When nothing changes, the look is the
+   operation, and is as seq_cst as the swap would have been. */
+#include "atomic.h"
+#include "common.h"
+
+/* --- what changes an element -------------------------------------------------------
+
+   Would `new` replace `old`? In the spelling that holds for numbers and for vectors of
+   them. As numpy.minimum and numpy.maximum, a NaN wins, the one that was there first: a
+   number is replaced by all that is not <= (>=) it, a NaN, which is not equal to itself,
+   by nothing. -0 and +0 are equal: neither replaces the other. */
+#define LESS(old, new) ((new) < (old))
+#define GREATER(old, new) ((new) > (old))
+#define LESS_OR_NAN(old, new) (((old) <= (new)) != ((old) == (old)))
+#define GREATER_OR_NAN(old, new) (((old) >= (new)) != ((old) == (old)))
+
+/* --- one element ----------------------------------------------------------------------- */
+
+static inline bool is_element(const void *address, size_t size)
+{
+  return likely(address && (uintptr_t)address % size == 0);
+}
+
+COLD static int no_value_32(void)
+{
+  fail(ILK_EINVAL);
+  return INT32_MIN;
+}
+
+COLD static int64_t no_value_64(void)
+{
+  return fail_value(ILK_EINVAL);
+}
+
+/* T: the suffix; V: what values travel as; TYPE: what they are; BITS: their size. The work
+   is done on unsigned integers, which wrap. */
+#define INTEGERS(X) X(i32, int, int32_t, 32) X(u32, int, uint32_t, 32) X(i64, int64_t, int64_t, 64) X(u64, int64_t, uint64_t, 64)
+
+#define RETURN_VALUE(T, V, BITS, name, expression)                                              \
+  V ilk_atomic_##name##_##T(void *address, V value)                                             \
+  {                                                                                             \
+    atomic_u##BITS *element = address;                                                          \
+    return is_element(address, BITS / 8) ? (V)(expression) : no_value_##BITS();                 \
+  }
+
+#define DEFINE(T, V, TYPE, BITS)                                                                \
+  V ilk_atomic_load_##T(void *address)                                                          \
+  {                                                                                             \
+    return is_element(address, BITS / 8) ? (V)load_seq_cst((atomic_u##BITS *)address)           \
+                                         : no_value_##BITS();                                   \
+  }                                                                                             \
+                                                                                                \
+  int ilk_atomic_store_##T(void *address, V value)                                              \
+  {                                                                                             \
+    if (!is_element(address, BITS / 8))                                                         \
+      return fail(ILK_EINVAL);                                                                  \
+    store_seq_cst((atomic_u##BITS *)address, (uint##BITS##_t)value);                            \
+    return ILK_OK;                                                                              \
+  }                                                                                             \
+                                                                                                \
+  V ilk_atomic_compare_exchange_##T(void *address, V expected, V desired)                       \
+  {                                                                                             \
+    if (!is_element(address, BITS / 8))                                                         \
+      return no_value_##BITS();                                                                 \
+    uint##BITS##_t seen = (uint##BITS##_t)expected;                                             \
+    cas_seq_cst((atomic_u##BITS *)address, &seen, (uint##BITS##_t)desired);                     \
+    return (V)seen;                                                                             \
+  }                                                                                             \
+                                                                                                \
+  static inline uint##BITS##_t fetch_min_##T(atomic_u##BITS *element, TYPE value)               \
+  {                                                                                             \
+    uint##BITS##_t seen = load_seq_cst(element);                                                \
+    while (LESS((TYPE)seen, value) && !cas_seq_cst(element, &seen, (uint##BITS##_t)value))      \
+      ;                                                                                         \
+    return seen;                                                                                \
+  }                                                                                             \
+                                                                                                \
+  static inline uint##BITS##_t fetch_max_##T(atomic_u##BITS *element, TYPE value)               \
+  {                                                                                             \
+    uint##BITS##_t seen = load_seq_cst(element);                                                \
+    while (GREATER((TYPE)seen, value) && !cas_seq_cst(element, &seen, (uint##BITS##_t)value))   \
+      ;                                                                                         \
+    return seen;                                                                                \
+  }                                                                                             \
+                                                                                                \
+  RETURN_VALUE(T, V, BITS, exchange, exchange_seq_cst(element, (uint##BITS##_t)value))          \
+  RETURN_VALUE(T, V, BITS, fetch_add, add_seq_cst(element, (uint##BITS##_t)value))              \
+  RETURN_VALUE(T, V, BITS, fetch_sub, sub_seq_cst(element, (uint##BITS##_t)value))              \
+  RETURN_VALUE(T, V, BITS, fetch_and, and_seq_cst(element, (uint##BITS##_t)value))              \
+  RETURN_VALUE(T, V, BITS, fetch_or, or_seq_cst(element, (uint##BITS##_t)value))                \
+  RETURN_VALUE(T, V, BITS, fetch_xor, xor_seq_cst(element, (uint##BITS##_t)value))              \
+  RETURN_VALUE(T, V, BITS, fetch_min, fetch_min_##T(element, (TYPE)value))                      \
+  RETURN_VALUE(T, V, BITS, fetch_max, fetch_max_##T(element, (TYPE)value))
+
+INTEGERS(DEFINE)
+
+int ilk_atomic_fence(void)
+{
+  fence_seq_cst();
+  return ILK_OK;
+}
+
+/* --- slices --------------------------------------------------------------------------------
+
+   Element for element, in order: the source's when its turn comes, and then the
+   destination's. So what an overlap means is fixed.
+
+   Where most elements stay as they are, a minimum or maximum is a search for those that
+   do not. It is made with vectors, a block at a time, and only in a block where something
+   changes are the elements taken one by one. A block in which nothing changes writes
+   nothing, so an overlap does not matter within it.
+
+   That search reads, in vectors, elements that other threads may be writing. C has no word for
+   it; processors have: an aligned element of at most a word is read whole,
+   from whichever load. The loads are volatile, so they happen once each; ThreadSanitizer is
+   told not to look. Wider elements than a word are not searched.
+
+   All looks of a call stand between two seq_cst fences, and so are as good as seq_cst
+   loads against whatever comes before and after the call. */
+
+static inline bool are_slices(const void *destination, const void *source, int64_t n, size_t size)
+{
+  bool aligned = (uintptr_t)destination % size == 0 && (uintptr_t)source % size == 0;
+  return likely(n >= 0 && aligned && ((destination && source) || n == 0));
+}
+
+#define BLOCK_BYTES 64
+#define VECTOR_BYTES 16
+
+typedef int64_t mask_vector __attribute__((vector_size(VECTOR_BYTES)));
+
+#if defined(__clang__)
+#define UNCHECKED_LOADS __attribute__((noinline, no_sanitize("thread")))
+#else
+#define UNCHECKED_LOADS __attribute__((noinline, no_sanitize_thread))
+#endif
+
+#define FLOATS(X) X(f32, float, 32) X(f64, double, 64)
+#define SIGNED(X) X(i32, int32_t, 32) X(i64, int64_t, 64)
+
+#define DEFINE_TYPE(T, TYPE, BITS)                                                              \
+  typedef TYPE vector_##T __attribute__((vector_size(VECTOR_BYTES), aligned(BITS / 8), may_alias)); \
+                                                                                                \
+  /* No value is converted, so NaNs keep their bits. */                                         \
+  static inline TYPE value_##T(uint##BITS##_t bits)                                             \
+  {                                                                                             \
+    union {                                                                                     \
+      uint##BITS##_t bits;                                                                      \
+      TYPE value;                                                                               \
+    } u = {bits};                                                                               \
+    return u.value;                                                                             \
+  }
+
+/* How many elements from the first on stay as they are; a multiple of a block's. */
+#define DEFINE_SEARCH(op, T, TYPE, BITS, REPLACES)                                              \
+  UNCHECKED_LOADS static int64_t search_##op##_##T(const void *destination, const void *source, int64_t n) \
+  {                                                                                             \
+    const volatile vector_##T *d = destination, *s = source;                                    \
+    enum { BLOCK = BLOCK_BYTES / sizeof(TYPE), VECTORS = BLOCK_BYTES / VECTOR_BYTES };          \
+    int64_t k = 0;                                                                              \
+    for (; n - k >= BLOCK; k += BLOCK, d += VECTORS, s += VECTORS) {                            \
+      mask_vector changes = {0};                                                                \
+      for (int v = 0; v < VECTORS; v++) {                                                       \
+        vector_##T new = s[v], old = d[v];                                                      \
+        changes |= (mask_vector)(REPLACES(old, new));                                           \
+      }                                                                                         \
+      if (changes[0] | changes[1])                                                              \
+        break;                                                                                  \
+    }                                                                                           \
+    return k;                                                                                   \
+  }
+
+#define DEFINE_EXTREME(op, T, TYPE, BITS, REPLACES)                                             \
+  DEFINE_SEARCH(op, T, TYPE, BITS, REPLACES)                                                    \
+                                                                                                \
+  static inline void op##_one_##T(atomic_u##BITS *d, const atomic_u##BITS *s)                   \
+  {                                                                                             \
+    uint##BITS##_t new = load_relaxed(s), seen = load_relaxed(d);                               \
+    while (REPLACES(value_##T(seen), value_##T(new)) && !cas_seq_cst(d, &seen, new))            \
+      ;                                                                                         \
+  }                                                                                             \
+                                                                                                \
+  int ilk_atomic_##op##_##T(void *destination, void *source, int64_t n)                         \
+  {                                                                                             \
+    if (!are_slices(destination, source, n, sizeof(TYPE)))                                      \
+      return fail(ILK_EINVAL);                                                                  \
+    atomic_u##BITS *d = destination;                                                            \
+    const atomic_u##BITS *s = source;                                                           \
+    fence_seq_cst();                                                                            \
+    for (int64_t k = 0; k < n;) {                                                               \
+      if (sizeof(TYPE) <= sizeof(void *))                                                       \
+        k += search_##op##_##T(d + k, s + k, n - k);                                            \
+      int64_t rest = n - k, block = BLOCK_BYTES / sizeof(TYPE);                                 \
+      for (int64_t end = k + (rest < block ? rest : block); k < end; k++)                       \
+        op##_one_##T(d + k, s + k);                                                             \
+    }                                                                                           \
+    fence_seq_cst();                                                                            \
+    return ILK_OK;                                                                              \
+  }
+
+#define DEFINE_ADD(T, TYPE, BITS)                                                               \
+  int ilk_atomic_add_##T(void *destination, void *source, int64_t n)                            \
+  {                                                                                             \
+    if (!are_slices(destination, source, n, sizeof(TYPE)))                                      \
+      return fail(ILK_EINVAL);                                                                  \
+    atomic_u##BITS *d = destination;                                                            \
+    const atomic_u##BITS *s = source;                                                           \
+    for (int64_t k = 0; k < n; k++)                                                             \
+      add_one_##T(d + k, load_relaxed(s + k));                                                  \
+    return ILK_OK;                                                                              \
+  }
+
+#define DEFINE_ADD_INTEGER(T, TYPE, BITS)                                                       \
+  static inline void add_one_##T(atomic_u##BITS *d, uint##BITS##_t bits)                        \
+  {                                                                                             \
+    add_seq_cst(d, bits);                                                                       \
+  }                                                                                             \
+  DEFINE_ADD(T, TYPE, BITS)
+
+/* The sum goes by way of memory, which gives it its own type's precision everywhere. */
+#define DEFINE_ADD_FLOAT(T, TYPE, BITS)                                                         \
+  static inline void add_one_##T(atomic_u##BITS *d, uint##BITS##_t bits)                        \
+  {                                                                                             \
+    uint##BITS##_t seen = load_relaxed(d);                                                      \
+    union {                                                                                     \
+      TYPE value;                                                                               \
+      uint##BITS##_t bits;                                                                      \
+    } sum;                                                                                      \
+    do                                                                                          \
+      sum.value = value_##T(seen) + value_##T(bits);                                            \
+    while (!cas_seq_cst(d, &seen, sum.bits));                                                   \
+  }                                                                                             \
+  DEFINE_ADD(T, TYPE, BITS)
+
+#define DEFINE_EXTREMES_INTEGER(T, TYPE, BITS)                                                  \
+  DEFINE_EXTREME(min, T, TYPE, BITS, LESS)                                                      \
+  DEFINE_EXTREME(max, T, TYPE, BITS, GREATER)
+
+#define DEFINE_EXTREMES_FLOAT(T, TYPE, BITS)                                                    \
+  DEFINE_EXTREME(min, T, TYPE, BITS, LESS_OR_NAN)                                               \
+  DEFINE_EXTREME(max, T, TYPE, BITS, GREATER_OR_NAN)
+
+SIGNED(DEFINE_TYPE)
+FLOATS(DEFINE_TYPE)
+SIGNED(DEFINE_ADD_INTEGER)
+FLOATS(DEFINE_ADD_FLOAT)
+SIGNED(DEFINE_EXTREMES_INTEGER)
+FLOATS(DEFINE_EXTREMES_FLOAT)

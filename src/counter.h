@@ -1,0 +1,9 @@
+/* What other rooms may ask of a counter. */
+#ifndef INTERLOCK_COUNTER_H
+#define INTERLOCK_COUNTER_H
+
+#include "handle.h"
+
+extern const struct kind_operations counter_operations;
+
+#endif

@@ -1,0 +1,9 @@
+/* What other rooms may ask of an event. */
+#ifndef INTERLOCK_EVENT_H
+#define INTERLOCK_EVENT_H
+
+#include "handle.h"
+
+extern const struct kind_operations event_operations;
+
+#endif

@@ -1,0 +1,199 @@
+/* Latch: a count that needs all 63 bits, so unlike a semaphore's value it cannot stand
+   beside the handle's tag: every call pins (handle.h).
+
+       count -> count + n    add, count + n <= INT64_MAX
+       count -> count - n    count_down, n <= count
+
+   both by compare-and-swap, and a count of 0 lets all waiters go, who use the object's
+   event count (block.h). Who counts down to 0 is pinned until it has woken them, so
+   a free by the first that gets through waits for it, and for them.
+
+   A waiter goes on when it sees a count of 0; it does not when the count was 0 and
+   has risen before it looked. It cannot be told of a zero that it missed:
+   the last count_down of an old set of tasks may come to its wake so late that it
+   finds the waiters for a new set. */
+#include "latch.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "block.h"
+
+#define SPINS 40 /* looks before a wait */
+
+struct latch {
+  struct object object;
+  atomic_i64 count; /* >= 0 */
+};
+_Static_assert(sizeof(struct latch) <= CACHE_LINE, "an object fills one cache line");
+
+void *ilk_latch_new(int64_t count)
+{
+  if (count < 0)
+    return fail_null(ILK_EINVAL);
+  void *handle;
+  struct latch *l = (struct latch *)handle_reserve(KIND_LATCH, &handle);
+  if (!l)
+    return fail_null(ILK_ENOMEM);
+  store_relaxed(&l->count, count);
+  return handle_publish(&l->object, handle, 0);
+}
+
+static inline struct latch *enter(struct self *me, void *handle)
+{
+  return (struct latch *)handle_enter(me, PIN_INNER, handle, KIND_LATCH);
+}
+
+/* --- the count -------------------------------------------------------------------- */
+
+static int add(struct latch *l, int64_t n)
+{
+  if (n < 0)
+    return ILK_EINVAL;
+  int64_t count = load_relaxed(&l->count);
+  do {
+    if (count > INT64_MAX - n)
+      return ILK_EOVERFLOW;
+    /* Release: who waits for what was added sees what came before the add. */
+  } while (unlikely(!cas_release(&l->count, &count, count + n)));
+  return ILK_OK;
+}
+
+static int count_down(struct latch *l, int64_t n)
+{
+  if (n < 0)
+    return ILK_EINVAL;
+  int64_t count = load_relaxed(&l->count);
+  do {
+    if (n > count)
+      return ILK_EINVAL;
+    /* seq_cst: before the look at `waiters`, see block.h; pairs with is_zero(). */
+  } while (unlikely(!cas_seq_cst(&l->count, &count, count - n)));
+  if (count == n && unlikely(load_seq_cst(&l->object.waiters)))
+    block_wake(&l->object, INT_MAX);
+  return ILK_OK;
+}
+
+int ilk_latch_add(void *latch, int64_t n)
+{
+  struct self *me = self_get();
+  if (unlikely(!me))
+    return fail(ILK_ENOMEM);
+  struct latch *l = enter(me, latch);
+  if (unlikely(!l))
+    return fail(ILK_EHANDLE);
+  int result = add(l, n);
+  handle_leave(me, PIN_INNER);
+  return answer(result);
+}
+
+int ilk_latch_count_down(void *latch, int64_t n)
+{
+  struct self *me = self_get();
+  if (unlikely(!me))
+    return fail(ILK_ENOMEM);
+  struct latch *l = enter(me, latch);
+  if (unlikely(!l))
+    return fail(ILK_EHANDLE);
+  int result = count_down(l, n);
+  handle_leave(me, PIN_INNER);
+  return answer(result);
+}
+
+int64_t ilk_latch_value(void *latch)
+{
+  struct self *me = self_get();
+  if (unlikely(!me))
+    return fail_value(ILK_ENOMEM);
+  struct latch *l = enter(me, latch);
+  if (unlikely(!l))
+    return fail_value(ILK_EHANDLE);
+  int64_t count = load_seq_cst(&l->count);
+  handle_leave(me, PIN_INNER);
+  return count;
+}
+
+/* --- wait -------------------------------------------------------------------------- */
+
+static bool is_zero(struct latch *l)
+{
+  return load_seq_cst(&l->count) == 0;
+}
+
+COLD static int wait(struct latch *l, void *handle, struct self *me, int64_t timeout_ns)
+{
+  int64_t deadline = clock_deadline(timeout_ns);
+  for (int spin = 0; spin < SPINS && !load_relaxed(&l->object.waiters); spin++) {
+    cpu_relax();
+    if (is_zero(l))
+      return ILK_OK;
+  }
+  int result = ILK_OK;
+  block_announce(&l->object);
+  for (;;) {
+    uint32_t turn = load_seq_cst(&l->object.turn);
+    if (is_zero(l)) {
+      result = ILK_OK;
+      break;
+    }
+    if (result != ILK_OK)
+      break;
+    result = block(me, handle, 0, &l->object.turn, turn, deadline, 0);
+  }
+  block_withdraw(&l->object);
+  return result;
+}
+
+static inline int timedwait(void *handle, int64_t timeout_ns)
+{
+  struct self *me = self_get();
+  if (unlikely(!me))
+    return ILK_ENOMEM;
+  struct latch *l = enter(me, handle);
+  if (unlikely(!l))
+    return ILK_EHANDLE;
+  int result = is_zero(l) ? ILK_OK : timeout_ns == 0 ? ILK_ETIMEDOUT : wait(l, handle, me, timeout_ns);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+int ilk_latch_timedwait(void *latch, int64_t timeout_ns)
+{
+  return answer(timedwait(latch, timeout_ns));
+}
+
+int ilk_latch_wait(void *latch)
+{
+  return answer(timedwait(latch, -1));
+}
+
+int ilk_latch_trywait(void *latch)
+{
+  int result = timedwait(latch, 0);
+  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+}
+
+/* --- the rest ---------------------------------------------------------------------- */
+
+int ilk_latch_free(void *latch)
+{
+  return handle_free(latch, KIND_LATCH, NULL);
+}
+
+static bool operation_let_go(struct object *object)
+{
+  return is_zero((struct latch *)object);
+}
+
+static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+{
+  (void)handle;
+  snprintf(text, size, "count %" PRId64, load_seq_cst(&((struct latch *)object)->count));
+}
+
+const struct kind_operations latch_operations = {
+    .name = "latch",
+    .let_go = operation_let_go,
+    .describe = operation_describe,
+};

@@ -1,0 +1,9 @@
+/* What other rooms may ask of a latch. */
+#ifndef INTERLOCK_LATCH_H
+#define INTERLOCK_LATCH_H
+
+#include "handle.h"
+
+extern const struct kind_operations latch_operations;
+
+#endif

@@ -1,0 +1,82 @@
+/* Local: a value for each thread, in a cell of its own (cells.h), which no other thread
+   ever reads.
+
+   Invariants:
+   I1  A cell is set for a local only if it bears the local's serial: one that is left over
+       from another local with the same number is not.
+   I2  When a thread exits, all its cells are cleared, so the next thread with its record
+       finds nothing set (retire() in self.c). Nothing is to be done for a fork's
+       child: it keeps the values of the thread that forked.
+   I3  Pins alone keep the place from being given to another local while it is used. */
+#include "local.h"
+
+#include "cells.h"
+
+struct local {
+  struct object object;
+  struct cells_place place;
+};
+_Static_assert(sizeof(struct local) <= CACHE_LINE, "an object fills one cache line");
+
+void *ilk_local_new(void)
+{
+  struct cells_place place;
+  if (!cells_take(&place))
+    return fail_null(ILK_ENOMEM);
+  void *handle;
+  struct local *l = (struct local *)handle_reserve(KIND_LOCAL, &handle);
+  if (!l) {
+    cells_give_back(&place);
+    return fail_null(ILK_ENOMEM);
+  }
+  l->place = place;
+  return handle_publish(&l->object, handle, 0);
+}
+
+int ilk_local_free(void *local)
+{
+  int result = handle_close(local, KIND_LOCAL, NULL);
+  if (result != ILK_OK)
+    return fail(result);
+  cells_give_back(&((struct local *)handle_object(local))->place);
+  handle_recycle(local, true);
+  return ILK_OK;
+}
+
+static inline struct local *enter(struct self *me, void *handle)
+{
+  return (struct local *)handle_enter(me, PIN_INNER, handle, KIND_LOCAL);
+}
+
+int ilk_local_set(void *local, void *value)
+{
+  struct self *me = self_get();
+  if (unlikely(!me))
+    return fail(ILK_ENOMEM);
+  struct local *l = enter(me, local);
+  if (unlikely(!l))
+    return fail(ILK_EHANDLE);
+  struct cell *cell = cells_find(&me->locals, &l->place);
+  if (unlikely(!cell && value)) /* NULL is what it has anyway */
+    cell = cells_make(&me->locals, &l->place);
+  if (likely(cell))
+    store_relaxed(&cell->value, (intptr_t)value);
+  handle_leave(me, PIN_INNER);
+  return likely(cell || !value) ? ILK_OK : fail(ILK_ENOMEM);
+}
+
+void *ilk_local_get(void *local)
+{
+  struct self *me = self_get();
+  if (unlikely(!me))
+    return fail_null(ILK_ENOMEM);
+  struct local *l = enter(me, local);
+  if (unlikely(!l))
+    return fail_null(ILK_EHANDLE);
+  struct cell *cell = cells_find(&me->locals, &l->place);
+  void *value = cell ? (void *)(intptr_t)load_relaxed(&cell->value) : NULL;
+  handle_leave(me, PIN_INNER);
+  return value;
+}
+
+const struct kind_operations local_operations = {.name = "local"};

@@ -1,0 +1,302 @@
+/* Lock array: n words, each an owned mutex by the law of wordlock.h, in pages of their
+   own that are zero at first, so that an array costs nothing until its locks are used.
+
+   The words are released when the array is freed, so every call pins it, and touches
+   words within the pin only. Waiters sleep on the word itself and are counted in the
+   object's `waiters`. A free looks at every word for a live holder, before and after
+   the pins have gone: a count of held locks would be a line that all locks share.
+
+   Pairs and ranges lock in the order of the index, so that no two of them wait for
+   each other. One that fails gives up what it has; what it had taken from the dead is
+   left ORPHAN, so that the next is told. */
+#include "lockarray.h"
+
+#include <stdio.h>
+
+#include "pages.h"
+#include "wordlock.h"
+
+struct lockarray {
+  struct object object;
+  atomic_u32 *words; /* these three never change */
+  int64_t n;
+  unsigned shift; /* words from one lock to the next, as a power of two */
+};
+_Static_assert(sizeof(struct lockarray) <= CACHE_LINE, "an object fills one cache line");
+
+#define PADDED_SHIFT 4
+_Static_assert(sizeof(atomic_u32) << PADDED_SHIFT == CACHE_LINE, "padded: a line each");
+
+static size_t size_of(const struct lockarray *a)
+{
+  return (size_t)a->n * sizeof(atomic_u32) << a->shift;
+}
+
+static atomic_u32 *word_at(const struct lockarray *a, int64_t i)
+{
+  return &a->words[(size_t)i << a->shift];
+}
+
+void *ilk_lockarray_new(int64_t n, int flags)
+{
+  if (n < 1 || flags & ~ILK_PADDED)
+    return fail_null(ILK_EINVAL);
+  unsigned shift = flags & ILK_PADDED ? PADDED_SHIFT : 0;
+  if ((uint64_t)n > PTRDIFF_MAX / sizeof(atomic_u32) >> shift)
+    return fail_null(ILK_ENOMEM);
+  void *handle;
+  struct lockarray *a = (struct lockarray *)handle_reserve(KIND_LOCKARRAY, &handle);
+  if (!a)
+    return fail_null(ILK_ENOMEM);
+  a->n = n;
+  a->shift = shift;
+  a->words = pages_new(size_of(a));
+  if (!a->words) {
+    handle_abandon(&a->object, handle);
+    return fail_null(ILK_ENOMEM);
+  }
+  return handle_publish(&a->object, handle, 0);
+}
+
+static bool is_busy(struct object *object, uint32_t state)
+{
+  (void)state;
+  struct lockarray *a = (struct lockarray *)object;
+  for (int64_t i = 0; i < a->n; i++) {
+    uint32_t holder = wordlock_holder(word_at(a, i));
+    if (unlikely(holder) && self_find(holder))
+      return true;
+  }
+  return false;
+}
+
+int ilk_lockarray_free(void *array)
+{
+  int result = handle_close(array, KIND_LOCKARRAY, is_busy);
+  if (result != ILK_OK)
+    return fail(result);
+  struct lockarray *a = (struct lockarray *)handle_object(array);
+  pages_release(a->words, size_of(a));
+  handle_recycle(array, true);
+  return ILK_OK;
+}
+
+/* --- within a pin, and with indices in range ------------------------------------- */
+
+/* A call: the array, its handle, and who calls. */
+struct call {
+  struct lockarray *a;
+  void *handle;
+  struct self *me;
+};
+
+static struct wordlock lock_at(const struct call *c, int64_t i)
+{
+  return (struct wordlock){
+      .word = word_at(c->a, i), .me = c->me, .id = self_id(c->me), .handle = c->handle, .index = i};
+}
+
+COLD static int lock_slow(const struct call *c, int64_t i, int64_t timeout_ns)
+{
+  struct wordlock w = lock_at(c, i);
+  return wordlock_lock(&w, timeout_ns);
+}
+
+COLD static int unlock_slow(const struct call *c, int64_t i, bool orphan)
+{
+  struct wordlock w = lock_at(c, i);
+  return wordlock_unlock(&w, orphan);
+}
+
+static inline int lock(const struct call *c, int64_t i, int64_t timeout_ns)
+{
+  return likely(wordlock_take(word_at(c->a, i), self_id(c->me))) ? ILK_OK : lock_slow(c, i, timeout_ns);
+}
+
+static inline int unlock(const struct call *c, int64_t i)
+{
+  return likely(wordlock_give(word_at(c->a, i), self_id(c->me))) ? ILK_OK : unlock_slow(c, i, false);
+}
+
+static bool holds(const struct call *c, int64_t i)
+{
+  return wordlock_holder(word_at(c->a, i)) == self_id(c->me);
+}
+
+static int lock_pair(const struct call *c, int64_t i, int64_t j)
+{
+  int64_t low = i < j ? i : j, high = i < j ? j : i;
+  int first = lock(c, low, -1);
+  if (first < 0 || low == high)
+    return first;
+  int second = lock(c, high, -1);
+  if (second < 0)
+    unlock_slow(c, low, first == ILK_OWNER_DIED);
+  return second == ILK_OK ? first : second;
+}
+
+static int unlock_pair(const struct call *c, int64_t i, int64_t j)
+{
+  if (!holds(c, i) || !holds(c, j))
+    return ILK_EPERM;
+  unlock(c, i);
+  if (i != j)
+    unlock(c, j);
+  return ILK_OK;
+}
+
+static int lock_range(const struct call *c, int64_t begin, int64_t end)
+{
+  int64_t died = end, died_last = -1; /* the first and the last that were taken from the dead */
+  for (int64_t i = begin; i < end; i++) {
+    int result = lock(c, i, -1);
+    if (unlikely(result < 0)) {
+      /* Those between the first and the last may be told of a death too many. */
+      while (i-- > begin)
+        unlock_slow(c, i, died <= i && i <= died_last);
+      return result;
+    }
+    if (unlikely(result == ILK_OWNER_DIED)) {
+      died = i < died ? i : died;
+      died_last = i;
+    }
+  }
+  return died < end ? ILK_OWNER_DIED : ILK_OK;
+}
+
+static int unlock_range(const struct call *c, int64_t begin, int64_t end)
+{
+  for (int64_t i = begin; i < end; i++)
+    if (!holds(c, i))
+      return ILK_EPERM;
+  for (int64_t i = begin; i < end; i++)
+    unlock(c, i);
+  return ILK_OK;
+}
+
+/* --- the calls -------------------------------------------------------------------- */
+
+static inline int enter(struct call *c, void *array)
+{
+  struct self *me = self_get();
+  if (unlikely(!me))
+    return ILK_ENOMEM;
+  *c = (struct call){(struct lockarray *)handle_enter(me, PIN_INNER, array, KIND_LOCKARRAY), array, me};
+  return likely(c->a) ? ILK_OK : ILK_EHANDLE;
+}
+
+/* The shape of every call: within a pin and with `in_range`, `expression` is the result. */
+#define WITH_ARRAY(c, array, in_range, expression)                                              \
+  struct call c;                                                                                \
+  int result = enter(&c, (array));                                                              \
+  if (likely(result == ILK_OK)) {                                                               \
+    result = likely(in_range) ? (expression) : ILK_EINVAL;                                      \
+    handle_leave(c.me, PIN_INNER);                                                              \
+  }
+
+static inline bool in_array(const struct call *c, int64_t i)
+{
+  return i >= 0 && i < c->a->n;
+}
+
+static inline bool is_range(const struct call *c, int64_t begin, int64_t end)
+{
+  return 0 <= begin && begin <= end && end <= c->a->n;
+}
+
+static inline int lock_for(void *array, int64_t i, int64_t timeout_ns)
+{
+  WITH_ARRAY(c, array, in_array(&c, i), lock(&c, i, timeout_ns));
+  return result;
+}
+
+int ilk_lockarray_lock(void *array, int64_t i)
+{
+  return answer(lock_for(array, i, -1));
+}
+
+int ilk_lockarray_timedlock(void *array, int64_t i, int64_t timeout_ns)
+{
+  return answer(lock_for(array, i, timeout_ns));
+}
+
+int ilk_lockarray_trylock(void *array, int64_t i)
+{
+  int result = lock_for(array, i, 0);
+  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+}
+
+int ilk_lockarray_unlock(void *array, int64_t i)
+{
+  WITH_ARRAY(c, array, in_array(&c, i), unlock(&c, i));
+  return answer(result);
+}
+
+int ilk_lockarray_lock_pair(void *array, int64_t i, int64_t j)
+{
+  WITH_ARRAY(c, array, in_array(&c, i) && in_array(&c, j), lock_pair(&c, i, j));
+  return answer(result);
+}
+
+int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
+{
+  WITH_ARRAY(c, array, in_array(&c, i) && in_array(&c, j), unlock_pair(&c, i, j));
+  return answer(result);
+}
+
+int ilk_lockarray_lock_range(void *array, int64_t begin, int64_t end)
+{
+  WITH_ARRAY(c, array, is_range(&c, begin, end), lock_range(&c, begin, end));
+  return answer(result);
+}
+
+int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
+{
+  WITH_ARRAY(c, array, is_range(&c, begin, end), unlock_range(&c, begin, end));
+  return answer(result);
+}
+
+/* --- what other rooms ask ----------------------------------------------------------- */
+
+/* The index may be another object's: who asks has read it from a record in motion. */
+static uint32_t operation_holder(struct object *object, int64_t index)
+{
+  struct lockarray *a = (struct lockarray *)object;
+  return index >= 0 && index < a->n ? wordlock_holder(word_at(a, index)) : 0;
+}
+
+static void operation_holder_died(struct object *object, int64_t index)
+{
+  uint32_t holder = operation_holder(object, index);
+  if (holder && !self_find(holder))
+    wordlock_holder_died(word_at((struct lockarray *)object, index), holder);
+}
+
+#define NAMED 4 /* held locks that the report names */
+
+static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+{
+  (void)handle;
+  struct lockarray *a = (struct lockarray *)object;
+  char names[NAMED * 48] = "";
+  size_t length = 0;
+  int64_t held = 0;
+  for (int64_t i = 0; i < a->n; i++) {
+    uint32_t holder = wordlock_holder(word_at(a, i));
+    if (!holder)
+      continue;
+    if (held++ < NAMED)
+      length += (size_t)snprintf(names + length, sizeof names - length, "%s[%lld] by thread %u",
+                                 length ? ", " : ": ", (long long)i, holder);
+  }
+  snprintf(text, size, "%lld of %lld locked%s%s", (long long)held, (long long)a->n, names,
+           held > NAMED ? ", ..." : "");
+}
+
+/* A fork's child: the words say themselves who holds them, and who of these is gone. */
+const struct kind_operations lockarray_operations = {
+    .name = "lockarray",
+    .holder = operation_holder,
+    .holder_died = operation_holder_died,
+    .describe = operation_describe,
+};

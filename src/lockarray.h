@@ -1,0 +1,9 @@
+/* What other rooms may ask of a lock array. */
+#ifndef INTERLOCK_LOCKARRAY_H
+#define INTERLOCK_LOCKARRAY_H
+
+#include "handle.h"
+
+extern const struct kind_operations lockarray_operations;
+
+#endif

@@ -1,0 +1,279 @@
+/* The mutex: what a caller calls, and the fast paths. The law of the state is in
+   mutex_state.h, the slow paths in mutex_queue.c. */
+#include "mutex.h"
+
+#include <stdio.h>
+
+#include "block.h"
+#include "mutex_state.h"
+
+void *ilk_mutex_new(int flags)
+{
+  if (flags & ~(ILK_RECURSIVE | ILK_FAIR | ILK_UNOWNED) ||
+      (flags & ILK_RECURSIVE && flags & ILK_UNOWNED))
+    return fail_null(ILK_EINVAL);
+  void *handle;
+  struct mutex *m = (struct mutex *)handle_reserve(KIND_MUTEX, &handle);
+  if (!m)
+    return fail_null(ILK_ENOMEM);
+  m->flags = flags;
+  store_relaxed(&m->special, (flags & ILK_FAIR ? SPECIAL_FAIR : 0) | (flags & ILK_UNOWNED ? SPECIAL_UNOWNED : 0));
+  return handle_publish(&m->object, handle, FREE);
+}
+
+/* --- lock -------------------------------------------------------------------- */
+
+/* All that is not an uncontended lock of a live handle. */
+COLD static int lock_slow(void *handle, int64_t timeout_ns)
+{
+  struct self *me = self_get();
+  if (!me)
+    return ILK_ENOMEM;
+  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
+  if (!m)
+    return ILK_EHANDLE;
+  int result = mutex_lock_pinned(m, handle, me, timeout_ns, 0);
+  if (result >= 0)
+    me->held = handle;
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+/* Free -> mine, in one step with the check of the handle. */
+static inline bool lock_fast(void *handle)
+{
+  struct self *me = self_current;
+  struct object *object = handle_object(handle);
+  if (unlikely(!me || !handle_is(handle, KIND_MUTEX)))
+    return false;
+  uint64_t head = head_of(handle, FREE);
+  /* Acquire: pairs with the release of the last unlock. Release: who sees our id finds
+     us in self_find(). */
+  if (unlikely(!cas_acq_rel(&object->head, &head, head_of(handle, self_id(me)))))
+    return false;
+  me->held = handle;
+  return true;
+}
+
+int ilk_mutex_lock(void *mutex)
+{
+  return lock_fast(mutex) ? ILK_OK : answer(lock_slow(mutex, -1));
+}
+
+int ilk_mutex_timedlock(void *mutex, int64_t timeout_ns)
+{
+  return lock_fast(mutex) ? ILK_OK : answer(lock_slow(mutex, timeout_ns));
+}
+
+int ilk_mutex_trylock(void *mutex)
+{
+  if (lock_fast(mutex))
+    return ILK_OK;
+  int result = lock_slow(mutex, 0);
+  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+}
+
+/* --- unlock ------------------------------------------------------------------- */
+
+COLD static int unlock_slow(void *handle)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
+  if (!m)
+    return fail(ILK_EHANDLE);
+  int result = mutex_unlock_pinned(m, handle, me, NULL);
+  handle_leave(me, PIN_INNER);
+  return answer(result);
+}
+
+/* After a release that saw a wake wanted. The mutex may be freed by now: then nobody waits. */
+COLD static int wake_slow(void *handle, struct self *me)
+{
+  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
+  if (m) {
+    mutex_wake_first(m);
+    handle_leave(me, PIN_INNER);
+  }
+  return ILK_OK;
+}
+
+/* An unowned mutex that its holder unlocks, as far as `special` knows. Pinned, for
+   another thread may do the same at this moment, by mistake, and free it. */
+static inline int unlock_unowned(struct mutex *m, void *handle, struct self *me)
+{
+  fence_store(&me->pin[PIN_INNER], (uintptr_t)handle);
+  if (unlikely(fence_load(&m->object.tag) != handle_tag(handle)))
+    return unlock_slow(handle);
+  me->held = NULL;
+  fence_store(&m->object.head, head_of(handle, FREE)); /* Dekker with wait_in_queue() */
+  if (unlikely(fence_load(&m->wanted)))
+    mutex_wake_first(m);
+  handle_leave(me, PIN_INNER);
+  return ILK_OK;
+}
+
+/* By its holder. It is not freed before this store, which only a HANDOFF can precede (I3). */
+static inline int unlock_held(struct mutex *m, void *handle, struct self *me)
+{
+  /* Acquire: the tag is looked at after it, so both are of this mutex: one that was
+     taken away and freed has another tag before its slot says anything else. */
+  uint32_t special = load_acquire(&m->special);
+  if (unlikely(special != SIMPLE || load_relaxed(&m->object.tag) != handle_tag(handle)))
+    return special == SPECIAL_UNOWNED ? unlock_unowned(m, handle, me) : unlock_slow(handle);
+  fence_store(&m->object.head, head_of(handle, FREE)); /* Dekker with wait_in_queue() */
+  uint32_t wanted = fence_load(&m->wanted);
+  me->held = NULL;
+  return likely(!wanted) ? ILK_OK : wake_slow(handle, me);
+}
+
+int ilk_mutex_unlock(void *mutex)
+{
+  struct self *me = self_current;
+  /* The mutex locked last is in the record (I6); of those before it the head tells. */
+  if (likely(me && mutex && me->held == mutex))
+    return unlock_held((struct mutex *)handle_held_object(mutex), mutex, me);
+  struct object *object = handle_object(mutex);
+  if (me && handle_is(mutex, KIND_MUTEX) && load_relaxed(&object->head) == head_of(mutex, self_id(me)))
+    return unlock_held((struct mutex *)object, mutex, me);
+  return unlock_slow(mutex);
+}
+
+int mutex_give_up(void *handle, struct self *me, uint32_t *depth)
+{
+  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
+  if (!m)
+    return ILK_EHANDLE;
+  int result = mutex_unlock_pinned(m, handle, me, depth);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+int mutex_take_back(void *handle, struct self *me, uint32_t depth)
+{
+  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
+  if (!m)
+    return ILK_EHANDLE;
+  int result = mutex_lock_pinned(m, handle, me, -1, BLOCK_ALWAYS);
+  if (result >= 0) {
+    me->held = handle;
+    m->depth += depth;
+    if (depth)
+      or_relaxed(&m->special, SPECIAL_NESTED);
+  }
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+/* --- the rest ------------------------------------------------------------------ */
+
+int ilk_mutex_is_locked(void *mutex)
+{
+  struct object *object = handle_object(mutex);
+  if (!handle_is(mutex, KIND_MUTEX))
+    return fail(ILK_EHANDLE);
+  uint64_t head = load_acquire(&object->head) & ~((uint64_t)TAG_CLOSING << 32);
+  if (!head_is(head, mutex))
+    return fail(ILK_EHANDLE);
+  return head_state(head) != FREE;
+}
+
+/* Takes it by force, so that nobody comes in before the depth is right; then frees it. */
+static void make_free(struct mutex *m, void *handle, struct self *me)
+{
+  /* Acquire: the holder's id, and with it that thread's place in self_find(). */
+  uint64_t head = load_acquire(&m->object.head);
+  do {
+    uint32_t was = holder(head);
+    if (was && was != self_id(me) && self_find(was)) /* its own unlock is not to be trusted now */
+      or_seq_cst(&m->special, is_owned(m) ? SPECIAL_FORCED : SPECIAL_CROSSED);
+  } while (!cas_acq_rel(&m->object.head, &head, head_of(handle, self_id(me))));
+  mutex_forget_depth(m);
+  store_release(&m->object.head, head_of(handle, FREE));
+}
+
+int ilk_mutex_reset(void *mutex)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, mutex, KIND_MUTEX);
+  if (!m)
+    return fail(ILK_EHANDLE);
+  waitq_lock(&m->object);
+  if (me->held == mutex)
+    me->held = NULL;
+  make_free(m, mutex, me);
+  waitq_unlock(&m->object);
+  mutex_wake_first(m);
+  handle_leave(me, PIN_INNER);
+  return ILK_OK;
+}
+
+static bool is_busy(struct object *object, uint32_t state)
+{
+  struct mutex *m = (struct mutex *)object;
+  return state != FREE && !(is_owned(m) && !self_find(state & HOLDER_MASK));
+}
+
+int ilk_mutex_free(void *mutex)
+{
+  int result = handle_close(mutex, KIND_MUTEX, is_busy);
+  if (result != ILK_OK)
+    return fail(result);
+  /* Where a reset took it from a live thread, that thread's unlock may still be about
+     to store: its slot is then not used again. */
+  struct mutex *m = (struct mutex *)handle_object(mutex);
+  handle_recycle(mutex, !(load_relaxed(&m->special) & SPECIAL_FORCED));
+  return ILK_OK;
+}
+
+static uint32_t operation_holder(struct object *object, int64_t index)
+{
+  (void)index;
+  /* seq_cst: a waiter looks here after it announced itself (see self_find()). */
+  return is_owned((struct mutex *)object) ? holder(load_seq_cst(&object->head)) : 0;
+}
+
+static void operation_holder_died(struct object *object, int64_t index)
+{
+  (void)index;
+  struct mutex *m = (struct mutex *)object;
+  waitq_lock(object);
+  struct self *first = m->queue.first;
+  if (first)
+    waitq_signal(first, SIGNAL_WOKEN);
+  waitq_unlock(object);
+  if (first)
+    waitq_wake(first);
+}
+
+static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+{
+  (void)handle;
+  struct mutex *m = (struct mutex *)object;
+  uint32_t id = holder(load_relaxed(&object->head));
+  if (!id)
+    snprintf(text, size, "unlocked");
+  else if (is_owned(m))
+    snprintf(text, size, "locked by thread %u", id);
+  else
+    snprintf(text, size, "locked (unowned), last by thread %u", id);
+}
+
+static void operation_after_fork(struct object *object)
+{
+  struct mutex *m = (struct mutex *)object;
+  m->queue = (struct waitq){0};
+  store_relaxed(&m->wanted, 0);
+  and_relaxed(&object->head, ~(uint64_t)HANDOFF);
+}
+
+const struct kind_operations mutex_operations = {
+    .name = "mutex",
+    .holder = operation_holder,
+    .holder_died = operation_holder_died,
+    .describe = operation_describe,
+    .after_fork = operation_after_fork,
+};

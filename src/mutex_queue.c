@@ -1,0 +1,295 @@
+/* The mutex, where it is contended: the attempt, the queue, the hand-over. The law of the
+   state is in mutex_state.h. */
+#include <sched.h>
+
+#include "block.h"
+#include "mutex_state.h"
+#include "spin.h"
+
+/* --- lock -------------------------------------------------------------------- */
+
+/* As after a lock that is the first. */
+void mutex_forget_depth(struct mutex *m)
+{
+  m->depth = 0;
+  and_relaxed(&m->special, ~(uint32_t)SPECIAL_NESTED);
+}
+
+/* One attempt: ILK_OK, ILK_OWNER_DIED: taken; ILK_EBUSY: another holds it;
+   ILK_EDEADLK: we do; ILK_EHANDLE: it is being freed, or is not freed after all. */
+static int attempt(struct mutex *m, void *handle, struct self *me)
+{
+  /* seq_cst: a waiter's look on the heavy side. Acquire: the holder's id, and with it
+     that thread's place in self_find(). */
+  uint64_t head = load_seq_cst(&m->object.head);
+  for (;;) {
+    if (!head_is(head, handle))
+      return ILK_EHANDLE;
+    if (head_state(head) == FREE) {
+      if (cas_acq_rel(&m->object.head, &head, head_of(handle, self_id(me))))
+        return ILK_OK;
+      continue;
+    }
+    if (!is_owned(m))
+      return ILK_EBUSY;
+    if (holder(head) == self_id(me)) {
+      if (!(m->flags & ILK_RECURSIVE))
+        return ILK_EDEADLK;
+      if (m->depth == UINT32_MAX - 1)
+        return ILK_EOVERFLOW;
+      if (!m->depth++)
+        or_relaxed(&m->special, SPECIAL_NESTED);
+      return ILK_OK;
+    }
+    if (self_find(holder(head)))
+      return ILK_EBUSY;
+    /* Its holder is gone: nobody else changes the state, so no store of its can follow. */
+    if (cas_acq_rel(&m->object.head, &head, head_of(handle, self_id(me) | (head_state(head) & HANDOFF)))) {
+      mutex_forget_depth(m);
+      return ILK_OWNER_DIED;
+    }
+  }
+}
+
+/* Asks that the next release go to the first in the queue. False: it is free. */
+static bool mark_handoff(struct mutex *m)
+{
+  uint64_t head = load_relaxed(&m->object.head);
+  while (head_state(head) != FREE) {
+    if (head_state(head) & HANDOFF || cas_relaxed(&m->object.head, &head, head | HANDOFF)) {
+      if (!is_fair(m))
+        or_relaxed(&m->special, SPECIAL_MARKED);
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool is_starving(struct self *waiter)
+{
+  return clock_now() - waiter->queue_since > STARVING;
+}
+
+/* The mutex was made free: has the first in the queue look, unless it is on its way.
+   If somebody barged in, the wake is his unlock's to give; in a fair mutex, or for one
+   that starves, that must be marked, and is if the mark finds it held. */
+void mutex_wake_first(struct mutex *m)
+{
+  struct self *wake = NULL;
+  waitq_lock(&m->object);
+  struct self *first = m->queue.first;
+  if (first) {
+    bool is_free = head_state(load_relaxed(&m->object.head)) == FREE;
+    if (!is_free && (is_fair(m) || is_starving(first)))
+      is_free = !mark_handoff(m);
+    if (is_free && waitq_signal(first, SIGNAL_WOKEN)) {
+      store_relaxed(&m->wanted, 0);
+      wake = first;
+    }
+  }
+  waitq_unlock(&m->object);
+  if (wake)
+    waitq_wake(wake);
+}
+
+/* With the queue locked: may this waiter take a free mutex? */
+static bool is_my_turn(struct mutex *m, struct self *me)
+{
+  return !is_fair(m) || m->queue.first == me;
+}
+
+/* Before a waiter's look: a release that comes after it is to wake somebody (I2). */
+static void want_wake(struct mutex *m)
+{
+  store_seq_cst(&m->wanted, 1);
+  fence_heavy(); /* says so, then looks; a release stores, then looks */
+}
+
+/* Joins the queue; a fair mutex is marked first, so that nobody can overtake.
+   False: no need to, `*taken` is what attempt() answered. */
+static bool join(struct mutex *m, void *handle, struct self *me, int *taken)
+{
+  int64_t since = clock_now();
+  waitq_lock(&m->object);
+  while (is_fair(m) && !mark_handoff(m)) {
+    *taken = attempt(m, handle, me);
+    if (*taken != ILK_EBUSY) {
+      waitq_unlock(&m->object);
+      return false;
+    }
+  }
+  me->queue_since = since;
+  waitq_append(&m->object, &m->queue, me);
+  waitq_unlock(&m->object);
+  if (!is_fair(m)) /* there the release is a swap, which HANDOFF stops */
+    want_wake(m);
+  return true;
+}
+
+static void leave(struct mutex *m, struct self *me)
+{
+  waitq_remove(&m->object, &m->queue, me);
+  store_relaxed(&m->wanted, m->queue.first != NULL); /* who remains is not signalled */
+  if (is_fair(m) && m->queue.first)
+    mark_handoff(m);
+}
+
+/* With the queue locked, for a waiter that still is in it: one look. */
+static int look(struct mutex *m, void *handle, struct self *me, bool last)
+{
+  store_relaxed(&me->signal, SIGNAL_NONE);
+  if (!is_my_turn(m, me))
+    return ILK_EBUSY;
+  bool mark = !last && (is_fair(m) || is_starving(me));
+  int taken;
+  do
+    taken = attempt(m, handle, me);
+  while (taken == ILK_EBUSY && mark && !mark_handoff(m));
+  return taken;
+}
+
+static int wait_in_queue(struct mutex *m, void *handle, struct self *me, int64_t timeout_ns, int flags)
+{
+  int64_t deadline = clock_deadline(timeout_ns);
+  int result = ILK_OK, taken;
+  if (!join(m, handle, me, &taken))
+    return taken;
+
+  /* What others do to a waiter they do with the queue locked, and so does it what it
+     decides: whether it was given the mutex, takes it, goes, or sleeps (I4). */
+  for (;;) {
+    waitq_lock(&m->object);
+    enum signal signal = load_relaxed(&me->signal);
+    if (signal == SIGNAL_WOKEN && !is_fair(m)) { /* who signalled took `wanted` back */
+      store_relaxed(&me->signal, SIGNAL_NONE);
+      waitq_unlock(&m->object);
+      want_wake(m);
+      continue;
+    }
+    bool given = signal == SIGNAL_GIVEN;
+    taken = given ? ILK_OK : look(m, handle, me, result != ILK_OK);
+    bool gives_up = taken == ILK_EBUSY && result != ILK_OK;
+    if (!given && (taken >= 0 || gives_up))
+      leave(m, me);
+    waitq_unlock(&m->object);
+
+    if (taken >= 0)
+      return taken;
+    if (gives_up) {
+      if (is_fair(m))
+        mutex_wake_first(m);
+      return result;
+    }
+    if (taken == ILK_EHANDLE) { /* a free that finds us waiting will take it back */
+      sched_yield();
+    } else {
+      result = block(me, handle, 0, &me->signal, SIGNAL_NONE, deadline, flags);
+    }
+  }
+}
+
+/* `flags`: for block(). */
+int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t timeout_ns, int flags)
+{
+  struct spin spin = spin_begin(me);
+  for (;;) {
+    int result = attempt(m, handle, me);
+    if (result == ILK_EHANDLE) {
+      if (!handle_retry(me, PIN_INNER, handle))
+        return ILK_EHANDLE;
+      continue;
+    }
+    if (timeout_ns == 0 && result == ILK_EDEADLK)
+      return ILK_ETIMEDOUT; /* a try waits for nobody */
+    if (result != ILK_EBUSY) {
+      spin_won(&spin);
+      return result;
+    }
+    if (timeout_ns == 0)
+      return ILK_ETIMEDOUT;
+    /* Nobody spins past a sleeper, nor where order matters. */
+    if (is_fair(m) || load_relaxed(&m->object.waiters) || !spin_again(&spin)) {
+      result = wait_in_queue(m, handle, me, timeout_ns, flags);
+      if (result != ILK_EHANDLE)
+        return result;
+      if (!handle_retry(me, PIN_INNER, handle))
+        return ILK_EHANDLE;
+    }
+  }
+}
+
+/* --- unlock ------------------------------------------------------------------- */
+
+/* HANDOFF is in the head: gives the mutex to the first in the queue. False: the head
+   changed, for an unowned mutex was unlocked by two at once. */
+static bool hand_over(struct mutex *m, void *handle, uint64_t head)
+{
+  waitq_lock(&m->object);
+  if (load_relaxed(&m->object.head) != head) {
+    waitq_unlock(&m->object);
+    return false;
+  }
+  and_relaxed(&m->special, ~(uint32_t)SPECIAL_MARKED);
+  struct self *next = m->queue.first;
+  uint32_t state = FREE;
+  if (next) {
+    waitq_remove(&m->object, &m->queue, next);
+    store_relaxed(&m->wanted, m->queue.first != NULL);
+    state = self_id(next) | (is_fair(m) && m->queue.first ? HANDOFF : 0);
+  }
+  store_release(&m->object.head, head_of(handle, state));
+  if (next)
+    waitq_signal(next, SIGNAL_GIVEN);
+  waitq_unlock(&m->object);
+  if (next)
+    waitq_wake(next);
+  return true;
+}
+
+/* Pinned, and held with the head `head`. False: it changed. */
+static bool release(struct mutex *m, void *handle, uint64_t head)
+{
+  if (head_state(head) & HANDOFF)
+    return hand_over(m, handle, head);
+  if (is_fair(m))
+    return cas_release(&m->object.head, &head, head_of(handle, FREE));
+  if (load_relaxed(&m->special) & SPECIAL_MARKED) /* a store erased the mark's HANDOFF (I3) */
+    and_relaxed(&m->special, ~(uint32_t)SPECIAL_MARKED);
+  fence_store(&m->object.head, head_of(handle, FREE)); /* Dekker with wait_in_queue() */
+  if (fence_load(&m->wanted))
+    mutex_wake_first(m);
+  return true;
+}
+
+/* One lock less; or, to a place for `depth`, none left. */
+int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t *depth)
+{
+  if (depth)
+    *depth = 0;
+  for (;;) {
+    uint64_t head = load_relaxed(&m->object.head);
+    if (!head_is(head, handle)) {
+      if (!handle_retry(me, PIN_INNER, handle))
+        return ILK_EHANDLE;
+      continue;
+    }
+    if (head_state(head) == FREE || (is_owned(m) && holder(head) != self_id(me)))
+      return ILK_EPERM;
+    if (m->depth && !depth) {
+      if (!--m->depth)
+        and_relaxed(&m->special, ~(uint32_t)SPECIAL_NESTED);
+      return ILK_OK;
+    }
+    if (m->depth) {
+      *depth = m->depth;
+      mutex_forget_depth(m);
+    }
+    if (holder(head) != self_id(me))
+      or_seq_cst(&m->special, SPECIAL_CROSSED); /* who locked it must not believe its record (I6) */
+    if (release(m, handle, head)) {
+      if (me->held == handle)
+        me->held = NULL;
+      return ILK_OK;
+    }
+  }
+}

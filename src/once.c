@@ -1,0 +1,188 @@
+/* Once: what is to be done once is held, like an owned mutex, by the thread that
+   does it, so that its death and circles are found.
+
+   The law of the state, the lower half of the object's head:
+
+       NEW     nobody has begun, or who began did not succeed
+       id      that thread does it
+       DONE    it is done
+
+       NEW -> id        any thread, by compare-and-swap       begin, told 1
+       dead id -> id'   any thread, by compare-and-swap       begin, told 1
+       id -> DONE       that thread, by compare-and-swap      end, succeeded
+       id -> NEW        that thread, by compare-and-swap      end, not
+
+   Invariants:
+   I1  Only that thread changes a live id; it is alive and the object busy, so the
+       head has no CLOSING then.
+   I2  DONE is for ever: a begin that sees it needs no more than that one load, whose
+       acquire pairs with the release of end.
+   I3  Waiters use the object's event count (block.h). Any end wakes them all: after
+       a failure the first to look begins, and the others wait for that one. Who
+       ends is pinned until it has woken them, so a free by the first that gets
+       through waits for it, and for them. */
+#include "once.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+
+#include "block.h"
+
+#define NEW UINT32_C(0)
+#define DONE (UINT32_C(1) << 31)
+
+_Static_assert(ILK_OWNER_DIED == 1, "who takes over from a dead thread is told to do it");
+#define BEGUN 1 /* the caller does it */
+
+void *ilk_once_new(int flags)
+{
+  if (flags)
+    return fail_null(ILK_EINVAL);
+  void *handle;
+  struct object *o = handle_reserve(KIND_ONCE, &handle);
+  return o ? handle_publish(o, handle, NEW) : fail_null(ILK_ENOMEM);
+}
+
+static uint32_t runner(uint64_t head)
+{
+  return head_state(head) & ID_MAX;
+}
+
+/* --- begin -------------------------------------------------------------------------- */
+
+/* Pinned. One attempt: ILK_OK: done; BEGUN: ours to do; ILK_EBUSY: another does it; ILK_EDEADLK:
+   we do; ILK_EHANDLE: it is being freed, or is not freed after all. */
+static int attempt(struct object *o, void *handle, struct self *me)
+{
+  for (;;) {
+    /* Acquire: pairs with the end that succeeded. seq_cst: after the turn, see block.h. */
+    uint64_t head = load_seq_cst(&o->head);
+    if (head_state(head) == DONE)
+      return ILK_OK; /* also when it is being freed: that free may wait for us */
+    if (!head_is(head, handle))
+      return ILK_EHANDLE;
+    if (runner(head) == self_id(me))
+      return ILK_EDEADLK;
+    if (runner(head) && self_find(runner(head)))
+      return ILK_EBUSY;
+    /* Acquire: pairs with the end that failed. Of a dead thread nothing is known. */
+    if (cas_acquire(&o->head, &head, head_of(handle, self_id(me))))
+      return BEGUN;
+  }
+}
+
+static int wait(struct object *o, void *handle, struct self *me)
+{
+  int result = ILK_OK;
+  block_announce(o);
+  for (;;) {
+    uint32_t turn = load_seq_cst(&o->turn);
+    int seen = attempt(o, handle, me);
+    if (seen == ILK_EHANDLE) { /* a free that finds us waiting will take it back */
+      sched_yield();
+      continue;
+    }
+    if (seen != ILK_EBUSY)
+      result = seen;
+    if (seen != ILK_EBUSY || result != ILK_OK)
+      break;
+    result = block(me, handle, 0, &o->turn, turn, WAIT_FOREVER, 0);
+  }
+  block_withdraw(o);
+  return result;
+}
+
+COLD static int begin_slow(void *handle)
+{
+  struct self *me = self_get();
+  if (!me)
+    return ILK_ENOMEM;
+  struct object *o = handle_enter(me, PIN_INNER, handle, KIND_ONCE);
+  if (!o)
+    return ILK_EHANDLE;
+  int result;
+  while ((result = attempt(o, handle, me)) == ILK_EHANDLE)
+    if (!handle_retry(me, PIN_INNER, handle))
+      return ILK_EHANDLE;
+  if (result == ILK_EBUSY)
+    result = wait(o, handle, me);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+int ilk_once_begin(void *once)
+{
+  /* Acquire: pairs with the end that succeeded. */
+  uint64_t head = load_acquire(&handle_object(once)->head);
+  if (likely(handle_is(once, KIND_ONCE) && head == head_of(once, DONE)))
+    return ILK_OK;
+  return answer(begin_slow(once));
+}
+
+/* --- end ----------------------------------------------------------------------------- */
+
+int ilk_once_end(void *once, int succeeded)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct object *o = handle_enter(me, PIN_INNER, once, KIND_ONCE);
+  if (!o)
+    return fail(ILK_EHANDLE);
+  uint64_t mine = head_of(once, self_id(me));
+  /* Release: what was done is seen by who sees DONE. seq_cst: before the look at `waiters`. */
+  bool ended = cas_seq_cst(&o->head, &mine, head_of(once, succeeded ? DONE : NEW));
+  if (ended && load_seq_cst(&o->waiters))
+    block_wake(o, INT_MAX);
+  handle_leave(me, PIN_INNER);
+  return ended ? ILK_OK : fail(ILK_EPERM);
+}
+
+/* --- the rest -------------------------------------------------------------------------- */
+
+static bool is_busy(struct object *o, uint32_t state)
+{
+  (void)o;
+  return state != NEW && state != DONE && self_find(state);
+}
+
+int ilk_once_free(void *once)
+{
+  return handle_free(once, KIND_ONCE, is_busy);
+}
+
+static uint32_t operation_holder(struct object *o, int64_t index)
+{
+  (void)index;
+  return runner(load_relaxed(&o->head));
+}
+
+static void operation_holder_died(struct object *o, int64_t index)
+{
+  (void)index;
+  block_wake(o, INT_MAX);
+}
+
+static bool operation_let_go(struct object *o)
+{
+  return head_state(load_seq_cst(&o->head)) == DONE;
+}
+
+static void operation_describe(void *handle, struct object *o, char *text, size_t size)
+{
+  (void)handle;
+  uint64_t head = load_acquire(&o->head);
+  if (runner(head))
+    snprintf(text, size, "begun by thread %u", (unsigned)runner(head));
+  else
+    snprintf(text, size, "%s", head_state(head) == DONE ? "done" : "not begun");
+}
+
+const struct kind_operations once_operations = {
+    .name = "once",
+    .holder = operation_holder,
+    .holder_died = operation_holder_died,
+    .let_go = operation_let_go,
+    .describe = operation_describe,
+};

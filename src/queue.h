@@ -1,0 +1,9 @@
+/* What other rooms may ask of a queue. */
+#ifndef INTERLOCK_QUEUE_H
+#define INTERLOCK_QUEUE_H
+
+#include "handle.h"
+
+extern const struct kind_operations queue_operations;
+
+#endif

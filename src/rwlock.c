@@ -1,0 +1,277 @@
+/* The readers-writer lock: making, writing, and what other rooms ask. The law of the state
+   is in rwlock_state.h, reading in rwlock_read.c, the queue in rwlock_queue.c. */
+#include "rwlock.h"
+
+#include <stdio.h>
+
+#include "block.h"
+#include "rwlock_state.h"
+
+void *ilk_rwlock_new(int flags)
+{
+  if (flags & ~ILK_FAIR)
+    return fail_null(ILK_EINVAL);
+  void *handle;
+  struct rwlock *rw = (struct rwlock *)handle_reserve(KIND_RWLOCK, &handle);
+  if (!rw)
+    return fail_null(ILK_ENOMEM);
+  return handle_publish(&rw->object, handle, 0);
+}
+
+/* --- writing --------------------------------------------------------------------------- */
+
+static void write_release(struct rwlock *rw, uint32_t staying)
+{
+  waitq_lock(&rw->object);
+  rwlock_grant(rw, staying);
+  waitq_unlock(&rw->object);
+}
+
+/* Having WRITER: waits for the readers before us to leave. */
+static int drain(struct rwlock *rw, void *handle, struct self *me, bool tries, int64_t deadline)
+{
+  store_relaxed(&rw->calm, 0);
+  bool published = head_state(load_relaxed(&rw->object.head)) & PUBLISHED;
+  if (published)
+    fence_heavy(); /* BIASED was taken off; now looks at the records (I2) */
+  int result = ILK_OK;
+  bool announced = false;
+  for (int spin = 0;; spin++) {
+    uint32_t turn = load_seq_cst(&rw->object.turn);
+    if (!(head_state(load_seq_cst(&rw->object.head)) & COUNT_MASK) && !(published && rwlock_is_published(handle))) {
+      if (published)
+        and_relaxed(&rw->object.head, ~(uint64_t)PUBLISHED);
+      result = ILK_OK;
+      break;
+    }
+    if (result != ILK_OK)
+      break;
+    if (spin < RWLOCK_SPINS) {
+      cpu_relax();
+    } else if (tries) {
+      result = ILK_ETIMEDOUT;
+    } else if (!announced) {
+      announced = true;
+      block_announce(&rw->object);
+    } else {
+      result = block(me, handle, 0, &rw->object.turn, turn, deadline, 0);
+    }
+  }
+  if (announced)
+    block_withdraw(&rw->object);
+  if (result != ILK_OK)
+    write_release(rw, 0);
+  return result;
+}
+
+/* Sets WRITER: ILK_OK; ILK_EBUSY: another has it; ILK_EHANDLE: not this object now. */
+static int take_writer(struct rwlock *rw, void *handle, struct self *me, bool tries)
+{
+  uint64_t head = load_relaxed(&rw->object.head), next;
+  do {
+    if (!head_is(head, handle))
+      return ILK_EHANDLE;
+    if (head_state(head) & WRITER || (tries && head_state(head) & COUNT_MASK))
+      return ILK_EBUSY;
+    next = head | WRITER;
+    if (head_state(head) & BIASED)
+      next ^= BIASED | PUBLISHED;
+    /* seq_cst: the heavy side's store. Acquire: the last unlocks. */
+  } while (!cas_seq_cst(&rw->object.head, &head, next));
+  store_relaxed(&rw->writer, self_id(me));
+  return ILK_OK;
+}
+
+static int write_pinned(struct rwlock *rw, void *handle, struct self *me, int64_t timeout_ns)
+{
+  bool tries = timeout_ns == 0;
+  if (load_relaxed(&rw->writer) == self_id(me) || rwlock_hold_find(me, handle) >= 0)
+    return tries ? ILK_ETIMEDOUT : ILK_EDEADLK;
+  int64_t deadline = tries ? 0 : clock_deadline(timeout_ns);
+  for (int spin = 0;; spin++) {
+    int result = take_writer(rw, handle, me, tries);
+    if (result == ILK_EHANDLE) {
+      if (!handle_retry(me, PIN_INNER, handle))
+        return ILK_EHANDLE;
+      continue;
+    }
+    if (result == ILK_EBUSY && !rwlock_recover(rw)) {
+      if (tries)
+        return ILK_ETIMEDOUT;
+      if (spin < RWLOCK_SPINS && !load_relaxed(&rw->object.waiters)) {
+        cpu_relax();
+        continue;
+      }
+      result = rwlock_wait_in_queue(rw, handle, me, ROLE_WRITER, deadline);
+    }
+    if (result == ILK_EBUSY)
+      continue;
+    if (result == ILK_OK)
+      result = drain(rw, handle, me, tries, deadline);
+    return result == ILK_OK ? rwlock_acquired(rw) : result;
+  }
+}
+
+COLD static int write_slow(void *handle, int64_t timeout_ns)
+{
+  struct self *me = self_get();
+  if (!me)
+    return ILK_ENOMEM;
+  struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
+  if (!rw)
+    return ILK_EHANDLE;
+  int result = write_pinned(rw, handle, me, timeout_ns);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+/* Nobody there -> mine. What it answers, or -1: not so simple. */
+static inline int write_fast(void *handle)
+{
+  struct self *me = self_current;
+  struct rwlock *rw = (struct rwlock *)handle_object(handle);
+  if (unlikely(!me || !handle_is(handle, KIND_RWLOCK)))
+    return -1;
+  uint64_t head = head_of(handle, 0);
+  if (unlikely(!cas_acquire(&rw->object.head, &head, head_of(handle, WRITER))))
+    return -1;
+  store_relaxed(&rw->writer, self_id(me));
+  store_relaxed(&rw->calm, 0);
+  return rwlock_acquired(rw);
+}
+
+int ilk_rwlock_write_lock(void *rwlock)
+{
+  return ilk_rwlock_write_timedlock(rwlock, -1);
+}
+
+int ilk_rwlock_write_timedlock(void *rwlock, int64_t timeout_ns)
+{
+  int result = write_fast(rwlock);
+  return likely(result >= 0) ? result : answer(write_slow(rwlock, timeout_ns));
+}
+
+int ilk_rwlock_write_trylock(void *rwlock)
+{
+  int result = write_fast(rwlock);
+  if (likely(result >= 0))
+    return result;
+  result = write_slow(rwlock, 0);
+  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+}
+
+COLD static int write_unlock_slow(void *handle, uint32_t staying)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
+  if (!rw)
+    return fail(ILK_EHANDLE);
+  int result = ILK_OK;
+  if (load_relaxed(&rw->writer) != self_id(me)) {
+    result = ILK_EPERM;
+  } else if (staying && !rwlock_hold_is_possible(me)) {
+    result = ILK_EOVERFLOW;
+  } else {
+    if (staying)
+      rwlock_hold_add_counted(me, handle);
+    write_release(rw, staying);
+  }
+  handle_leave(me, PIN_INNER);
+  return answer(result);
+}
+
+int ilk_rwlock_write_unlock(void *rwlock)
+{
+  struct self *me = self_current;
+  struct rwlock *rw = (struct rwlock *)handle_object(rwlock);
+  uint64_t head = head_of(rwlock, WRITER);
+  if (unlikely(!me || !handle_is(rwlock, KIND_RWLOCK) || load_relaxed(&rw->object.head) != head ||
+               load_relaxed(&rw->writer) != self_id(me)))
+    return write_unlock_slow(rwlock, 0);
+  store_relaxed(&rw->writer, 0);
+  if (likely(cas_release(&rw->object.head, &head, head_of(rwlock, 0))))
+    return ILK_OK;
+  store_relaxed(&rw->writer, self_id(me)); /* somebody queues up */
+  return write_unlock_slow(rwlock, 0);
+}
+
+int ilk_rwlock_downgrade(void *rwlock)
+{
+  return write_unlock_slow(rwlock, 1);
+}
+
+/* --- the rest ----------------------------------------------------------------------------- */
+
+static bool is_busy(struct object *object, uint32_t state)
+{
+  struct rwlock *rw = (struct rwlock *)object;
+  uint32_t writer = load_relaxed(&rw->writer);
+  bool dead = writer && !self_find(writer) && load_relaxed(&rw->writer) == writer;
+  return (state & WRITER && !dead) || state & COUNT_MASK || rwlock_is_published(handle_of(object));
+}
+
+int ilk_rwlock_free(void *rwlock)
+{
+  return handle_free(rwlock, KIND_RWLOCK, is_busy);
+}
+
+static uint32_t operation_holder(struct object *object, int64_t index)
+{
+  (void)index;
+  return load_relaxed(&((struct rwlock *)object)->writer);
+}
+
+static void operation_holder_died(struct object *object, int64_t index)
+{
+  (void)index;
+  rwlock_recover((struct rwlock *)object);
+}
+
+static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+{
+  struct rwlock *rw = (struct rwlock *)object;
+  uint32_t state = head_state(load_acquire(&object->head)), readers = state & COUNT_MASK;
+  uint32_t writer = load_relaxed(&rw->writer);
+  for (struct self *r = self_first(); r; r = self_next(r))
+    for (uint32_t i = 0, n = load_acquire(&r->reads_limit); i < n; i++)
+      readers += load_acquire(&r->reads_published[i]) == (uintptr_t)handle;
+  if (state & WRITER && readers)
+    snprintf(text, size, "thread %u waits to write until %u readers leave", writer, readers);
+  else if (state & WRITER)
+    snprintf(text, size, "locked for writing by thread %u", writer);
+  else if (readers)
+    snprintf(text, size, "%u readers", readers);
+  else
+    snprintf(text, size, "free");
+}
+
+/* Only our own holds are left; a writer among the others is a dead one. */
+static void operation_after_fork(struct object *object)
+{
+  struct rwlock *rw = (struct rwlock *)object;
+  struct self *me = self_current;
+  uint64_t head = load_relaxed(&object->head);
+  void *handle = handle_of(object);
+  uint32_t count = 0;
+  for (uint32_t i = 0; me && i < me->reads; i++)
+    count += me->reads_counted[i] == handle;
+  rw->queue = (struct waitq){0};
+  /* One that still drained has written nothing. */
+  if (head_state(head) & WRITER && head_state(head) & (COUNT_MASK | PUBLISHED)) {
+    head &= ~(uint64_t)WRITER;
+    store_relaxed(&rw->writer, 0);
+  }
+  if (head_state(head) & WRITER && !load_relaxed(&rw->writer))
+    store_relaxed(&rw->writer, WRITER_LOST);
+  store_relaxed(&object->head, (head & ~(uint64_t)(COUNT_MASK | QUEUED)) | count);
+}
+
+const struct kind_operations rwlock_operations = {
+    .name = "rwlock",
+    .holder = operation_holder,
+    .holder_died = operation_holder_died,
+    .describe = operation_describe,
+    .after_fork = operation_after_fork,
+};

@@ -1,0 +1,263 @@
+/* The readers-writer lock: reading. The law of the state is in rwlock_state.h. */
+#include "block.h"
+#include "rwlock.h"
+#include "rwlock_state.h"
+
+/* --- the thread's own holds ------------------------------------------------------ */
+
+static bool hold_is_empty(const struct self *me, uint32_t i)
+{
+  return !load_relaxed(&((struct self *)me)->reads_published[i]) && !me->reads_counted[i];
+}
+
+/* Where this thread holds the lock for reading; -1: nowhere. */
+int rwlock_hold_find(const struct self *me, const void *handle)
+{
+  for (uint32_t i = 0; i < me->reads; i++)
+    if (load_relaxed(&((struct self *)me)->reads_published[i]) == (uintptr_t)handle || me->reads_counted[i] == handle)
+      return (int)i;
+  return -1;
+}
+
+bool rwlock_hold_is_possible(const struct self *me)
+{
+  for (uint32_t i = 0; me->reads == READS_MAX && i < READS_MAX; i++)
+    if (hold_is_empty(me, i))
+      return true;
+  return me->reads < READS_MAX;
+}
+
+/* At the top, or in the first empty place: nobody else looks for counted ones. */
+void rwlock_hold_add_counted(struct self *me, void *handle)
+{
+  uint32_t i = me->reads;
+  if (i == READS_MAX)
+    for (i = 0; !hold_is_empty(me, i);)
+      i++;
+  else
+    me->reads++;
+  me->reads_counted[i] = handle;
+  me->reads_more[i] = 0;
+}
+
+/* Forgets empty places at the top. Below it they stay: a hold that moved could be
+   missed by a writer that looks through the record at this moment. */
+static void hold_trim(struct self *me)
+{
+  while (me->reads && hold_is_empty(me, me->reads - 1))
+    me->reads--;
+}
+
+/* Does any thread publish the handle? After the heavy fence. */
+bool rwlock_is_published(const void *handle)
+{
+  for (struct self *r = self_first(); r; r = self_next(r))
+    for (uint32_t i = 0, n = load_seq_cst(&r->reads_limit); i < n; i++)
+      if (load_seq_cst(&r->reads_published[i]) == (uintptr_t)handle)
+        return true;
+  return false;
+}
+
+/* A reader left, or withdrew, and saw that somebody may wait for it. Pinned. */
+static void wake_drainer(struct rwlock *rw)
+{
+  add_seq_cst(&rw->object.turn, 1); /* after the leaving (I4) */
+  if (load_seq_cst(&rw->object.waiters))
+    wait_wake(&rw->object.turn, 1, false);
+}
+
+COLD static void wake_drainer_of(struct self *me, void *handle)
+{
+  struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
+  if (rw) { /* else it is freed, and nobody waits */
+    wake_drainer(rw);
+    handle_leave(me, PIN_INNER);
+  }
+}
+
+/* --- reading ------------------------------------------------------------------------- */
+
+/* Counts us in. ILK_EBUSY: WRITER; ILK_EHANDLE: not this object now. */
+static int count_in(struct rwlock *rw, void *handle)
+{
+  uint64_t head = load_relaxed(&rw->object.head);
+  do {
+    if (!head_is(head, handle))
+      return ILK_EHANDLE;
+    if (head_state(head) & WRITER)
+      return ILK_EBUSY;
+  } while (!cas_acquire(&rw->object.head, &head, head + 1)); /* acquire: the last write unlock */
+
+  uint32_t calm = load_relaxed(&rw->calm) + 1;
+  store_relaxed(&rw->calm, calm);
+  if (calm >= CALM && !(head_state(head) & BIASED)) {
+    head = load_relaxed(&rw->object.head);
+    while (!(head_state(head) & WRITER) &&
+           !cas_release(&rw->object.head, &head, (head | BIASED) & ~(uint64_t)PUBLISHED))
+      ;
+  }
+  return ILK_OK;
+}
+
+static int read_pinned(struct rwlock *rw, void *handle, struct self *me, int64_t timeout_ns)
+{
+  int held = rwlock_hold_find(me, handle);
+  if (held >= 0)
+    return me->reads_more[held] == UINT32_MAX ? ILK_EOVERFLOW : (me->reads_more[held]++, ILK_OK);
+  if (load_relaxed(&rw->writer) == self_id(me))
+    return timeout_ns == 0 ? ILK_ETIMEDOUT : ILK_EDEADLK;
+  if (!rwlock_hold_is_possible(me))
+    return ILK_EOVERFLOW;
+  /* Next time, this many may be published. seq_cst: before that publishing. */
+  if (me->reads < READS_FAST && me->reads >= load_relaxed(&me->reads_limit))
+    store_seq_cst(&me->reads_limit, me->reads + 1);
+
+  int64_t deadline = timeout_ns == 0 ? 0 : clock_deadline(timeout_ns);
+  for (int spin = 0;; spin++) {
+    int result = count_in(rw, handle);
+    if (result == ILK_EHANDLE) {
+      if (!handle_retry(me, PIN_INNER, handle))
+        return ILK_EHANDLE;
+      continue;
+    }
+    if (result == ILK_EBUSY && !rwlock_recover(rw)) {
+      if (timeout_ns == 0)
+        return ILK_ETIMEDOUT;
+      if (spin < RWLOCK_SPINS && !load_relaxed(&rw->object.waiters)) {
+        cpu_relax();
+        continue;
+      }
+      result = rwlock_wait_in_queue(rw, handle, me, ROLE_READER, deadline);
+    }
+    if (result == ILK_EBUSY)
+      continue;
+    if (result != ILK_OK)
+      return result;
+    rwlock_hold_add_counted(me, handle);
+    return rwlock_acquired(rw);
+  }
+}
+
+COLD static int read_slow(void *handle, int64_t timeout_ns)
+{
+  struct self *me = self_get();
+  if (!me)
+    return ILK_ENOMEM;
+  struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
+  if (!rw)
+    return ILK_EHANDLE;
+  int result = read_pinned(rw, handle, me, timeout_ns);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+/* The published handle came too late: a writer may have seen it and wait. */
+COLD static void withdraw(struct self *me, void *handle, uint32_t i)
+{
+  store_seq_cst(&me->reads_published[i], 0);
+  wake_drainer_of(me, handle);
+}
+
+static inline bool read_fast(void *handle)
+{
+  struct self *me = self_current;
+  struct object *object = handle_object(handle);
+  if (unlikely(!me || !handle_is(handle, KIND_RWLOCK)))
+    return false;
+  uint32_t i = me->reads;
+  if (unlikely(i >= load_relaxed(&me->reads_limit)))
+    return false;
+  uint64_t open = head_of(handle, BIASED);
+  if (unlikely(load_relaxed(&object->head) != open))
+    return false;
+  fence_store(&me->reads_published[i], (uintptr_t)handle); /* Dekker with drain() */
+  if (unlikely(fence_load(&object->head) != open)) { /* acquire: the last write unlock */
+    withdraw(me, handle, i);
+    return false;
+  }
+  me->reads_more[i] = 0;
+  me->reads = i + 1;
+  return true;
+}
+
+int ilk_rwlock_read_lock(void *rwlock)
+{
+  return read_fast(rwlock) ? ILK_OK : answer(read_slow(rwlock, -1));
+}
+
+int ilk_rwlock_read_timedlock(void *rwlock, int64_t timeout_ns)
+{
+  return read_fast(rwlock) ? ILK_OK : answer(read_slow(rwlock, timeout_ns));
+}
+
+int ilk_rwlock_read_trylock(void *rwlock)
+{
+  if (read_fast(rwlock))
+    return ILK_OK;
+  int result = read_slow(rwlock, 0);
+  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+}
+
+/* Ends the hold at place i, and has a writer look that waits for it. */
+static void read_leave(struct self *me, uint32_t i)
+{
+  void *handle = me->reads_counted[i];
+  if (handle) {
+    me->reads_counted[i] = NULL;
+    /* Until this step the count keeps the object from being freed. Release: what was
+       read comes before a writer writes. */
+    uint64_t head = sub_seq_cst(&handle_object(handle)->head, 1);
+    if ((head_state(head) & COUNT_MASK) == 1 && head_state(head) & WRITER)
+      wake_drainer_of(me, handle);
+  } else {
+    handle = (void *)load_relaxed(&me->reads_published[i]);
+    fence_store(&me->reads_published[i], 0);
+    if (head_state(fence_load(&handle_object(handle)->head)) != BIASED)
+      wake_drainer_of(me, handle);
+  }
+  hold_trim(me);
+}
+
+COLD static int read_unlock_slow(void *handle)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  int i = handle ? rwlock_hold_find(me, handle) : -1; /* NULL is what an empty place says */
+  if (i >= 0) {
+    if (me->reads_more[i])
+      me->reads_more[i]--;
+    else
+      read_leave(me, (uint32_t)i);
+    return ILK_OK;
+  }
+  if (!handle_enter(me, PIN_INNER, handle, KIND_RWLOCK))
+    return fail(ILK_EHANDLE);
+  handle_leave(me, PIN_INNER);
+  return fail(ILK_EPERM);
+}
+
+int ilk_rwlock_read_unlock(void *rwlock)
+{
+  struct self *me = self_current;
+  uint32_t i;
+  if (unlikely(!me || (i = me->reads - 1) >= READS_MAX || !rwlock ||
+               load_relaxed(&me->reads_published[i]) != (uintptr_t)rwlock || me->reads_more[i]))
+    return read_unlock_slow(rwlock);
+  fence_store(&me->reads_published[i], 0); /* Dekker with drain() */
+  me->reads = i;
+  if (unlikely(i))
+    hold_trim(me);
+  /* The lock may be freed by now; then this is no longer its head, or nobody waits. */
+  if (unlikely(fence_load(&handle_object(rwlock)->head) != head_of(rwlock, BIASED)))
+    wake_drainer_of(me, rwlock);
+  return ILK_OK;
+}
+
+void rwlock_thread_exit(struct self *me)
+{
+  while (me->reads) {
+    me->reads_more[me->reads - 1] = 0;
+    read_leave(me, me->reads - 1);
+  }
+}

@@ -1,0 +1,214 @@
+/* Counting semaphore: the value is the state, the lower half of the object's head.
+
+       value -> value - 1     acquire, value > 0
+       value -> value + n     release, value + n <= maximum
+
+   both by compare-and-swap, so together with the check of the handle. Waiters use
+   the object's event count (block.h): the change of the value and the look at
+   `waiters` are seq_cst. Every release wakes as many as it lets through; a woken
+   waiter that finds the value taken sleeps again, for the one who took it was let
+   through in its place. */
+#include "semaphore.h"
+
+#include <sched.h>
+
+#include <stdio.h>
+
+#include "block.h"
+#include "spin.h"
+
+struct semaphore {
+  struct object object;
+  atomic_u32 maximum; /* never changes */
+};
+_Static_assert(sizeof(struct semaphore) <= CACHE_LINE, "an object fills one cache line");
+
+void *ilk_semaphore_new(int64_t initial, int64_t maximum)
+{
+  if (maximum <= 0)
+    maximum = INT32_MAX;
+  if (initial < 0 || maximum > INT32_MAX || initial > maximum)
+    return fail_null(ILK_EINVAL);
+  void *handle;
+  struct semaphore *s = (struct semaphore *)handle_reserve(KIND_SEMAPHORE, &handle);
+  if (!s)
+    return fail_null(ILK_ENOMEM);
+  store_relaxed(&s->maximum, (uint32_t)maximum);
+  return handle_publish(&s->object, handle, (uint32_t)initial);
+}
+
+/* One attempt: ILK_OK, ILK_EBUSY: the value is 0; ILK_EHANDLE: not this object now. */
+static inline int attempt(struct object *object, void *handle)
+{
+  uint64_t head = load_seq_cst(&object->head);
+  do {
+    if (unlikely(!head_is(head, handle)))
+      return ILK_EHANDLE;
+    if (head_state(head) == 0)
+      return ILK_EBUSY;
+    /* Acquire: pairs with the release that let us through. */
+  } while (unlikely(!cas_acquire(&object->head, &head, head - 1)));
+  return ILK_OK;
+}
+
+static int wait(struct object *object, void *handle, struct self *me, int64_t timeout_ns)
+{
+  int64_t deadline = clock_deadline(timeout_ns);
+  int result = ILK_OK;
+  block_announce(object);
+  for (;;) {
+    uint32_t turn = load_seq_cst(&object->turn);
+    int taken = attempt(object, handle);
+    if (taken == ILK_EHANDLE) { /* a free that finds us waiting will take it back */
+      sched_yield();
+      continue;
+    }
+    if (taken == ILK_OK)
+      result = ILK_OK;
+    if (taken == ILK_OK || result != ILK_OK)
+      break;
+    result = block(me, handle, 0, &object->turn, turn, deadline, 0);
+  }
+  block_withdraw(object);
+  return result;
+}
+
+static int acquire_pinned(struct object *object, void *handle, struct self *me, int64_t timeout_ns)
+{
+  struct spin spin = spin_begin(me);
+  for (;;) {
+    int result = attempt(object, handle);
+    if (result == ILK_EHANDLE) {
+      if (!handle_retry(me, PIN_INNER, handle))
+        return ILK_EHANDLE;
+      continue;
+    }
+    if (result == ILK_OK) {
+      spin_won(&spin);
+      return ILK_OK;
+    }
+    if (timeout_ns == 0)
+      return ILK_ETIMEDOUT;
+    if (load_relaxed(&object->waiters) || !spin_again(&spin))
+      return wait(object, handle, me, timeout_ns);
+  }
+}
+
+COLD static int acquire_slow(void *handle, int64_t timeout_ns)
+{
+  struct self *me = self_get();
+  if (!me)
+    return ILK_ENOMEM;
+  struct object *object = handle_enter(me, PIN_INNER, handle, KIND_SEMAPHORE);
+  if (!object)
+    return ILK_EHANDLE;
+  int result = acquire_pinned(object, handle, me, timeout_ns);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+static inline bool acquire_fast(void *handle)
+{
+  return likely(handle_is(handle, KIND_SEMAPHORE)) && likely(attempt(handle_object(handle), handle) == ILK_OK);
+}
+
+int ilk_semaphore_acquire(void *s)
+{
+  return ilk_semaphore_timedacquire(s, -1);
+}
+
+int ilk_semaphore_timedacquire(void *s, int64_t timeout_ns)
+{
+  if (acquire_fast(s))
+    return ILK_OK;
+  int result = acquire_slow(s, timeout_ns);
+  return answer(result);
+}
+
+int ilk_semaphore_tryacquire(void *s)
+{
+  if (acquire_fast(s))
+    return ILK_OK;
+  int result = acquire_slow(s, 0);
+  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+}
+
+/* After a release that saw waiters. The semaphore may be freed by now: then nobody waits. */
+COLD static int wake_slow(void *handle, int64_t n)
+{
+  struct self *me = self_get();
+  if (!me) { /* without a pin the slot may be another object's, whose waiters then look in vain */
+    block_wake(handle_object(handle), (int)n);
+  } else if (handle_enter(me, PIN_INNER, handle, KIND_SEMAPHORE)) {
+    block_wake(handle_object(handle), (int)n);
+    handle_leave(me, PIN_INNER);
+  }
+  return ILK_OK;
+}
+
+/* The head is not what a release needs: waits until it is known whether it is freed. */
+COLD static bool is_live(void *handle)
+{
+  struct self *me = self_get();
+  if (!me || !handle_enter(me, PIN_INNER, handle, KIND_SEMAPHORE))
+    return false;
+  handle_leave(me, PIN_INNER);
+  return true;
+}
+
+int ilk_semaphore_release(void *s, int64_t n)
+{
+  if (unlikely(!handle_is(s, KIND_SEMAPHORE)))
+    return fail(ILK_EHANDLE);
+  struct object *object = handle_object(s);
+  uint64_t head = load_relaxed(&object->head);
+  for (;;) {
+    while (unlikely(!head_is(head, s))) {
+      if (!is_live(s))
+        return fail(ILK_EHANDLE);
+      head = load_relaxed(&object->head);
+    }
+    /* The maximum never changes; that it was this object's, the swap confirms. */
+    int64_t room = (int64_t)load_relaxed(&((struct semaphore *)object)->maximum) - head_state(head);
+    if (unlikely(n <= 0 || n > room)) {
+      uint64_t seen = load_acquire(&object->head);
+      if (seen == head)
+        return n < 0 ? fail(ILK_EINVAL) : n == 0 ? ILK_OK : fail(ILK_EOVERFLOW);
+      head = seen;
+      continue;
+    }
+    /* seq_cst: before the look at `waiters`; pairs with wait(). */
+    if (likely(cas_seq_cst(&object->head, &head, head + (uint64_t)n)))
+      break;
+  }
+  if (unlikely(load_seq_cst(&object->waiters)))
+    return wake_slow(s, n);
+  return ILK_OK;
+}
+
+int64_t ilk_semaphore_value(void *s)
+{
+  struct object *object = handle_object(s);
+  uint64_t head = load_acquire(&object->head) & ~((uint64_t)TAG_CLOSING << 32);
+  if (!handle_is(s, KIND_SEMAPHORE) || !head_is(head, s))
+    return fail_value(ILK_EHANDLE);
+  return head_state(head);
+}
+
+int ilk_semaphore_free(void *s)
+{
+  return handle_free(s, KIND_SEMAPHORE, NULL);
+}
+
+static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+{
+  (void)handle;
+  uint32_t value = head_state(load_relaxed(&object->head));
+  uint32_t maximum = load_relaxed(&((struct semaphore *)object)->maximum);
+  if (maximum == INT32_MAX)
+    snprintf(text, size, "value %u", value);
+  else
+    snprintf(text, size, "value %u of %u", value, maximum);
+}
+
+const struct kind_operations semaphore_operations = {.name = "semaphore", .describe = operation_describe};

@@ -1,0 +1,9 @@
+/* What other rooms may ask of a semaphore. */
+#ifndef INTERLOCK_SEMAPHORE_H
+#define INTERLOCK_SEMAPHORE_H
+
+#include "handle.h"
+
+extern const struct kind_operations semaphore_operations;
+
+#endif

@@ -1,0 +1,170 @@
+/* Started threads. A handle knows one thing: the id of its thread, which is its state, the
+   lower half of the head, and never changes. The id is taken before the thread
+   begins (self_reserve()), and is given up by the exit of the thread, however it comes
+   about: by the function's return, pthread_exit() or pthread_cancel(). So
+
+       the thread has returned  <=>  nobody has its id (self_find())
+
+   and nothing need be written when it does. Thread exit looks for those that wait for
+   what the dead thread holds; who joins a thread waits for what it alone can give,
+   its end, so to the circle check and to thread exit the thread is the object's holder.
+
+   Invariants:
+   I1  The thread itself knows no handle. So freeing the handle lets it go, and the slot's
+       next object is safe from it.
+   I2  An exit first gives up the id, then looks for waiters; a waiter announces itself, then
+       looks at the id (block()). So no waiter sleeps through the exit.
+   I3  The one who joins frees the handle, outside of its own pin. Of several, one does,
+       and the others find it freed.
+   I4  Giving up the id is a release, and finding it gone an acquire (self.c): a join
+       sees all that the thread did.
+   I5  In a fork's child all ids but the forking thread's are given up already. */
+#include "spawn.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "block.h"
+
+/* On its way from the one who starts to the thread, who frees it. */
+struct start {
+  struct self *record;
+  void (*function)(void *);
+  void *argument;
+};
+
+static void *run(void *start)
+{
+  struct start s = *(struct start *)start;
+  free(start);
+  self_adopt(s.record);
+  s.function(s.argument);
+  return NULL;
+}
+
+/* Detached: its stack goes with it. */
+static bool create(struct start *start)
+{
+  pthread_t thread;
+  pthread_attr_t detached;
+  pthread_attr_init(&detached);
+  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+  int result = pthread_create(&thread, &detached, run, start);
+  pthread_attr_destroy(&detached);
+  return result == 0;
+}
+
+void *ilk_thread_start(void *function, void *argument)
+{
+  if (!function)
+    return fail_null(ILK_EINVAL);
+  struct self *record = self_reserve();
+  struct start *start = malloc(sizeof *start);
+  void *handle;
+  struct object *object = handle_reserve(KIND_THREAD, &handle);
+  if (record && start && object) {
+    uint32_t id = self_id(record); /* the thread may have exited before we publish */
+    *start = (struct start){record, (void (*)(void *))(uintptr_t)function, argument};
+    if (create(start))
+      return handle_publish(object, handle, id);
+  }
+  if (object)
+    handle_abandon(object, handle);
+  free(start);
+  if (record)
+    self_abandon(record);
+  return fail_null(ILK_ENOMEM);
+}
+
+static uint32_t thread_of(struct object *object)
+{
+  return head_state(load_relaxed(&object->head));
+}
+
+static bool has_returned(struct object *object)
+{
+  return !self_find(thread_of(object));
+}
+
+static int wait(struct object *object, void *handle, struct self *me, int64_t timeout_ns)
+{
+  if (has_returned(object))
+    return ILK_OK;
+  if (timeout_ns == 0)
+    return ILK_ETIMEDOUT;
+  if (thread_of(object) == self_id(me))
+    return ILK_EDEADLK;
+  int64_t deadline = clock_deadline(timeout_ns);
+  int result = ILK_OK;
+  block_announce(object);
+  for (;;) {
+    uint32_t turn = load_seq_cst(&object->turn);
+    bool returned = has_returned(object);
+    if (returned)
+      result = ILK_OK;
+    if (returned || result != ILK_OK)
+      break;
+    result = block(me, handle, 0, &object->turn, turn, deadline, 0);
+  }
+  block_withdraw(object);
+  return result;
+}
+
+int ilk_thread_timedjoin(void *thread, int64_t timeout_ns)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct object *object = handle_enter(me, PIN_INNER, thread, KIND_THREAD);
+  if (!object)
+    return fail(ILK_EHANDLE);
+  int result = wait(object, thread, me, timeout_ns);
+  handle_leave(me, PIN_INNER);
+  if (result != ILK_OK)
+    return fail(result);
+  /* Busy only as long as others who joined it withdraw: nobody sleeps here any more. */
+  while ((result = handle_close(thread, KIND_THREAD, NULL)) == ILK_EBUSY)
+    sched_yield();
+  if (result == ILK_OK)
+    handle_recycle(thread, true);
+  return answer(result);
+}
+
+int ilk_thread_join(void *thread)
+{
+  return ilk_thread_timedjoin(thread, -1);
+}
+
+int ilk_thread_free(void *thread)
+{
+  return handle_free(thread, KIND_THREAD, NULL);
+}
+
+static uint32_t operation_holder(struct object *object, int64_t index)
+{
+  (void)index;
+  return thread_of(object);
+}
+
+static void operation_holder_died(struct object *object, int64_t index)
+{
+  (void)index;
+  block_wake(object, INT_MAX);
+}
+
+static void describe(void *handle, struct object *object, char *text, size_t size)
+{
+  (void)handle;
+  snprintf(text, size, has_returned(object) ? "returned, was thread %u" : "running, thread %u",
+           (unsigned)thread_of(object));
+}
+
+const struct kind_operations spawn_operations = {
+    .name = "thread",
+    .holder = operation_holder,
+    .holder_died = operation_holder_died,
+    .describe = describe,
+};

@@ -1,0 +1,9 @@
+/* What other rooms may ask of a started thread. */
+#ifndef INTERLOCK_SPAWN_H
+#define INTERLOCK_SPAWN_H
+
+#include "handle.h"
+
+extern const struct kind_operations spawn_operations;
+
+#endif

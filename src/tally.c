@@ -1,0 +1,163 @@
+/* Tally: each thread adds to a cell of its own (cells.h), so adders share nothing that is
+   written; who asks for the sum goes round all records. The idea is that of
+   java.util.concurrent's Striped64 and of the kernel's per-CPU counters, carried
+   to one cell for each thread: no add is a read-modify-write.
+
+   The sum is all cells - base, each a 64-bit number that wraps.
+
+       cell -> cell + delta     its thread alone, a relaxed load and a relaxed store    add
+       base -> all cells        any thread, by a store                                  reset
+
+   Invariants:
+   I1  The cell of a thread that is gone stays, and counts; the next thread with that
+       record goes on with it. So it is in a fork's child with all others' cells.
+   I2  A cell counts only for the tally whose serial it bears, and begins with 0 for it.
+   I3  An add does not pin. It reads the place and then the tag: if the tag is right, so is
+       the place. If the tally is freed after that, the add still goes to a cell of its own
+       thread, under a serial that nobody asks for any more. All other calls pin.
+
+   Relaxed suffices: "quiet" adders are those whose adds happen before the sum, by what the
+   caller does; and one cell's adds are seen in their order, so none is counted twice. */
+#include "tally.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cells.h"
+
+struct tally {
+  struct object object;
+  atomic_u64 where; /* these two never change: the place, level << 32 | offset, */
+  atomic_u64 serial; /* and its serial */
+  atomic_i64 base;
+};
+_Static_assert(sizeof(struct tally) <= CACHE_LINE, "an object fills one cache line");
+
+/* Acquire: comes before a look at the tag that follows. */
+static inline struct cells_place place_of(struct tally *t)
+{
+  uint64_t where = load_acquire(&t->where);
+  return (struct cells_place){(uint32_t)(where >> 32), (uint32_t)where, load_acquire(&t->serial)};
+}
+
+void *ilk_tally_new(void)
+{
+  struct cells_place place;
+  if (!cells_take(&place))
+    return fail_null(ILK_ENOMEM);
+  void *handle;
+  struct tally *t = (struct tally *)handle_reserve(KIND_TALLY, &handle);
+  if (!t) {
+    cells_give_back(&place);
+    return fail_null(ILK_ENOMEM);
+  }
+  /* Release, as the zeroes before: who reads one of these then sees the tag that was before it. */
+  store_release(&t->where, (uint64_t)place.level << 32 | place.offset);
+  store_release(&t->serial, place.serial);
+  return handle_publish(&t->object, handle, 0);
+}
+
+int ilk_tally_free(void *tally)
+{
+  int result = handle_close(tally, KIND_TALLY, NULL);
+  if (result != ILK_OK)
+    return fail(result);
+  struct cells_place place = place_of((struct tally *)handle_object(tally));
+  cells_give_back(&place);
+  handle_recycle(tally, true);
+  return ILK_OK;
+}
+
+static inline struct tally *enter(struct self *me, void *handle)
+{
+  return (struct tally *)handle_enter(me, PIN_INNER, handle, KIND_TALLY);
+}
+
+static inline int add(struct cell *cell, int64_t delta)
+{
+  store_relaxed(&cell->value, (int64_t)((uint64_t)load_relaxed(&cell->value) + (uint64_t)delta));
+  return ILK_OK;
+}
+
+/* The thread's first add, or no such tally. */
+COLD static int add_slow(void *tally, int64_t delta)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct tally *t = enter(me, tally);
+  if (!t)
+    return fail(ILK_EHANDLE);
+  struct cells_place place = place_of(t);
+  struct cell *cell = cells_find(&me->tallies, &place);
+  if (!cell)
+    cell = cells_make(&me->tallies, &place);
+  int result = cell ? add(cell, delta) : fail(ILK_ENOMEM);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+int ilk_tally_add(void *tally, int64_t delta)
+{
+  struct self *me = self_current;
+  struct tally *t = (struct tally *)handle_object(tally);
+  struct cells_place place = place_of(t);
+  if (unlikely(!me || !handle_is(tally, KIND_TALLY) || load_acquire(&t->object.tag) != handle_tag(tally)))
+    return add_slow(tally, delta);
+  struct cell *cell = cells_find(&me->tallies, &place);
+  return likely(cell) ? add(cell, delta) : add_slow(tally, delta);
+}
+
+/* Since it was made, whatever the resets. */
+static int64_t all_cells(struct tally *t)
+{
+  uint64_t sum = 0;
+  struct cells_place place = place_of(t);
+  for (struct self *r = self_first(); r; r = self_next(r)) {
+    struct cell *cell = cells_find(&r->tallies, &place);
+    if (cell)
+      sum += (uint64_t)load_relaxed(&cell->value);
+  }
+  return (int64_t)sum;
+}
+
+static int64_t sum_of(struct tally *t)
+{
+  /* Acquire: the base first, so a reset at the same time never shows adds below it. */
+  uint64_t base = (uint64_t)load_acquire(&t->base);
+  return (int64_t)((uint64_t)all_cells(t) - base);
+}
+
+int64_t ilk_tally_sum(void *tally)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail_value(ILK_ENOMEM);
+  struct tally *t = enter(me, tally);
+  if (!t)
+    return fail_value(ILK_EHANDLE);
+  int64_t sum = sum_of(t);
+  handle_leave(me, PIN_INNER);
+  return sum;
+}
+
+int ilk_tally_reset(void *tally)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct tally *t = enter(me, tally);
+  if (!t)
+    return fail(ILK_EHANDLE);
+  store_release(&t->base, all_cells(t)); /* pairs with sum_of() */
+  handle_leave(me, PIN_INNER);
+  return ILK_OK;
+}
+
+static void describe(void *handle, struct object *object, char *text, size_t size)
+{
+  (void)handle;
+  snprintf(text, size, "sum %" PRId64, sum_of((struct tally *)object));
+}
+
+const struct kind_operations tally_operations = {.name = "tally", .describe = describe};

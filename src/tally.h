@@ -1,0 +1,9 @@
+/* What other rooms may ask of a tally. */
+#ifndef INTERLOCK_TALLY_H
+#define INTERLOCK_TALLY_H
+
+#include "handle.h"
+
+extern const struct kind_operations tally_operations;
+
+#endif
