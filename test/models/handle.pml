@@ -1,0 +1,110 @@
+/* Pins against frees (src/handle.h), under total store order with the asymmetric
+   fence: a pin stays in its thread's store buffer until it drains at any moment, or a
+   heavy fence drains all. Two threads work on the object by its handle, one of them may
+   wait in it; a third frees it and makes another in the slot. Checked: nobody touches
+   the object of another generation, a free is refused while a thread waits, and no call
+   hangs.
+
+   Mutants, each of which must fail: NO_HEAVY (the freeing thread does not run the heavy
+   side), NO_LOOK (a call does not look at the tag after it pinned), NO_SCAN (the freeing
+   thread does not look at the pins). */
+
+#define T 2
+
+byte generation = 1; /* the tag; 0: free */
+bool closing = false;
+byte pinned[T + 1], stored[T + 1];
+bool buffered[T + 1];
+byte waiters = 0;
+bool signal = false; /* ends the wait, at any moment */
+
+inline drain(t)
+{
+  if
+  :: buffered[t] -> pinned[t] = stored[t]; buffered[t] = false
+  :: else
+  fi
+}
+
+inline store(value)
+{
+  d_step { drain(me); buffered[me] = true; stored[me] = value }
+}
+
+proctype call(byte me; bool waits)
+{
+  bool inside = false;
+  do
+  :: store(1);
+#ifndef NO_LOOK
+     if
+     :: generation == 1 && !closing -> inside = true; break
+     :: generation != 1 -> store(0); break
+     :: generation == 1 && closing -> store(0) /* a moment later we know */
+     fi
+#else
+     inside = true;
+     break
+#endif
+  od;
+  if
+  :: inside ->
+     assert(generation == 1); /* touches the object */
+     if
+     :: waits ->
+        d_step { drain(me); waiters++ } /* a read-modify-write */
+        do
+        :: signal -> break
+        :: assert(generation == 1) -> break /* woken, looks, goes */
+        od;
+        assert(generation == 1);
+        d_step { drain(me); waiters-- }
+     :: else
+     fi;
+     assert(generation == 1);
+     store(0)
+  :: else
+  fi
+}
+
+proctype free()
+{
+  byte t;
+  bool busy = false;
+  if
+  :: waiters > 0 -> busy = true
+  :: else ->
+     closing = true; /* a compare-and-swap of the head */
+#ifndef NO_HEAVY
+     d_step { t = 1; do :: t <= T -> drain(t); t++ :: else -> break od }
+#endif
+#ifndef NO_SCAN
+     t = 1;
+     do
+     :: t > T -> break
+     :: t <= T && !pinned[t] -> t++
+     :: t <= T && pinned[t] && waiters > 0 -> busy = true; break
+     od;
+#endif
+     if
+     :: busy -> closing = false
+     :: else ->
+        assert(waiters == 0);
+        d_step { generation = 2; closing = false } /* freed, and made anew */
+     fi
+  fi;
+  signal = true
+}
+
+proctype memory()
+{
+end:
+  do
+  :: d_step { buffered[1] -> drain(1) }
+  :: d_step { buffered[2] -> drain(2) }
+  od
+}
+
+init {
+  atomic { run memory(); run call(1, false); run call(2, true); run free() }
+}

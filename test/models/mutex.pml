@@ -1,0 +1,241 @@
+/* The mutex of src/mutex.c (default flags), under total store order with the
+   asymmetric fence: an unlock's store stays in its thread's buffer until it drains at
+   any moment, or a heavy fence drains all buffers. Checked: exclusion (assertion), and
+   no lost wake (a sleeper that nobody will wake is an invalid end state).
+
+   Mutants, each of which must fail: NO_HEAVY (the waiter does not run the heavy side),
+   NO_RECHECK (it sleeps without a look after joining), NO_WAKE (unlock does not look
+   whether a wake is wanted), NO_REWANT (one that woke does not say so again), NO_SIGNAL (a release that finds somebody first does not signal it),
+   NO_GIVEN (a hand-over does not say so). */
+
+#ifndef N
+#define N 3
+#endif
+#ifndef ROUNDS
+#define ROUNDS 2
+#endif
+
+#define FREE 0
+#define HANDOFF 8
+
+#define NONE 0
+#define WOKEN 1
+#define GIVEN 2
+
+byte state = FREE;
+bool wanted = false;
+bool pending[N + 1];  /* a store of FREE on its way to `state` */
+byte signal[N + 1];
+chan queue = [N] of { byte };
+bool queue_lock;
+byte inside = 0;
+
+/* What a thread sees of the state: its own store first. */
+#define SEEN (pending[me] -> FREE : state)
+
+inline drain(t)
+{
+  if
+  :: pending[t] -> state = FREE; pending[t] = false
+  :: else
+  fi
+}
+
+/* Every read-modify-write drains the own buffer first, as on x86. */
+inline attempt(taken)
+{
+  d_step {
+    drain(me);
+    if
+    :: state == FREE -> state = me; taken = true
+    :: else -> taken = false
+    fi
+  }
+}
+
+inline mark_handoff(marked)
+{
+  d_step {
+    drain(me);
+    marked = state != FREE;
+    if
+    :: state != FREE && state < HANDOFF -> state = state + HANDOFF
+    :: else
+    fi
+  }
+}
+
+inline lock_queue()
+{
+  atomic { !queue_lock -> queue_lock = true; drain(me) }
+}
+
+inline unlock_queue()
+{
+  queue_lock = false
+}
+
+inline wake_first()
+{
+  lock_queue();
+  d_step {
+    if
+    :: nempty(queue) && SEEN == FREE ->
+       queue ? <first>;
+       if
+#ifndef NO_SIGNAL
+       :: signal[first] == NONE -> signal[first] = WOKEN; wanted = false
+#endif
+       :: else
+       fi
+    :: else
+    fi;
+    first = 0
+  }
+  unlock_queue()
+}
+
+/* One step with the queue locked: the signal, the look, the leaving. */
+inline look()
+{
+  lock_queue();
+  do /* a signal took `wanted` back: say so anew, then look */
+  :: signal[me] == WOKEN ->
+     signal[me] = NONE;
+     unlock_queue();
+#ifndef NO_REWANT
+     want_wake();
+#endif
+     lock_queue()
+  :: else -> break
+  od;
+  if
+  :: signal[me] == GIVEN -> taken = true
+  :: else ->
+     attempt(taken);
+     if /* starving, or not */
+     :: !taken && !given_up ->
+        do
+        :: mark_handoff(marked);
+           if
+           :: marked -> break
+           :: else -> attempt(taken); if :: taken -> break :: else fi
+           fi
+        od
+     :: true
+     fi;
+     if
+     :: taken || given_up -> d_step { queue ?? eval(me); wanted = nempty(queue) }
+     :: else
+     fi
+  fi;
+  unlock_queue()
+}
+
+inline want_wake()
+{
+  d_step { drain(me); wanted = true }
+#ifndef NO_HEAVY
+  d_step { t = 1; do :: t <= N -> drain(t); t++ :: else -> break od; t = 0 }
+#else
+  skip
+#endif
+}
+
+inline lock()
+{
+  attempt(taken);
+  if
+  :: taken
+  :: else ->
+     lock_queue();
+     d_step { queue ! me; signal[me] = NONE }
+     unlock_queue();
+     want_wake();
+#ifdef NO_RECHECK
+     if :: signal[me] != NONE :: timed -> given_up = true fi;
+#endif
+     do
+     :: look();
+        if
+        :: taken || given_up -> break
+        :: else
+        fi;
+        if
+        :: signal[me] != NONE
+        :: timed -> given_up = true
+        fi
+     od
+  fi
+}
+
+inline unlock()
+{
+  if
+  :: SEEN == me -> /* looked; a HANDOFF may still come before the store */
+     pending[me] = true;
+#ifndef NO_WAKE
+     if
+     :: wanted -> wake_first()
+     :: else
+     fi
+#endif
+  :: else ->
+     lock_queue();
+     d_step {
+       if
+       :: nempty(queue) -> queue ? first; wanted = nempty(queue); state = first;
+#ifndef NO_GIVEN
+          signal[first] = GIVEN
+#endif
+       :: else -> state = FREE
+       fi;
+       first = 0
+     }
+     unlock_queue()
+  fi
+}
+
+proctype thread(byte me; bool timed)
+{
+  byte round = 0, t = 0, first = 0;
+  bool taken, given_up, marked;
+  do
+  :: round < ROUNDS ->
+     taken = false;
+     given_up = false;
+     lock();
+     if
+     :: taken ->
+        inside++;
+        assert(inside == 1);
+        inside--;
+        unlock()
+     :: else -> assert(timed)
+     fi;
+     round++
+  :: else -> break
+  od
+}
+
+/* Buffers drain when they like. */
+proctype memory()
+{
+end:
+  do
+  :: d_step { pending[1] -> drain(1) }
+  :: d_step { pending[2] -> drain(2) }
+  :: d_step { pending[N] -> drain(N) }
+  od
+}
+
+init {
+  atomic {
+    run memory();
+    run thread(1, false);
+    run thread(2, false);
+#if N > 2
+    run thread(3, true)
+#endif
+  }
+}

@@ -1,0 +1,207 @@
+// The memory orders of the protocols that Spin checks in order (see the .pml files),
+// explored by Relacy under C++11's weak memory. Each test is the algorithm reduced to
+// the accesses whose order matters; the asymmetric fence is a seq_cst fence on both
+// sides, which is what membarrier promises to the light one. A sleeper spins on what it
+// would sleep on, so a lost wake is an execution without an end, which Relacy reports.
+//
+// Then each order that matters is made too weak in turn (a mutant), which must be caught.
+
+#include <relacy/relacy.hpp>
+
+#include <cstdio>
+#include <cstring>
+
+static int mutant;
+#define ORDER(n, right, wrong) (mutant == (n) ? (wrong) : (right))
+
+using rl::mo_acq_rel;
+using rl::mo_acquire;
+using rl::mo_relaxed;
+using rl::mo_release;
+using rl::mo_seq_cst;
+
+static void fence_light() { if (mutant != 1) rl::atomic_thread_fence(mo_seq_cst, $); }
+static void fence_heavy() { if (mutant != 2) rl::atomic_thread_fence(mo_seq_cst, $); }
+
+// src/mutex.c: a barging lock, an unlock by a plain store, and one waiter's announcement.
+// Two threads, plain data inside.
+struct mutex : rl::test_suite<mutex, 2> {
+  rl::atomic<int> state, waiters, signal;
+  rl::var<int> data;
+
+  void before() { state($) = 0; waiters($) = 0; signal($) = 0; data($) = 0; }
+
+  bool attempt(int me) {
+    int free = 0;
+    return state.compare_exchange_strong(free, me, ORDER(3, mo_acq_rel, mo_relaxed), $, mo_relaxed, $);
+  }
+
+  void thread(unsigned index) {
+    int me = (int)index + 1;
+    if (!attempt(me)) {
+      waiters.fetch_add(1, mo_seq_cst, $);
+      fence_heavy();
+      while (!attempt(me)) {
+        rl::linear_backoff pause;
+        while (!signal.load(mo_acquire, $))
+          pause.yield($);
+        signal.store(0, mo_relaxed, $);
+      }
+      waiters.fetch_sub(1, mo_seq_cst, $);
+    }
+    data($) = data($) + 1;
+    state.store(0, ORDER(4, mo_release, mo_relaxed), $);
+    fence_light();
+    if (waiters.load(mo_relaxed, $)) {
+      signal.store(1, mo_release, $);
+    }
+  }
+
+  void after() { RL_ASSERT(data($) == 2); }
+};
+
+// src/rwlock.c: a reader publishes and looks at the head; a writer changes the head and
+// looks at the record. The reader's reads come before the writer's writes.
+struct rwlock : rl::test_suite<rwlock, 2> {
+  rl::atomic<int> biased, published;
+  rl::var<int> data;
+
+  void before() { biased($) = 1; published($) = 0; data($) = 0; }
+
+  void thread(unsigned index) {
+    if (index == 0) {
+      published.store(1, mo_release, $);
+      fence_light();
+      if (biased.load(mo_acquire, $))
+        RL_ASSERT(data($) == 0);
+      published.store(0, ORDER(5, mo_release, mo_relaxed), $);
+    } else {
+      biased.exchange(0, mo_seq_cst, $);
+      fence_heavy();
+      rl::linear_backoff pause;
+      while (published.load(ORDER(6, mo_seq_cst, mo_relaxed), $))
+        pause.yield($);
+      data($) = 1;
+    }
+  }
+};
+
+// src/handle.c: a call pins and looks at the tag; a free changes the tag and looks at
+// the pins, and then makes the memory another object's.
+struct handle : rl::test_suite<handle, 2> {
+  rl::atomic<int> tag, pin;
+  rl::var<int> object;
+
+  void before() { tag($) = 1; pin($) = 0; object($) = 1; }
+
+  void thread(unsigned index) {
+    if (index == 0) {
+      pin.store(1, mo_release, $);
+      fence_light();
+      if (tag.load(mo_acquire, $) == 1)
+        RL_ASSERT(object($) == 1);
+      pin.store(0, ORDER(7, mo_release, mo_relaxed), $);
+    } else {
+      tag.exchange(0, mo_seq_cst, $);
+      fence_heavy();
+      rl::linear_backoff pause;
+      while (pin.load(ORDER(8, mo_seq_cst, mo_relaxed), $))
+        pause.yield($);
+      object($) = 2;
+    }
+  }
+};
+
+// src/block.h: the event count. Two waiters, for a value that a third thread raises twice.
+struct event_count : rl::test_suite<event_count, 3> {
+  rl::atomic<int> value, waiters, turn;
+  rl::var<int> data[2];
+
+  void before() { value($) = 0; waiters($) = 0; turn($) = 0; data[0]($) = 0; data[1]($) = 0; }
+
+  bool take(int &seen) {
+    seen = value.load(ORDER(9, mo_seq_cst, mo_relaxed), $);
+    while (seen > 0)
+      if (value.compare_exchange_strong(seen, seen - 1, mo_acquire, $, mo_relaxed, $))
+        return true;
+    return false;
+  }
+
+  void thread(unsigned index) {
+    if (index == 2) {
+      data[0]($) = 1;
+      for (int i = 0; i < 2; i++) {
+        value.fetch_add(1, ORDER(10, mo_seq_cst, mo_release), $);
+        if (waiters.load(ORDER(11, mo_seq_cst, mo_relaxed), $)) {
+          turn.fetch_add(1, mo_seq_cst, $);
+        }
+      }
+      return;
+    }
+    int seen;
+    if (!take(seen)) {
+      waiters.fetch_add(1, ORDER(12, mo_seq_cst, mo_relaxed), $);
+      for (;;) {
+        int t = turn.load(mo_seq_cst, $);
+        if (take(seen))
+          break;
+        rl::linear_backoff pause;
+        while (turn.load(mo_seq_cst, $) == t)
+          pause.yield($);
+      }
+      waiters.fetch_sub(1, mo_seq_cst, $);
+    }
+    RL_ASSERT(data[0]($) == 1);
+  }
+};
+
+template <class Test> static bool holds()
+{
+  rl::test_params params;
+  std::ostream quiet(nullptr);
+  params.output_stream = &quiet;
+  params.progress_stream = &quiet;
+  params.iteration_count = 30000;
+  return rl::simulate<Test>(params);
+}
+
+static int passed, failed;
+
+static void verdict(const char *name, bool right)
+{
+  printf("  %s  %s\n", right ? "ok   " : "FAIL ", name);
+  (right ? passed : failed)++;
+}
+
+template <class Test> static void caught(const char *name, int number)
+{
+  mutant = number;
+  verdict(name, !holds<Test>());
+  mutant = 0;
+}
+
+int main()
+{
+  verdict("orders of the mutex hold", holds<mutex>());
+  verdict("orders of the rwlock hold", holds<rwlock>());
+  verdict("orders of the handle hold", holds<handle>());
+  verdict("orders of the event count hold", holds<event_count>());
+  caught<mutex>("mutex without the light fence is caught", 1);
+  caught<mutex>("mutex without the heavy fence is caught", 2);
+  caught<rwlock>("rwlock without the light fence is caught", 1);
+  caught<rwlock>("rwlock without the heavy fence is caught", 2);
+  caught<handle>("handle without the light fence is caught", 1);
+  caught<handle>("handle without the heavy fence is caught", 2);
+  caught<mutex>("lock that does not acquire is caught", 3);
+  caught<mutex>("unlock that does not release is caught", 4);
+  caught<rwlock>("reader that leaves without release is caught", 5);
+  caught<rwlock>("writer that looks without acquire is caught", 6);
+  caught<handle>("pin that ends without release is caught", 7);
+  caught<handle>("free that looks without acquire is caught", 8);
+  caught<event_count>("waiter's look that is not seq_cst is caught", 9);
+  caught<event_count>("change that is not seq_cst is caught", 10);
+  caught<event_count>("waker's look that is not seq_cst is caught", 11);
+  caught<event_count>("announcement that is not seq_cst is caught", 12);
+  printf("orders: %d passed, %d failed\n", passed, failed);
+  return failed != 0;
+}

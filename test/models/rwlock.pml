@@ -1,0 +1,165 @@
+/* The readers-writer lock of src/rwlock.c, a biased one: readers that publish in their
+   own record, and writers, under total store order with the asymmetric fence: a
+   reader's publishing and its withdrawal may stay in its store buffer until it drains
+   at any moment, or a heavy fence drains all. Checked: no reader with a writer, no two
+   writers (assertions), no lost wake (invalid end states). The queue of waiters is
+   left out: a reader or writer that finds WRITER waits for it to end.
+
+   Mutants, each of which must fail: NO_HEAVY (the writer does not run the heavy side),
+   NO_LOOK (a reader does not look at the head after publishing), NO_WAKE (a leaving
+   reader does not look at the head), NO_TURN (the turn is not taken), NO_PUBLISHED (a
+   writer that gives up forgets that there may be readers that published). */
+
+#define READERS 2
+#define WRITERS 2
+#ifndef ROUNDS
+#define ROUNDS 2
+#endif
+
+bool biased = true, may_publish = false; /* BIASED, PUBLISHED */
+bool writer = false;                     /* WRITER */
+byte published[READERS + 1];             /* in memory */
+bool buffered[READERS + 1];              /* a store is on its way, */
+byte stored[READERS + 1];                /* of this value */
+byte turn = 0, waiters = 0;
+byte reading = 0, writing = 0;
+
+inline drain(t)
+{
+  if
+  :: buffered[t] -> published[t] = stored[t]; buffered[t] = false
+  :: else
+  fi
+}
+
+/* One store at a time: the buffer is in order. */
+inline store(value)
+{
+  d_step { drain(me); buffered[me] = true; stored[me] = value }
+}
+
+/* A reader that left, or withdrew, and does not see the head alone BIASED. */
+inline wake_drainer()
+{
+#ifndef NO_TURN
+  d_step { drain(me); turn++ } /* a read-modify-write; who sleeps on another turn goes on */
+#else
+  skip
+#endif
+}
+
+proctype reader(byte me)
+{
+  byte round = 0;
+  do
+  :: round == ROUNDS -> break
+  :: round < ROUNDS ->
+     if
+     :: biased && !writer && !may_publish ->
+        store(1);
+#ifndef NO_LOOK
+        if
+        :: biased && !writer && !may_publish ->
+#endif
+           reading++;
+           assert(writing == 0);
+           reading--;
+           store(0);
+#ifndef NO_WAKE
+           if
+           :: !(biased && !writer && !may_publish) -> wake_drainer()
+           :: else
+           fi;
+#endif
+           round++
+#ifndef NO_LOOK
+        :: else ->
+           store(0);
+           d_step { drain(me) };
+           wake_drainer()
+        fi
+#endif
+     :: !biased && !writer -> round++ /* would be counted: nothing to publish */
+     fi
+  od
+}
+
+proctype write(bool timed)
+{
+  byte t, seen;
+  bool clear, dirty;
+  byte round = 0;
+  do
+  :: round == ROUNDS -> break
+  :: round < ROUNDS ->
+     atomic {
+       !writer -> writer = true;
+       if :: biased -> biased = false; may_publish = true :: else fi;
+       dirty = may_publish
+     }
+     waiters++;
+#ifndef NO_HEAVY
+     d_step { t = 1; do :: t <= READERS -> drain(t); t++ :: else -> break od }
+#endif
+     do
+     :: seen = turn;
+        if
+        :: dirty ->
+           clear = true;
+           t = 1;
+           do
+           :: t <= READERS -> clear = clear && !published[t]; t++
+           :: else -> break
+           od
+        :: else -> clear = true
+        fi;
+        if
+        :: clear -> break
+        :: else
+        fi;
+        if
+        :: turn != seen
+        :: timed -> break
+        fi
+     od;
+     waiters--;
+     if
+     :: clear ->
+        may_publish = false;
+        writing++;
+        assert(writing == 1 && reading == 0);
+        writing--
+     :: else -> /* gave up */
+#ifdef NO_PUBLISHED
+        may_publish = false
+#endif
+     fi;
+     atomic {
+       writer = false;
+       if /* later, readers make it biased again, or not yet */
+       :: biased = true; may_publish = false
+       :: true
+       fi
+     };
+     round++
+  od
+}
+
+proctype memory()
+{
+end:
+  do
+  :: d_step { buffered[1] -> drain(1) }
+  :: d_step { buffered[2] -> drain(2) }
+  od
+}
+
+init {
+  atomic {
+    run memory();
+    run reader(1);
+    run reader(2);
+    run write(false);
+    run write(true)
+  }
+}

@@ -1,0 +1,366 @@
+/* What the tests share. They know the library by its header alone. */
+#ifndef SUPPORT_H
+#define SUPPORT_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <check.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "interlock.h"
+
+#define US INT64_C(1000)
+#define MS INT64_C(1000000)
+#define SECOND INT64_C(1000000000)
+
+#define LENGTH(array) ((int)(sizeof(array) / sizeof *(array)))
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN 1
+#endif
+#if __has_feature(address_sanitizer)
+#define ASAN 1
+#endif
+#endif
+#ifdef __SANITIZE_THREAD__
+#define TSAN 1
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define ASAN 1
+#endif
+#ifndef TSAN
+#define TSAN 0
+#endif
+#ifndef ASAN
+#define ASAN 0
+#endif
+
+/* --- assertions ------------------------------------------------------------------
+
+   For any thread. Check's own write to a pipe under a lock when they hold too,
+   and so would order the memory that a test of locks must leave to the locks. */
+
+#define must(condition)                                                                         \
+  do {                                                                                          \
+    if (!(condition))                                                                           \
+      ck_abort_msg("not so: %s", #condition);                                                   \
+  } while (0)
+
+static inline const char *code_name(int64_t code)
+{
+  return code >= ILK_ENOTSUP && code <= ILK_OWNER_DIED ? ilk_error_name((int)code) : "-";
+}
+
+#define expect(call, wanted)                                                                    \
+  do {                                                                                          \
+    int64_t got_ = (call), wanted_ = (wanted);                                                  \
+    if (got_ != wanted_)                                                                        \
+      ck_abort_msg("%s is %" PRId64 " %s, not %" PRId64 " %s", #call, got_, code_name(got_), wanted_, \
+                   code_name(wanted_));                                                         \
+  } while (0)
+
+/* A call that answers a value, and fails. */
+#define expect_no_value(call, code)                                                             \
+  do {                                                                                          \
+    expect(call, ILK_NO_VALUE);                                                                 \
+    expect(ilk_last_error(), code);                                                             \
+  } while (0)
+
+/* A constructor that fails. */
+#define expect_null(call, code)                                                                 \
+  do {                                                                                          \
+    must((call) == NULL);                                                                       \
+    expect(ilk_last_error(), code);                                                             \
+  } while (0)
+
+/* --- time, and how long to go on ------------------------------------------------------ */
+
+static inline int64_t now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
+}
+
+static inline void nap(int64_t ns)
+{
+  struct timespec t = {.tv_sec = (time_t)(ns / SECOND), .tv_nsec = (long)(ns % SECOND)};
+  while (nanosleep(&t, &t) != 0 && errno == EINTR)
+    ;
+}
+
+/* INTERLOCK_TEST_SCALE makes the stress tests so many times longer. */
+static inline double scale(void)
+{
+  const char *text = getenv("INTERLOCK_TEST_SCALE");
+  double value = text ? atof(text) : 1;
+  return value > 0 ? value : 1;
+}
+
+/* The moment at which a stress test of so many milliseconds ends. */
+static inline int64_t stress_end(int64_t ms)
+{
+  return now() + (int64_t)((double)(ms * MS) * scale());
+}
+
+/* --- chance ------------------------------------------------------------------------------ */
+
+static inline uint64_t chance(void)
+{
+  static _Thread_local uint64_t state;
+  if (!state)
+    state = (uint64_t)now() * UINT64_C(0x9e3779b97f4a7c15) ^ (uintptr_t)&state ^ 1;
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return state * UINT64_C(0x2545f4914f6cdd1d) >> 16 ^ state << 48;
+}
+
+static inline int64_t below(int64_t n)
+{
+  return (int64_t)(chance() % (uint64_t)n);
+}
+
+static inline void spin(int64_t rounds)
+{
+  for (int64_t i = 0; i < rounds; i++)
+    __asm__ __volatile__("");
+}
+
+/* Mostly nothing, sometimes a delay or a change of threads. */
+static inline void jitter(void)
+{
+  int64_t dice = below(128);
+  if (dice == 0)
+    nap(below(20) * US);
+  else if (dice < 6)
+    sched_yield();
+  else if (dice < 40)
+    spin(below(400));
+}
+
+/* --- threads -------------------------------------------------------------------------------- */
+
+static inline pthread_t start(void *(*function)(void *), void *argument)
+{
+  pthread_t thread;
+  must(pthread_create(&thread, NULL, function, argument) == 0);
+  return thread;
+}
+
+static inline void join(pthread_t thread)
+{
+  must(pthread_join(thread, NULL) == 0);
+}
+
+/* Runs function(argument) in n threads, and waits for them. */
+static inline void in_threads(int n, void *(*function)(void *), void *argument)
+{
+  pthread_t threads[64];
+  must(n <= LENGTH(threads));
+  for (int i = 0; i < n; i++)
+    threads[i] = start(function, argument);
+  for (int i = 0; i < n; i++)
+    join(threads[i]);
+}
+
+static inline int own_tid(void)
+{
+  return (int)syscall(SYS_gettid);
+}
+
+static inline char thread_state(int tid)
+{
+  char path[64], text[512];
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+  FILE *file = fopen(path, "r");
+  if (!file)
+    return '?';
+  size_t n = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[n] = 0;
+  const char *end = strrchr(text, ')');
+  return end && end[1] == ' ' ? end[2] : '?';
+}
+
+/* Returns once that thread sleeps, or is gone; twice seen, for on its way it may sleep a
+   moment elsewhere. */
+static inline void until_asleep(int tid)
+{
+  for (int seen = 0; seen < 2;) {
+    char state = thread_state(tid);
+    seen = state == 'S' || state == '?' ? seen + 1 : 0;
+    nap(200 * US);
+  }
+}
+
+/* A thread that makes one call that may wait. */
+#define PENDING 1000
+
+struct waiter {
+  int (*call)(void *handle, int64_t timeout_ns);
+  void *handle;
+  int64_t timeout_ns;
+  _Atomic int tid, result;
+  pthread_t thread;
+};
+
+static inline void *waiter_run(void *argument)
+{
+  struct waiter *w = argument;
+  w->tid = own_tid();
+  w->result = w->call(w->handle, w->timeout_ns);
+  return NULL;
+}
+
+static inline void waiter_start(struct waiter *w, int (*call)(void *, int64_t), void *handle, int64_t timeout_ns)
+{
+  w->call = call;
+  w->handle = handle;
+  w->timeout_ns = timeout_ns;
+  w->tid = 0;
+  w->result = PENDING;
+  w->thread = start(waiter_run, w);
+}
+
+/* Started, and asleep in its call. */
+static inline void waiter_sleep(struct waiter *w, int (*call)(void *, int64_t), void *handle, int64_t timeout_ns)
+{
+  waiter_start(w, call, handle, timeout_ns);
+  while (!w->tid)
+    sched_yield();
+  until_asleep(w->tid);
+}
+
+static inline int waiter_end(struct waiter *w)
+{
+  join(w->thread);
+  return w->result;
+}
+
+/* One call in a thread of its own, which then exits. */
+static inline int elsewhere(int (*call)(void *, int64_t), void *handle, int64_t timeout_ns)
+{
+  struct waiter w;
+  waiter_start(&w, call, handle, timeout_ns);
+  return waiter_end(&w);
+}
+
+/* Calls in the shape of a waiter's. */
+static inline int call_lock(void *m, int64_t unused)
+{
+  (void)unused;
+  return ilk_mutex_lock(m);
+}
+static inline int call_trylock(void *m, int64_t unused)
+{
+  (void)unused;
+  return ilk_mutex_trylock(m);
+}
+static inline int call_unlock(void *m, int64_t unused)
+{
+  (void)unused;
+  return ilk_mutex_unlock(m);
+}
+/* Takes it and gives it back. */
+static inline int call_visit(void *m, int64_t timeout_ns)
+{
+  int result = ilk_mutex_timedlock(m, timeout_ns);
+  if (result >= 0)
+    expect(ilk_mutex_unlock(m), ILK_OK);
+  return result;
+}
+static inline int call_wait_for_1(void *counter, int64_t timeout_ns)
+{
+  return ilk_counter_timedwait(counter, 1, timeout_ns);
+}
+
+/* --- a storm of signals -------------------------------------------------------------------- */
+
+struct storm {
+  const pthread_t *targets;
+  int n;
+  _Atomic bool over;
+  pthread_t thread;
+};
+
+static inline void storm_handler(int signal)
+{
+  (void)signal;
+}
+
+static inline void *storm_run(void *argument)
+{
+  struct storm *s = argument;
+  while (!s->over) {
+    pthread_kill(s->targets[below(s->n)], SIGUSR1);
+    spin(below(2000));
+    if (below(8) == 0)
+      nap(10 * US);
+  }
+  return NULL;
+}
+
+/* Targets are joined after storm_end() only. */
+static inline void storm_start(struct storm *s, const pthread_t *targets, int n)
+{
+  struct sigaction action = {.sa_handler = storm_handler}; /* no SA_RESTART */
+  sigaction(SIGUSR1, &action, NULL);
+  *s = (struct storm){.targets = targets, .n = n};
+  s->thread = start(storm_run, s);
+}
+
+static inline void storm_end(struct storm *s)
+{
+  s->over = true;
+  join(s->thread);
+}
+
+/* --- the suite ------------------------------------------------------------------------------- */
+
+static int64_t live_before_;
+
+static inline void remember_live(void)
+{
+  live_before_ = ilk_live();
+}
+
+static inline void check_live(void)
+{
+  expect(ilk_live(), live_before_); /* a test frees what it made */
+}
+
+static inline TCase *test_case(Suite *suite, const char *name, int seconds)
+{
+  TCase *tcase = tcase_create(name);
+  tcase_set_timeout(tcase, seconds * (scale() > 1 ? scale() : 1));
+  tcase_add_checked_fixture(tcase, remember_live, check_live);
+  suite_add_tcase(suite, tcase);
+  return tcase;
+}
+
+static inline int run_suite(Suite *suite)
+{
+  SRunner *runner = srunner_create(suite);
+  srunner_set_tap(runner, "-");
+  srunner_run_all(runner, CK_SILENT);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed != 0;
+}
+
+#endif

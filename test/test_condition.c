@@ -1,0 +1,843 @@
+/* condition.c, and what it asks of mutex.c. */
+#include "support.h"
+
+#include <sys/wait.h>
+
+static const int mutex_flags[] = {0, ILK_FAIR, ILK_RECURSIVE, ILK_RECURSIVE | ILK_FAIR, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
+
+static void *cond, *mutex;
+
+static void make(int flags)
+{
+  must((cond = ilk_condition_new(0)) != NULL);
+  must((mutex = ilk_mutex_new(flags)) != NULL);
+}
+
+static void free_both(void)
+{
+  expect(ilk_condition_free(cond), ILK_OK);
+  expect(ilk_mutex_free(mutex), ILK_OK);
+}
+
+/* In the shape of a waiter's call: locks `mutex`, waits, and unlocks. */
+static int call_wait(void *c, int64_t timeout_ns)
+{
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  int result = ilk_condition_timedwait(c, mutex, timeout_ns);
+  int unlocked = ilk_mutex_unlock(mutex);
+  expect(unlocked, result == ILK_EHANDLE ? ILK_EHANDLE : ILK_OK);
+  return result;
+}
+
+START_TEST(new_checks_its_flags)
+{
+  const int bad[] = {ILK_RECURSIVE, ILK_FAIR, ILK_UNOWNED, ILK_SHARED, ILK_PADDED, 32, -1};
+  for (int i = 0; i < LENGTH(bad); i++)
+    expect_null(ilk_condition_new(bad[i]), ILK_EINVAL);
+}
+END_TEST
+
+START_TEST(every_call_checks_its_handles)
+{
+  make(0);
+  void *freed = ilk_condition_new(0), *freed_mutex = ilk_mutex_new(0), *other = ilk_counter_new(0);
+  expect(ilk_condition_free(freed), ILK_OK);
+  expect(ilk_mutex_free(freed_mutex), ILK_OK);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  void *bad[] = {NULL, freed, freed_mutex, other, (void *)-1, (void *)1, &freed, (void *)((uintptr_t)other ^ 1)};
+  for (int i = 0; i < LENGTH(bad); i++) {
+    expect(ilk_condition_wait(bad[i], mutex), ILK_EHANDLE);
+    expect(ilk_condition_timedwait(bad[i], mutex, 0), ILK_EHANDLE);
+    expect(ilk_condition_wait(cond, bad[i]), ILK_EHANDLE);
+    expect(ilk_condition_timedwait(cond, bad[i], 0), ILK_EHANDLE);
+    expect(ilk_condition_notify(bad[i], 1), ILK_EHANDLE);
+    expect(ilk_condition_notify(bad[i], 0), ILK_EHANDLE);
+    expect(ilk_condition_notify(bad[i], -1), ILK_EHANDLE);
+    expect(ilk_condition_notify_all(bad[i]), ILK_EHANDLE);
+    expect(ilk_condition_free(bad[i]), ILK_EHANDLE);
+  }
+  expect(ilk_condition_wait(cond, cond), ILK_EHANDLE);
+  expect(ilk_condition_wait(mutex, mutex), ILK_EHANDLE);
+  expect(ilk_mutex_is_locked(mutex), 1);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(ilk_counter_free(other), ILK_OK);
+  free_both();
+}
+END_TEST
+
+/* In the shape of a waiter's call: waits without the lock. */
+static int call_wait_only(void *c, int64_t timeout_ns)
+{
+  return ilk_condition_timedwait(c, mutex, timeout_ns);
+}
+
+START_TEST(the_mutex_must_be_held)
+{
+  for (int i = 0; i < LENGTH(mutex_flags); i++) {
+    make(mutex_flags[i]);
+    expect(ilk_condition_wait(cond, mutex), ILK_EPERM);
+    expect(ilk_condition_timedwait(cond, mutex, 0), ILK_EPERM);
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+    if (!(mutex_flags[i] & ILK_UNOWNED)) /* held by another */
+      expect(elsewhere(call_wait_only, cond, -1), ILK_EPERM);
+    else /* held at all */
+      expect(elsewhere(call_wait_only, cond, 0), ILK_ETIMEDOUT);
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    free_both();
+  }
+}
+END_TEST
+
+START_TEST(notify_without_waiters)
+{
+  make(0);
+  const int good[] = {0, 1, 7, INT32_MAX};
+  for (int i = 0; i < LENGTH(good); i++)
+    expect(ilk_condition_notify(cond, good[i]), ILK_OK);
+  expect(ilk_condition_notify_all(cond), ILK_OK);
+  expect(ilk_condition_notify(cond, -1), ILK_EINVAL);
+  expect(ilk_condition_notify(cond, INT32_MIN), ILK_EINVAL);
+  expect(ilk_mutex_lock(mutex), ILK_OK); /* and none of those is remembered */
+  expect(ilk_condition_timedwait(cond, mutex, MS), ILK_ETIMEDOUT);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  free_both();
+}
+END_TEST
+
+START_TEST(a_timeout_takes_the_mutex_back)
+{
+  const int64_t timeouts[] = {0, 1, 3 * MS};
+  for (int i = 0; i < LENGTH(mutex_flags); i++) {
+    make(mutex_flags[i]);
+    for (int j = 0; j < LENGTH(timeouts); j++) {
+      expect(ilk_mutex_lock(mutex), ILK_OK);
+      int64_t begin = now();
+      expect(ilk_condition_timedwait(cond, mutex, timeouts[j]), ILK_ETIMEDOUT);
+      must(now() - begin >= timeouts[j]);
+      expect(ilk_mutex_is_locked(mutex), 1);
+      expect(ilk_mutex_unlock(mutex), ILK_OK);
+      expect(ilk_mutex_unlock(mutex), ILK_EPERM);
+    }
+    free_both();
+  }
+}
+END_TEST
+
+START_TEST(wait_gives_up_and_takes_back)
+{
+  const int64_t timeouts[] = {-1, INT64_MAX, 3600 * SECOND, INT64_MIN};
+  for (int i = 0; i < LENGTH(mutex_flags); i++) {
+    make(mutex_flags[i]);
+    struct waiter w;
+    waiter_sleep(&w, call_wait, cond, timeouts[i % 4]);
+    expect(ilk_condition_free(cond), ILK_EBUSY);
+    expect(ilk_mutex_trylock(mutex), ILK_OK); /* it was given up */
+    expect(ilk_condition_notify(cond, 0), ILK_OK);
+    expect(ilk_condition_notify(cond, -1), ILK_EINVAL);
+    nap(MS);
+    expect(w.result, PENDING);
+    expect(ilk_condition_notify(cond, 1), ILK_OK);
+    nap(MS);
+    expect(w.result, PENDING); /* it waits for the mutex */
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    expect(waiter_end(&w), ILK_OK);
+    free_both();
+  }
+}
+END_TEST
+
+/* --- recursive ------------------------------------------------------------------------------------- */
+
+static int call_wait_at_depth(void *c, int64_t depth)
+{
+  for (int64_t i = 0; i < depth; i++)
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+  int result = ilk_condition_wait(c, mutex);
+  for (int64_t i = 0; i < depth; i++)
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_EPERM);
+  return result;
+}
+
+START_TEST(a_recursive_mutex_is_given_up_whole)
+{
+  make(ILK_RECURSIVE | (_i ? ILK_FAIR : 0));
+  struct waiter w[2];
+  waiter_sleep(&w[0], call_wait_at_depth, cond, 5);
+  waiter_sleep(&w[1], call_wait_at_depth, cond, 1);
+  expect(ilk_mutex_trylock(mutex), ILK_OK);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_notify_all(cond), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(elsewhere(call_trylock, mutex, 0), ILK_EBUSY); /* we hold it once */
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  for (int i = 0; i < 2; i++)
+    expect(waiter_end(&w[i]), ILK_OK);
+  free_both();
+}
+END_TEST
+
+/* --- who is woken ----------------------------------------------------------------------------------- */
+
+static int count_done(struct waiter *w, int n)
+{
+  int done = 0;
+  for (int i = 0; i < n; i++)
+    done += w[i].result != PENDING;
+  return done;
+}
+
+START_TEST(notify_wakes_so_many_in_the_order_they_came)
+{
+  enum { N = 6 };
+  make(0);
+  for (int n = 1; n <= N; n++) {
+    struct waiter w[N];
+    for (int i = 0; i < N; i++)
+      waiter_sleep(&w[i], call_wait, cond, -1);
+    expect(ilk_condition_notify(cond, n), ILK_OK);
+    for (int i = 0; i < n; i++)
+      expect(waiter_end(&w[i]), ILK_OK);
+    nap(MS);
+    expect(count_done(w, N), n);
+    expect(ilk_condition_notify(cond, n < N ? N : 1), ILK_OK); /* more than there are */
+    for (int i = n; i < N; i++)
+      expect(waiter_end(&w[i]), ILK_OK);
+  }
+  free_both();
+}
+END_TEST
+
+START_TEST(notify_all_wakes_more_than_fit_in_a_batch)
+{
+  enum { N = 60 };
+  make(0);
+  static struct waiter w[N];
+  for (int i = 0; i < N; i++)
+    waiter_start(&w[i], call_wait, cond, -1);
+  for (int i = 0; i < N; i++) {
+    while (!w[i].tid)
+      sched_yield();
+    until_asleep(w[i].tid);
+  }
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_notify_all(cond), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  for (int i = 0; i < N; i++)
+    expect(waiter_end(&w[i]), ILK_OK);
+  free_both();
+}
+END_TEST
+
+/* A notify is for one that waits already, not for one that comes right after. */
+START_TEST(bug_5_signal_stolen_by_a_later_waiter_glibc_25847)
+{
+  make(0);
+  for (int round = 0; round < 100; round++) {
+    struct waiter first;
+    waiter_sleep(&first, call_wait, cond, 10 * SECOND);
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+    expect(ilk_condition_notify(cond, 1), ILK_OK);
+    expect(ilk_condition_timedwait(cond, mutex, 200 * US), ILK_ETIMEDOUT); /* the later one */
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    expect(waiter_end(&first), ILK_OK);
+  }
+  free_both();
+}
+END_TEST
+
+/* A wait with a bad mutex is in the queue for a moment: a notify it meets there is not lost. */
+static _Atomic bool bad_over;
+static bool good_waits; /* guarded by the mutex: so whoever locks it and reads true finds it waiting */
+
+static void *wait_badly(void *unused)
+{
+  (void)unused;
+  while (!bad_over)
+    expect(ilk_condition_wait(cond, cond), ILK_EHANDLE);
+  return NULL;
+}
+
+static void *wait_well(void *unused)
+{
+  (void)unused;
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  while (!bad_over) {
+    good_waits = true;
+    expect(ilk_condition_timedwait(cond, mutex, 5 * SECOND), ILK_OK);
+    good_waits = false;
+  }
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  return NULL;
+}
+
+START_TEST(a_bad_wait_swallows_no_notify)
+{
+  make(0);
+  bad_over = good_waits = false;
+  pthread_t threads[3] = {start(wait_badly, NULL), start(wait_badly, NULL), start(wait_well, NULL)};
+  for (int64_t end = stress_end(200); !bad_over;) {
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+    if (good_waits) {
+      good_waits = false;
+      bad_over = now() > end;
+      expect(ilk_condition_notify(cond, 1), ILK_OK); /* once is enough */
+    }
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    sched_yield();
+  }
+  for (int i = 0; i < 3; i++)
+    join(threads[i]);
+  free_both();
+}
+END_TEST
+
+/* --- taking the mutex back ----------------------------------------------------------------------------- */
+
+/* A waiter that was notified and now waits for the mutex, which we hold. */
+static void waiter_back(struct waiter *w, int64_t timeout_ns)
+{
+  waiter_sleep(w, call_wait, cond, timeout_ns);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  nap(MS);
+  until_asleep(w->tid);
+  expect(w->result, PENDING);
+}
+
+START_TEST(cancel_ends_the_wait_but_not_the_taking_back)
+{
+  for (int i = 0; i < LENGTH(mutex_flags); i++) {
+    make(mutex_flags[i]);
+    struct waiter w;
+    waiter_sleep(&w, call_wait, cond, -1);
+    expect(ilk_cancel(1), ILK_OK);
+    expect(waiter_end(&w), ILK_ECANCELED); /* and it unlocked the mutex: call_wait() */
+    expect(ilk_cancel(0), ILK_OK);
+
+    waiter_back(&w, -1);
+    expect(ilk_cancel(1), ILK_OK);
+    nap(2 * MS);
+    expect(w.result, PENDING);
+    expect(ilk_cancel(0), ILK_OK);
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    expect(waiter_end(&w), ILK_OK);
+    free_both();
+  }
+}
+END_TEST
+
+START_TEST(the_deadline_is_for_the_wait_alone)
+{
+  make(0);
+  struct waiter w;
+  waiter_sleep(&w, call_wait, cond, 300 * MS);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  nap(320 * MS);
+  expect(w.result, PENDING); /* its time is up, but the mutex is ours */
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(waiter_end(&w), ILK_ETIMEDOUT);
+  free_both();
+}
+END_TEST
+
+static void *second_mutex;
+
+/* Holds another mutex while it waits. */
+static int call_wait_with_second(void *c, int64_t timeout_ns)
+{
+  expect(ilk_mutex_lock(second_mutex), ILK_OK);
+  int result = call_wait(c, timeout_ns);
+  expect(ilk_mutex_unlock(second_mutex), ILK_OK);
+  return result;
+}
+
+/* We hold the mutex it waits for, and wait for the one it holds: we are told, it is not. */
+START_TEST(a_circle_is_told_to_the_other)
+{
+  make(0);
+  second_mutex = ilk_mutex_new(0);
+  struct waiter w;
+  waiter_sleep(&w, call_wait_with_second, cond, -1);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  nap(150 * MS); /* if it looked for a circle, it would have found none, and not look again */
+  expect(ilk_mutex_lock(second_mutex), ILK_EDEADLK);
+  expect(w.result, PENDING);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(waiter_end(&w), ILK_OK);
+  expect(ilk_mutex_free(second_mutex), ILK_OK);
+  free_both();
+}
+END_TEST
+
+/* As above, but it is the last to join the circle, when we have looked for one already. */
+static _Atomic int circle_result;
+
+static void *close_circle(void *unused)
+{
+  (void)unused;
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  circle_result = ilk_mutex_lock(second_mutex);
+  if (circle_result == ILK_OK)
+    expect(ilk_mutex_unlock(second_mutex), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  return NULL;
+}
+
+START_TEST(taking_back_is_never_a_deadlock)
+{
+  make(0);
+  second_mutex = ilk_mutex_new(0);
+  struct waiter w;
+  waiter_sleep(&w, call_wait_with_second, cond, _i ? 50 * MS : 200 * MS);
+  pthread_t thread = start(close_circle, NULL); /* now, and its wait ends later */
+  int64_t begin = now();
+  int result = waiter_end(&w);
+  expect(result, ILK_ETIMEDOUT);
+  join(thread);
+  expect(circle_result, ILK_EDEADLK);
+  must(now() - begin < 5 * SECOND);
+  expect(ilk_mutex_free(second_mutex), ILK_OK);
+  free_both();
+}
+END_TEST
+
+static void *die_with_mutex(void *unused)
+{
+  (void)unused;
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_notify_all(cond), ILK_OK);
+  nap(2 * MS);
+  return NULL;
+}
+
+static int call_wait_for_dead(void *c, int64_t timeout_ns)
+{
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  int result = ilk_condition_timedwait(c, mutex, timeout_ns);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_EPERM);
+  return result;
+}
+
+START_TEST(taken_back_from_a_thread_that_is_gone)
+{
+  make(ILK_RECURSIVE);
+  struct waiter w;
+  waiter_sleep(&w, call_wait_for_dead, cond, -1);
+  join(start(die_with_mutex, NULL));
+  expect(waiter_end(&w), ILK_OWNER_DIED);
+  free_both();
+}
+END_TEST
+
+START_TEST(the_mutex_is_freed_during_the_wait)
+{
+  make(0);
+  struct waiter w;
+  waiter_sleep(&w, call_wait, cond, -1);
+  expect(ilk_mutex_free(mutex), ILK_OK);
+  expect(ilk_condition_notify_all(cond), ILK_OK);
+  expect(waiter_end(&w), ILK_EHANDLE);
+  expect(ilk_condition_free(cond), ILK_OK);
+}
+END_TEST
+
+/* Whoever notified the last waiter may free the condition at once, also with the mutex locked. */
+START_TEST(bug_1_the_condition_is_freed_after_the_notify)
+{
+  for (int64_t end = stress_end(200); now() < end;) {
+    make(0);
+    struct waiter w;
+    waiter_sleep(&w, call_wait, cond, -1);
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+    expect(ilk_condition_notify_all(cond), ILK_OK);
+    if (below(2))
+      nap(200 * US);
+    expect(ilk_condition_free(cond), ILK_OK);
+    /* Bug 2: whatever is made in its place, a late wake does not end its waits. */
+    void *successor = ilk_condition_new(0);
+    expect(ilk_condition_timedwait(successor, mutex, 50 * US), ILK_ETIMEDOUT);
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    expect(waiter_end(&w), ILK_OK);
+    expect(ilk_condition_free(successor), ILK_OK);
+    expect(ilk_mutex_free(mutex), ILK_OK);
+  }
+}
+END_TEST
+
+START_TEST(bug_4_stale_waiter_count_after_timeout)
+{
+  make(0);
+  struct waiter w[4];
+  for (int i = 0; i < 4; i++)
+    waiter_start(&w[i], call_wait, cond, (4 - i) * MS);
+  for (int i = 0; i < 4; i++)
+    expect(waiter_end(&w[i]), ILK_ETIMEDOUT);
+  free_both();
+}
+END_TEST
+
+START_TEST(bug_3_signals_end_no_wait)
+{
+  make(0);
+  struct waiter w[3];
+  waiter_sleep(&w[0], call_wait, cond, -1);
+  waiter_sleep(&w[1], call_wait, cond, 3600 * SECOND);
+  int64_t begin = now();
+  waiter_start(&w[2], call_wait, cond, 30 * MS);
+  pthread_t threads[3] = {w[0].thread, w[1].thread, w[2].thread};
+  struct storm storm;
+  storm_start(&storm, threads, 3);
+  while (w[2].result == PENDING)
+    sched_yield();
+  must(now() - begin >= 30 * MS);
+  storm_end(&storm);
+  expect(waiter_end(&w[2]), ILK_ETIMEDOUT);
+  expect(w[0].result, PENDING);
+  expect(w[1].result, PENDING);
+  expect(ilk_condition_notify_all(cond), ILK_OK);
+  expect(waiter_end(&w[0]), ILK_OK);
+  expect(waiter_end(&w[1]), ILK_OK);
+  free_both();
+}
+END_TEST
+
+START_TEST(bug_12_fork_with_waiters)
+{
+  make(0);
+  void *never = ilk_semaphore_new(0, 0);
+  struct waiter first, w[2]; /* the child's thread will get the first one's record */
+  waiter_sleep(&first, ilk_semaphore_timedacquire, never, -1);
+  for (int i = 0; i < 2; i++)
+    waiter_sleep(&w[i], call_wait, cond, -1);
+  pid_t child = fork();
+  if (child == 0) {
+    expect(ilk_condition_notify_all(cond), ILK_OK);
+    if (!TSAN) { /* which knows no thread in such a child */
+      struct waiter own;
+      waiter_sleep(&own, call_wait, cond, -1);
+      expect(ilk_condition_notify(cond, 1), ILK_OK); /* nobody of old stands before it */
+      expect(waiter_end(&own), ILK_OK);
+    }
+    free_both();
+    _exit(0);
+  }
+  int status;
+  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  expect(ilk_condition_notify_all(cond), ILK_OK);
+  for (int i = 0; i < 2; i++)
+    expect(waiter_end(&w[i]), ILK_OK);
+  expect(ilk_semaphore_release(never, 1), ILK_OK);
+  expect(waiter_end(&first), ILK_OK);
+  expect(ilk_semaphore_free(never), ILK_OK);
+  free_both();
+}
+END_TEST
+
+/* --- a time-out and a notify at the same time ------------------------------------------------------------ */
+
+static struct {
+  pthread_barrier_t begin, end;
+  int64_t timeout;
+  bool patient_waits; /* guarded by the mutex */
+  _Atomic int timed_result, patient_result;
+  int rounds;
+} race;
+
+static void *timed_waiter(void *unused)
+{
+  (void)unused;
+  for (int i = 0; i < race.rounds; i++) {
+    pthread_barrier_wait(&race.begin);
+    race.timed_result = call_wait(cond, race.timeout);
+    pthread_barrier_wait(&race.end);
+  }
+  return NULL;
+}
+
+static void *patient_waiter(void *unused)
+{
+  (void)unused;
+  for (int i = 0; i < race.rounds; i++) {
+    pthread_barrier_wait(&race.begin);
+    nap(20 * US); /* mostly behind the other */
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+    race.patient_waits = true;
+    race.patient_result = ilk_condition_timedwait(cond, mutex, 5 * SECOND);
+    race.patient_waits = false;
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    pthread_barrier_wait(&race.end);
+  }
+  return NULL;
+}
+
+static bool notify_once(void)
+{
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  bool patient_waits = race.patient_waits;
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  return patient_waits;
+}
+
+/* One notify as the first waiter's time runs out: if that one says it timed out, the notify is
+   the other's, if that waits. */
+START_TEST(bug_8_timed_out_waiter_swallows_a_notify_llvm_201937)
+{
+  make(0);
+  race.rounds = (int)(400 * scale());
+  pthread_barrier_init(&race.begin, NULL, 3);
+  pthread_barrier_init(&race.end, NULL, 3);
+  pthread_t timed = start(timed_waiter, NULL), patient = start(patient_waiter, NULL);
+  for (int i = 0; i < race.rounds; i++) {
+    race.timeout = (150 + below(60)) * US;
+    race.timed_result = race.patient_result = PENDING;
+    pthread_barrier_wait(&race.begin);
+    int64_t until = now() + race.timeout + below(100) * US;
+    while (now() < until)
+      ;
+    bool patient_waited = notify_once();
+    while (race.timed_result == PENDING)
+      sched_yield();
+    must(race.timed_result == ILK_OK || race.timed_result == ILK_ETIMEDOUT);
+    if (race.timed_result == ILK_OK || !patient_waited) /* then the patient one waits for its own */
+      while (race.patient_result == PENDING && !notify_once())
+        sched_yield();
+    while (race.patient_result == PENDING)
+      sched_yield();
+    expect(race.patient_result, ILK_OK);
+    pthread_barrier_wait(&race.end);
+  }
+  join(timed);
+  join(patient);
+  free_both();
+}
+END_TEST
+
+/* --- a queue of few places --------------------------------------------------------------------------------- */
+
+enum { PLACES = 3, SIDE = 3 };
+
+static struct {
+  void *mutex, *not_empty, *not_full;
+  int64_t item[PLACES]; /* all plain */
+  int count, first;
+  int64_t put, got, put_sum, got_sum, goal;
+  bool few; /* notify one, else all */
+} queue;
+
+static void tell(void *condition)
+{
+  if (below(2)) {
+    expect(queue.few ? ilk_condition_notify(condition, 1) : ilk_condition_notify_all(condition), ILK_OK);
+    expect(ilk_mutex_unlock(queue.mutex), ILK_OK);
+  } else {
+    expect(ilk_mutex_unlock(queue.mutex), ILK_OK);
+    expect(queue.few ? ilk_condition_notify(condition, 1) : ilk_condition_notify_all(condition), ILK_OK);
+  }
+}
+
+static void wait_anyhow(void *condition)
+{
+  /* A notify that a timed-out waiter swallowed would be missed for ever. */
+  int result = ilk_condition_timedwait(condition, queue.mutex, below(4) ? -1 : below(100) * US);
+  must(result == ILK_OK || result == ILK_ETIMEDOUT);
+}
+
+static void *producer(void *unused)
+{
+  (void)unused;
+  for (;;) {
+    jitter();
+    expect(ilk_mutex_lock(queue.mutex), ILK_OK);
+    while (queue.count == PLACES && queue.put < queue.goal)
+      wait_anyhow(queue.not_full);
+    if (queue.put >= queue.goal)
+      break;
+    int64_t item = ++queue.put;
+    queue.item[(queue.first + queue.count++) % PLACES] = item;
+    queue.put_sum += item;
+    tell(queue.not_empty);
+  }
+  expect(ilk_mutex_unlock(queue.mutex), ILK_OK);
+  expect(ilk_condition_notify_all(queue.not_full), ILK_OK);
+  expect(ilk_condition_notify_all(queue.not_empty), ILK_OK);
+  return NULL;
+}
+
+static void *consumer(void *unused)
+{
+  (void)unused;
+  for (;;) {
+    jitter();
+    expect(ilk_mutex_lock(queue.mutex), ILK_OK);
+    while (queue.count == 0 && queue.got < queue.goal)
+      wait_anyhow(queue.not_empty);
+    if (queue.count == 0)
+      break;
+    queue.got_sum += queue.item[queue.first];
+    queue.first = (queue.first + 1) % PLACES;
+    queue.count--;
+    queue.got++;
+    if (queue.got == queue.goal)
+      expect(ilk_condition_notify_all(queue.not_empty), ILK_OK);
+    tell(queue.not_full);
+  }
+  expect(ilk_mutex_unlock(queue.mutex), ILK_OK);
+  return NULL;
+}
+
+START_TEST(no_notify_is_lost_under_load)
+{
+  memset(&queue, 0, sizeof queue);
+  queue.goal = (int64_t)((TSAN ? 1500 : 5000) * scale());
+  queue.few = _i & 1;
+  queue.mutex = ilk_mutex_new(mutex_flags[_i % LENGTH(mutex_flags)]);
+  queue.not_empty = ilk_condition_new(0);
+  queue.not_full = ilk_condition_new(0);
+  pthread_t threads[2 * SIDE];
+  for (int i = 0; i < 2 * SIDE; i++)
+    threads[i] = start(i % 2 ? producer : consumer, NULL);
+  struct storm storm;
+  storm_start(&storm, threads, 2 * SIDE);
+  while (true) {
+    nap(MS);
+    expect(ilk_mutex_lock(queue.mutex), ILK_OK);
+    bool over = queue.got == queue.goal;
+    expect(ilk_mutex_unlock(queue.mutex), ILK_OK);
+    if (over)
+      break;
+  }
+  storm_end(&storm);
+  for (int i = 0; i < 2 * SIDE; i++)
+    join(threads[i]);
+  expect(queue.put, queue.goal);
+  expect(queue.got_sum, queue.put_sum);
+  expect(queue.got_sum, queue.goal * (queue.goal + 1) / 2);
+  expect(ilk_mutex_free(queue.mutex), ILK_OK);
+  expect(ilk_condition_free(queue.not_empty), ILK_OK);
+  expect(ilk_condition_free(queue.not_full), ILK_OK);
+}
+END_TEST
+
+/* Two threads take turns, with nobody else to make up for a lost wake. */
+static int turn;
+
+static void *take_turns(void *argument)
+{
+  int me = (int)(intptr_t)argument;
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  for (int i = 0; i < 3000; i++) {
+    while (turn != me)
+      expect(ilk_condition_timedwait(cond, mutex, i % 2 ? -1 : 3600 * SECOND), ILK_OK);
+    turn = !me;
+    expect(ilk_condition_notify(cond, 1), ILK_OK);
+  }
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  return NULL;
+}
+
+START_TEST(ping_pong)
+{
+  make(mutex_flags[_i]);
+  turn = 0;
+  pthread_t other = start(take_turns, (void *)1);
+  take_turns((void *)0);
+  join(other);
+  free_both();
+}
+END_TEST
+
+/* --- freed while it is hammered ------------------------------------------------------------------------------ */
+
+static struct {
+  void *_Atomic condition, *_Atomic mutex;
+  _Atomic bool over;
+} hammered;
+
+static void *hammer(void *unused)
+{
+  (void)unused;
+  while (!hammered.over) {
+    void *c = hammered.condition, *m = hammered.mutex;
+    int result;
+    switch (below(4)) {
+    case 0: result = ilk_condition_notify(c, 1); break;
+    case 1: result = ilk_condition_notify_all(c); break;
+    default:
+      if (ilk_mutex_lock(m) == ILK_EHANDLE)
+        continue;
+      result = ilk_condition_timedwait(c, m, below(50) * US);
+      must(ilk_mutex_unlock(m) == ILK_OK || result == ILK_EHANDLE);
+    }
+    must(result == ILK_OK || result == ILK_EHANDLE || result == ILK_ETIMEDOUT);
+  }
+  return NULL;
+}
+
+START_TEST(freed_while_hammered)
+{
+  hammered.condition = ilk_condition_new(0);
+  hammered.mutex = ilk_mutex_new(0);
+  pthread_t threads[4];
+  for (int i = 0; i < 4; i++)
+    threads[i] = start(hammer, NULL);
+  for (int64_t end = stress_end(250); now() < end;) {
+    void *c = hammered.condition, *m = hammered.mutex;
+    jitter();
+    int result = ilk_condition_free(c);
+    if (result == ILK_OK)
+      hammered.condition = ilk_condition_new(0);
+    else
+      expect(result, ILK_EBUSY);
+    result = ilk_mutex_free(m);
+    if (result == ILK_OK)
+      hammered.mutex = ilk_mutex_new(0);
+    else
+      expect(result, ILK_EBUSY);
+  }
+  hammered.over = true;
+  for (int i = 0; i < 4; i++)
+    join(threads[i]);
+  expect(ilk_condition_free(hammered.condition), ILK_OK);
+  expect(ilk_mutex_free(hammered.mutex), ILK_OK);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *s = suite_create("condition");
+  TCase *calls = test_case(s, "calls", 20);
+  tcase_add_test(calls, new_checks_its_flags);
+  tcase_add_test(calls, every_call_checks_its_handles);
+  tcase_add_test(calls, the_mutex_must_be_held);
+  tcase_add_test(calls, notify_without_waiters);
+  tcase_add_test(calls, a_timeout_takes_the_mutex_back);
+  tcase_add_test(calls, wait_gives_up_and_takes_back);
+  tcase_add_loop_test(calls, a_recursive_mutex_is_given_up_whole, 0, 2);
+  tcase_add_test(calls, notify_wakes_so_many_in_the_order_they_came);
+  tcase_add_test(calls, notify_all_wakes_more_than_fit_in_a_batch);
+  tcase_add_test(calls, cancel_ends_the_wait_but_not_the_taking_back);
+  tcase_add_test(calls, the_deadline_is_for_the_wait_alone);
+  tcase_add_test(calls, a_circle_is_told_to_the_other);
+  tcase_add_loop_test(calls, taking_back_is_never_a_deadlock, 0, 2);
+  tcase_add_test(calls, taken_back_from_a_thread_that_is_gone);
+  tcase_add_test(calls, the_mutex_is_freed_during_the_wait);
+  tcase_add_test(calls, bug_4_stale_waiter_count_after_timeout);
+  tcase_add_test(calls, bug_3_signals_end_no_wait);
+  tcase_add_test(calls, bug_12_fork_with_waiters);
+
+  TCase *load = test_case(s, "load", 30);
+  tcase_add_test(load, bug_1_the_condition_is_freed_after_the_notify);
+  tcase_add_test(load, bug_5_signal_stolen_by_a_later_waiter_glibc_25847);
+  tcase_add_test(load, a_bad_wait_swallows_no_notify);
+  tcase_add_test(load, bug_8_timed_out_waiter_swallows_a_notify_llvm_201937);
+  tcase_add_loop_test(load, no_notify_is_lost_under_load, 0, LENGTH(mutex_flags));
+  tcase_add_loop_test(load, ping_pong, 0, LENGTH(mutex_flags));
+  tcase_add_test(load, freed_while_hammered);
+  return run_suite(s);
+}

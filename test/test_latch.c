@@ -1,0 +1,363 @@
+/* latch.c. */
+#include "support.h"
+
+#include <sys/wait.h>
+
+static void *new_latch(int64_t count)
+{
+  void *l = ilk_latch_new(count);
+  must(l != NULL);
+  return l;
+}
+
+static void free_latch(void *l)
+{
+  expect(ilk_latch_free(l), ILK_OK);
+}
+
+START_TEST(new_checks_its_count)
+{
+  expect_null(ilk_latch_new(-1), ILK_EINVAL);
+  expect_null(ilk_latch_new(INT64_MIN), ILK_EINVAL);
+  const int64_t good[] = {0, 1, INT64_C(1) << 40, INT64_MAX};
+  for (int i = 0; i < LENGTH(good); i++) {
+    void *l = new_latch(good[i]);
+    expect(ilk_latch_value(l), good[i]);
+    free_latch(l);
+  }
+}
+END_TEST
+
+START_TEST(every_call_checks_its_handle)
+{
+  void *freed = new_latch(3), *other = ilk_counter_new(0);
+  free_latch(freed);
+  void *bad[] = {NULL, freed, other, (void *)-1, (void *)1, &freed, (void *)((uintptr_t)other ^ 1)};
+  for (int i = 0; i < LENGTH(bad); i++) {
+    expect(ilk_latch_add(bad[i], 1), ILK_EHANDLE);
+    expect(ilk_latch_count_down(bad[i], 1), ILK_EHANDLE);
+    expect(ilk_latch_wait(bad[i]), ILK_EHANDLE);
+    expect(ilk_latch_trywait(bad[i]), ILK_EHANDLE);
+    expect(ilk_latch_timedwait(bad[i], 0), ILK_EHANDLE);
+    expect_no_value(ilk_latch_value(bad[i]), ILK_EHANDLE);
+    expect(ilk_latch_free(bad[i]), ILK_EHANDLE);
+  }
+  expect(ilk_counter_load(other), 0);
+  expect(ilk_counter_free(other), ILK_OK);
+}
+END_TEST
+
+START_TEST(the_count_and_its_limits)
+{
+  void *l = new_latch(2);
+  const int64_t negative[] = {-1, INT64_MIN};
+  for (int i = 0; i < 2; i++) {
+    expect(ilk_latch_add(l, negative[i]), ILK_EINVAL);
+    expect(ilk_latch_count_down(l, negative[i]), ILK_EINVAL);
+  }
+  expect(ilk_latch_add(l, INT64_MAX - 1), ILK_EOVERFLOW);
+  expect(ilk_latch_add(l, INT64_MAX), ILK_EOVERFLOW);
+  expect(ilk_latch_count_down(l, 3), ILK_EINVAL);
+  expect(ilk_latch_count_down(l, INT64_MAX), ILK_EINVAL);
+  expect(ilk_latch_value(l), 2);
+  expect(ilk_latch_add(l, 0), ILK_OK);
+  expect(ilk_latch_count_down(l, 0), ILK_OK);
+  expect(ilk_latch_value(l), 2);
+  expect(ilk_latch_add(l, INT64_MAX - 2), ILK_OK);
+  expect(ilk_latch_value(l), INT64_MAX);
+  expect(ilk_latch_trywait(l), ILK_EBUSY);
+  expect(ilk_latch_timedwait(l, 0), ILK_ETIMEDOUT);
+  int64_t begin = now();
+  expect(ilk_latch_timedwait(l, 3 * MS), ILK_ETIMEDOUT);
+  must(now() - begin >= 3 * MS);
+  expect(ilk_latch_count_down(l, INT64_MAX), ILK_OK);
+  expect(ilk_latch_value(l), 0);
+  expect(ilk_latch_count_down(l, 1), ILK_EINVAL);
+  expect(ilk_latch_wait(l), ILK_OK);
+  expect(ilk_latch_trywait(l), ILK_OK);
+  expect(ilk_latch_timedwait(l, 0), ILK_OK);
+  expect(ilk_latch_timedwait(l, -1), ILK_OK);
+  expect(ilk_latch_add(l, 1), ILK_OK); /* it may rise again */
+  expect(ilk_latch_trywait(l), ILK_EBUSY);
+  free_latch(l); /* any count will do */
+}
+END_TEST
+
+START_TEST(zero_lets_all_go_and_nothing_else_does)
+{
+  const int64_t timeouts[] = {-1, INT64_MAX, 3600 * SECOND, INT64_MIN};
+  void *l = new_latch(3);
+  struct waiter w[4];
+  for (int i = 0; i < 4; i++)
+    waiter_sleep(&w[i], ilk_latch_timedwait, l, timeouts[i]);
+  expect(ilk_latch_free(l), ILK_EBUSY);
+  expect(ilk_latch_count_down(l, 2), ILK_OK);
+  expect(ilk_latch_add(l, 5), ILK_OK);
+  expect(ilk_latch_count_down(l, 7), ILK_EINVAL);
+  nap(2 * MS);
+  for (int i = 0; i < 4; i++)
+    expect(w[i].result, PENDING);
+  expect(ilk_latch_count_down(l, 6), ILK_OK);
+  for (int i = 0; i < 4; i++)
+    expect(waiter_end(&w[i]), ILK_OK);
+  free_latch(l);
+}
+END_TEST
+
+START_TEST(bug_4_stale_waiter_count_after_timeout)
+{
+  void *l = new_latch(1);
+  struct waiter w[4];
+  for (int i = 0; i < 4; i++)
+    waiter_start(&w[i], ilk_latch_timedwait, l, (i + 1) * MS);
+  for (int i = 0; i < 4; i++)
+    expect(waiter_end(&w[i]), ILK_ETIMEDOUT);
+  free_latch(l);
+}
+END_TEST
+
+START_TEST(cancel_ends_a_wait)
+{
+  void *l = new_latch(1);
+  struct waiter w;
+  waiter_sleep(&w, ilk_latch_timedwait, l, -1);
+  expect(ilk_cancel(1), ILK_OK);
+  expect(waiter_end(&w), ILK_ECANCELED);
+  expect(ilk_cancel(0), ILK_OK);
+  free_latch(l);
+}
+END_TEST
+
+START_TEST(bug_3_signals_end_no_wait)
+{
+  void *l = new_latch(1);
+  struct waiter w[3];
+  waiter_sleep(&w[0], ilk_latch_timedwait, l, -1);
+  waiter_sleep(&w[1], ilk_latch_timedwait, l, 3600 * SECOND);
+  int64_t begin = now();
+  waiter_start(&w[2], ilk_latch_timedwait, l, 30 * MS);
+  pthread_t threads[3] = {w[0].thread, w[1].thread, w[2].thread};
+  struct storm storm;
+  storm_start(&storm, threads, 3);
+  while (w[2].result == PENDING)
+    sched_yield();
+  must(now() - begin >= 30 * MS);
+  storm_end(&storm);
+  expect(waiter_end(&w[2]), ILK_ETIMEDOUT);
+  expect(w[0].result, PENDING);
+  expect(w[1].result, PENDING);
+  expect(ilk_latch_count_down(l, 1), ILK_OK);
+  expect(waiter_end(&w[0]), ILK_OK);
+  expect(waiter_end(&w[1]), ILK_OK);
+  free_latch(l);
+}
+END_TEST
+
+START_TEST(bug_12_fork_with_waiters)
+{
+  void *l = new_latch(2);
+  struct waiter w[2];
+  for (int i = 0; i < 2; i++)
+    waiter_sleep(&w[i], ilk_latch_timedwait, l, -1);
+  pid_t child = fork();
+  if (child == 0) {
+    if (!TSAN) { /* which knows no thread in such a child */
+      struct waiter own;
+      waiter_sleep(&own, ilk_latch_timedwait, l, -1);
+      expect(ilk_latch_count_down(l, 2), ILK_OK);
+      expect(waiter_end(&own), ILK_OK);
+    }
+    free_latch(l);
+    _exit(0);
+  }
+  int status;
+  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  expect(ilk_latch_count_down(l, 2), ILK_OK);
+  for (int i = 0; i < 2; i++)
+    expect(waiter_end(&w[i]), ILK_OK);
+  free_latch(l);
+}
+END_TEST
+
+/* --- sets of tasks, one after the other ------------------------------------------------------ */
+
+enum { WORKERS = 3, TASKS = 12 };
+
+static struct {
+  void *latch, *tasks, *left;
+  int64_t done[TASKS]; /* plain */
+  bool over;
+} work;
+
+static void *worker(void *unused)
+{
+  (void)unused;
+  for (;;) {
+    expect(ilk_semaphore_acquire(work.tasks), ILK_OK);
+    if (work.over)
+      return NULL;
+    int64_t task = ilk_counter_fetch_add(work.left, -1) - 1;
+    work.done[task]++;
+    jitter();
+    expect(ilk_latch_count_down(work.latch, 1), ILK_OK);
+  }
+}
+
+/* What each did is seen, and the late wake of one set's end does not let the
+   waiter for the next set go. */
+START_TEST(wait_group)
+{
+  work.latch = new_latch(0);
+  work.tasks = ilk_semaphore_new(0, 0);
+  work.left = ilk_counter_new(0);
+  pthread_t threads[WORKERS];
+  for (int i = 0; i < WORKERS; i++)
+    threads[i] = start(worker, NULL);
+  int64_t rounds = 0;
+  for (int64_t end = stress_end(400); now() < end;) {
+    int64_t n = 1 + below(TASKS);
+    memset(work.done, 0, sizeof work.done);
+    expect(ilk_counter_store(work.left, n), ILK_OK);
+    expect(ilk_latch_add(work.latch, n), ILK_OK);
+    expect(ilk_semaphore_release(work.tasks, n), ILK_OK);
+    jitter();
+    int result;
+    do {
+      result = ilk_latch_timedwait(work.latch, below(2) ? -1 : below(100) * US);
+      must(result == ILK_OK || result == ILK_ETIMEDOUT);
+    } while (result != ILK_OK);
+    expect(ilk_latch_value(work.latch), 0);
+    for (int i = 0; i < n; i++)
+      expect(work.done[i], 1);
+    rounds++;
+  }
+  must(rounds > 10);
+  work.over = true;
+  expect(ilk_semaphore_release(work.tasks, WORKERS), ILK_OK);
+  for (int i = 0; i < WORKERS; i++)
+    join(threads[i]);
+  free_latch(work.latch);
+  expect(ilk_semaphore_free(work.tasks), ILK_OK);
+  expect(ilk_counter_free(work.left), ILK_OK);
+}
+END_TEST
+
+/* --- freed by the first that gets through -------------------------------------------------------- */
+
+static struct {
+  void *latch;
+  _Atomic int through, ready;
+} freed;
+
+static void *wait_and_free(void *unused)
+{
+  (void)unused;
+  void *l = freed.latch;
+  freed.ready++;
+  if (below(2))
+    jitter();
+  int result = ilk_latch_wait(l);
+  if (freed.through++ == 0)
+    free_latch(l); /* the others are on their way */
+  must(result == ILK_OK || result == ILK_EHANDLE); /* too late to wait at all */
+  return NULL;
+}
+
+START_TEST(bug_1_freed_by_the_first_through)
+{
+  for (int64_t end = stress_end(300); now() < end;) {
+    freed.latch = new_latch(2);
+    freed.through = freed.ready = 0;
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+      threads[i] = start(wait_and_free, NULL);
+    if (below(2))
+      while (freed.ready < 4)
+        sched_yield();
+    jitter();
+    if (below(2))
+      nap(100 * US);
+    expect(ilk_latch_count_down(freed.latch, 1), ILK_OK);
+    expect(ilk_latch_count_down(freed.latch, 1), ILK_OK);
+    /* Bug 2: whatever is made in its place, a late wake does not end its waits. */
+    void *successors[2] = {new_latch(1), ilk_semaphore_new(0, 0)};
+    expect(ilk_latch_timedwait(successors[0], 20 * US), ILK_ETIMEDOUT);
+    expect(ilk_semaphore_timedacquire(successors[1], 20 * US), ILK_ETIMEDOUT);
+    for (int i = 0; i < 4; i++)
+      join(threads[i]);
+    expect(ilk_latch_value(successors[0]), 1);
+    free_latch(successors[0]);
+    expect(ilk_semaphore_free(successors[1]), ILK_OK);
+  }
+}
+END_TEST
+
+/* --- freed while it is hammered ------------------------------------------------------------------ */
+
+static struct {
+  void *_Atomic latch;
+  _Atomic bool over;
+} hammered;
+
+static void *hammer(void *unused)
+{
+  (void)unused;
+  while (!hammered.over) {
+    void *l = hammered.latch;
+    int result;
+    switch (below(5)) {
+    case 0: result = ilk_latch_add(l, 1); break;
+    case 1: result = ilk_latch_count_down(l, 1); break;
+    case 2: result = ilk_latch_value(l) >= 0 ? ILK_OK : ilk_last_error(); break;
+    case 3: result = ilk_latch_trywait(l); break;
+    default: result = ilk_latch_timedwait(l, below(30) * US);
+    }
+    must(result == ILK_OK || result == ILK_EINVAL || result == ILK_EBUSY || result == ILK_EHANDLE ||
+         result == ILK_ETIMEDOUT);
+  }
+  return NULL;
+}
+
+START_TEST(freed_while_hammered)
+{
+  hammered.latch = new_latch(0);
+  pthread_t threads[4];
+  for (int i = 0; i < 4; i++)
+    threads[i] = start(hammer, NULL);
+  for (int64_t end = stress_end(250); now() < end;) {
+    void *old = hammered.latch;
+    jitter();
+    int result = ilk_latch_free(old);
+    if (result == ILK_OK) {
+      expect(ilk_latch_add(old, 1), ILK_EHANDLE);
+      hammered.latch = new_latch(below(2));
+    } else {
+      expect(result, ILK_EBUSY);
+    }
+  }
+  hammered.over = true;
+  for (int i = 0; i < 4; i++)
+    join(threads[i]);
+  free_latch(hammered.latch);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *s = suite_create("latch");
+  TCase *calls = test_case(s, "calls", 20);
+  tcase_add_test(calls, new_checks_its_count);
+  tcase_add_test(calls, every_call_checks_its_handle);
+  tcase_add_test(calls, the_count_and_its_limits);
+  tcase_add_test(calls, zero_lets_all_go_and_nothing_else_does);
+  tcase_add_test(calls, bug_4_stale_waiter_count_after_timeout);
+  tcase_add_test(calls, cancel_ends_a_wait);
+  tcase_add_test(calls, bug_3_signals_end_no_wait);
+  tcase_add_test(calls, bug_12_fork_with_waiters);
+
+  TCase *load = test_case(s, "load", 20);
+  tcase_add_test(load, wait_group);
+  tcase_add_test(load, bug_1_freed_by_the_first_through);
+  tcase_add_test(load, freed_while_hammered);
+  return run_suite(s);
+}

@@ -1,0 +1,455 @@
+/* once.c. */
+#include "support.h"
+
+#include <sys/wait.h>
+
+static void *new_once(void)
+{
+  void *o = ilk_once_new(0);
+  must(o != NULL);
+  return o;
+}
+
+static void free_once(void *o)
+{
+  expect(ilk_once_free(o), ILK_OK);
+}
+
+/* In the shape of a waiter's call. */
+static int call_begin(void *o, int64_t unused)
+{
+  (void)unused;
+  return ilk_once_begin(o);
+}
+
+static int call_end(void *o, int64_t succeeded)
+{
+  return ilk_once_end(o, (int)succeeded);
+}
+
+/* Begins, and does it; so that it exits with nothing begun. */
+static int call_do(void *o, int64_t succeeded)
+{
+  int result = ilk_once_begin(o);
+  if (result == 1)
+    expect(ilk_once_end(o, (int)succeeded), ILK_OK);
+  return result;
+}
+
+START_TEST(new_checks_its_flags)
+{
+  const int bad[] = {ILK_RECURSIVE, ILK_FAIR, ILK_UNOWNED, ILK_SHARED, ILK_PADDED, 32, -1};
+  for (int i = 0; i < LENGTH(bad); i++)
+    expect_null(ilk_once_new(bad[i]), ILK_EINVAL);
+}
+END_TEST
+
+START_TEST(every_call_checks_its_handle)
+{
+  void *freed = new_once(), *other = ilk_counter_new(0);
+  free_once(freed);
+  void *bad[] = {NULL, freed, other, (void *)-1, (void *)1, &freed, (void *)((uintptr_t)other ^ 1)};
+  for (int i = 0; i < LENGTH(bad); i++) {
+    expect(ilk_once_begin(bad[i]), ILK_EHANDLE);
+    expect(ilk_once_end(bad[i], 1), ILK_EHANDLE);
+    expect(ilk_once_free(bad[i]), ILK_EHANDLE);
+  }
+  expect(ilk_counter_free(other), ILK_OK);
+}
+END_TEST
+
+START_TEST(begin_and_end)
+{
+  void *o = new_once();
+  expect(ilk_once_end(o, 1), ILK_EPERM); /* not begun */
+  expect(ilk_once_begin(o), 1);
+  expect(ilk_once_begin(o), ILK_EDEADLK);
+  expect(ilk_once_free(o), ILK_EBUSY);
+  expect(elsewhere(call_end, o, 1), ILK_EPERM);
+  expect(ilk_once_end(o, 0), ILK_OK);
+  expect(ilk_once_end(o, 0), ILK_EPERM);
+  expect(elsewhere(call_do, o, 0), 1); /* not done after all */
+  expect(ilk_once_begin(o), 1);
+  expect(ilk_once_end(o, -7), ILK_OK); /* anything but 0 */
+  for (int i = 0; i < 3; i++)
+    expect(ilk_once_begin(o), 0);
+  expect(ilk_once_end(o, 1), ILK_EPERM);
+  expect(ilk_once_end(o, 0), ILK_EPERM);
+  expect(elsewhere(call_begin, o, 0), 0);
+  free_once(o);
+}
+END_TEST
+
+START_TEST(begin_waits_while_another_does_it)
+{
+  void *o = new_once();
+  expect(ilk_once_begin(o), 1);
+  struct waiter w[4];
+  for (int i = 0; i < 4; i++)
+    waiter_sleep(&w[i], call_do, o, 1);
+  nap(120 * MS); /* they have looked for a circle, and wake by themselves no more */
+  expect(ilk_once_free(o), ILK_EBUSY);
+  expect(ilk_once_end(o, 1), ILK_OK);
+  for (int i = 0; i < 4; i++)
+    expect(waiter_end(&w[i]), 0);
+  free_once(o);
+}
+END_TEST
+
+/* After a failure one of the waiters does it, and the others wait for that one. */
+START_TEST(failure_passes_it_on_to_one)
+{
+  for (int failures = 0; failures < 2; failures++) {
+    void *o = new_once();
+    expect(ilk_once_begin(o), 1);
+    struct waiter w[4];
+    for (int i = 0; i < 4; i++)
+      waiter_sleep(&w[i], call_do, o, !failures);
+    expect(ilk_once_end(o, 0), ILK_OK);
+    int told = 0;
+    for (int i = 0; i < 4; i++)
+      told += waiter_end(&w[i]);
+    expect(told, failures ? 4 : 1);
+    free_once(o);
+  }
+}
+END_TEST
+
+/* --- runners that die -------------------------------------------------------------------------- */
+
+START_TEST(who_began_exited)
+{
+  void *o = new_once();
+  expect(elsewhere(call_begin, o, 0), 1);
+  expect(ilk_once_begin(o), 1);
+  expect(ilk_once_end(o, 0), ILK_OK);
+  expect(elsewhere(call_begin, o, 0), 1);
+  free_once(o); /* nobody is left to mind */
+}
+END_TEST
+
+static struct {
+  void *once;
+  _Atomic bool begun, die;
+} doomed;
+
+static void *begin_and_die(void *unused)
+{
+  (void)unused;
+  expect(ilk_once_begin(doomed.once), 1);
+  doomed.begun = true;
+  while (!doomed.die)
+    sched_yield();
+  return NULL;
+}
+
+START_TEST(who_began_exits_while_others_wait)
+{
+  for (int round = 0; round < 5; round++) {
+    doomed.once = new_once();
+    doomed.begun = doomed.die = false;
+    pthread_t thread = start(begin_and_die, NULL);
+    while (!doomed.begun)
+      sched_yield();
+    struct waiter w[3];
+    for (int i = 0; i < 3; i++)
+      waiter_sleep(&w[i], call_do, doomed.once, 1);
+    if (round == 0)
+      nap(120 * MS); /* they have looked for a circle, and wake by themselves no more */
+    doomed.die = true;
+    join(thread);
+    int told = 0;
+    for (int i = 0; i < 3; i++)
+      told += waiter_end(&w[i]);
+    expect(told, 1);
+    free_once(doomed.once);
+  }
+}
+END_TEST
+
+START_TEST(bug_12_fork_while_another_does_it)
+{
+  doomed.once = new_once();
+  doomed.begun = doomed.die = false;
+  void *mine = new_once();
+  expect(ilk_once_begin(mine), 1);
+  pthread_t thread = start(begin_and_die, NULL);
+  while (!doomed.begun)
+    sched_yield();
+  struct waiter w;
+  waiter_sleep(&w, call_do, doomed.once, 1);
+  pid_t child = fork();
+  if (child == 0) {
+    expect(ilk_once_begin(mine), ILK_EDEADLK); /* who forked began it */
+    if (!TSAN) { /* which knows no thread in such a child */
+      struct waiter own;
+      waiter_sleep(&own, call_do, mine, 1);
+      expect(ilk_once_end(mine, 1), ILK_OK);
+      expect(waiter_end(&own), 0);
+    }
+    expect(ilk_once_begin(doomed.once), 1);
+    expect(ilk_once_end(doomed.once, 1), ILK_OK);
+    expect(ilk_once_begin(doomed.once), 0);
+    free_once(doomed.once);
+    _exit(0);
+  }
+  int status;
+  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  doomed.die = true;
+  join(thread);
+  expect(waiter_end(&w), 1);
+  expect(ilk_once_end(mine, 1), ILK_OK);
+  free_once(doomed.once);
+  free_once(mine);
+}
+END_TEST
+
+/* --- circles -------------------------------------------------------------------------------------- */
+
+struct party {
+  void *mine, *other;
+  pthread_barrier_t *both;
+  bool through_mutex;
+  int result;
+};
+
+/* Does `mine`, and on the way needs `other`. */
+static void *need_the_other(void *argument)
+{
+  struct party *p = argument;
+  expect(p->through_mutex ? ilk_mutex_lock(p->mine) : ilk_once_begin(p->mine), !p->through_mutex);
+  pthread_barrier_wait(p->both);
+  p->result = ilk_once_begin(p->other);
+  if (p->result == 1) /* after the other one's failure */
+    expect(ilk_once_end(p->other, 1), ILK_OK);
+  expect(p->through_mutex ? ilk_mutex_unlock(p->mine) : ilk_once_end(p->mine, p->result >= 0), ILK_OK);
+  return NULL;
+}
+
+START_TEST(circle_of_two)
+{
+  void *a = new_once(), *b = new_once();
+  pthread_barrier_t both;
+  pthread_barrier_init(&both, NULL, 2);
+  struct party p[2] = {{.mine = a, .other = b, .both = &both}, {.mine = b, .other = a, .both = &both}};
+  int64_t begin = now();
+  pthread_t threads[2] = {start(need_the_other, &p[0]), start(need_the_other, &p[1])};
+  join(threads[0]);
+  join(threads[1]);
+  must(now() - begin < 5 * SECOND);
+  must(p[0].result == ILK_EDEADLK || p[1].result == ILK_EDEADLK);
+  free_once(a);
+  free_once(b);
+}
+END_TEST
+
+START_TEST(circle_through_a_mutex)
+{
+  void *m = ilk_mutex_new(0), *o = new_once();
+  pthread_barrier_t both;
+  pthread_barrier_init(&both, NULL, 2);
+  struct party p = {.mine = m, .other = o, .both = &both, .through_mutex = true};
+  expect(ilk_once_begin(o), 1);
+  pthread_t thread = start(need_the_other, &p);
+  pthread_barrier_wait(&both);
+  int result = ilk_mutex_lock(m);
+  must(result == ILK_EDEADLK || result == ILK_OK);
+  if (result == ILK_OK) /* the other one was told, and gave up */
+    expect(ilk_mutex_unlock(m), ILK_OK);
+  expect(ilk_once_end(o, 1), ILK_OK);
+  join(thread);
+  must(p.result == ILK_EDEADLK || (result == ILK_EDEADLK && p.result == 0)); /* both may be told */
+  expect(ilk_mutex_free(m), ILK_OK);
+  free_once(o);
+}
+END_TEST
+
+START_TEST(cancel_ends_a_wait)
+{
+  void *o = new_once();
+  expect(ilk_once_begin(o), 1);
+  struct waiter w;
+  waiter_sleep(&w, call_begin, o, 0);
+  expect(ilk_cancel(1), ILK_OK);
+  expect(waiter_end(&w), ILK_ECANCELED);
+  expect(ilk_cancel(0), ILK_OK);
+  expect(ilk_once_end(o, 1), ILK_OK);
+  free_once(o);
+}
+END_TEST
+
+START_TEST(bug_3_signals_end_no_wait)
+{
+  void *o = new_once();
+  expect(ilk_once_begin(o), 1);
+  struct waiter w[2];
+  for (int i = 0; i < 2; i++)
+    waiter_sleep(&w[i], call_begin, o, 0);
+  pthread_t threads[2] = {w[0].thread, w[1].thread};
+  struct storm storm;
+  storm_start(&storm, threads, 2);
+  nap(20 * MS);
+  storm_end(&storm);
+  for (int i = 0; i < 2; i++)
+    expect(w[i].result, PENDING);
+  expect(ilk_once_end(o, 1), ILK_OK);
+  for (int i = 0; i < 2; i++)
+    expect(waiter_end(&w[i]), 0);
+  free_once(o);
+}
+END_TEST
+
+/* --- a once that runs twice --------------------------------------------------------------------------- */
+
+enum { ONCES = 64, THREADS = 4 };
+
+static struct {
+  void *once[ONCES];
+  int64_t runs[ONCES], tries[ONCES]; /* plain: the once must order them */
+  pthread_barrier_t round;
+} race;
+
+static void *do_all(void *failing)
+{
+  for (int i = 0; i < ONCES; i++) {
+    if (i % 16 == 0)
+      pthread_barrier_wait(&race.round);
+    int result;
+    while ((result = ilk_once_begin(race.once[i])) == 1) {
+      race.tries[i]++;
+      jitter();
+      bool succeeds = !failing || below(3) == 0;
+      race.runs[i] += succeeds;
+      expect(ilk_once_end(race.once[i], succeeds), ILK_OK);
+    }
+    expect(result, 0);
+    expect(race.runs[i], 1);
+    must(race.tries[i] >= 1);
+  }
+  return NULL;
+}
+
+START_TEST(done_once_and_seen_by_all)
+{
+  pthread_barrier_init(&race.round, NULL, THREADS);
+  for (int64_t end = stress_end(250); now() < end;) {
+    for (int i = 0; i < ONCES; i++) {
+      race.once[i] = new_once();
+      race.runs[i] = race.tries[i] = 0;
+    }
+    in_threads(THREADS, do_all, (void *)(intptr_t)_i);
+    for (int i = 0; i < ONCES; i++)
+      free_once(race.once[i]);
+  }
+}
+END_TEST
+
+/* --- freed by the first that gets through ------------------------------------------------------------------ */
+
+static struct {
+  void *once;
+  _Atomic int through;
+} freed;
+
+static void *begin_and_free(void *unused)
+{
+  (void)unused;
+  int result = ilk_once_begin(freed.once);
+  if (freed.through++ == 0)
+    free_once(freed.once); /* the others are on their way */
+  must(result == 0 || result == ILK_EHANDLE); /* too late to begin at all */
+  return NULL;
+}
+
+START_TEST(bug_1_freed_by_the_first_through)
+{
+  for (int64_t end = stress_end(250); now() < end;) {
+    freed.once = new_once();
+    freed.through = 0;
+    expect(ilk_once_begin(freed.once), 1);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+      threads[i] = start(begin_and_free, NULL);
+    jitter();
+    if (below(2))
+      nap(100 * US);
+    expect(ilk_once_end(freed.once, 1), ILK_OK);
+    /* Bug 2: whatever is made in its place, a late wake does not end its waits. */
+    void *successor = ilk_semaphore_new(0, 0);
+    expect(ilk_semaphore_timedacquire(successor, 20 * US), ILK_ETIMEDOUT);
+    for (int i = 0; i < 4; i++)
+      join(threads[i]);
+    expect(ilk_semaphore_free(successor), ILK_OK);
+  }
+}
+END_TEST
+
+/* --- freed while it is hammered ------------------------------------------------------------------------------ */
+
+static struct {
+  void *_Atomic once;
+  _Atomic bool over;
+} hammered;
+
+static void *hammer(void *unused)
+{
+  (void)unused;
+  while (!hammered.over) {
+    void *o = hammered.once;
+    int result = ilk_once_begin(o);
+    must(result == 0 || result == 1 || result == ILK_EHANDLE);
+    if (result == 1)
+      expect(ilk_once_end(o, below(20) == 0), ILK_OK); /* it cannot be freed before */
+    else
+      must((result = ilk_once_end(o, 1)) == ILK_EPERM || result == ILK_EHANDLE);
+  }
+  return NULL;
+}
+
+START_TEST(freed_while_hammered)
+{
+  hammered.once = new_once();
+  pthread_t threads[4];
+  for (int i = 0; i < 4; i++)
+    threads[i] = start(hammer, NULL);
+  for (int64_t end = stress_end(250); now() < end;) {
+    void *old = hammered.once;
+    jitter();
+    int result = ilk_once_free(old);
+    if (result == ILK_OK) {
+      expect(ilk_once_begin(old), ILK_EHANDLE);
+      hammered.once = new_once();
+    } else {
+      expect(result, ILK_EBUSY);
+    }
+  }
+  hammered.over = true;
+  for (int i = 0; i < 4; i++)
+    join(threads[i]);
+  free_once(hammered.once);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *s = suite_create("once");
+  TCase *calls = test_case(s, "calls", 20);
+  tcase_add_test(calls, new_checks_its_flags);
+  tcase_add_test(calls, every_call_checks_its_handle);
+  tcase_add_test(calls, begin_and_end);
+  tcase_add_test(calls, begin_waits_while_another_does_it);
+  tcase_add_test(calls, failure_passes_it_on_to_one);
+  tcase_add_test(calls, who_began_exited);
+  tcase_add_test(calls, who_began_exits_while_others_wait);
+  tcase_add_test(calls, bug_12_fork_while_another_does_it);
+  tcase_add_test(calls, circle_of_two);
+  tcase_add_test(calls, circle_through_a_mutex);
+  tcase_add_test(calls, cancel_ends_a_wait);
+  tcase_add_test(calls, bug_3_signals_end_no_wait);
+
+  TCase *load = test_case(s, "load", 20);
+  tcase_add_loop_test(load, done_once_and_seen_by_all, 0, 2);
+  tcase_add_test(load, bug_1_freed_by_the_first_through);
+  tcase_add_test(load, freed_while_hammered);
+  return run_suite(s);
+}

@@ -1,0 +1,272 @@
+/* wait.h: the room that sleeps, by itself; and that wakes which nobody meant do no harm. */
+#define _GNU_SOURCE
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "handle.h"
+#include "self.h"
+#include "wait.h"
+
+#include "support.h" /* last: Check has a macro of the name of one of our functions */
+
+static atomic_u32 words[512]; /* enough to share every bucket */
+
+static struct {
+  _Atomic int order[16], n;
+} woken;
+
+struct sleeper {
+  atomic_u32 *word;
+  int64_t timeout_ns; /* < 0: for ever */
+  int number;
+  _Atomic int tid, done;
+  enum wait_result result;
+  pthread_t thread;
+};
+
+static void *sleep_on_word(void *argument)
+{
+  struct sleeper *s = argument;
+  s->tid = own_tid();
+  s->result = wait_on(s->word, 0, s->timeout_ns < 0 ? WAIT_FOREVER : now() + s->timeout_ns, false);
+  woken.order[woken.n++] = s->number;
+  s->done = 1;
+  return NULL;
+}
+
+static void sleeper_start(struct sleeper *s, int number, atomic_u32 *word, int64_t timeout_ns)
+{
+  *s = (struct sleeper){.word = word, .timeout_ns = timeout_ns, .number = number};
+  s->thread = start(sleep_on_word, s);
+  while (!s->tid)
+    sched_yield();
+  until_asleep(s->tid);
+}
+
+START_TEST(another_value_is_not_waited_for)
+{
+  expect(wait_on(&words[0], 1, WAIT_FOREVER, false), WAIT_WOKEN);
+  store_relaxed(&words[0], UINT32_MAX);
+  expect(wait_on(&words[0], 0, WAIT_FOREVER, false), WAIT_WOKEN);
+  expect(wait_on(&words[0], UINT32_MAX, now(), false), WAIT_TIMEDOUT);
+}
+END_TEST
+
+START_TEST(deadline)
+{
+  const int64_t timeouts[] = {-SECOND, 0, 1, 100 * US, 3 * MS};
+  for (int i = 0; i < LENGTH(timeouts); i++) {
+    int64_t until = now() + timeouts[i];
+    expect(wait_on(&words[0], 0, until, false), WAIT_TIMEDOUT);
+    must(now() >= until);
+  }
+  expect(wait_on(&words[0], 0, 1, false), WAIT_TIMEDOUT); /* long ago */
+}
+END_TEST
+
+START_TEST(wakes_as_many_oldest_first)
+{
+  enum { N = 6 };
+  struct sleeper sleepers[N];
+  for (int i = 0; i < N; i++)
+    sleeper_start(&sleepers[i], i, &words[7], i % 2 ? -1 : 3600 * SECOND);
+  expect(wait_wake(&words[7], 0, false), 0);
+  expect(wait_wake(&words[7], 1, false), 1);
+  join(sleepers[0].thread);
+  expect(wait_wake(&words[7], 1, false), 1);
+  join(sleepers[1].thread);
+  expect(wait_wake(&words[7], 2, false), 2);
+  join(sleepers[2].thread);
+  join(sleepers[3].thread);
+  expect(sleepers[4].done, 0);
+  expect(wait_wake(&words[7], 100, false), 2);
+  join(sleepers[4].thread);
+  join(sleepers[5].thread);
+  expect(wait_wake(&words[7], 100, false), 0);
+  expect(woken.order[0], 0);
+  expect(woken.order[1], 1);
+  for (int i = 0; i < N; i++)
+    expect(sleepers[i].result, WAIT_WOKEN);
+}
+END_TEST
+
+START_TEST(wakes_that_word_only)
+{
+  struct sleeper s;
+  sleeper_start(&s, 0, &words[100], -1);
+  for (int i = 0; i < LENGTH(words); i++)
+    if (i != 100)
+      expect(wait_wake(&words[i], 100, false), 0);
+  nap(2 * MS);
+  expect(s.done, 0);
+  expect(wait_wake(&words[100], 1, false), 1);
+  join(s.thread);
+}
+END_TEST
+
+/* In one list of sleepers: the first, the last, and one between time out. */
+START_TEST(time_outs_leave_the_others_asleep)
+{
+  enum { N = 7 };
+  struct sleeper sleepers[N];
+  for (int i = 0; i < N; i++)
+    sleeper_start(&sleepers[i], i, &words[9], i % 3 == 0 ? 30 * MS : -1);
+  for (int i = 0; i < N; i += 3) {
+    join(sleepers[i].thread);
+    expect(sleepers[i].result, WAIT_TIMEDOUT);
+  }
+  expect(wait_wake(&words[9], 1, false), 1);
+  join(sleepers[1].thread);
+  struct sleeper late;
+  sleeper_start(&late, N, &words[9], -1);
+  expect(wait_wake(&words[9], 100, false), 4);
+  for (int i = 2; i < N; i++)
+    if (i % 3)
+      join(sleepers[i].thread);
+  join(late.thread);
+}
+END_TEST
+
+/* The word may be gone by the time that its wake comes. */
+START_TEST(wake_of_memory_that_is_gone_glibc_12674)
+{
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  atomic_u32 *word = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  struct sleeper s;
+  sleeper_start(&s, 0, word, -1);
+  expect(wait_wake(word, 1, false), 1);
+  join(s.thread);
+  munmap(word, page);
+  expect(wait_wake(word, 1, false), 0);
+}
+END_TEST
+
+/* Who changes the word and then wakes is not missed by one about to sleep. */
+static void *follow(void *unused)
+{
+  (void)unused;
+  for (uint32_t i = 0; i < 5000; i++) {
+    while (load_acquire(&words[0]) == i)
+      expect(wait_on(&words[0], i, WAIT_FOREVER, false), WAIT_WOKEN);
+    store_release(&words[1], i + 1);
+    wait_wake(&words[1], 1, false);
+  }
+  return NULL;
+}
+
+START_TEST(no_wake_is_lost)
+{
+  pthread_t follower = start(follow, NULL);
+  for (uint32_t i = 0; i < 5000; i++) {
+    store_release(&words[0], i + 1);
+    wait_wake(&words[0], 1, false);
+    while (load_acquire(&words[1]) == i)
+      expect(wait_on(&words[1], i, i % 2 ? now() + 3600 * SECOND : WAIT_FOREVER, false), WAIT_WOKEN);
+  }
+  join(follower);
+}
+END_TEST
+
+/* A word in memory that two processes share. */
+START_TEST(private_futex_on_shared_memory)
+{
+  if (!wait_has_shared)
+    return;
+  atomic_u32 *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(15);
+    store_release(&shared[1], 1);
+    while (load_acquire(&shared[0]) == 0)
+      if (wait_on(&shared[0], 0, WAIT_FOREVER, true) != WAIT_WOKEN)
+        _exit(1);
+    _exit(0);
+  }
+  while (!load_acquire(&shared[1]))
+    sched_yield();
+  nap(10 * MS); /* asleep by now, mostly */
+  store_release(&shared[0], 1);
+  wait_wake(&shared[0], 1, true);
+  int status;
+  must(waitpid(child, &status, 0) == child);
+  expect(status, 0);
+}
+END_TEST
+
+/* --- wakes that are late, and meant for somebody else -------------------------------------- */
+
+static int call_wait_for_5(void *c, int64_t timeout_ns)
+{
+  return ilk_counter_timedwait(c, 5, timeout_ns);
+}
+
+static struct {
+  _Atomic bool over;
+  void *handles[8];
+  int n;
+} stray;
+
+static void *stray_wakes(void *unused)
+{
+  (void)unused;
+  while (!stray.over) {
+    for (struct self *r = self_first(); r; r = self_next(r))
+      wait_wake(&r->signal, 1, false);
+    for (int i = 0; i < stray.n; i++)
+      wait_wake(&handle_object(stray.handles[i])->turn, 1, false);
+  }
+  return NULL;
+}
+
+START_TEST(late_wake_reaches_reused_memory_parking_lot)
+{
+  enum { MUTEXES = 6 };
+  static const int flags[MUTEXES] = {0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
+  struct waiter waiters[MUTEXES + 2], timed[MUTEXES + 2];
+  for (int i = 0; i < MUTEXES; i++) {
+    stray.handles[i] = ilk_mutex_new(flags[i]);
+    expect(ilk_mutex_lock(stray.handles[i]), ILK_OK);
+  }
+  stray.handles[MUTEXES] = ilk_semaphore_new(0, 0);
+  stray.handles[MUTEXES + 1] = ilk_counter_new(0);
+  stray.n = MUTEXES + 2;
+  pthread_t waker = start(stray_wakes, NULL);
+  for (int i = 0; i < stray.n; i++) {
+    int (*call)(void *, int64_t) = i < MUTEXES ? call_visit : i == MUTEXES ? ilk_semaphore_timedacquire : call_wait_for_5;
+    waiter_start(&waiters[i], call, stray.handles[i], -1);
+    waiter_start(&timed[i], call, stray.handles[i], 30 * MS);
+  }
+  for (int i = 0; i < stray.n; i++)
+    expect(waiter_end(&timed[i]), ILK_ETIMEDOUT);
+  for (int i = 0; i < stray.n; i++)
+    expect(waiters[i].result, PENDING);
+  for (int i = 0; i < MUTEXES; i++)
+    expect(ilk_mutex_unlock(stray.handles[i]), ILK_OK);
+  expect(ilk_semaphore_release(stray.handles[MUTEXES], 1), ILK_OK);
+  expect(ilk_counter_store(stray.handles[MUTEXES + 1], 5), ILK_OK);
+  for (int i = 0; i < stray.n; i++)
+    expect(waiter_end(&waiters[i]), ILK_OK);
+  stray.over = true;
+  join(waker);
+  for (int i = 0; i < MUTEXES; i++)
+    expect(ilk_mutex_free(stray.handles[i]), ILK_OK);
+  expect(ilk_semaphore_free(stray.handles[MUTEXES]), ILK_OK);
+  expect(ilk_counter_free(stray.handles[MUTEXES + 1]), ILK_OK);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *s = suite_create("wait");
+  TCase *calls = test_case(s, "calls", 20);
+  tcase_add_test(calls, another_value_is_not_waited_for);
+  tcase_add_test(calls, deadline);
+  tcase_add_test(calls, wakes_as_many_oldest_first);
+  tcase_add_test(calls, wakes_that_word_only);
+  tcase_add_test(calls, time_outs_leave_the_others_asleep);
+  tcase_add_test(calls, wake_of_memory_that_is_gone_glibc_12674);
+  tcase_add_test(calls, no_wake_is_lost);
+  tcase_add_test(calls, private_futex_on_shared_memory);
+  tcase_add_test(calls, late_wake_reaches_reused_memory_parking_lot);
+  return run_suite(s);
+}

@@ -1,0 +1,642 @@
+/* word.c: locks and waiting in memory of the caller's. What the lock shares with the
+   lock array (time, starvation, marks) is tested there too. */
+#include <limits.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "support.h"
+
+static bool has_shared(void)
+{
+  return strcmp(ilk_backend(), "futex") == 0;
+}
+
+/* The flags to test with: 0, and ILK_SHARED where it is. */
+static const int all_flags[] = {0, ILK_SHARED};
+static _Atomic int flags;
+
+static bool use_flags(int i)
+{
+  flags = all_flags[i];
+  return !(flags & ILK_SHARED) || has_shared();
+}
+
+static int call_one(void *word, int64_t timeout_ns)
+{
+  return ilk_word_timedlock(word, flags, timeout_ns);
+}
+
+static int call_try(void *word, int64_t unused)
+{
+  (void)unused;
+  return ilk_word_trylock(word, flags);
+}
+
+static int call_give(void *word, int64_t unused)
+{
+  (void)unused;
+  return ilk_word_unlock(word, flags);
+}
+
+static int call_pass(void *word, int64_t timeout_ns)
+{
+  int result = ilk_word_timedlock(word, flags, timeout_ns);
+  if (result >= 0)
+    expect(ilk_word_unlock(word, flags), ILK_OK);
+  return result;
+}
+
+static int call_wait_0(void *word, int64_t timeout_ns)
+{
+  return ilk_word_wait(word, 0, flags, timeout_ns);
+}
+
+static void *new_page(int sharing)
+{
+  void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
+  must(page != MAP_FAILED);
+  return page;
+}
+
+START_TEST(arguments_are_checked)
+{
+  uint32_t words[2] = {0, 0};
+  void *const bad[] = {NULL, (char *)words + 1, (char *)words + 2, (char *)words + 3};
+  for (int i = 0; i < LENGTH(bad); i++) {
+    expect(ilk_word_lock(bad[i], 0), ILK_EINVAL);
+    expect(ilk_word_trylock(bad[i], 0), ILK_EINVAL);
+    expect(ilk_word_timedlock(bad[i], 0, 0), ILK_EINVAL);
+    expect(ilk_word_unlock(bad[i], 0), ILK_EINVAL);
+    expect(ilk_word_wait(bad[i], 0, 0, 0), ILK_EINVAL);
+    expect(ilk_word_wake(bad[i], 1, 0), ILK_EINVAL);
+    expect(ilk_last_error(), ILK_EINVAL);
+  }
+  const int unknown[] = {1, 2, 4, 16, 8 | 16, -1, INT_MIN};
+  for (int i = 0; i < LENGTH(unknown); i++) {
+    expect(ilk_word_lock(words, unknown[i]), ILK_EINVAL);
+    expect(ilk_word_trylock(words, unknown[i]), ILK_EINVAL);
+    expect(ilk_word_timedlock(words, unknown[i], 0), ILK_EINVAL);
+    expect(ilk_word_unlock(words, unknown[i]), ILK_EINVAL);
+    expect(ilk_word_wait(words, 0, unknown[i], 0), ILK_EINVAL);
+    expect(ilk_word_wake(words, 1, unknown[i]), ILK_EINVAL);
+  }
+  expect(ilk_word_wake(words, -1, 0), ILK_EINVAL);
+  expect(ilk_word_wake(words, INT_MIN, 0), ILK_EINVAL);
+  expect(words[0] | words[1], 0);
+}
+END_TEST
+
+START_TEST(shared_where_there_is_none)
+{
+  uint32_t word = 0;
+  int wanted = has_shared() ? ILK_OK : ILK_ENOTSUP;
+  expect(ilk_word_lock(&word, ILK_SHARED), wanted);
+  expect(ilk_word_unlock(&word, ILK_SHARED), wanted);
+  expect(ilk_word_trylock(&word, ILK_SHARED), wanted);
+  expect(ilk_word_unlock(&word, ILK_SHARED), wanted);
+  expect(ilk_word_timedlock(&word, ILK_SHARED, 0), wanted);
+  expect(ilk_word_unlock(&word, ILK_SHARED), wanted);
+  expect(ilk_word_wait(&word, 1, ILK_SHARED, 0), wanted);
+  expect(ilk_word_wake(&word, 1, ILK_SHARED), has_shared() ? 0 : ILK_ENOTSUP);
+}
+END_TEST
+
+START_TEST(lock_and_unlock)
+{
+  if (!use_flags(_i))
+    return;
+  uint32_t word = 0;
+  expect(ilk_word_unlock(&word, flags), ILK_EPERM);
+  for (int round = 0; round < 3; round++) {
+    expect(round == 0 ? ilk_word_lock(&word, flags)
+                      : round == 1 ? ilk_word_trylock(&word, flags) : ilk_word_timedlock(&word, flags, SECOND),
+           ILK_OK);
+    must(word != 0);
+    expect(ilk_word_lock(&word, flags), ILK_EDEADLK);
+    expect(ilk_word_timedlock(&word, flags, SECOND), ILK_EDEADLK);
+    expect(ilk_word_timedlock(&word, flags, 0), ILK_ETIMEDOUT);
+    expect(ilk_word_trylock(&word, flags), ILK_EBUSY);
+    expect(elsewhere(call_try, &word, 0), ILK_EBUSY);
+    expect(elsewhere(call_one, &word, 0), ILK_ETIMEDOUT);
+    int64_t begin = now();
+    expect(elsewhere(call_one, &word, 5 * MS), ILK_ETIMEDOUT);
+    must(now() - begin >= 5 * MS);
+    expect(elsewhere(call_give, &word, 0), ILK_EPERM);
+    expect(ilk_word_unlock(&word, flags), ILK_OK);
+    expect(word, 0); /* as it was */
+    expect(ilk_word_unlock(&word, flags), ILK_EPERM);
+  }
+}
+END_TEST
+
+START_TEST(waiters_get_it)
+{
+  if (!use_flags(_i))
+    return;
+  uint32_t word = 0;
+  expect(ilk_word_lock(&word, flags), ILK_OK);
+  struct waiter w[3];
+  const int64_t timeouts[] = {-1, INT64_MAX, 60 * SECOND};
+  for (int i = 0; i < 3; i++)
+    waiter_sleep(&w[i], call_pass, &word, timeouts[i]);
+  expect(ilk_word_unlock(&word, flags), ILK_OK);
+  for (int i = 0; i < 3; i++)
+    expect(waiter_end(&w[i]), ILK_OK);
+  expect(word, 0);
+}
+END_TEST
+
+/* --- the dead ------------------------------------------------------------------------- */
+
+START_TEST(owner_died)
+{
+  flags = 0;
+  uint32_t words[3] = {0};
+  for (int i = 0; i < 3; i++)
+    expect(elsewhere(call_one, &words[i], 0), ILK_OK); /* and dies */
+  expect(ilk_word_unlock(&words[0], 0), ILK_EPERM);
+  expect(ilk_word_lock(&words[0], 0), ILK_OWNER_DIED);
+  expect(ilk_word_trylock(&words[1], 0), ILK_OWNER_DIED);
+  expect(ilk_word_timedlock(&words[2], 0, SECOND), ILK_OWNER_DIED);
+  for (int i = 0; i < 3; i++) {
+    expect(ilk_word_unlock(&words[i], 0), ILK_OK);
+    expect(ilk_word_lock(&words[i], 0), ILK_OK);
+    expect(ilk_word_unlock(&words[i], 0), ILK_OK);
+  }
+}
+END_TEST
+
+static _Atomic int stage;
+
+static int hold_and_die(void *word, int64_t delay)
+{
+  int result = ilk_word_lock(word, 0);
+  stage = 1;
+  while (stage == 1)
+    sched_yield();
+  spin(delay);
+  return result;
+}
+
+/* Also while they are just about to fall asleep. */
+START_TEST(owner_dies_while_others_wait)
+{
+  flags = 0;
+  for (int round = 0; round < 20; round++) {
+    uint32_t word = 0;
+    struct waiter holder, w[2];
+    stage = 0;
+    waiter_start(&holder, hold_and_die, &word, below(20000));
+    while (stage == 0)
+      sched_yield();
+    for (int i = 0; i < 2; i++)
+      if (round < 3)
+        waiter_sleep(&w[i], call_pass, &word, -1);
+      else
+        waiter_start(&w[i], call_pass, &word, -1);
+    stage = 2;
+    expect(waiter_end(&holder), ILK_OK);
+    int told = 0;
+    for (int i = 0; i < 2; i++)
+      told += waiter_end(&w[i]) == ILK_OWNER_DIED;
+    expect(told, 1);
+    expect(word, 0);
+  }
+}
+END_TEST
+
+/* One waiter, which comes when the holder is about to be gone. */
+START_TEST(owner_dies_as_another_comes)
+{
+  int64_t end = stress_end(200);
+  while (now() < end) {
+    uint32_t word = 0;
+    struct waiter holder;
+    stage = 0;
+    waiter_start(&holder, hold_and_die, &word, 0);
+    while (stage == 0)
+      sched_yield();
+    stage = 2;
+    spin(below(1 << below(18)));
+    expect(ilk_word_lock(&word, 0), ILK_OWNER_DIED);
+    expect(ilk_word_unlock(&word, 0), ILK_OK);
+    expect(waiter_end(&holder), ILK_OK);
+  }
+}
+END_TEST
+
+/* The second waiter fell asleep while one held it, and another dies. */
+START_TEST(a_later_owner_dies)
+{
+  flags = 0;
+  uint32_t word = 0;
+  expect(ilk_word_lock(&word, 0), ILK_OK);
+  struct waiter w[2];
+  waiter_sleep(&w[0], call_one, &word, -1); /* and dies with it */
+  waiter_sleep(&w[1], call_pass, &word, -1);
+  expect(ilk_word_unlock(&word, 0), ILK_OK);
+  expect(waiter_end(&w[0]), ILK_OK);
+  expect(waiter_end(&w[1]), ILK_OWNER_DIED);
+  expect(word, 0);
+}
+END_TEST
+
+/* One that has waited long asks, when it wakes and it is still held, for the next release, and
+   gives up before that: the lock is then kept for a sleeper, and nobody sleeps. Nobody is
+   locked out for that. */
+START_TEST(a_starver_that_gives_up)
+{
+  flags = 0;
+  uint32_t word = 0;
+  for (int round = 0; round < 6; round++) {
+    expect(ilk_word_lock(&word, 0), ILK_OK);
+    struct waiter w;
+    waiter_sleep(&w, call_pass, &word, 20 * MS);
+    nap(2 * MS);
+    ilk_word_wake(&word, 1, 0);
+    expect(waiter_end(&w), ILK_ETIMEDOUT);
+    expect(ilk_word_unlock(&word, 0), ILK_OK);
+    int64_t begin = now();
+    expect(round % 2 ? ilk_word_trylock(&word, 0) : ilk_word_lock(&word, 0), ILK_OK);
+    must(now() - begin < 500 * MS);
+    expect(ilk_word_unlock(&word, 0), ILK_OK);
+  }
+}
+END_TEST
+
+/* --- memory that goes away ---------------------------------------------------------------- */
+
+/* The handshake of "Futexes Are Tricky": the second to have the lock unmaps it, at once. */
+static void *let_go(void *argument)
+{
+  uint32_t *word = argument;
+  jitter();
+  expect(ilk_word_lock(word, flags), ILK_OK);
+  bool last = word[1]++ == 1;
+  if (below(3) == 0)
+    spin(below(3000));
+  expect(ilk_word_unlock(word, flags), ILK_OK);
+  if (last)
+    munmap(word, 4096);
+  return NULL;
+}
+
+START_TEST(bug_1_unlocked_and_unmapped)
+{
+  if (!use_flags(_i))
+    return;
+  int64_t end = stress_end(200);
+  while (now() < end)
+    in_threads(2, let_go, new_page(MAP_PRIVATE));
+}
+END_TEST
+
+struct handshake {
+  _Atomic(uint32_t *) word;
+  _Atomic bool over;
+};
+
+/* Long-lived threads, so that the race is met often: one unlocks, with a mark that somebody
+   may sleep, and the other has it in the same moment, and unmaps. */
+static void *owner_run(void *argument)
+{
+  struct handshake *h = argument;
+  int64_t end = stress_end(250);
+  while (now() < end) {
+    uint32_t *word = new_page(MAP_PRIVATE);
+    expect(ilk_word_lock(word, flags), ILK_OK);
+    h->word = word;
+    spin(below(1 << below(17)));
+    expect(ilk_word_unlock(word, flags), ILK_OK);
+    while (h->word)
+      sched_yield();
+  }
+  h->over = true;
+  return NULL;
+}
+
+static void *unmapper_run(void *argument)
+{
+  struct handshake *h = argument;
+  while (!h->over) {
+    uint32_t *word = h->word;
+    if (!word)
+      continue;
+    if (ilk_word_timedlock(word, flags, 1) != ILK_OK) /* marks it */
+      while (ilk_word_trylock(word, flags) != ILK_OK)
+        ;
+    expect(ilk_word_unlock(word, flags), ILK_OK);
+    munmap(word, 4096);
+    h->word = NULL;
+  }
+  return NULL;
+}
+
+START_TEST(bug_1_unlocked_and_unmapped_by_the_next)
+{
+  if (!use_flags(_i))
+    return;
+  struct handshake h = {.over = false};
+  pthread_t a = start(owner_run, &h), b = start(unmapper_run, &h);
+  join(a);
+  join(b);
+}
+END_TEST
+
+START_TEST(wake_on_memory_that_is_gone)
+{
+  if (!use_flags(_i))
+    return;
+  void *page = new_page(MAP_PRIVATE);
+  munmap(page, 4096);
+  expect(ilk_word_wake(page, 1, flags), 0);
+  expect(ilk_word_wake(page, INT_MAX, flags), 0);
+}
+END_TEST
+
+/* --- stress -------------------------------------------------------------------------------- */
+
+struct stress {
+  uint32_t word;
+  int64_t plain, end;
+  _Atomic int64_t added;
+};
+
+static void *stress_run(void *argument)
+{
+  struct stress *s = argument;
+  int64_t added = 0;
+  while (now() < s->end) {
+    int result = below(2) ? ilk_word_lock(&s->word, flags) : ilk_word_timedlock(&s->word, flags, below(60 * US));
+    if (result == ILK_OK) {
+      s->plain++, added++;
+      jitter();
+      expect(ilk_word_unlock(&s->word, flags), ILK_OK);
+    }
+    jitter();
+  }
+  s->added += added;
+  return NULL;
+}
+
+START_TEST(bugs_4_6_8_exclusion_and_no_lost_wake)
+{
+  if (!use_flags(_i))
+    return;
+  struct stress s = {.end = stress_end(200)};
+  in_threads(5, stress_run, &s);
+  expect(s.plain, s.added);
+  must((s.word & 0x3fffffff) == 0);
+}
+END_TEST
+
+static pid_t in_child(void (*function)(void *), void *argument)
+{
+  pid_t child = fork();
+  must(child >= 0);
+  if (child == 0) {
+    function(argument);
+    _exit(0);
+  }
+  return child;
+}
+
+static void child_end(pid_t child)
+{
+  int status;
+  must(waitpid(child, &status, 0) == child);
+  must(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void stress_process(void *argument)
+{
+  struct stress *s = argument;
+  in_threads(2, stress_run, s);
+}
+
+START_TEST(bug_13_two_processes)
+{
+  if (!has_shared())
+    return;
+  flags = ILK_SHARED;
+  struct stress *s = new_page(MAP_SHARED);
+  s->end = stress_end(300);
+  pid_t one = in_child(stress_process, s), two = in_child(stress_process, s);
+  child_end(one);
+  child_end(two);
+  expect(s->plain, s->added);
+  munmap(s, 4096);
+}
+END_TEST
+
+static void lock_in_child(void *word)
+{
+  expect(ilk_word_trylock(word, ILK_SHARED), ILK_EBUSY); /* the parent's, not ours */
+  expect(ilk_word_unlock(word, ILK_SHARED), ILK_EPERM);
+  expect(ilk_word_lock(word, ILK_SHARED), ILK_OK);
+  expect(ilk_word_unlock(word, ILK_SHARED), ILK_OK);
+}
+
+START_TEST(bug_12_and_13_a_child_is_another)
+{
+  if (!has_shared())
+    return;
+  void *word = new_page(MAP_SHARED);
+  expect(ilk_word_lock(word, ILK_SHARED), ILK_OK);
+  pid_t child = in_child(lock_in_child, word);
+  nap(20 * MS);
+  expect(ilk_word_unlock(word, ILK_SHARED), ILK_OK);
+  child_end(child);
+  expect(*(uint32_t *)word & 0x3fffffff, 0);
+  munmap(word, 4096);
+}
+END_TEST
+
+static void private_in_child(void *argument)
+{
+  uint32_t *words = argument;
+  expect(ilk_word_unlock(&words[0], 0), ILK_OK);
+  expect(ilk_word_lock(&words[1], 0), ILK_OWNER_DIED);
+  expect(ilk_word_unlock(&words[1], 0), ILK_OK);
+  flags = 0;
+  expect(ilk_word_lock(&words[0], 0), ILK_OK);
+  struct waiter w;
+  waiter_sleep(&w, call_pass, &words[0], -1);
+  expect(ilk_word_unlock(&words[0], 0), ILK_OK);
+  expect(waiter_end(&w), ILK_OK);
+}
+
+START_TEST(bug_12_fork_while_another_holds)
+{
+  if (TSAN)
+    return; /* it cannot start threads in a fork's child */
+  flags = 0;
+  uint32_t words[2] = {0, 0};
+  expect(ilk_word_lock(&words[0], 0), ILK_OK);
+  struct waiter holder, w;
+  stage = 0;
+  waiter_start(&holder, hold_and_die, &words[1], 0);
+  while (stage == 0)
+    sched_yield();
+  waiter_sleep(&w, call_pass, &words[1], -1);
+  child_end(in_child(private_in_child, words));
+  stage = 2;
+  expect(waiter_end(&holder), ILK_OK);
+  expect(waiter_end(&w), ILK_OWNER_DIED);
+  expect(ilk_word_unlock(&words[0], 0), ILK_OK);
+}
+END_TEST
+
+/* --- wait and wake ---------------------------------------------------------------------------- */
+
+START_TEST(wait_and_wake)
+{
+  if (!use_flags(_i))
+    return;
+  uint32_t word = 0;
+  expect(ilk_word_wait(&word, 1, flags, -1), ILK_OK); /* it is not 1 */
+  expect(ilk_word_wait(&word, 1, flags, 0), ILK_OK);
+  expect(ilk_word_wait(&word, 0, flags, 0), ILK_ETIMEDOUT);
+  int64_t begin = now();
+  int result;
+  while ((result = ilk_word_wait(&word, 0, flags, 5 * MS)) == ILK_OK)
+    begin = now();
+  expect(result, ILK_ETIMEDOUT);
+  must(now() - begin >= 5 * MS);
+  expect(ilk_word_wake(&word, 1, flags), 0);
+  expect(ilk_word_wake(&word, INT_MAX, flags), 0);
+
+  struct waiter w[4];
+  for (int i = 0; i < 4; i++)
+    waiter_sleep(&w[i], call_wait_0, &word, i % 2 ? -1 : INT64_MAX);
+  expect(ilk_word_wake(&word, 0, flags), 0);
+  expect(ilk_word_wake(&word, 1, flags), 1);
+  expect(ilk_word_wake(&word, 2, flags), 2);
+  expect(ilk_word_wake(&word, INT_MAX, flags), 1);
+  for (int i = 0; i < 4; i++)
+    expect(waiter_end(&w[i]), ILK_OK);
+
+  word = UINT32_C(0x80000001); /* a u32 travels in the bits of an int */
+  expect(ilk_word_wait(&word, (int)0x80000001u, flags, 0), ILK_ETIMEDOUT);
+  expect(ilk_word_wait(&word, 1, flags, 0), ILK_OK);
+}
+END_TEST
+
+/* Two neighbours: who waits for one is not woken in the other's stead. */
+START_TEST(wakes_go_to_their_own_word)
+{
+  if (!use_flags(_i))
+    return;
+  uint32_t words[2] = {0, 0};
+  struct waiter w[2];
+  waiter_sleep(&w[0], call_wait_0, &words[0], -1);
+  waiter_sleep(&w[1], call_wait_0, &words[1], -1);
+  expect(ilk_word_wake(&words[1], 1, flags), 1);
+  expect(waiter_end(&w[1]), ILK_OK);
+  expect(w[0].result, PENDING);
+  expect(ilk_word_wake(&words[0], 2, flags), 1);
+  expect(waiter_end(&w[0]), ILK_OK);
+}
+END_TEST
+
+struct turns {
+  _Atomic uint32_t turn; /* whose: even one's, odd the other's */
+  int64_t plain;
+};
+#define TURNS 4000
+
+/* Plain data passed to and fro on the order that the caller's own atomics give. */
+static void take_turns(struct turns *t, uint32_t mine)
+{
+  for (uint32_t turn = mine; turn < TURNS; turn += 2) {
+    for (uint32_t seen; (seen = t->turn) != turn;)
+      expect(ilk_word_wait(&t->turn, (int)seen, flags, -1), ILK_OK);
+    t->plain++;
+    t->turn = turn + 1;
+    expect(ilk_word_wake(&t->turn, INT_MAX, flags) >= 0, 1);
+  }
+}
+
+static void *turns_thread(void *t)
+{
+  take_turns(t, 1);
+  return NULL;
+}
+
+static void turns_child(void *t)
+{
+  take_turns(t, 1);
+}
+
+START_TEST(no_wake_is_missed)
+{
+  flags = 0;
+  struct turns t = {0};
+  pthread_t other = start(turns_thread, &t);
+  take_turns(&t, 0);
+  join(other);
+  expect(t.plain, TURNS);
+}
+END_TEST
+
+START_TEST(bug_13_wait_and_wake_across_processes)
+{
+  if (!has_shared())
+    return;
+  flags = ILK_SHARED;
+  struct turns *t = new_page(MAP_SHARED);
+  pid_t child = in_child(turns_child, t);
+  take_turns(t, 0);
+  child_end(child);
+  expect(t->plain, TURNS);
+  munmap(t, 4096);
+}
+END_TEST
+
+START_TEST(bug_3_signal_storm)
+{
+  if (!use_flags(_i))
+    return;
+  struct stress s = {.end = stress_end(150)};
+  pthread_t threads[4];
+  for (int i = 0; i < 4; i++)
+    threads[i] = start(stress_run, &s);
+  struct storm storm;
+  storm_start(&storm, threads, 4);
+  while (now() < s.end)
+    nap(MS);
+  storm_end(&storm);
+  for (int i = 0; i < 4; i++)
+    join(threads[i]);
+  expect(s.plain, s.added);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("word");
+  TCase *calls = test_case(suite, "calls", 20);
+  tcase_add_test(calls, arguments_are_checked);
+  tcase_add_test(calls, shared_where_there_is_none);
+  tcase_add_loop_test(calls, lock_and_unlock, 0, LENGTH(all_flags));
+  tcase_add_loop_test(calls, waiters_get_it, 0, LENGTH(all_flags));
+  tcase_add_test(calls, a_starver_that_gives_up);
+  tcase_add_test(calls, owner_died);
+  tcase_add_test(calls, owner_dies_while_others_wait);
+  tcase_add_test(calls, owner_dies_as_another_comes);
+  tcase_add_test(calls, a_later_owner_dies);
+  tcase_add_loop_test(calls, wake_on_memory_that_is_gone, 0, LENGTH(all_flags));
+  tcase_add_loop_test(calls, wait_and_wake, 0, LENGTH(all_flags));
+  tcase_add_loop_test(calls, wakes_go_to_their_own_word, 0, LENGTH(all_flags));
+  tcase_add_test(calls, bug_12_and_13_a_child_is_another);
+  tcase_add_test(calls, bug_12_fork_while_another_holds);
+  TCase *stress = test_case(suite, "stress", 30);
+  tcase_add_loop_test(stress, bug_1_unlocked_and_unmapped, 0, LENGTH(all_flags));
+  tcase_add_loop_test(stress, bug_1_unlocked_and_unmapped_by_the_next, 0, LENGTH(all_flags));
+  tcase_add_loop_test(stress, bugs_4_6_8_exclusion_and_no_lost_wake, 0, LENGTH(all_flags));
+  tcase_add_loop_test(stress, bug_3_signal_storm, 0, LENGTH(all_flags));
+  tcase_add_test(stress, bug_13_two_processes);
+  tcase_add_test(stress, no_wake_is_missed);
+  tcase_add_test(stress, bug_13_wait_and_wake_across_processes);
+  return run_suite(suite);
+}
