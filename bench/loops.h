@@ -1,0 +1,255 @@
+/* One thread's loop for each kind. The calls are arguments that are constant where
+   a peer uses them, so they are inlined. */
+#ifndef BENCH_LOOPS_H
+#define BENCH_LOOPS_H
+
+#include <time.h>
+
+#include "harness.h"
+
+#define INLINED static inline __attribute__((always_inline, unused))
+
+/* Of so many operations, the wait of one is timed: the clock costs as much as a lock. */
+#define SAMPLE 32
+
+/* Looks at the stop flag are this far apart where nobody else can be kept waiting. */
+#define BATCH 64
+
+INLINED bool stopped(struct worker *w)
+{
+  return __atomic_load_n(w->stop, __ATOMIC_RELAXED);
+}
+
+INLINED int64_t clock_ns(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* A chain that neither compiler nor processor shortens; touches no memory. */
+INLINED void work(uint64_t steps)
+{
+  uint64_t x = steps;
+  while (steps--) {
+    x = x * UINT64_C(6364136223846793005) + 1;
+    __asm__ __volatile__("" : "+r"(x));
+  }
+}
+
+INLINED uint64_t draw(struct worker *w)
+{
+  w->random ^= w->random << 13;
+  w->random ^= w->random >> 7;
+  w->random ^= w->random << 17;
+  return w->random >> 16;
+}
+
+/* Between half and one and a half of it, so that threads do not fall into step. */
+INLINED void work_outside(struct worker *w)
+{
+  if (w->outside)
+    work(w->outside / 2 + draw(w) % (w->outside + 1));
+}
+
+INLINED void note_wait(struct worker *w, int64_t ns)
+{
+  uint64_t v = ns > 0 ? (uint64_t)ns : 0;
+  int top = v < 8 ? 0 : 63 - __builtin_clzll(v) - 2;
+  w->waits->count[v < 8 ? v : (uint64_t)top * 8 + ((v >> (top - 1)) & 7)]++;
+}
+
+/* --- locks, and semaphores used as such ------------------------------------------- */
+
+INLINED void lock_loop(struct worker *w, void (*lock)(void *), void (*unlock)(void *))
+{
+  uint64_t ops = 0, locks = (uint64_t)w->cell->locks;
+  if (!w->inside) {
+    void *object = w->objects[0];
+    int batch = w->cell->threads == 1 ? BATCH : 1;
+    do {
+      for (int i = 0; i < batch; i++) {
+        lock(object);
+        unlock(object);
+      }
+      ops += (uint64_t)batch;
+    } while (!stopped(w));
+    w->ops = ops;
+    return;
+  }
+  do {
+    work_outside(w);
+    uint64_t which = locks > 1 ? draw(w) % locks : 0;
+    struct guarded *guarded = &w->guarded[which];
+    bool timed = w->waits && ops % SAMPLE == 0;
+    int64_t since = timed ? clock_ns() : 0;
+    lock(w->objects[which]);
+    if (timed)
+      note_wait(w, clock_ns() - since);
+    guarded->first++;
+    work(w->inside);
+    unlock(w->objects[which]);
+    ops++;
+  } while (!stopped(w));
+  w->ops = ops;
+}
+
+/* --- readers-writer locks --------------------------------------------------------- */
+
+INLINED void rwlock_loop(struct worker *w, void (*read_lock)(void *), void (*read_unlock)(void *),
+                         void (*write_lock)(void *), void (*write_unlock)(void *))
+{
+  uint64_t ops = 0, writes = (uint64_t)w->cell->writes;
+  void *object = w->objects[0];
+  if (!w->inside) {
+    int batch = w->cell->threads == 1 || !writes ? BATCH : 1;
+    do {
+      for (int i = 0; i < batch; i++)
+        if (writes) {
+          write_lock(object);
+          write_unlock(object);
+        } else {
+          read_lock(object);
+          read_unlock(object);
+        }
+      ops += (uint64_t)batch;
+    } while (!stopped(w));
+    w->ops = ops;
+    return;
+  }
+  do {
+    work_outside(w);
+    bool timed = w->waits && ops % SAMPLE == 0;
+    int64_t since = timed ? clock_ns() : 0;
+    if (draw(w) % 1000 < writes) {
+      write_lock(object);
+      if (timed)
+        note_wait(w, clock_ns() - since);
+      w->guarded->first++;
+      work(w->inside);
+      w->guarded->second++;
+      write_unlock(object);
+      w->written++;
+    } else {
+      read_lock(object);
+      if (timed)
+        note_wait(w, clock_ns() - since);
+      uint64_t first = w->guarded->first;
+      work(w->inside);
+      w->wrong += w->guarded->second != first;
+      read_unlock(object);
+    }
+    ops++;
+  } while (!stopped(w));
+  w->ops = ops;
+}
+
+/* --- barriers: the first thread says which round is the last ----------------------- */
+
+INLINED void barrier_loop(struct worker *w, void (*wait)(void *))
+{
+  int64_t round = 0;
+  for (;;) {
+    if (w->index == 0 && stopped(w))
+      __atomic_store_n(w->last, round, __ATOMIC_RELAXED);
+    work_outside(w);
+    if (w->inside)
+      __atomic_fetch_add(&w->guarded->first, 1, __ATOMIC_RELAXED);
+    wait(w->objects[0]);
+    if (w->inside)
+      w->wrong += w->guarded->first < (uint64_t)w->cell->threads * (uint64_t)(round + 1);
+    if (__atomic_load_n(w->last, __ATOMIC_RELAXED) == round)
+      break;
+    round++;
+  }
+  w->ops = w->index == 0 ? (uint64_t)round + 1 : 0;
+}
+
+/* --- hand-over: each of two threads wakes the other and sleeps --------------------- */
+
+INLINED void handover_loop(struct worker *w, void (*give)(void *, int to), void (*take)(void *, int me))
+{
+  uint64_t ops = 0;
+  void *object = w->objects[0];
+  if (w->index == 0) {
+    bool last;
+    do {
+      last = stopped(w);
+      w->guarded->first = last;
+      w->guarded->second++;
+      give(object, 1);
+      take(object, 0);
+      ops += 2;
+      w->wrong += w->guarded->second != ops;
+    } while (!last);
+  } else {
+    bool last;
+    do {
+      take(object, 1);
+      last = w->guarded->first;
+      w->guarded->second++;
+      give(object, 0);
+    } while (!last);
+  }
+  w->ops = ops;
+}
+
+/* --- counters ---------------------------------------------------------------------- */
+
+INLINED void add_loop(struct worker *w, void (*add)(void *))
+{
+  uint64_t ops = 0;
+  void *object = w->objects[0];
+  do {
+    for (int i = 0; i < BATCH; i++)
+      add(object);
+    ops += BATCH;
+  } while (!stopped(w));
+  w->ops = ops;
+}
+
+/* --- queues: even threads put, odd ones get; a 0 for each ends it ------------------- */
+
+INLINED void queue_loop(struct worker *w, void (*put)(void *, int64_t), int64_t (*get)(void *))
+{
+  uint64_t ops = 0;
+  void *object = w->objects[0];
+  if (w->index % 2 == 0) {
+    do {
+      work_outside(w);
+      put(object, 1);
+      w->written++;
+    } while (!stopped(w));
+    put(object, 0);
+  } else {
+    while (get(object)) {
+      ops++;
+      work_outside(w);
+    }
+  }
+  w->ops = ops;
+}
+
+/* --- a peer from its calls ---------------------------------------------------------- */
+
+#define PEER(id, KIND, loop, label, its_traits, its_bytes)                                              \
+  static void id##_run(struct worker *w)                                                                \
+  {                                                                                                     \
+    loop;                                                                                               \
+  }                                                                                                     \
+  static const struct peer id = {KIND, label, its_traits, its_bytes, id##_make, id##_unmake, id##_run}
+
+#define LOCK_PEER(id, label, traits, bytes) PEER(id, LOCK, lock_loop(w, id##_lock, id##_unlock), label, traits, bytes)
+#define SEMAPHORE_PEER(id, label, traits, bytes) \
+  PEER(id, SEMAPHORE, lock_loop(w, id##_lock, id##_unlock), label, traits, bytes)
+#define RWLOCK_PEER(id, label, traits, bytes)                                                         \
+  PEER(id, RWLOCK, rwlock_loop(w, id##_read_lock, id##_read_unlock, id##_write_lock, id##_write_unlock), label, \
+       traits, bytes)
+#define BARRIER_PEER(id, label, traits, bytes) PEER(id, BARRIER, barrier_loop(w, id##_wait), label, traits, bytes)
+#define HANDOVER_PEER(id, label, traits, bytes) \
+  PEER(id, HANDOVER, handover_loop(w, id##_give, id##_take), label, traits, bytes)
+#define COUNTER_PEER(id, label, traits, bytes) PEER(id, COUNTER, add_loop(w, id##_add), label, traits, bytes)
+#define TALLY_PEER(id, label, traits, bytes) PEER(id, TALLY, add_loop(w, id##_add), label, traits, bytes)
+#define QUEUE_PEER(id, label, traits, bytes) PEER(id, QUEUE, queue_loop(w, id##_put, id##_get), label, traits, bytes)
+
+#endif

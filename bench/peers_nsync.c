@@ -1,0 +1,46 @@
+#include <nsync.h>
+#include <stdlib.h>
+
+#include "loops.h"
+
+static void *mutex_make(const struct cell *cell)
+{
+  (void)cell;
+  return line_alloc(sizeof(nsync_mu));
+}
+
+static inline void mutex_lock(void *m)
+{
+  nsync_mu_lock(m);
+}
+
+static inline void mutex_unlock(void *m)
+{
+  nsync_mu_unlock(m);
+}
+
+static void mutex_unmake(void *m)
+{
+  free(m);
+}
+
+LOCK_PEER(mutex, "nsync_mu", PARKS, sizeof(nsync_mu));
+
+#define rw_make mutex_make
+#define rw_write_lock mutex_lock
+#define rw_write_unlock mutex_unlock
+#define rw_unmake mutex_unmake
+
+static inline void rw_read_lock(void *m)
+{
+  nsync_mu_rlock(m);
+}
+
+static inline void rw_read_unlock(void *m)
+{
+  nsync_mu_runlock(m);
+}
+
+RWLOCK_PEER(rw, "nsync_mu", PARKS, sizeof(nsync_mu));
+
+const struct peer *const nsync_peers[] = {&mutex, &rw, NULL};
