@@ -1,0 +1,39 @@
+"""A numpy array's own memory handed to a C function: the C library's qsort() sorts it in place, from compiled code."""
+
+import ctypes
+import sys
+
+import numpy as np
+from numba import carray, cfunc, njit, types
+
+qsort = ctypes.CDLL(None).qsort
+qsort.restype = None
+qsort.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p]
+
+
+@cfunc(types.intc(types.CPointer(types.float64), types.CPointer(types.float64)))
+def compare(left, right):
+    a, b = carray(left, 1)[0], carray(right, 1)[0]
+    return (a > b) - (a < b)
+
+
+@njit
+def sort(array, comparison):
+    # C takes any address and length, so what it relies on is checked here; the type is checked by the caller below.
+    if array.strides[0] != array.itemsize:
+        raise ValueError("the elements must lie side by side")
+    qsort(array.ctypes, array.size, array.itemsize, comparison)
+
+
+def main():
+    array = np.random.default_rng(2).random(1000)
+    expected = np.sort(array)
+    assert array.dtype == np.float64
+    sort(array, compare.address)
+    correct = np.array_equal(array, expected)
+    print(f"C sorted {array.size} elements of a numpy array in place: {array[0]:.4f} .. {array[-1]:.4f}")
+    return 0 if correct else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""The constants of ``interlock.h`` (a test compares them with it)."""
+
+# flags
+ILK_RECURSIVE = 1
+ILK_FAIR = 2
+ILK_UNOWNED = 4
+ILK_SHARED = 8
+ILK_PADDED = 16
+
+# results
+ILK_OK = 0
+ILK_OWNER_DIED = 1
+ILK_ETIMEDOUT = -1
+ILK_EBUSY = -2
+ILK_EHANDLE = -3
+ILK_EINVAL = -4
+ILK_EPERM = -5
+ILK_EDEADLK = -6
+ILK_EOVERFLOW = -7
+ILK_ENOMEM = -8
+ILK_EBROKEN = -9
+ILK_ECLOSED = -10
+ILK_ECANCELED = -11
+ILK_ENOTSUP = -12
+ILK_NO_VALUE = -(2**63)

@@ -1,0 +1,55 @@
+"""What the library's error codes are in Python."""
+
+from __future__ import annotations
+
+import ctypes
+
+from . import _constants as c
+from ._library import QUICK
+
+last_error = QUICK["ilk_last_error"]
+
+
+class HandleError(RuntimeError):
+    """The handle is closed, or was never one of this kind."""
+
+
+class DeadlockError(RuntimeError):
+    """The wait could never end: the caller waits for itself, directly or round a circle."""
+
+
+class OwnerDiedWarning(RuntimeWarning):
+    """Acquired, but the thread that held it is gone: check the data it protected."""
+
+
+EXCEPTIONS: dict[int, tuple[type[Exception], str]] = {
+    c.ILK_ETIMEDOUT: (TimeoutError, "timed out"),
+    c.ILK_EBUSY: (RuntimeError, "still held or waited for"),
+    c.ILK_EHANDLE: (HandleError, "the handle is closed or not of this kind"),
+    c.ILK_EINVAL: (ValueError, "an argument is out of range"),
+    c.ILK_EPERM: (RuntimeError, "not held by the caller"),
+    c.ILK_EDEADLK: (DeadlockError, "already held by the caller, so the wait would never end"),
+    c.ILK_EOVERFLOW: (OverflowError, "the count would pass its limit"),
+    c.ILK_ENOMEM: (MemoryError, "no memory, or no free handle"),
+    c.ILK_EBROKEN: (RuntimeError, "the barrier is broken"),
+    c.ILK_ECLOSED: (RuntimeError, "the queue is closed"),
+    c.ILK_ECANCELED: (RuntimeError, "waits are being cancelled"),
+    c.ILK_ENOTSUP: (NotImplementedError, "not on this platform"),
+}
+
+
+def error(code: int) -> Exception:
+    """The exception for an error code."""
+    kind, text = EXCEPTIONS.get(code, (RuntimeError, "unknown error"))
+    return kind(f"{text} ({error_name(code)})")
+
+
+def error_name(code: int) -> str:
+    return ctypes.string_at(QUICK["ilk_error_name"](code)).decode()
+
+
+def check(code: int) -> int:
+    """The code, if it is not an error."""
+    if code < 0:
+        raise error(code)
+    return code

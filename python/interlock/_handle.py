@@ -1,0 +1,51 @@
+"""What all objects share: they own one handle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, NoReturn
+
+from ._constants import ILK_EBUSY
+from ._errors import HandleError, error, last_error
+
+
+class Handle:
+    """An object of the C library, freed by `close()` or when it is collected."""
+
+    _free: ClassVar[Callable[[int], int]]
+    _handle: int = 0  # 0 once closed, which the library refuses like any other value that is no handle
+
+    def __init__(self, handle: int | None) -> None:
+        if not handle:
+            raise error(last_error())
+        self._handle = handle
+
+    @property
+    def handle(self) -> int:
+        """The C handle, to pass to a kernel or to the functions of `interlock.capi`. Keep this object meanwhile."""
+        if not self._handle:
+            raise HandleError(f"this {type(self).__name__} is closed")
+        return self._handle
+
+    @property
+    def closed(self) -> bool:
+        return not self._handle
+
+    def close(self) -> None:
+        """Frees the handle. Every later use raises HandleError, in kernels too; closing again does nothing."""
+        handle, self._handle = self._handle, 0
+        if handle:
+            code = type(self)._free(handle)
+            if code == ILK_EBUSY:
+                self._handle = handle
+            if code < 0:
+                raise error(code)
+
+    def __del__(self) -> None:
+        # Nothing is looked up in a module here: at shutdown it may be gone. An object that is still held or waited for
+        # cannot be freed, and whoever has its handle goes on using it.
+        if self._handle:
+            type(self)._free(self._handle)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object: its handle is valid only in this process")

@@ -1,0 +1,98 @@
+"""The counting semaphores."""
+
+from __future__ import annotations
+
+from ._constants import ILK_ETIMEDOUT, ILK_OK
+from ._errors import check, error, last_error
+from ._handle import Handle
+from ._library import BLOCKING, QUICK
+from ._wait import FOREVER, to_ns, wait
+
+_new = QUICK["ilk_semaphore_new"]
+_tryacquire = QUICK["ilk_semaphore_tryacquire"]
+_timedacquire = BLOCKING["ilk_semaphore_timedacquire"]
+_release = QUICK["ilk_semaphore_release"]
+_value = QUICK["ilk_semaphore_value"]
+
+# The library's bound where there is no other.
+_LIMIT = 2**31 - 1
+
+
+class Semaphore(Handle):
+    """As `threading.Semaphore`: `value` acquires may be ahead of the releases."""
+
+    _free = QUICK["ilk_semaphore_free"]
+    _maximum = 0
+
+    def __init__(self, value: int = 1) -> None:
+        if value < 0:
+            raise ValueError("semaphore initial value must be >= 0")
+        if value > _LIMIT:
+            raise OverflowError(f"semaphore initial value must be <= {_LIMIT}")
+        super().__init__(_new(value, self._maximum))
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Takes one. False: there is none, or `timeout` seconds have passed; None and -1 wait for ever."""
+        if not blocking and timeout is not None:
+            raise ValueError("can't specify timeout for non-blocking acquire")
+        if _tryacquire(self._handle) == ILK_OK:
+            return True
+        if not blocking:
+            ns = 0
+        elif timeout is None or timeout == -1:
+            ns = FOREVER
+        else:
+            ns = to_ns(max(timeout, 0))  # as in threading, a deadline that has passed is no error
+        code = wait(_timedacquire, self._handle, timeout_ns=ns, undo=self._undo)
+        return code != ILK_ETIMEDOUT and check(code) >= 0
+
+    __enter__ = acquire
+
+    def release(self, n: int = 1) -> None:
+        """Gives back `n`, all or none."""
+        if n < 1:
+            raise ValueError("n must be one or more")
+        if n > _LIMIT:
+            raise OverflowError("semaphore released too many times")
+        check(_release(self._handle, n))
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+    @property
+    def value(self) -> int:
+        """How many acquires would succeed now."""
+        value: int = _value(self._handle)
+        if value < 0:
+            raise error(last_error())
+        return value
+
+    def _undo(self) -> None:
+        _release(self._handle, 1)
+
+    def _state(self) -> str:
+        return "closed" if self.closed else f"value={self.value}"
+
+    def __repr__(self) -> str:
+        return f"<interlock.{type(self).__name__} at {id(self):#x}: {self._state()}>"
+
+
+class BoundedSemaphore(Semaphore):
+    """As `threading.BoundedSemaphore`: more releases than acquires raise ValueError."""
+
+    def __init__(self, value: int = 1) -> None:
+        self._maximum = value
+        super().__init__(value)
+
+    def release(self, n: int = 1) -> None:
+        # A bound of zero means no bound to the library.
+        if n > self._maximum or (self._maximum == 0 and n > 0):
+            _ = self.value  # raises, if it is closed
+            raise ValueError("semaphore released too many times")
+        try:
+            super().release(n)
+        except OverflowError:
+            raise ValueError("semaphore released too many times") from None
+
+    def _state(self) -> str:
+        return super()._state() if self.closed else f"{super()._state()}/{self._maximum}"

@@ -1,0 +1,2 @@
+from ._constants import *
+from ._signatures import *
