@@ -1,0 +1,58 @@
+# shellcheck shell=sh
+# Shared by the scripts, which source it from the top directory: what the machine lacks, and the wheel.
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        sudo -n "$@"
+    else
+        return 1
+    fi
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Debian packages, those that are missing. Fails, and says so, where that cannot be.
+install_packages() {
+    missing=
+    for package; do
+        is_installed "$package" || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        say "Not installed, and there is no apt-get to do it:$missing"
+        return 1
+    fi
+    say "Installing$missing"
+    # The package lists may be absent or old; fetching them takes a while, so only then.
+    # shellcheck disable=SC2086
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null 2>&1 ||
+        { as_root apt-get update -qq >&2 &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >&2; } ||
+        { say "Could not install$missing (needs root or sudo, and the package index)" && return 1; }
+}
+
+# A hash of all that the Python package is built from.
+sources_hash() {
+    find pyproject.toml meson.build meson_options.txt include src python -type f ! -name '*.pyc' |
+        LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c 1-16
+}
+
+# Prints the path of the wheel, built with the given Python unless the sources have not changed.
+wheel() {
+    directory=build/wheel/$(sources_hash)
+    if ! ls "$directory"/interlock-*.whl >/dev/null 2>&1; then
+        command -v cc >/dev/null || command -v gcc >/dev/null || install_packages gcc libc6-dev || return 1
+        say "Building the wheel"
+        rm -rf build/wheel
+        "$1" -m pip wheel --quiet --no-deps --wheel-dir "$directory" . >&2 || { rm -rf build/wheel; return 1; }
+    fi
+    ls "$directory"/interlock-*.whl
+}
