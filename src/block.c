@@ -2,6 +2,8 @@
 
 #include <limits.h>
 
+#include "waitq.h"
+
 atomic_u32 block_cancelled;
 
 /* A wait that may last for ever looks for a circle once it has lasted this long:
@@ -129,6 +131,8 @@ COLD static void tell_next(struct self *me, void *handle, int64_t index)
 int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags)
 {
+  if (load_relaxed(&me->late_count)) /* they may be needed for a circle to show */
+    waitq_wake_late(me);
   announce(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
   bool may_circle = deadline == WAIT_FOREVER && handle && kind_operations[handle_kind(handle)]->holder;

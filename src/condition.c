@@ -3,7 +3,8 @@
 
        waiter:  join the queue;  give up the mutex;  sleep;  leave the queue;
                 unpin the condition;  take the mutex back
-       notify:  take n out of the queue, each with SIGNAL_GIVEN;  wake them
+       notify:  take n out of the queue, each with SIGNAL_GIVEN;  wake them, but those
+                that need a mutex which the caller holds, when it unlocks it
 
    Invariants:
    I1  A waiter joins before it gives up the mutex: a notify by a thread that locked the
@@ -41,10 +42,11 @@ void *ilk_condition_new(int flags)
 /* --- notify -------------------------------------------------------------------------- */
 
 /* Pinned. Those that come while it runs are none of its business: it ends. */
-static void notify_pinned(struct condition *c, uint32_t n)
+static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
 {
   for (bool first = true; n > 0; first = false) {
     struct self *woken[BATCH];
+    void *mutex[BATCH];
     int count = 0;
     waitq_lock(&c->object);
     uint32_t waiters = load_relaxed(&c->object.waiters);
@@ -54,6 +56,7 @@ static void notify_pinned(struct condition *c, uint32_t n)
       struct self *record = c->queue.first;
       waitq_remove(&c->object, &c->queue, record);
       waitq_signal(record, SIGNAL_GIVEN);
+      mutex[count] = record->queue_mutex;
       woken[count++] = record;
       n--;
     }
@@ -62,7 +65,8 @@ static void notify_pinned(struct condition *c, uint32_t n)
     waitq_unlock(&c->object);
     /* A record is never unmapped; a wake that comes late finds a thread that looks again. */
     for (int i = 0; i < count; i++)
-      waitq_wake(woken[i]);
+      if (!mutex_wake_at_unlock(mutex[i], me, woken[i]))
+        waitq_wake(woken[i]);
   }
 }
 
@@ -74,7 +78,7 @@ COLD static int notify_slow(void *handle, uint32_t n)
   struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, handle, KIND_CONDITION);
   if (!c)
     return fail(ILK_EHANDLE);
-  notify_pinned(c, n);
+  notify_pinned(c, me, n);
   handle_leave(me, PIN_INNER);
   return ILK_OK;
 }
@@ -98,9 +102,10 @@ int ilk_condition_notify_all(void *condition)
 
 /* --- wait ----------------------------------------------------------------------------- */
 
-static void join(struct condition *c, struct self *me)
+static void join(struct condition *c, struct self *me, void *mutex)
 {
   waitq_lock(&c->object);
+  me->queue_mutex = mutex;
   waitq_append(&c->object, &c->queue, me);
   waitq_unlock(&c->object);
 }
@@ -138,11 +143,11 @@ int ilk_condition_timedwait(void *condition, void *mutex, int64_t timeout_ns)
     return fail(ILK_EHANDLE);
   int64_t deadline = clock_deadline(timeout_ns);
   uint32_t depth;
-  join(c, me);
+  join(c, me, mutex);
   int result = mutex_give_up(mutex, me, &depth);
   if (result != ILK_OK) {
     if (!leave(c, me))
-      notify_pinned(c, 1); /* that notify was for another */
+      notify_pinned(c, me, 1); /* that notify was for another */
     handle_leave(me, PIN_OUTER);
     return fail(result);
   }
@@ -161,6 +166,9 @@ int ilk_condition_wait(void *condition, void *mutex)
 
 int ilk_condition_free(void *condition)
 {
+  /* Who was notified is not in it any more, but pins it until it runs. */
+  if (self_current)
+    waitq_wake_late(self_current);
   return handle_free(condition, KIND_CONDITION, NULL);
 }
 

@@ -184,11 +184,14 @@ static void make_free(struct mutex *m, void *handle, struct self *me)
 {
   /* Acquire: the holder's id, and with it that thread's place in self_find(). */
   uint64_t head = load_acquire(&m->object.head);
+  struct self *was;
   do {
-    uint32_t was = holder(head);
-    if (was && was != self_id(me) && self_find(was)) /* its own unlock is not to be trusted now */
+    was = self_find(holder(head));
+    if (was && was != me) /* its own unlock is not to be trusted now */
       or_seq_cst(&m->special, is_owned(m) ? SPECIAL_FORCED : SPECIAL_CROSSED);
-  } while (!cas_acq_rel(&m->object.head, &head, head_of(handle, self_id(me))));
+  } while (!cas_seq_cst(&m->object.head, &head, head_of(handle, self_id(me))));
+  if (was)
+    waitq_wake_late(was);
   mutex_forget_depth(m);
   store_release(&m->object.head, head_of(handle, FREE));
 }

@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include "block.h"
+#include "mutex.h"
 #include "mutex_state.h"
 #include "spin.h"
 
@@ -286,10 +287,30 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
     }
     if (holder(head) != self_id(me))
       or_seq_cst(&m->special, SPECIAL_CROSSED); /* who locked it must not believe its record (I6) */
+    if (load_relaxed(&m->special) & SPECIAL_LATE)
+      and_relaxed(&m->special, ~(uint32_t)SPECIAL_LATE);
     if (release(m, handle, head)) {
       if (me->held == handle)
         me->held = NULL;
+      if (load_relaxed(&me->late_count))
+        waitq_wake_late(me);
       return ILK_OK;
     }
   }
+}
+
+bool mutex_wake_at_unlock(void *handle, struct self *me, struct self *record)
+{
+  if (!handle || me->held != handle)
+    return false;
+  struct mutex *m = (struct mutex *)handle_held_object(handle);
+  if (!is_owned(m) || !waitq_wake_later(me, record))
+    return false;
+  or_seq_cst(&m->special, SPECIAL_LATE);
+  /* Dekker with ilk_mutex_reset(): it takes the mutex, then looks whom we have put off. */
+  uint64_t head = load_seq_cst(&m->object.head);
+  if (head_is(head, handle) && holder(head) == self_id(me))
+    return true;
+  waitq_wake_late(me);
+  return true;
 }

@@ -33,6 +33,9 @@
        from its holder, or needs another kind of unlock, says so in `special` first:
        a mark, a lock taken twice, an unlock by another thread, a reset. If it is freed
        after that, the record is wrong about a mutex that is gone: the tag tells.
+   I7  Wakes that a condition's notify has put off (waitq.h) are for threads that need this mutex
+       next: until its release they miss nothing. SPECIAL_LATE stands as long as there are
+       any, so every release by the holder gives them; who takes the mutex from it does, too.
 
    How long can one starve? Once the first in the queue has waited for STARVING, it
    marks HANDOFF when it looks in vain, and so does a release that finds the mutex taken
@@ -60,6 +63,7 @@ enum special {
   SPECIAL_MARKED = 8,  /* HANDOFF was set */
   SPECIAL_CROSSED = 16, /* was once unlocked by a thread that had not locked it */
   SPECIAL_FORCED = 32, /* was once reset while a live thread held it: see ilk_mutex_free() */
+  SPECIAL_LATE = 64,   /* its holder has wakes to give: see mutex_wake_at_unlock() */
 };
 
 struct mutex {

@@ -8,6 +8,7 @@
 #include "handle.h"
 #include "os.h"
 #include "rwlock.h"
+#include "waitq.h"
 
 _Thread_local struct self *self_current ILK_TLS_MODEL;
 
@@ -75,6 +76,7 @@ static struct self *claim(struct self *spare)
     me->words_held = 0;
     me->held = NULL;
     me->spin_limit = me->spin_waits = 0;
+    store_relaxed(&me->late_count, 0);
     store_release(&me->id, id);
     store_release(&by_id[id % THREADS_MAX], me);
   }
@@ -187,6 +189,7 @@ static void thread_exit(void *record)
   /* First dead, then the look for heirs: one that announces itself later sees the
      death, for block() announces before it looks at the holder. */
   store_seq_cst(&by_id[dead % THREADS_MAX], NULL);
+  waitq_wake_late(me);
   wake_heirs(me, dead);
   wake_word_heirs(me);
   self_current = NULL;

@@ -23,6 +23,9 @@
 #define READS_MAX 64
 #define READS_FAST 32 /* so many places may be published: what is read twice takes two of them */
 
+/* Wakes that a thread may put off until its unlock (see waitq.h). */
+#define LATE_MOST 8
+
 /* A thread pins the object it works on (see handle.h). A call that is made within
    another call's pin uses the other place; block() has one for its looks at objects
    that other threads wait for. */
@@ -52,6 +55,11 @@ struct self {
   struct self *queue_next, *queue_previous;
   int64_t queue_since;
   uint32_t queue_role; /* which kind of waiter, where a queue has several */
+  void *queue_mutex;   /* in a condition's: what it takes back when it is notified */
+
+  /* Whom it has still to wake: written by its thread, read by any (see waitq.h). */
+  atomic_u32 late_count;
+  _Atomic(struct self *) late[LATE_MOST];
 
   /* The locks it holds for reading: published, for writers to see, or counted. */
   _Alignas(CACHE_LINE) atomic_word reads_published[READS_MAX];

@@ -67,6 +67,25 @@ void waitq_wake(struct self *record)
   wait_wake(&record->signal, 1, false);
 }
 
+bool waitq_wake_later(struct self *me, struct self *record)
+{
+  uint32_t count = load_relaxed(&me->late_count);
+  if (count == LATE_MOST)
+    return false;
+  store_relaxed(&me->late[count], record);
+  store_seq_cst(&me->late_count, count + 1); /* then the caller looks whether it still holds the mutex */
+  return true;
+}
+
+void waitq_wake_late(struct self *whose)
+{
+  uint32_t count = load_seq_cst(&whose->late_count);
+  for (uint32_t i = 0; i < count; i++)
+    waitq_wake(load_relaxed(&whose->late[i]));
+  if (whose == self_current)
+    store_relaxed(&whose->late_count, 0);
+}
+
 void waitq_before_fork(void)
 {
   for (int i = 0; i < LOCKS; i++)

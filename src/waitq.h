@@ -37,6 +37,15 @@ void waitq_remove(struct object *object, struct waitq *queue, struct self *recor
 bool waitq_signal(struct self *record, enum signal signal);
 void waitq_wake(struct self *record);
 
+/* Puts a wake off until the caller has released the mutex which the woken one needs next: it
+   would only fall asleep again. The wake is given at the latest when the caller releases it,
+   blocks, or exits, or the mutex is taken from it; who sees to that calls waitq_wake_late().
+   False: there is no room, wake it now. */
+bool waitq_wake_later(struct self *me, struct self *record);
+
+/* Wakes those whom that thread has put off; it alone forgets them then. */
+void waitq_wake_late(struct self *whose);
+
 void waitq_before_fork(void);
 void waitq_after_fork(bool child);
 

@@ -808,6 +808,140 @@ START_TEST(freed_while_hammered)
 }
 END_TEST
 
+/* --- the wake is put off until the unlock ---------------------------------------------- */
+
+static int call_reset(void *m, int64_t unused)
+{
+  (void)unused;
+  return ilk_mutex_reset(m);
+}
+
+/* In the shape of a waiter's call: notifies with the mutex locked, and ends so. */
+static int call_notify_and_exit(void *c, int64_t unused)
+{
+  (void)unused;
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  return ilk_condition_notify(c, 1);
+}
+
+START_TEST(notified_by_a_thread_that_exits_with_the_mutex)
+{
+  make(0);
+  struct waiter w;
+  waiter_sleep(&w, call_wait, cond, -1);
+  expect(elsewhere(call_notify_and_exit, cond, -1), ILK_OK);
+  expect(waiter_end(&w), ILK_OWNER_DIED);
+  free_both();
+}
+END_TEST
+
+START_TEST(notified_and_the_mutex_reset_by_another)
+{
+  make(0);
+  struct waiter w;
+  waiter_sleep(&w, call_wait, cond, -1);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  expect(elsewhere(call_reset, mutex, 0), ILK_OK);
+  expect(waiter_end(&w), ILK_OK); /* though we neither unlock nor block */
+  expect(ilk_mutex_unlock(mutex), ILK_EPERM);
+  free_both();
+}
+END_TEST
+
+/* The waiter holds `other`, for which who notified it waits with the mutex locked. */
+static void *other;
+
+static int call_wait_with_the_other(void *c, int64_t timeout_ns)
+{
+  expect(ilk_mutex_lock(other), ILK_OK);
+  int result = call_wait(c, timeout_ns);
+  expect(ilk_mutex_unlock(other), ILK_OK);
+  return result;
+}
+
+START_TEST(notified_by_a_thread_that_then_waits_for_the_waiter)
+{
+  make(0);
+  other = ilk_mutex_new(0);
+  struct waiter w;
+  waiter_sleep(&w, call_wait_with_the_other, cond, -1);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  expect(ilk_mutex_lock(other), ILK_EDEADLK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(waiter_end(&w), ILK_OK);
+  expect(ilk_mutex_free(other), ILK_OK);
+  free_both();
+}
+END_TEST
+
+START_TEST(notified_and_unlocked_in_every_order)
+{
+  other = ilk_mutex_new(0);
+  for (int i = 0; i < LENGTH(mutex_flags); i++) {
+    bool recursive = mutex_flags[i] & ILK_RECURSIVE;
+    for (int order = 0; order < 3; order++) {
+      make(mutex_flags[i]);
+      struct waiter w;
+      waiter_sleep(&w, call_wait, cond, order == 1 ? 3600 * SECOND : -1);
+      expect(ilk_mutex_lock(mutex), ILK_OK);
+      if (recursive)
+        expect(ilk_mutex_lock(mutex), ILK_OK);
+      if (order == 1)
+        expect(ilk_mutex_lock(other), ILK_OK);
+      expect(ilk_condition_notify(cond, 1), ILK_OK);
+      if (order == 2)
+        expect(ilk_mutex_lock(other), ILK_OK);
+      if (recursive)
+        expect(ilk_mutex_unlock(mutex), ILK_OK);
+      if (order)
+        expect(ilk_mutex_unlock(other), ILK_OK);
+      nap(MS);
+      expect(w.result, PENDING);
+      expect(ilk_mutex_unlock(mutex), ILK_OK);
+      expect(waiter_end(&w), ILK_OK);
+      free_both();
+    }
+  }
+  expect(ilk_mutex_free(other), ILK_OK);
+}
+END_TEST
+
+/* One after the other, more than one thread puts off. */
+START_TEST(notified_one_by_one_in_one_section)
+{
+  make(0);
+  struct waiter w[20];
+  for (int i = 0; i < LENGTH(w); i++)
+    waiter_sleep(&w[i], call_wait, cond, -1);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  for (int i = 0; i < LENGTH(w); i++)
+    expect(ilk_condition_notify(cond, 1), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  for (int i = 0; i < LENGTH(w); i++)
+    expect(waiter_end(&w[i]), ILK_OK);
+  free_both();
+}
+END_TEST
+
+START_TEST(notified_in_time_but_unlocked_too_late)
+{
+  make(0);
+  struct waiter w;
+  int64_t begin = now();
+  waiter_sleep(&w, call_wait, cond, 300 * MS);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  bool in_time = now() - begin < 300 * MS;
+  nap(400 * MS);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  int result = waiter_end(&w);
+  must(result == ILK_OK || !in_time);
+  free_both();
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("condition");
@@ -830,6 +964,13 @@ int main(void)
   tcase_add_test(calls, bug_4_stale_waiter_count_after_timeout);
   tcase_add_test(calls, bug_3_signals_end_no_wait);
   tcase_add_test(calls, bug_12_fork_with_waiters);
+
+  tcase_add_test(calls, notified_by_a_thread_that_exits_with_the_mutex);
+  tcase_add_test(calls, notified_and_the_mutex_reset_by_another);
+  tcase_add_test(calls, notified_by_a_thread_that_then_waits_for_the_waiter);
+  tcase_add_test(calls, notified_and_unlocked_in_every_order);
+  tcase_add_test(calls, notified_one_by_one_in_one_section);
+  tcase_add_test(calls, notified_in_time_but_unlocked_too_late);
 
   TCase *load = test_case(s, "load", 30);
   tcase_add_test(load, bug_1_the_condition_is_freed_after_the_notify);
