@@ -149,6 +149,14 @@ static int look(struct mutex *m, void *handle, struct self *me, bool last)
   return taken;
 }
 
+/* Once woken, it is the only one on its way: a longer look is worth less than another sleep. */
+static void await_release(struct mutex *m, struct self *me)
+{
+  struct spin spin = {me, 0, SPIN_MOST};
+  while (head_state(load_relaxed(&m->object.head)) != FREE && spin_again(&spin))
+    ;
+}
+
 static int wait_in_queue(struct mutex *m, void *handle, struct self *me, int64_t timeout_ns, int flags)
 {
   int64_t deadline = clock_deadline(timeout_ns);
@@ -159,17 +167,15 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, int64_t
   /* What others do to a waiter they do with the queue locked, and so does it what it
      decides: whether it was given the mutex, takes it, goes, or sleeps (I4). */
   for (;;) {
+    if (!is_fair(m) && load_relaxed(&me->signal) == SIGNAL_WOKEN)
+      await_release(m, me);
     waitq_lock(&m->object);
     enum signal signal = load_relaxed(&me->signal);
-    if (signal == SIGNAL_WOKEN && !is_fair(m)) { /* who signalled took `wanted` back */
-      store_relaxed(&me->signal, SIGNAL_NONE);
-      waitq_unlock(&m->object);
-      want_wake(m);
-      continue;
-    }
     bool given = signal == SIGNAL_GIVEN;
     taken = given ? ILK_OK : look(m, handle, me, result != ILK_OK);
-    bool gives_up = taken == ILK_EBUSY && result != ILK_OK;
+    /* Who signalled took `wanted` back: it is said anew before anything is made of a look in vain. */
+    bool again = signal == SIGNAL_WOKEN && taken < 0 && !is_fair(m);
+    bool gives_up = taken == ILK_EBUSY && result != ILK_OK && !again;
     if (!given && (taken >= 0 || gives_up))
       leave(m, me);
     waitq_unlock(&m->object);
@@ -181,11 +187,12 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, int64_t
         mutex_wake_first(m);
       return result;
     }
-    if (taken == ILK_EHANDLE) { /* a free that finds us waiting will take it back */
+    if (again)
+      want_wake(m);
+    else if (taken == ILK_EHANDLE) /* a free that finds us waiting will take it back */
       sched_yield();
-    } else {
+    else
       result = block(me, handle, 0, &me->signal, SIGNAL_NONE, deadline, flags);
-    }
   }
 }
 

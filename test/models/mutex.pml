@@ -6,7 +6,7 @@
    Mutants, each of which must fail: NO_HEAVY (the waiter does not run the heavy side),
    NO_RECHECK (it sleeps without a look after joining), NO_WAKE (unlock does not look
    whether a wake is wanted), NO_REWANT (one that woke does not say so again), NO_SIGNAL (a release that finds somebody first does not signal it),
-   NO_GIVEN (a hand-over does not say so). */
+   NO_GIVEN (a hand-over does not say so), NO_PATIENCE (one that woke gives up before it has said so again). */
 
 #ifndef N
 #define N 3
@@ -99,16 +99,13 @@ inline wake_first()
 inline look()
 {
   lock_queue();
-  do /* a signal took `wanted` back: say so anew, then look */
-  :: signal[me] == WOKEN ->
-     signal[me] = NONE;
-     unlock_queue();
-#ifndef NO_REWANT
-     want_wake();
-#endif
-     lock_queue()
-  :: else -> break
-  od;
+  d_step {
+    woken = signal[me] == WOKEN;
+    if
+    :: woken -> signal[me] = NONE
+    :: else
+    fi
+  }
   if
   :: signal[me] == GIVEN -> taken = true
   :: else ->
@@ -125,7 +122,12 @@ inline look()
      :: true
      fi;
      if
-     :: taken || given_up -> d_step { queue ?? eval(me); wanted = nempty(queue) }
+#ifdef NO_PATIENCE
+     :: taken || given_up ->
+#else
+     :: taken || (given_up && !woken) ->
+#endif
+        d_step { queue ?? eval(me); wanted = nempty(queue) }
      :: else
      fi
   fi;
@@ -158,12 +160,20 @@ inline lock()
      do
      :: look();
         if
+#ifdef NO_PATIENCE
         :: taken || given_up -> break
+#else
+        :: taken || (given_up && !woken) -> break
+#endif
         :: else
         fi;
         if
-        :: signal[me] != NONE
-        :: timed -> given_up = true
+        :: woken -> /* who signalled took `wanted` back: say so anew, and look again */
+#ifndef NO_REWANT
+           want_wake()
+#endif
+        :: !woken && signal[me] != NONE
+        :: !woken && timed -> given_up = true
         fi
      od
   fi
@@ -199,7 +209,7 @@ inline unlock()
 proctype thread(byte me; bool timed)
 {
   byte round = 0, t = 0, first = 0;
-  bool taken, given_up, marked;
+  bool taken, given_up, marked, woken;
   do
   :: round < ROUNDS ->
      taken = false;
