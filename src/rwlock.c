@@ -6,6 +6,7 @@
 
 #include "block.h"
 #include "rwlock_state.h"
+#include "spin.h"
 
 void *ilk_rwlock_new(int flags)
 {
@@ -15,63 +16,19 @@ void *ilk_rwlock_new(int flags)
   struct rwlock *rw = (struct rwlock *)handle_reserve(KIND_RWLOCK, &handle);
   if (!rw)
     return fail_null(ILK_ENOMEM);
+  rw->fair = flags & ILK_FAIR ? 1 : 0;
   return handle_publish(&rw->object, handle, 0);
 }
 
 /* --- writing --------------------------------------------------------------------------- */
 
-static void write_release(struct rwlock *rw, uint32_t staying)
-{
-  waitq_lock(&rw->object);
-  rwlock_grant(rw, staying);
-  waitq_unlock(&rw->object);
-}
-
-/* Having WRITER: waits for the readers before us to leave. */
-static int drain(struct rwlock *rw, void *handle, struct self *me, bool tries, int64_t deadline)
-{
-  store_relaxed(&rw->calm, 0);
-  bool published = head_state(load_relaxed(&rw->object.head)) & PUBLISHED;
-  if (published)
-    fence_heavy(); /* BIASED was taken off; now looks at the records (I2) */
-  int result = ILK_OK;
-  bool announced = false;
-  for (int spin = 0;; spin++) {
-    uint32_t turn = load_seq_cst(&rw->object.turn);
-    if (!(head_state(load_seq_cst(&rw->object.head)) & COUNT_MASK) && !(published && rwlock_is_published(handle))) {
-      if (published)
-        and_relaxed(&rw->object.head, ~(uint64_t)PUBLISHED);
-      result = ILK_OK;
-      break;
-    }
-    if (result != ILK_OK)
-      break;
-    if (spin < RWLOCK_SPINS) {
-      cpu_relax();
-    } else if (tries) {
-      result = ILK_ETIMEDOUT;
-    } else if (!announced) {
-      announced = true;
-      block_announce(&rw->object);
-    } else {
-      result = block(me, handle, 0, &rw->object.turn, turn, deadline, 0);
-    }
-  }
-  if (announced)
-    block_withdraw(&rw->object);
-  if (result != ILK_OK)
-    write_release(rw, 0);
-  return result;
-}
-
-/* Sets WRITER: ILK_OK; ILK_EBUSY: another has it; ILK_EHANDLE: not this object now. */
-static int take_writer(struct rwlock *rw, void *handle, struct self *me, bool tries)
+int rwlock_take_writer(struct rwlock *rw, void *handle, struct self *me, bool queued)
 {
   uint64_t head = load_relaxed(&rw->object.head), next;
   do {
-    if (!head_is(head, handle))
+    if (!queued && !head_is(head, handle))
       return ILK_EHANDLE;
-    if (head_state(head) & WRITER || (tries && head_state(head) & COUNT_MASK))
+    if (!rwlock_is_open_to_write(head_state(head), queued))
       return ILK_EBUSY;
     next = head | WRITER;
     if (head_state(head) & BIASED)
@@ -82,34 +39,90 @@ static int take_writer(struct rwlock *rw, void *handle, struct self *me, bool tr
   return ILK_OK;
 }
 
+/* BIASED was taken off: who reads now had published before, and is to be seen in the
+   records. Is there any? What the answer costs, not every writer shall have to pay. */
+static bool revoke(struct rwlock *rw, void *handle)
+{
+  int64_t begin = clock_now();
+  fence_heavy(); /* now looks at the records (I2) */
+  bool published = rwlock_is_published(handle);
+  int64_t end = clock_now();
+  store_relaxed(&rw->biased_from, end + INHIBIT * (end - begin));
+  return published;
+}
+
+/* Having WRITER: waits for the readers before us to leave. */
+static int drain(struct rwlock *rw, void *handle, struct self *me, bool tries, int64_t deadline)
+{
+  store_relaxed(&rw->calm, 0);
+  bool revoked = head_state(load_relaxed(&rw->object.head)) & PUBLISHED;
+  bool published = revoked && revoke(rw, handle);
+  int result = ILK_OK;
+  bool announced = false;
+  for (int looks = 0;; looks++) {
+    uint32_t turn = load_seq_cst(&rw->object.turn);
+    published = published && rwlock_is_published(handle);
+    if (!published && !(head_state(load_seq_cst(&rw->object.head)) & COUNT_MASK)) {
+      if (revoked || announced)
+        and_relaxed(&rw->object.head, ~(uint64_t)(PUBLISHED | ASLEEP));
+      result = ILK_OK;
+      break;
+    }
+    if (result != ILK_OK)
+      break;
+    if (looks < DRAIN_LOOKS) {
+      cpu_relax();
+    } else if (tries) {
+      result = ILK_ETIMEDOUT;
+    } else if (!announced) {
+      announced = true;
+      block_announce(&rw->object);
+      or_seq_cst(&rw->object.head, ASLEEP); /* says so, then looks (I4) */
+    } else {
+      result = block(me, handle, 0, &rw->object.turn, turn, deadline, 0);
+    }
+  }
+  if (announced)
+    block_withdraw(&rw->object);
+  if (result != ILK_OK)
+    rwlock_release_writer(rw, 0);
+  return result;
+}
+
 static int write_pinned(struct rwlock *rw, void *handle, struct self *me, int64_t timeout_ns)
 {
   bool tries = timeout_ns == 0;
   if (load_relaxed(&rw->writer) == self_id(me) || rwlock_hold_find(me, handle) >= 0)
     return tries ? ILK_ETIMEDOUT : ILK_EDEADLK;
+  if (tries && head_state(load_relaxed(&rw->object.head)) & COUNT_MASK)
+    return ILK_ETIMEDOUT;
   int64_t deadline = tries ? 0 : clock_deadline(timeout_ns);
-  for (int spin = 0;; spin++) {
-    int result = take_writer(rw, handle, me, tries);
+  struct spin spin = spin_begin(me);
+  int result;
+  for (;;) {
+    result = rwlock_take_writer(rw, handle, me, false);
+    if (result == ILK_OK) {
+      spin_won(&spin);
+      break;
+    }
     if (result == ILK_EHANDLE) {
       if (!handle_retry(me, PIN_INNER, handle))
         return ILK_EHANDLE;
       continue;
     }
-    if (result == ILK_EBUSY && !rwlock_recover(rw)) {
-      if (tries)
-        return ILK_ETIMEDOUT;
-      if (spin < RWLOCK_SPINS && !load_relaxed(&rw->object.waiters)) {
-        cpu_relax();
-        continue;
-      }
-      result = rwlock_wait_in_queue(rw, handle, me, ROLE_WRITER, deadline);
-    }
-    if (result == ILK_EBUSY)
+    if (rwlock_recover(rw))
       continue;
-    if (result == ILK_OK)
-      result = drain(rw, handle, me, tries, deadline);
-    return result == ILK_OK ? rwlock_acquired(rw) : result;
+    if (tries)
+      return ILK_ETIMEDOUT;
+    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) { /* nobody spins past a sleeper */
+      result = rwlock_wait_in_queue(rw, handle, me, ROLE_WRITER, deadline);
+      if (result != ILK_OK)
+        return result;
+      break;
+    }
   }
+  result = drain(rw, handle, me, tries, deadline);
+  return result == ILK_OK ? rwlock_acquired(rw) : result;
 }
 
 COLD static int write_slow(void *handle, int64_t timeout_ns)
@@ -176,7 +189,7 @@ COLD static int write_unlock_slow(void *handle, uint32_t staying)
   } else {
     if (staying)
       rwlock_hold_add_counted(me, handle);
-    write_release(rw, staying);
+    rwlock_release_writer(rw, staying);
   }
   handle_leave(me, PIN_INNER);
   return answer(result);
@@ -193,7 +206,7 @@ int ilk_rwlock_write_unlock(void *rwlock)
   store_relaxed(&rw->writer, 0);
   if (likely(cas_release(&rw->object.head, &head, head_of(rwlock, 0))))
     return ILK_OK;
-  store_relaxed(&rw->writer, self_id(me)); /* somebody queues up */
+  store_relaxed(&rw->writer, self_id(me)); /* somebody queues up, or frees it */
   return write_unlock_slow(rwlock, 0);
 }
 
@@ -258,6 +271,7 @@ static void operation_after_fork(struct object *object)
   for (uint32_t i = 0; me && i < me->reads; i++)
     count += me->reads_counted[i] == handle;
   rw->queue = (struct waitq){0};
+  rw->writers = 0;
   /* One that still drained has written nothing. */
   if (head_state(head) & WRITER && head_state(head) & (COUNT_MASK | PUBLISHED)) {
     head &= ~(uint64_t)WRITER;
@@ -265,7 +279,7 @@ static void operation_after_fork(struct object *object)
   }
   if (head_state(head) & WRITER && !load_relaxed(&rw->writer))
     store_relaxed(&rw->writer, WRITER_LOST);
-  store_relaxed(&object->head, (head & ~(uint64_t)(COUNT_MASK | QUEUED)) | count);
+  store_relaxed(&object->head, (head & ~(uint64_t)(COUNT_MASK | ASLEEP | WANTED | STOP | RESERVED)) | count);
 }
 
 const struct kind_operations rwlock_operations = {

@@ -1,38 +1,71 @@
-/* The readers-writer lock, where it is contended: who goes next. The law of the state is in
-   rwlock_state.h. */
+/* The readers-writer lock, where it is contended: who sleeps, and who is woken. The law of
+   the state is in rwlock_state.h. */
 #include "block.h"
 #include "rwlock_state.h"
 
-static void give(struct rwlock *rw, struct self *record)
+/* Woken once the queue is unlocked: they need its lock. What is more than these, the
+   first of them that gets in has woken. */
+#define WAKES 8
+struct wakes {
+  int n;
+  struct self *records[WAKES];
+};
+
+static void unlock_and_wake(struct rwlock *rw, const struct wakes *wakes)
 {
-  waitq_remove(&rw->object, &rw->queue, record);
-  waitq_signal(record, SIGNAL_GIVEN);
-  waitq_wake(record);
+  waitq_unlock(&rw->object);
+  for (int i = 0; i < wakes->n; i++)
+    waitq_wake(wakes->records[i]);
 }
 
-/* With the queue locked, by the one who has WRITER: lets in the readers at the front,
-   gives WRITER to the writer behind them, or takes it off. `staying`: 1 if the caller
-   becomes a reader. */
-void rwlock_grant(struct rwlock *rw, uint32_t staying)
+/* With the queue locked, after each change of it, each look in vain, and each change of the
+   state that saw WANTED: says in the state what newcomers and leavers must know of
+   the queue, and signals those at its front if they can go on (I3). */
+static void settle(struct rwlock *rw, struct wakes *wakes)
 {
-  uint32_t readers = 0;
-  struct self *r = rw->queue.first;
-  for (; r && r->queue_role == ROLE_READER; r = r->queue_next)
-    readers++;
-  struct self *writer = r;
-  uint32_t left = writer ? (writer->queue_next ? QUEUED : 0) | WRITER : 0;
-  store_relaxed(&rw->writer, writer ? self_id(writer) : 0);
-  /* Nobody else changes a state with WRITER, but readers that leave while a writer
-     drains, and QUEUED, which needs the queue's lock. Release: pairs with the acquire of
-     who reads or writes next. */
+  struct self *first = rw->queue.first;
+  bool writes = first && first->queue_role == ROLE_WRITER;
+  bool starves = first && (rw->fair || clock_now() - first->queue_since > STARVING);
+  bool goes;
   uint64_t head = load_relaxed(&rw->object.head), next;
-  do
-    next = (head & ~(uint64_t)(WRITER | QUEUED)) + readers + staying + left;
-  while (!cas_acq_rel(&rw->object.head, &head, next));
-  while (readers--)
-    give(rw, rw->queue.first);
-  if (writer)
-    give(rw, writer);
+  do {
+    goes = first && !(head_state(head) & (writes ? WRITER | COUNT_MASK : WRITER));
+    bool sleeps = first && !goes && load_relaxed(&first->signal) == SIGNAL_NONE;
+    next = head & ~(uint64_t)(WANTED | STOP | RESERVED);
+    if (sleeps)
+      next |= WANTED;
+    if (rw->writers > (writes && !sleeps))
+      next |= STOP;
+    if (starves)
+      next |= RESERVED;
+  } while (next != head && !cas_relaxed(&rw->object.head, &head, next));
+
+  wakes->n = 0;
+  for (struct self *r = first; goes && r && wakes->n < WAKES; r = writes ? NULL : r->queue_next) {
+    if (!writes && r->queue_role == ROLE_WRITER)
+      break;
+    if (waitq_signal(r, SIGNAL_WOKEN))
+      wakes->records[wakes->n++] = r;
+  }
+}
+
+void rwlock_wake(struct rwlock *rw)
+{
+  struct wakes wakes;
+  waitq_lock(&rw->object);
+  settle(rw, &wakes);
+  unlock_and_wake(rw, &wakes);
+}
+
+void rwlock_release_writer(struct rwlock *rw, uint32_t staying)
+{
+  store_relaxed(&rw->writer, 0);
+  uint64_t head = load_relaxed(&rw->object.head);
+  /* Release: pairs with the acquire of who reads or writes next. */
+  while (!cas_acq_rel(&rw->object.head, &head, (head & ~(uint64_t)(WRITER | ASLEEP)) + staying))
+    ;
+  if (head_state(head) & WANTED)
+    rwlock_wake(rw);
 }
 
 static bool writer_is_dead(struct rwlock *rw)
@@ -43,50 +76,60 @@ static bool writer_is_dead(struct rwlock *rw)
          head_state(load_relaxed(&rw->object.head)) & WRITER;
 }
 
-/* A writer that is gone is released by whoever finds out. */
 bool rwlock_recover(struct rwlock *rw)
 {
   if (likely(!writer_is_dead(rw)))
     return false;
-  waitq_lock(&rw->object);
+  waitq_lock(&rw->object); /* of those who find out, one does it */
   bool dead = writer_is_dead(rw);
   if (dead) {
     store_relaxed(&rw->died, 1);
-    rwlock_grant(rw, 0);
+    store_relaxed(&rw->writer, 0); /* dead no more */
   }
   waitq_unlock(&rw->object);
+  if (dead)
+    rwlock_release_writer(rw, 0);
   return dead;
 }
 
-/* Sleeps until the lock is given: ILK_OK; else it is not, and we are out of the queue.
-   ILK_EBUSY: no need to wait, try again. */
+static int attempt(struct rwlock *rw, void *handle, struct self *me)
+{
+  return me->queue_role == ROLE_READER ? rwlock_count_in(rw, handle, true) : rwlock_take_writer(rw, handle, me, true);
+}
+
+static void join(struct rwlock *rw, struct self *me, enum queue_role role)
+{
+  me->queue_role = role;
+  me->queue_since = clock_now();
+  rw->writers += role == ROLE_WRITER;
+  waitq_append(&rw->object, &rw->queue, me);
+}
+
+static void leave(struct rwlock *rw, struct self *me)
+{
+  rw->writers -= me->queue_role == ROLE_WRITER;
+  waitq_remove(&rw->object, &rw->queue, me);
+}
+
 int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum queue_role role, int64_t deadline)
 {
   int result = ILK_OK;
   waitq_lock(&rw->object);
-  uint64_t head = load_relaxed(&rw->object.head);
-  do
-    if (!head_is(head, handle) || !(head_state(head) & WRITER)) {
-      waitq_unlock(&rw->object);
-      return ILK_EBUSY;
-    }
-  while (!cas_relaxed(&rw->object.head, &head, head | QUEUED));
-  me->queue_role = role;
-  waitq_append(&rw->object, &rw->queue, me);
-  waitq_unlock(&rw->object);
-
-  while (load_relaxed(&me->signal) != SIGNAL_GIVEN && result == ILK_OK) {
+  join(rw, me, role);
+  for (;;) {
+    /* In one step with the queue locked: the look, and whether we leave or stay. */
+    bool at_front = rw->queue.first == me || load_relaxed(&me->signal) == SIGNAL_WOKEN;
+    bool taken = at_front && attempt(rw, handle, me) == ILK_OK;
+    store_relaxed(&me->signal, SIGNAL_NONE);
+    if (taken || result != ILK_OK)
+      leave(rw, me);
+    struct wakes wakes;
+    settle(rw, &wakes);
+    unlock_and_wake(rw, &wakes);
+    if (taken || result != ILK_OK)
+      return taken ? ILK_OK : result;
     result = block(me, handle, 0, &me->signal, SIGNAL_NONE, deadline, 0);
     rwlock_recover(rw);
+    waitq_lock(&rw->object);
   }
-
-  waitq_lock(&rw->object);
-  bool given = load_acquire(&me->signal) == SIGNAL_GIVEN; /* pairs with waitq_signal() */
-  if (!given) {
-    waitq_remove(&rw->object, &rw->queue, me);
-    if (!rw->queue.first)
-      and_relaxed(&rw->object.head, ~(uint64_t)QUEUED);
-  }
-  waitq_unlock(&rw->object);
-  return given ? ILK_OK : result;
 }

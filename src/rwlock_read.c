@@ -2,6 +2,7 @@
 #include "block.h"
 #include "rwlock.h"
 #include "rwlock_state.h"
+#include "spin.h"
 
 /* --- the thread's own holds ------------------------------------------------------ */
 
@@ -58,44 +59,59 @@ bool rwlock_is_published(const void *handle)
   return false;
 }
 
-/* A reader left, or withdrew, and saw that somebody may wait for it. Pinned. */
-static void wake_drainer(struct rwlock *rw)
-{
-  add_seq_cst(&rw->object.turn, 1); /* after the leaving (I4) */
-  if (load_seq_cst(&rw->object.waiters))
-    wait_wake(&rw->object.turn, 1, false);
-}
-
-COLD static void wake_drainer_of(struct self *me, void *handle)
+/* A reader left, or withdrew, and saw that somebody may wait for it. It is in no hold any
+   more, so the lock may be freed by now: then nobody waits. */
+COLD static void look_after_leaving(struct self *me, void *handle)
 {
   struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
-  if (rw) { /* else it is freed, and nobody waits */
-    wake_drainer(rw);
-    handle_leave(me, PIN_INNER);
+  if (!rw)
+    return;
+  uint32_t state = head_state(load_seq_cst(&rw->object.head)); /* after the leaving (I4) */
+  if (state & ASLEEP) {
+    add_seq_cst(&rw->object.turn, 1);
+    wait_wake(&rw->object.turn, 1, false);
+  } else if (state & WANTED && !(state & WRITER)) {
+    rwlock_wake(rw);
   }
+  handle_leave(me, PIN_INNER);
+}
+
+/* Withdraws what is published at place i, for all to see, and then looks. */
+COLD static void withdraw(struct self *me, void *handle, uint32_t i)
+{
+  store_seq_cst(&me->reads_published[i], 0);
+  look_after_leaving(me, handle);
 }
 
 /* --- reading ------------------------------------------------------------------------- */
 
-/* Counts us in. ILK_EBUSY: WRITER; ILK_EHANDLE: not this object now. */
-static int count_in(struct rwlock *rw, void *handle)
+/* A read without a write in between. After CALM of them readers may publish, unless it
+   is too soon after that was last taken away. */
+static void note_calm(struct rwlock *rw, uint32_t state)
+{
+  uint32_t calm = load_relaxed(&rw->calm) + 1;
+  store_relaxed(&rw->calm, calm);
+  if (calm < CALM || state & BIASED)
+    return;
+  store_relaxed(&rw->calm, 0);
+  if (clock_now() < load_relaxed(&rw->biased_from))
+    return;
+  uint64_t head = load_relaxed(&rw->object.head);
+  while (!(head_state(head) & ~(COUNT_MASK | PUBLISHED)) &&
+         !cas_release(&rw->object.head, &head, (head | BIASED) & ~(uint64_t)PUBLISHED))
+    ;
+}
+
+int rwlock_count_in(struct rwlock *rw, void *handle, bool queued)
 {
   uint64_t head = load_relaxed(&rw->object.head);
   do {
-    if (!head_is(head, handle))
+    if (!queued && !head_is(head, handle))
       return ILK_EHANDLE;
-    if (head_state(head) & WRITER)
+    if (!rwlock_is_open_to_read(head_state(head), queued))
       return ILK_EBUSY;
   } while (!cas_acquire(&rw->object.head, &head, head + 1)); /* acquire: the last write unlock */
-
-  uint32_t calm = load_relaxed(&rw->calm) + 1;
-  store_relaxed(&rw->calm, calm);
-  if (calm >= CALM && !(head_state(head) & BIASED)) {
-    head = load_relaxed(&rw->object.head);
-    while (!(head_state(head) & WRITER) &&
-           !cas_release(&rw->object.head, &head, (head | BIASED) & ~(uint64_t)PUBLISHED))
-      ;
-  }
+  note_calm(rw, head_state(head));
   return ILK_OK;
 }
 
@@ -112,30 +128,31 @@ static int read_pinned(struct rwlock *rw, void *handle, struct self *me, int64_t
   if (me->reads < READS_FAST && me->reads >= load_relaxed(&me->reads_limit))
     store_seq_cst(&me->reads_limit, me->reads + 1);
 
-  int64_t deadline = timeout_ns == 0 ? 0 : clock_deadline(timeout_ns);
-  for (int spin = 0;; spin++) {
-    int result = count_in(rw, handle);
+  struct spin spin = spin_begin(me);
+  for (;;) {
+    int result = rwlock_count_in(rw, handle, false);
+    if (result == ILK_OK) {
+      spin_won(&spin);
+      break;
+    }
     if (result == ILK_EHANDLE) {
       if (!handle_retry(me, PIN_INNER, handle))
         return ILK_EHANDLE;
       continue;
     }
-    if (result == ILK_EBUSY && !rwlock_recover(rw)) {
-      if (timeout_ns == 0)
-        return ILK_ETIMEDOUT;
-      if (spin < RWLOCK_SPINS && !load_relaxed(&rw->object.waiters)) {
-        cpu_relax();
-        continue;
-      }
-      result = rwlock_wait_in_queue(rw, handle, me, ROLE_READER, deadline);
-    }
-    if (result == ILK_EBUSY)
+    if (rwlock_recover(rw))
       continue;
-    if (result != ILK_OK)
-      return result;
-    rwlock_hold_add_counted(me, handle);
-    return rwlock_acquired(rw);
+    if (timeout_ns == 0)
+      return ILK_ETIMEDOUT;
+    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) { /* nobody spins past a sleeper */
+      result = rwlock_wait_in_queue(rw, handle, me, ROLE_READER, clock_deadline(timeout_ns));
+      if (result != ILK_OK)
+        return result;
+      break;
+    }
   }
+  rwlock_hold_add_counted(me, handle);
+  return rwlock_acquired(rw);
 }
 
 COLD static int read_slow(void *handle, int64_t timeout_ns)
@@ -151,14 +168,24 @@ COLD static int read_slow(void *handle, int64_t timeout_ns)
   return result;
 }
 
-/* The published handle came too late: a writer may have seen it and wait. */
-COLD static void withdraw(struct self *me, void *handle, uint32_t i)
+/* No writer, and nobody waits: counted, at the next place of the record. What it answers,
+   or -1: not so simple. */
+static inline int read_counted(void *handle)
 {
-  store_seq_cst(&me->reads_published[i], 0);
-  wake_drainer_of(me, handle);
+  struct self *me = self_current;
+  struct rwlock *rw = (struct rwlock *)handle_object(handle);
+  if (unlikely(!me || !handle_is(handle, KIND_RWLOCK) || me->reads >= READS_FAST))
+    return -1;
+  uint64_t head = load_relaxed(&rw->object.head), open = head_of(handle, 0);
+  if (unlikely(head - open > COUNT_MASK || !cas_acquire(&rw->object.head, &head, head + 1)))
+    return -1;
+  rwlock_hold_add_counted(me, handle);
+  note_calm(rw, head_state(head));
+  return rwlock_acquired(rw);
 }
 
-static inline bool read_fast(void *handle)
+/* Nothing but BIASED: published at the next place. */
+static inline bool read_published(void *handle)
 {
   struct self *me = self_current;
   struct object *object = handle_object(handle);
@@ -168,11 +195,11 @@ static inline bool read_fast(void *handle)
   if (unlikely(i >= load_relaxed(&me->reads_limit)))
     return false;
   uint64_t open = head_of(handle, BIASED);
-  if (unlikely(load_relaxed(&object->head) != open))
+  if (load_relaxed(&object->head) != open)
     return false;
   fence_store(&me->reads_published[i], (uintptr_t)handle); /* Dekker with drain() */
   if (unlikely(fence_load(&object->head) != open)) { /* acquire: the last write unlock */
-    withdraw(me, handle, i);
+    withdraw(me, handle, i); /* a writer may have seen it, and wait */
     return false;
   }
   me->reads_more[i] = 0;
@@ -180,40 +207,50 @@ static inline bool read_fast(void *handle)
   return true;
 }
 
+/* Not published. Out of line: the path above then saves no registers. */
+static __attribute__((noinline)) int read_other(void *handle, int64_t timeout_ns)
+{
+  int result = read_counted(handle);
+  return likely(result >= 0) ? result : answer(read_slow(handle, timeout_ns));
+}
+
 int ilk_rwlock_read_lock(void *rwlock)
 {
-  return read_fast(rwlock) ? ILK_OK : answer(read_slow(rwlock, -1));
+  return likely(read_published(rwlock)) ? ILK_OK : read_other(rwlock, -1);
 }
 
 int ilk_rwlock_read_timedlock(void *rwlock, int64_t timeout_ns)
 {
-  return read_fast(rwlock) ? ILK_OK : answer(read_slow(rwlock, timeout_ns));
+  return likely(read_published(rwlock)) ? ILK_OK : read_other(rwlock, timeout_ns);
 }
 
 int ilk_rwlock_read_trylock(void *rwlock)
 {
-  if (read_fast(rwlock))
-    return ILK_OK;
-  int result = read_slow(rwlock, 0);
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  int result = ilk_rwlock_read_timedlock(rwlock, 0);
+  return unlikely(result == ILK_ETIMEDOUT) ? fail(ILK_EBUSY) : result;
 }
 
-/* Ends the hold at place i, and has a writer look that waits for it. */
+/* Until this step the count keeps the object from being freed. Release: what was read
+   comes before a writer writes. */
+static inline void count_out(struct self *me, void *handle)
+{
+  uint32_t state = head_state(sub_seq_cst(&handle_held_object(handle)->head, 1));
+  if (unlikely((state & COUNT_MASK) == 1 && state & (ASLEEP | WANTED)))
+    look_after_leaving(me, handle);
+}
+
+/* Ends the hold at place i, and has those look who wait for it. */
 static void read_leave(struct self *me, uint32_t i)
 {
   void *handle = me->reads_counted[i];
   if (handle) {
     me->reads_counted[i] = NULL;
-    /* Until this step the count keeps the object from being freed. Release: what was
-       read comes before a writer writes. */
-    uint64_t head = sub_seq_cst(&handle_object(handle)->head, 1);
-    if ((head_state(head) & COUNT_MASK) == 1 && head_state(head) & WRITER)
-      wake_drainer_of(me, handle);
+    count_out(me, handle);
   } else {
     handle = (void *)load_relaxed(&me->reads_published[i]);
     fence_store(&me->reads_published[i], 0);
     if (head_state(fence_load(&handle_object(handle)->head)) != BIASED)
-      wake_drainer_of(me, handle);
+      withdraw(me, handle, i);
   }
   hold_trim(me);
 }
@@ -237,20 +274,35 @@ COLD static int read_unlock_slow(void *handle)
   return fail(ILK_EPERM);
 }
 
+/* Not published last. */
+static __attribute__((noinline)) int read_unlock_other(void *handle)
+{
+  struct self *me = self_current;
+  uint32_t i;
+  if (unlikely(!me || !handle || (i = me->reads - 1) >= READS_MAX || me->reads_counted[i] != handle || me->reads_more[i]))
+    return read_unlock_slow(handle);
+  me->reads_counted[i] = NULL;
+  me->reads = i;
+  if (unlikely(i))
+    hold_trim(me);
+  count_out(me, handle);
+  return ILK_OK;
+}
+
 int ilk_rwlock_read_unlock(void *rwlock)
 {
   struct self *me = self_current;
   uint32_t i;
   if (unlikely(!me || (i = me->reads - 1) >= READS_MAX || !rwlock ||
                load_relaxed(&me->reads_published[i]) != (uintptr_t)rwlock || me->reads_more[i]))
-    return read_unlock_slow(rwlock);
+    return read_unlock_other(rwlock);
   fence_store(&me->reads_published[i], 0); /* Dekker with drain() */
   me->reads = i;
   if (unlikely(i))
     hold_trim(me);
   /* The lock may be freed by now; then this is no longer its head, or nobody waits. */
   if (unlikely(fence_load(&handle_object(rwlock)->head) != head_of(rwlock, BIASED)))
-    wake_drainer_of(me, rwlock);
+    withdraw(me, rwlock, i);
   return ILK_OK;
 }
 

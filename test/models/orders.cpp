@@ -86,6 +86,55 @@ struct rwlock : rl::test_suite<rwlock, 2> {
   }
 };
 
+// src/rwlock_read.c, rwlock.c: a writer that sleeps until a published reader leaves, which sees
+// that the head is not BIASED: it withdraws, then looks for ASLEEP (1 in the head).
+struct rwlock_drain : rl::test_suite<rwlock_drain, 2> {
+  rl::atomic<int> head, published, turn;
+
+  void before() { head($) = 0; published($) = 1; turn($) = 0; }
+
+  void thread(unsigned index) {
+    if (index == 0) {
+      published.store(0, ORDER(19, mo_seq_cst, mo_release), $);
+      if (head.load(ORDER(20, mo_seq_cst, mo_acquire), $))
+        turn.fetch_add(1, mo_seq_cst, $);
+    } else {
+      head.fetch_or(1, mo_seq_cst, $);
+      for (;;) {
+        int t = turn.load(mo_seq_cst, $);
+        if (!published.load(ORDER(21, mo_seq_cst, mo_relaxed), $))
+          break;
+        rl::linear_backoff pause;
+        while (turn.load(mo_seq_cst, $) == t)
+          pause.yield($);
+      }
+    }
+  }
+};
+
+// src/rwlock*.c: counted readers (1 each) and writers (100) in one word.
+struct rwlock_count : rl::test_suite<rwlock_count, 3> {
+  rl::atomic<int> head;
+  rl::var<int> data;
+
+  void before() { head($) = 0; data($) = 0; }
+
+  void thread(unsigned index) {
+    rl::linear_backoff pause;
+    if (index == 0) {
+      for (int seen = 0; !head.compare_exchange_strong(seen, 1, ORDER(22, mo_acquire, mo_relaxed), $, mo_relaxed, $); seen = 0)
+        pause.yield($);
+      RL_ASSERT(data($) >= 0);
+      head.fetch_sub(1, ORDER(23, mo_seq_cst, mo_relaxed), $);
+    } else {
+      for (int seen = 0; !head.compare_exchange_strong(seen, 100, ORDER(24, mo_seq_cst, mo_relaxed), $, mo_relaxed, $); seen = 0)
+        pause.yield($);
+      data($) = data($) + 1;
+      head.fetch_sub(100, ORDER(25, mo_release, mo_relaxed), $);
+    }
+  }
+};
+
 // src/handle.c: a call pins and looks at the tag; a free changes the tag and looks at
 // the pins, and then makes the memory another object's.
 struct handle : rl::test_suite<handle, 2> {
@@ -155,6 +204,52 @@ struct event_count : rl::test_suite<event_count, 3> {
   }
 };
 
+// src/queue_ring.h and src/queue.c: a ring of one place. A put's claim, then its step; a get that
+// finds it empty announces itself, and sleeps on what the put changes if it sees the announcement.
+struct queue : rl::test_suite<queue, 2> {
+  rl::atomic<int> tail, head, place, waiters, turn;
+  rl::var<int> item;
+
+  void before() { tail($) = 0; head($) = 0; place($) = 0; waiters($) = 0; turn($) = 0; item($) = 0; }
+
+  bool get() {
+    rl::linear_backoff pause;
+    for (;;) {
+      int seen = 0;
+      if (place.load(ORDER(13, mo_acquire, mo_relaxed), $) == 1) {
+        RL_ASSERT(head.compare_exchange_strong(seen, 1, mo_seq_cst, $));
+        RL_ASSERT(item($) == 7);
+        return true;
+      }
+      if (tail.load(ORDER(14, mo_seq_cst, mo_acquire), $) == head.load(mo_seq_cst, $))
+        return false;
+      pause.yield($); // claimed, and about to be filled
+    }
+  }
+
+  void thread(unsigned index) {
+    if (index == 0) {
+      int seen = 0;
+      RL_ASSERT(tail.compare_exchange_strong(seen, 1, ORDER(15, mo_seq_cst, mo_acq_rel), $));
+      item($) = 7;
+      place.store(1, ORDER(16, mo_release, mo_relaxed), $);
+      if (waiters.load(ORDER(17, mo_seq_cst, mo_acquire), $))
+        turn.fetch_add(1, mo_seq_cst, $);
+    } else if (!get()) {
+      waiters.fetch_add(1, ORDER(18, mo_seq_cst, mo_acq_rel), $);
+      for (;;) {
+        int t = turn.load(mo_seq_cst, $);
+        if (get())
+          break;
+        rl::linear_backoff pause;
+        while (turn.load(mo_seq_cst, $) == t)
+          pause.yield($);
+      }
+      waiters.fetch_sub(1, mo_seq_cst, $);
+    }
+  }
+};
+
 template <class Test> static bool holds()
 {
   rl::test_params params;
@@ -184,8 +279,11 @@ int main()
 {
   verdict("orders of the mutex hold", holds<mutex>());
   verdict("orders of the rwlock hold", holds<rwlock>());
+  verdict("orders of the rwlock's drain hold", holds<rwlock_drain>());
+  verdict("orders of the rwlock's count hold", holds<rwlock_count>());
   verdict("orders of the handle hold", holds<handle>());
   verdict("orders of the event count hold", holds<event_count>());
+  verdict("orders of the queue hold", holds<queue>());
   caught<mutex>("mutex without the light fence is caught", 1);
   caught<mutex>("mutex without the heavy fence is caught", 2);
   caught<rwlock>("rwlock without the light fence is caught", 1);
@@ -202,6 +300,19 @@ int main()
   caught<event_count>("change that is not seq_cst is caught", 10);
   caught<event_count>("waker's look that is not seq_cst is caught", 11);
   caught<event_count>("announcement that is not seq_cst is caught", 12);
+  caught<queue>("get that looks at its place without acquire is caught", 13);
+  caught<queue>("get's look for empty that is not seq_cst is caught", 14);
+  caught<queue>("put's claim that is not seq_cst is caught", 15);
+  caught<queue>("put's step that does not release is caught", 16);
+  caught<queue>("put's look at waiters that is not seq_cst is caught", 17);
+  caught<queue>("get's announcement that is not seq_cst is caught", 18);
+  caught<rwlock_drain>("withdrawal that is not seq_cst is caught", 19);
+  caught<rwlock_drain>("look for ASLEEP that is not seq_cst is caught", 20);
+  caught<rwlock_drain>("drainer's look that is not seq_cst is caught", 21);
+  caught<rwlock_count>("reader that is counted without acquire is caught", 22);
+  caught<rwlock_count>("reader that is counted out without release is caught", 23);
+  caught<rwlock_count>("writer that takes it without acquire is caught", 24);
+  caught<rwlock_count>("write unlock without release is caught", 25);
   printf("orders: %d passed, %d failed\n", passed, failed);
   return failed != 0;
 }

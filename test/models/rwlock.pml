@@ -1,14 +1,16 @@
-/* The readers-writer lock of src/rwlock.c, a biased one: readers that publish in their
-   own record, and writers, under total store order with the asymmetric fence: a
+/* The biased layer of the readers-writer lock (src/rwlock_state.h): readers that publish
+   in their own record, and writers, under total store order with the asymmetric fence: a
    reader's publishing and its withdrawal may stay in its store buffer until it drains
    at any moment, or a heavy fence drains all. Checked: no reader with a writer, no two
-   writers (assertions), no lost wake (invalid end states). The queue of waiters is
-   left out: a reader or writer that finds WRITER waits for it to end.
+   writers (assertions), no lost wake (invalid end states). The queue of waiters is in
+   rwlock_queue.pml: here, a reader or writer that finds WRITER waits for it to end.
 
    Mutants, each of which must fail: NO_HEAVY (the writer does not run the heavy side),
    NO_LOOK (a reader does not look at the head after publishing), NO_WAKE (a leaving
-   reader does not look at the head), NO_TURN (the turn is not taken), NO_PUBLISHED (a
-   writer that gives up forgets that there may be readers that published). */
+   reader does not look at the head), NO_AGAIN (it does, but does not withdraw for all to
+   see before it looks for ASLEEP), NO_TURN (the turn is not taken), NO_ASLEEP (the writer
+   looks before it says that it sleeps), NO_PUBLISHED (a writer that gives up forgets that
+   there may be readers that published). */
 
 #define READERS 2
 #define WRITERS 2
@@ -21,7 +23,8 @@ bool writer = false;                     /* WRITER */
 byte published[READERS + 1];             /* in memory */
 bool buffered[READERS + 1];              /* a store is on its way, */
 byte stored[READERS + 1];                /* of this value */
-byte turn = 0, waiters = 0;
+bool asleep = false;                     /* ASLEEP */
+byte turn = 0;
 byte reading = 0, writing = 0;
 
 inline drain(t)
@@ -39,10 +42,16 @@ inline store(value)
 }
 
 /* A reader that left, or withdrew, and does not see the head alone BIASED. */
-inline wake_drainer()
+inline look_after_leaving()
 {
+#ifndef NO_AGAIN
+  d_step { drain(me) };
+#endif
 #ifndef NO_TURN
-  d_step { drain(me); turn++ } /* a read-modify-write; who sleeps on another turn goes on */
+  if
+  :: asleep -> d_step { drain(me); turn++ } /* who sleeps on another turn goes on */
+  :: else
+  fi
 #else
   skip
 #endif
@@ -67,7 +76,7 @@ proctype reader(byte me)
            store(0);
 #ifndef NO_WAKE
            if
-           :: !(biased && !writer && !may_publish) -> wake_drainer()
+           :: !(biased && !writer && !may_publish) -> look_after_leaving()
            :: else
            fi;
 #endif
@@ -75,8 +84,7 @@ proctype reader(byte me)
 #ifndef NO_LOOK
         :: else ->
            store(0);
-           d_step { drain(me) };
-           wake_drainer()
+           look_after_leaving()
         fi
 #endif
      :: !biased && !writer -> round++ /* would be counted: nothing to publish */
@@ -97,9 +105,11 @@ proctype write(bool timed)
        if :: biased -> biased = false; may_publish = true :: else fi;
        dirty = may_publish
      }
-     waiters++;
 #ifndef NO_HEAVY
      d_step { t = 1; do :: t <= READERS -> drain(t); t++ :: else -> break od }
+#endif
+#ifndef NO_ASLEEP
+     asleep = true;
 #endif
      do
      :: seen = turn;
@@ -117,12 +127,15 @@ proctype write(bool timed)
         :: clear -> break
         :: else
         fi;
+#ifdef NO_ASLEEP
+        asleep = true;
+#endif
         if
         :: turn != seen
         :: timed -> break
         fi
      od;
-     waiters--;
+     asleep = false;
      if
      :: clear ->
         may_publish = false;

@@ -1,0 +1,304 @@
+/* The counted layer of the readers-writer lock (src/rwlock_state.h): newcomers that barge,
+   waiters that are woken and then look, the drain, time-outs, downgrade. In order (each
+   step is a compare-and-swap of the one head, or under the queue's lock); the layer of
+   published readers is in rwlock.pml. Checked: no reader with a writer, no two writers,
+   no writer within a downgrade, no newcomer joins readers past a writer that sleeps or enters
+   what is reserved (assertions); no lost wake (invalid end states).
+
+   Mutants, each of which must fail: NO_WANTED (a sleeper does not say so), NO_JOIN (a
+   waiter falls asleep without a look after it joined), NO_PASS (who times out does not
+   settle, and swallows a wake), NO_NEXT (who got in does not settle), NO_WAKE (a reader that
+   leaves does not look), NO_RELEASE (a writer that leaves does not), NO_GIVEUP (nor one that
+   gives up its drain), NO_STOP (a reader joins past a sleeping writer), NO_RESERVED (a
+   newcomer enters what is reserved), NO_TURN (the drainer is not woken), NO_ASLEEP (it looks
+   before it says that it sleeps), NO_ONESTEP (a downgrade lets go first). */
+
+#define THREADS 4
+#ifndef WAKES
+#define WAKES 1
+#endif
+
+byte count = 0;
+bool writer = false, asleep = false, wanted = false, stop = false, reserved = false; /* the head */
+bool locked = false;      /* the queue */
+byte queue[THREADS], queued = 0;
+bool writes[THREADS];     /* each thread's role, */
+bool signal[THREADS];     /* signal, */
+bool dozes[THREADS];      /* and: it has settled, and sleeps unless signalled */
+byte turn = 0;
+byte reading = 0, writing = 0, version = 0;
+
+inline lock() { atomic { !locked -> locked = true } }
+inline unlock() { locked = false }
+
+/* With the queue locked. One step: nothing that it reads beside the head can change. */
+inline settle()
+{
+  d_step {
+    goes = false; sleeps = false;
+    wanted = false; stop = false; reserved = false;
+    n = 0;
+    if
+    :: queued > 0 ->
+       goes = !writer && (!writes[queue[0]] || count == 0);
+       sleeps = !goes && !signal[queue[0]];
+#ifndef NO_WANTED
+       wanted = sleeps;
+#endif
+       i = 0;
+       do
+       :: i < queued ->
+          if
+          :: writes[queue[i]] && !(i == 0 && !sleeps) -> stop = true
+          :: else
+          fi;
+          i++
+       :: else -> break
+       od;
+       reserved = starves;
+       i = 0;
+       do
+       :: goes && i < queued && n < WAKES && (!writes[queue[i]] || i == 0) ->
+          if
+          :: !signal[queue[i]] -> signal[queue[i]] = true; n++
+          :: else
+          fi;
+          if
+          :: writes[queue[i]] -> break
+          :: else -> i++
+          fi
+       :: else -> break
+       od
+    :: else
+    fi;
+    i = 0; n = 0; goes = false; sleeps = false
+  }
+}
+
+/* Whether the first has starved by now: perhaps. */
+inline settle_now()
+{
+  if
+  :: starves = true
+  :: starves = false
+  fi;
+  settle();
+  starves = false
+}
+
+inline wake()
+{
+  lock();
+  settle_now();
+  unlock()
+}
+
+inline leave_queue()
+{
+  d_step {
+    i = 0;
+    do
+    :: queue[i] != me -> i++
+    :: else -> break
+    od;
+    do
+    :: i + 1 < queued -> queue[i] = queue[i + 1]; i++
+    :: else -> break
+    od;
+    queued--;
+    queue[queued] = 0;
+    i = 0
+  }
+}
+
+#ifdef NO_RESERVED
+#define KEEPS_OUT false
+#else
+#define KEEPS_OUT reserved
+#endif
+#ifdef NO_STOP
+#define STOPS false
+#else
+#define STOPS stop
+#endif
+
+/* A newcomer's attempt: with the assertions that those who wait rely on. */
+inline arrive()
+{
+  atomic {
+    if
+    :: !writer && !KEEPS_OUT && (writes[me] || !STOPS || count == 0) ->
+       assert(!reserved);
+       i = 0;
+       do
+       :: i < queued ->
+          assert(!(!writes[me] && count > 0 && dozes[queue[i]] && writes[queue[i]] && !signal[queue[i]]));
+          i++
+       :: else -> break
+       od;
+       i = 0;
+       if
+       :: writes[me] -> writer = true
+       :: else -> count++
+       fi;
+       taken = true
+    :: else
+    fi
+  }
+}
+
+inline wait_in_queue()
+{
+  lock();
+  d_step { queue[queued] = me; queued++ }
+#ifdef NO_JOIN
+  signal[me] = false; dozes[me] = true; unlock();
+  if
+  :: signal[me]
+  :: timed -> late = true
+  fi;
+  lock();
+#endif
+  do
+  :: dozes[me] = false;
+     atomic { /* from the queue: STOP and RESERVED are not for us */
+       if
+       :: (queue[0] == me || signal[me]) && !writer ->
+          if
+          :: writes[me] -> writer = true
+          :: else -> count++
+          fi;
+          taken = true
+       :: else
+       fi;
+       signal[me] = false
+     }
+     if
+     :: taken || late -> leave_queue()
+     :: else
+     fi;
+#ifdef NO_PASS
+     if :: late && !taken :: else -> settle_now() fi;
+#else
+#ifdef NO_NEXT
+     if :: taken :: else -> settle_now() fi;
+#else
+     settle_now();
+#endif
+#endif
+     atomic { dozes[me] = !taken && !late; unlock() }
+     if
+     :: taken || late -> break
+     :: else
+     fi;
+     if
+     :: signal[me]
+     :: timed -> late = true
+     fi;
+     lock()
+  od;
+  dozes[me] = false
+}
+
+/* Having WRITER. */
+inline drain()
+{
+  do
+  :: count == 0 -> asleep = false; break
+  :: count > 0 ->
+#ifndef NO_ASLEEP
+     asleep = true;
+#endif
+     seen = turn;
+     if
+     :: count == 0 -> skip
+     :: else ->
+#ifdef NO_ASLEEP
+        asleep = true;
+#endif
+        if
+        :: turn != seen
+        :: timed && count > 0 -> /* gives up */
+           taken = false;
+           atomic { saw = wanted; writer = false; asleep = false }
+#ifndef NO_GIVEUP
+           if :: saw -> wake() :: else fi;
+#endif
+           break
+        fi
+     fi
+  od
+}
+
+inline read_leave()
+{
+  reading--;
+  atomic { count--; saw = (count == 0) && (asleep || wanted) }
+#ifndef NO_WAKE
+  if
+  :: saw ->
+     if
+     :: asleep ->
+#ifndef NO_TURN
+        turn++
+#else
+        skip
+#endif
+     :: !asleep && wanted && !writer -> wake()
+     :: else
+     fi
+  :: else
+  fi
+#endif
+}
+
+proctype thread(byte me; bool timed)
+{
+  byte i = 0, n = 0, seen = 0;
+  bool taken = false, late = false, saw = false, starves = false, goes = false, sleeps = false;
+  arrive();
+  if
+  :: !taken -> wait_in_queue()
+  :: else
+  fi;
+  if
+  :: taken && writes[me] -> drain()
+  :: else
+  fi;
+  if
+  :: taken && writes[me] ->
+     atomic { writing++; assert(writing == 1 && reading == 0); version++ }
+     seen = version;
+     if
+     :: atomic { writing--; saw = wanted; writer = false; asleep = false }
+#ifndef NO_RELEASE
+        if :: saw -> wake() :: else fi
+#endif
+     :: true -> /* downgrade */
+#ifdef NO_ONESTEP
+        atomic { writing--; saw = wanted; writer = false; asleep = false }
+        atomic { !writer -> count++; reading++ }
+#else
+        atomic { writing--; reading++; saw = wanted; writer = false; asleep = false; count++ }
+#endif
+        if :: saw -> wake() :: else fi;
+        assert(version == seen && writing == 0);
+        read_leave()
+     fi
+  :: taken && !writes[me] ->
+     atomic { reading++; assert(writing == 0) }
+     read_leave()
+  :: else
+  fi
+}
+
+init {
+  atomic {
+    writes[0] = true;
+    writes[1] = true;
+    run thread(0, false);
+    run thread(1, true);
+    run thread(2, false);
+    run thread(3, true)
+  }
+}
