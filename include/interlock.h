@@ -116,22 +116,27 @@ ILK_API int ilk_mutex_unlock(void *mutex);
 /* 1: somebody holds it, 0: nobody does; a moment later that may have changed. */
 ILK_API int ilk_mutex_is_locked(void *mutex);
 
+/* How many times the caller holds it: 0: it does not. An unowned mutex: 1 while anybody does. */
+ILK_API int ilk_mutex_depth(void *mutex);
+
 /* Forces it unlocked, whoever holds it, and lets a waiter on. For a fork's child and
    for tests: the data it protected is in whatever state it is. */
 ILK_API int ilk_mutex_reset(void *mutex);
 
 /* --- readers-writer lock -----------------------------------------------------------
 
-   Many readers or one writer. A waiting writer stops new readers, so writers do not
-   starve; the readers that came while a writer waited or wrote go before the next
-   writer, so readers do not either. A thread that reads already may read again, also
+   Many readers or one writer. A waiting writer stops new readers, and readers that wait
+   together are let in together. Who runs may take a free lock before those who sleep for
+   it; once the first of these has waited for a millisecond, nobody may, so neither
+   readers nor writers starve. A thread that reads already may read again, also
    while a writer waits, and unlocks as often; it may hold up to 64 locks for reading at
    a time (then ILK_EOVERFLOW). A thread's read locks end with the thread.
 
    ILK_EDEADLK: the caller holds it for writing already; or it reads and wants to write;
    or a circle, as with a mutex. ILK_OWNER_DIED: a writer exited while it held the lock. */
 
-/* flags: 0 or ILK_FAIR (it always is). NULL: ILK_EINVAL, ILK_ENOMEM. */
+/* flags: 0, or ILK_FAIR: first come, first served, but that readers between two writers go
+   together. NULL: ILK_EINVAL, ILK_ENOMEM. */
 ILK_API void *ilk_rwlock_new(int flags);
 
 /* ILK_EBUSY: held, or waited for. */
@@ -195,6 +200,16 @@ ILK_API int ilk_condition_free(void *condition);
 ILK_API int ilk_condition_wait(void *condition, void *mutex);
 ILK_API int ilk_condition_timedwait(void *condition, void *mutex, int64_t timeout_ns);
 
+/* A wait in parts, for a caller that must look up now and then, as an interpreter that has
+   signal handlers to run. With the mutex held: begin, then a part after the other. A part
+   that answers ILK_ETIMEDOUT or ILK_ECANCELED leaves the caller a waiter: a notify that comes
+   before the next part is kept for it, and ends that part at once. Every other answer ends
+   the wait. end: gives up, after one of those two or after begin; 1: a notify had come, 0:
+   none. ilk_condition_free() answers ILK_EBUSY from begin to the end of the wait. */
+ILK_API int ilk_condition_wait_begin(void *condition);
+ILK_API int ilk_condition_wait_part(void *condition, void *mutex, int64_t timeout_ns);
+ILK_API int ilk_condition_wait_end(void *condition);
+
 /* Wakes up to n >= 0 waiters, or all. The mutex need not be held. ILK_EINVAL: n < 0. */
 ILK_API int ilk_condition_notify(void *condition, int n);
 ILK_API int ilk_condition_notify_all(void *condition);
@@ -233,6 +248,30 @@ ILK_API int ilk_barrier_free(void *barrier);
    ILK_EBROKEN. A timeout of 0 breaks it too, unless the caller is the last to arrive. */
 ILK_API int ilk_barrier_wait(void *barrier);
 ILK_API int ilk_barrier_timedwait(void *barrier, int64_t timeout_ns);
+
+/* A wait in parts, for a caller that must look up now and then, or that acts for its round.
+
+   arrive: the caller's place, and at the aligned address `ticket` an int64_t for the calls
+   below. ILK_ETIMEDOUT: a reset or an action went on all the time; ILK_EINVAL: the address.
+   After an error it has not arrived, and nothing is broken.
+   With act != 0, the last to arrive acts for all: its round goes on only when it
+   says complete, and until then nobody else arrives.
+
+   await: ILK_OK: the round is complete. After any other answer the caller may await again,
+   as nothing is broken by it, or leave. ILK_EINVAL: ticket < 0.
+
+   leave: gives up. ILK_OK: the round is complete; ILK_ETIMEDOUT: it was not, and the barrier is
+   broken now; ILK_EBROKEN: it was before.
+
+   complete, by who acts: with succeeded == 0 it breaks the barrier. ILK_OK: the round is
+   complete; ILK_EBROKEN: broken; ILK_EPERM: nobody acts for that round.
+
+   Who arrived must get ILK_OK from await or complete, or leave, or fail to complete: a reset
+   waits for it. ilk_barrier_free() does not see it between two calls. */
+ILK_API int ilk_barrier_arrive(void *barrier, int act, void *ticket, int64_t timeout_ns);
+ILK_API int ilk_barrier_await(void *barrier, int64_t ticket, int64_t timeout_ns);
+ILK_API int ilk_barrier_leave(void *barrier, int64_t ticket);
+ILK_API int ilk_barrier_complete(void *barrier, int64_t ticket, int succeeded);
 
 ILK_API int ilk_barrier_abort(void *barrier); /* breaks it */
 
@@ -278,8 +317,10 @@ ILK_API int ilk_once_free(void *once);
 
 /* 1: do it now, then call end. 0: it is done (waits while another thread does it). If
    the thread that does it exits without an end, another is told 1. ILK_EDEADLK: the
-   caller itself has begun it, or a circle. */
+   caller itself has begun it, or a circle. trybegin: ILK_EBUSY: somebody does it. */
 ILK_API int ilk_once_begin(void *once);
+ILK_API int ilk_once_trybegin(void *once);
+ILK_API int ilk_once_timedbegin(void *once, int64_t timeout_ns);
 
 /* succeeded == 0: it is not done after all, and the next begin is told 1. ILK_EPERM: the
    caller did not begin it. */
@@ -350,10 +391,14 @@ ILK_API int ilk_lockarray_unlock(void *array, int64_t i);
    may tell ILK_OWNER_DIED again for locks between them). unlock: ILK_EPERM if the caller does not hold all,
    and then none is released. */
 ILK_API int ilk_lockarray_lock_pair(void *array, int64_t i, int64_t j);
+ILK_API int ilk_lockarray_trylock_pair(void *array, int64_t i, int64_t j);
+ILK_API int ilk_lockarray_timedlock_pair(void *array, int64_t i, int64_t j, int64_t timeout_ns);
 ILK_API int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j);
 
 /* The locks begin..end-1, 0 <= begin <= end <= n. */
 ILK_API int ilk_lockarray_lock_range(void *array, int64_t begin, int64_t end);
+ILK_API int ilk_lockarray_trylock_range(void *array, int64_t begin, int64_t end);
+ILK_API int ilk_lockarray_timedlock_range(void *array, int64_t begin, int64_t end, int64_t timeout_ns);
 ILK_API int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end);
 
 /* --- locks and waiting in the caller's own memory ---------------------------------------
@@ -454,6 +499,30 @@ ILK_API int ilk_atomic_add_i64(void *destination, void *source, int64_t n);
 ILK_API int ilk_atomic_min_i64(void *destination, void *source, int64_t n);
 ILK_API int ilk_atomic_max_i64(void *destination, void *source, int64_t n);
 
+/* One operation on one element of any type, for callers that know them only when they run:
+   *address = *address OPERATION *operand, all at once; what was there goes to *previous,
+   which may be NULL. type: the letter that Python's struct module has for it, 'b' 'B' 'h'
+   'H' (8 and 16 bits) 'i' 'I' 'q' 'Q' (32 and 64) 'f' 'd'. operand and previous need not be
+   aligned. ILK_EINVAL: the address, the type, the operation, or that type has not
+   that operation; operand is NULL, but for a load. */
+ILK_API int ilk_atomic_apply(void *address, int type, int operation, void *operand, void *previous);
+
+#define ILK_ATOMIC_LOAD 0
+#define ILK_ATOMIC_STORE 1
+#define ILK_ATOMIC_EXCHANGE 2
+#define ILK_ATOMIC_COMPARE_EXCHANGE 3 /* operand: two, expected and desired; floats are compared as numbers */
+#define ILK_ATOMIC_ADD 4              /* integers wrap */
+#define ILK_ATOMIC_SUB 5
+#define ILK_ATOMIC_AND 6 /* integers only, as the next two */
+#define ILK_ATOMIC_OR 7
+#define ILK_ATOMIC_XOR 8
+#define ILK_ATOMIC_MIN 9 /* with NaN as above */
+#define ILK_ATOMIC_MAX 10
+#define ILK_ATOMIC_NANMIN 11 /* a NaN is a number missing: any number replaces it, it replaces none */
+#define ILK_ATOMIC_NANMAX 12
+#define ILK_ATOMIC_INC 13 /* integers: 0 if it is >= operand, else + 1 */
+#define ILK_ATOMIC_DEC 14 /* integers: operand if it is 0 or > operand, else - 1 */
+
 /* A sequentially consistent fence. */
 ILK_API int ilk_atomic_fence(void);
 
@@ -481,6 +550,7 @@ ILK_API int ilk_queue_timedget(void *queue, void *item, int64_t timeout_ns);
 
 /* No put succeeds any more; gets go on until it is empty. Closing twice is no error. */
 ILK_API int ilk_queue_close(void *queue);
+ILK_API int ilk_queue_is_closed(void *queue); /* 1, 0 */
 
 ILK_API int64_t ilk_queue_size(void *queue); /* items inside, at a moment ago */
 
@@ -553,9 +623,22 @@ ILK_API int64_t ilk_live(void);
    included. buffer may be NULL if size is 0. ILK_NO_VALUE: ILK_EINVAL, ILK_ENOMEM. */
 ILK_API int64_t ilk_report(void *buffer, int64_t size);
 
+/* How many threads sleep in a wait, ilk_sleep() included, at a moment ago. */
+ILK_API int ilk_waiting(void);
+
 /* on != 0: every wait, now and later, in this process ends with ILK_ECANCELED, until
    on == 0. Returns once those that were asleep have been told. A fork's child inherits it. */
 ILK_API int ilk_cancel(int on);
+
+/* Has the library warn of the most common mistake: a thread waits and keeps Python's GIL,
+   so that no other Python thread can run to end the wait. `function` is int (void) and
+   tells whether the calling thread holds the GIL (PyGILState_Check); NULL: none, as at
+   first. It must be callable as long as any thread may wait. A thread that has slept for
+   a second at a stretch in a wait, with a deadline or without (ilk_sleep() is none),
+   calls it, and the first that gets an answer other than 0 writes one warning to stderr,
+   which names the thread, what it waits for and who holds that; then it waits on. Each
+   call of this allows one more warning. The Python package calls it when imported. */
+ILK_API int ilk_gil_probe(void *function);
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,8 @@
    Minimum and maximum write only what changes: they look, and compare and swap while the
    value that they saw is to be replaced. When nothing changes, the look is the
    operation, and is as seq_cst as the swap would have been. */
+#include <string.h>
+
 #include "atomic.h"
 #include "common.h"
 
@@ -19,6 +21,10 @@
 #define GREATER(old, new) ((new) > (old))
 #define LESS_OR_NAN(old, new) (((old) <= (new)) != ((old) == (old)))
 #define GREATER_OR_NAN(old, new) (((old) >= (new)) != ((old) == (old)))
+
+/* As numpy.fmin and numpy.fmax, in numbers only: a NaN is replaced by any number, and replaces none. */
+#define LESS_OR_MISSING(old, new) ((new) == (new) && !((old) <= (new)))
+#define GREATER_OR_MISSING(old, new) ((new) == (new) && !((old) >= (new)))
 
 /* --- one element ----------------------------------------------------------------------- */
 
@@ -104,6 +110,98 @@ int ilk_atomic_fence(void)
 {
   fence_seq_cst();
   return ILK_OK;
+}
+
+/* --- one element of any type -------------------------------------------------------------
+
+   For callers that learn type and operation when they run. One loop for all: look, compute,
+   and compare and swap what was seen. Values are kept as bits and looked at as numbers, so
+   that what is only stored keeps its bits. */
+
+typedef _Atomic uint8_t atomic_u8;
+typedef _Atomic uint16_t atomic_u16;
+
+/* What the operation makes of `old`: 1: `*new`; 0: it stays; < 0: no such operation. */
+#define DEFINE_STEP(T, TYPE, BITS, SUM, DIFFERENCE, MORE)                                       \
+  static int step_##T(int operation, uint##BITS##_t old, const uint##BITS##_t *operand, uint##BITS##_t *new) \
+  {                                                                                             \
+    const TYPE o = VALUE(TYPE, BITS, old), v = VALUE(TYPE, BITS, operand[0]);                   \
+    *new = operand[0];                                                                          \
+    switch (operation) {                                                                        \
+    case ILK_ATOMIC_LOAD: return 0;                                                             \
+    case ILK_ATOMIC_STORE:                                                                      \
+    case ILK_ATOMIC_EXCHANGE: return 1;                                                         \
+    case ILK_ATOMIC_COMPARE_EXCHANGE: *new = operand[1]; return o == v;                         \
+    case ILK_ATOMIC_ADD: *new = (SUM); return 1;                                                \
+    case ILK_ATOMIC_SUB: *new = (DIFFERENCE); return 1;                                         \
+    case ILK_ATOMIC_MIN: return LESS_OR_NAN(o, v);                                              \
+    case ILK_ATOMIC_MAX: return GREATER_OR_NAN(o, v);                                           \
+    case ILK_ATOMIC_NANMIN: return LESS_OR_MISSING(o, v);                                       \
+    case ILK_ATOMIC_NANMAX: return GREATER_OR_MISSING(o, v);                                    \
+    MORE                                                                                        \
+    default: return ILK_EINVAL;                                                                 \
+    }                                                                                           \
+  }                                                                                             \
+                                                                                                \
+  static int apply_##T(void *address, int operation, const void *operand, void *previous)       \
+  {                                                                                             \
+    if (!is_element(address, BITS / 8) || (!operand && operation != ILK_ATOMIC_LOAD))           \
+      return ILK_EINVAL;                                                                        \
+    uint##BITS##_t values[2] = {0}, new;                                                        \
+    if (operand)                                                                                \
+      memcpy(values, operand, operation == ILK_ATOMIC_COMPARE_EXCHANGE ? sizeof values : sizeof *values); \
+    uint##BITS##_t seen = load_seq_cst((atomic_u##BITS *)address);                              \
+    int result;                                                                                 \
+    do                                                                                          \
+      result = step_##T(operation, seen, values, &new);                                         \
+    while (result > 0 && !cas_seq_cst((atomic_u##BITS *)address, &seen, new));                  \
+    if (result >= 0 && previous)                                                                \
+      memcpy(previous, &seen, sizeof seen);                                                     \
+    return result < 0 ? result : ILK_OK;                                                        \
+  }
+
+#define VALUE(TYPE, BITS, bits) (((union { uint##BITS##_t b; TYPE value; }){bits}).value)
+#define FLOAT_BITS(TYPE, BITS, sum) (((union { TYPE value; uint##BITS##_t b; }){sum}).b)
+
+#define WRAPPED(BITS, expression) ((uint##BITS##_t)(expression))
+#define INTEGER_STEPS(BITS)                                                                     \
+  case ILK_ATOMIC_AND: *new = old & operand[0]; return 1;                                       \
+  case ILK_ATOMIC_OR: *new = old | operand[0]; return 1;                                        \
+  case ILK_ATOMIC_XOR: *new = old ^ operand[0]; return 1;                                       \
+  case ILK_ATOMIC_INC: *new = o >= v ? 0 : WRAPPED(BITS, old + UINT64_C(1)); return 1;          \
+  case ILK_ATOMIC_DEC: *new = o == 0 || o > v ? operand[0] : WRAPPED(BITS, old - UINT64_C(1)); return 1;
+
+#define DEFINE_INTEGER_STEP(T, TYPE, BITS)                                                      \
+  DEFINE_STEP(T, TYPE, BITS, WRAPPED(BITS, (uint64_t)old + operand[0]),                         \
+              WRAPPED(BITS, (uint64_t)old - operand[0]), INTEGER_STEPS(BITS))
+#define DEFINE_FLOAT_STEP(T, TYPE, BITS)                                                        \
+  DEFINE_STEP(T, TYPE, BITS, FLOAT_BITS(TYPE, BITS, o + v), FLOAT_BITS(TYPE, BITS, o - v), )
+
+/* The struct module's letter for each type. */
+#define EACH_TYPE(INTEGER, FLOAT)                                                               \
+  INTEGER('b', i8, int8_t, 8) INTEGER('B', u8, uint8_t, 8)                                      \
+  INTEGER('h', i16, int16_t, 16) INTEGER('H', u16, uint16_t, 16)                                \
+  INTEGER('i', i32, int32_t, 32) INTEGER('I', u32, uint32_t, 32)                                \
+  INTEGER('q', i64, int64_t, 64) INTEGER('Q', u64, uint64_t, 64)                                \
+  FLOAT('f', f32, float, 32) FLOAT('d', f64, double, 64)
+
+#define INTEGER(letter, T, TYPE, BITS) DEFINE_INTEGER_STEP(T, TYPE, BITS)
+#define FLOAT(letter, T, TYPE, BITS) DEFINE_FLOAT_STEP(T, TYPE, BITS)
+EACH_TYPE(INTEGER, FLOAT)
+
+static int apply(void *address, int type, int operation, const void *operand, void *previous)
+{
+  switch (type) {
+#define CALL(letter, T, TYPE, BITS) \
+  case letter: return apply_##T(address, operation, operand, previous);
+    EACH_TYPE(CALL, CALL)
+  default: return ILK_EINVAL;
+  }
+}
+
+int ilk_atomic_apply(void *address, int type, int operation, void *operand, void *previous)
+{
+  return answer(apply(address, type, operation, operand, previous));
 }
 
 /* --- slices --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
                  that is under way. 61 bits: one a nanosecond lasts for 73 years.
        BROKEN    nobody arrives; those inside take their tickets back and go
        RESET     with BROKEN: no longer broken as soon as those inside are gone
+       ACTING    the last of the round is there, and acts before it arrives: nobody arrives
 
        t                   -> t + 1                    who arrives (not BROKEN)
        t                   -> t | BROKEN               ilk_barrier_abort()
@@ -18,7 +19,10 @@
        t | BROKEN          -> t                        ilk_barrier_reset(), nobody inside
        t | BROKEN | RESET  -> t | BROKEN               abort, or who waits for the reset's
                                                        end, and gives up
-   all by compare-and-swap.
+       t                   -> t | ACTING               who arrives last, to act
+       t | ACTING          -> t + 1                    who acts, when it has; if not: t | BROKEN
+   all by compare-and-swap. BROKEN and RESET come to a round in which one acts as to any other;
+   that thread is then one of those inside, and its end takes ACTING away.
 
    Invariants:
    I1  Who took ticket k of a round that ends at `goal` (the next multiple of parties)
@@ -43,7 +47,8 @@
 
 #define BROKEN (UINT64_C(1) << 63)
 #define RESET (UINT64_C(1) << 62)
-#define TICKETS (RESET - 1)
+#define ACTING (UINT64_C(1) << 61)
+#define TICKETS (ACTING - 1)
 
 #define SPINS_MAX 1000 /* looks; about the time of a sleep and a wake */
 #define PROBE 64       /* one round of so many tries that, whatever was learnt */
@@ -85,6 +90,18 @@ static bool is_broken(uint64_t state)
   return (state & (BROKEN | RESET)) == BROKEN;
 }
 
+/* Is the last round still to be left, by somebody who arrived or acts? */
+static bool is_occupied(const struct barrier *b, uint64_t state)
+{
+  return state & ACTING || inside(b, state);
+}
+
+/* Must who arrives wait for a reset or an action? */
+static bool is_shut(uint64_t state)
+{
+  return state & RESET || (state & (ACTING | BROKEN)) == ACTING;
+}
+
 /* After a change of the state, which was seq_cst (see block.h). */
 static void wake_all(struct barrier *b)
 {
@@ -94,13 +111,13 @@ static void wake_all(struct barrier *b)
 
 /* --- what breaks it ------------------------------------------------------------------- */
 
-/* Out of a broken round. */
-COLD static void leave_broken(struct barrier *b)
+/* Out of a broken round; `who`: ACTING, or 1. */
+COLD static void leave_broken(struct barrier *b, uint64_t who)
 {
   uint64_t state = load_relaxed(&b->state), next;
   do {
-    next = state - 1;
-    if (inside(b, next) == 0 && state & RESET)
+    next = state - who;
+    if (!is_occupied(b, next) && state & RESET)
       next &= TICKETS;
   } while (!cas_seq_cst(&b->state, &state, next));
   if (!(next & BROKEN))
@@ -115,7 +132,7 @@ COLD static int give_up(struct barrier *b, uint64_t goal, int result)
     if (is_complete(state, goal))
       return ILK_OK;
     if (state & BROKEN) {
-      leave_broken(b);
+      leave_broken(b, 1);
       return ILK_EBROKEN;
     }
   } while (!cas_seq_cst(&b->state, &state, (state | BROKEN) - 1));
@@ -138,26 +155,28 @@ static void reset(struct barrier *b)
 {
   uint64_t state = load_seq_cst(&b->state), next;
   do {
-    next = inside(b, state) ? state | BROKEN | RESET : state & TICKETS;
+    next = is_occupied(b, state) ? state | BROKEN | RESET : state & TICKETS;
     if (next == state)
       return;
   } while (!cas_seq_cst(&b->state, &state, next));
   wake_all(b);
 }
 
-/* Until those that a reset found inside are gone. */
-COLD static int wait_for_reset(struct barrier *b, void *handle, struct self *me, int64_t deadline)
+/* Until those that a reset found inside are gone, or the action is over. Breaks it, if it gives
+   up, unless the wait is in parts. */
+COLD static int wait_outside(struct barrier *b, void *handle, struct self *me, int64_t deadline, bool parts)
 {
   int result = ILK_OK;
   block_announce(&b->object);
   for (;;) {
     uint32_t turn = load_seq_cst(&b->object.turn);
-    if (!(load_seq_cst(&b->state) & RESET)) {
+    if (!is_shut(load_seq_cst(&b->state))) {
       result = ILK_OK;
       break;
     }
     if (result != ILK_OK) {
-      break_up(b);
+      if (!parts)
+        break_up(b);
       break;
     }
     result = block(me, handle, 0, &b->object.turn, turn, deadline, 0);
@@ -191,8 +210,8 @@ static uint64_t spin(struct barrier *b, uint64_t goal)
   return state;
 }
 
-/* Until the round is complete: ILK_OK, or broken. */
-COLD static int wait(struct barrier *b, void *handle, struct self *me, uint64_t goal, int64_t deadline)
+/* Until the round is complete: ILK_OK, or broken. Of a wait in parts, nothing else changes. */
+COLD static int wait(struct barrier *b, void *handle, struct self *me, uint64_t goal, int64_t deadline, bool parts)
 {
   int result = ILK_OK;
   block_announce(&b->object);
@@ -204,7 +223,7 @@ COLD static int wait(struct barrier *b, void *handle, struct self *me, uint64_t 
       break;
     }
     if (state & BROKEN || result != ILK_OK) {
-      result = give_up(b, goal, result);
+      result = !parts ? give_up(b, goal, result) : state & BROKEN ? ILK_EBROKEN : result;
       break;
     }
     result = block(me, handle, 0, &b->object.turn, turn, deadline, 0);
@@ -213,33 +232,49 @@ COLD static int wait(struct barrier *b, void *handle, struct self *me, uint64_t 
   return result;
 }
 
-static int wait_pinned(struct barrier *b, void *handle, struct self *me, int64_t timeout_ns)
+/* Takes a ticket, or, to act, the last place. An error: did not arrive. */
+static int arrive(struct barrier *b, void *handle, struct self *me, int64_t deadline, bool act, bool parts,
+                  uint64_t *ticket)
 {
-  int64_t deadline = clock_deadline(timeout_ns);
-  uint64_t state = load_relaxed(&b->state);
+  uint64_t state = load_relaxed(&b->state), next;
   do {
-    while (unlikely(state & BROKEN)) {
-      if (!(state & RESET))
+    while (unlikely(state & (BROKEN | ACTING))) {
+      if (!is_shut(state))
         return ILK_EBROKEN;
-      int result = wait_for_reset(b, handle, me, deadline);
+      int result = wait_outside(b, handle, me, deadline, parts);
       if (result != ILK_OK)
         return result;
       state = load_relaxed(&b->state);
     }
+    next = act && inside(b, state) == b->parties - 1 ? state | ACTING : state + 1;
     /* seq_cst: the last arrival's, before its look at `waiters`; and I3. */
-  } while (unlikely(!cas_seq_cst(&b->state, &state, state + 1)));
-
-  uint32_t place = inside(b, state);
-  if (place == b->parties - 1) {
+  } while (unlikely(!cas_seq_cst(&b->state, &state, next)));
+  if (inside(b, next) == 0)
     wake_all(b);
+  *ticket = state;
+  return ILK_OK;
+}
+
+static uint64_t goal_of(const struct barrier *b, uint64_t ticket)
+{
+  return ticket - ticket % b->parties + b->parties;
+}
+
+static int wait_pinned(struct barrier *b, void *handle, struct self *me, int64_t timeout_ns)
+{
+  int64_t deadline = clock_deadline(timeout_ns);
+  uint64_t ticket;
+  int result = arrive(b, handle, me, deadline, false, false, &ticket);
+  if (unlikely(result != ILK_OK))
+    return result;
+  uint32_t place = inside(b, ticket);
+  if (place == b->parties - 1)
     return (int)place;
-  }
-  uint64_t goal = state - place + b->parties;
-  int result = ILK_OK;
+  uint64_t goal = goal_of(b, ticket);
   if (timeout_ns == 0)
     result = give_up(b, goal, ILK_ETIMEDOUT);
   else if (!b->may_spin || !is_complete(spin(b, goal), goal))
-    result = wait(b, handle, me, goal, deadline);
+    result = wait(b, handle, me, goal, deadline, false);
   return result == ILK_OK ? (int)place : result;
 }
 
@@ -274,6 +309,73 @@ int ilk_barrier_wait(void *barrier)
   int result = (expression);                                                                    \
   handle_leave(me, PIN_INNER);                                                                  \
   return result
+
+/* --- a wait in parts -------------------------------------------------------------------- */
+
+int ilk_barrier_arrive(void *barrier, int act, void *ticket, int64_t timeout_ns)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct barrier *b = (struct barrier *)handle_enter(me, PIN_INNER, barrier, KIND_BARRIER);
+  if (!b)
+    return fail(ILK_EHANDLE);
+  int result = ILK_EINVAL;
+  uint64_t taken;
+  if (ticket && (uintptr_t)ticket % sizeof(int64_t) == 0)
+    result = arrive(b, barrier, me, clock_deadline(timeout_ns), act != 0, true, &taken);
+  if (result == ILK_OK) {
+    *(int64_t *)ticket = (int64_t)taken;
+    result = (int)inside(b, taken);
+  }
+  handle_leave(me, PIN_INNER);
+  return answer(result);
+}
+
+static int wait_part(struct barrier *b, void *handle, struct self *me, int64_t ticket, int64_t timeout_ns)
+{
+  if (ticket < 0)
+    return ILK_EINVAL;
+  uint64_t goal = goal_of(b, (uint64_t)ticket);
+  /* Acquire: pairs with the last arrival (I3). */
+  if (is_complete(load_acquire(&b->state), goal))
+    return ILK_OK;
+  return wait(b, handle, me, goal, clock_deadline(timeout_ns), true);
+}
+
+int ilk_barrier_await(void *barrier, int64_t ticket, int64_t timeout_ns)
+{
+  WITH_BARRIER(barrier, b, answer(wait_part(b, barrier, me, ticket, timeout_ns)));
+}
+
+int ilk_barrier_leave(void *barrier, int64_t ticket)
+{
+  WITH_BARRIER(barrier, b, answer(ticket < 0 ? ILK_EINVAL : give_up(b, goal_of(b, (uint64_t)ticket), ILK_ETIMEDOUT)));
+}
+
+/* By who acts: arrives, or breaks it. */
+static int complete(struct barrier *b, int64_t ticket, bool succeeded)
+{
+  uint64_t state = load_seq_cst(&b->state), next;
+  do {
+    if (!(state & ACTING) || (!(state & BROKEN) && (state & TICKETS) != (uint64_t)ticket))
+      return ILK_EPERM;
+    if (state & BROKEN) {
+      leave_broken(b, ACTING);
+      return ILK_EBROKEN;
+    }
+    next = (succeeded ? state + 1 : state | BROKEN) & ~ACTING;
+  } while (!cas_seq_cst(&b->state, &state, next));
+  wake_all(b);
+  return succeeded ? ILK_OK : ILK_EBROKEN;
+}
+
+int ilk_barrier_complete(void *barrier, int64_t ticket, int succeeded)
+{
+  WITH_BARRIER(barrier, b, answer(complete(b, ticket, succeeded != 0)));
+}
+
+/* --- what any thread may do ---------------------------------------------------------------- */
 
 int ilk_barrier_abort(void *barrier)
 {
@@ -310,7 +412,7 @@ static bool operation_let_go(struct object *object)
 {
   struct barrier *b = (struct barrier *)object;
   uint64_t state = load_seq_cst(&b->state);
-  return state & BROKEN || inside(b, state) == 0;
+  return !(state & ACTING) && (state & BROKEN || inside(b, state) == 0);
 }
 
 static void operation_describe(void *handle, struct object *object, char *text, size_t size)

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 
+#include "stall.h"
 #include "waitq.h"
 
 atomic_u32 block_cancelled;
@@ -9,6 +10,9 @@ atomic_u32 block_cancelled;
 /* A wait that may last for ever looks for a circle once it has lasted this long:
    the thread that closed the circle is then asleep in it and finds it whole. */
 #define CIRCLE_DELAY (100 * NS_PER_MS)
+
+/* And any wait that it may have stalled (see stall.c). */
+#define STALL_DELAY NS_PER_S
 
 #define ROUSE_PAUSE (NS_PER_MS / 50)
 
@@ -73,23 +77,31 @@ static bool in_circle(struct self *me)
   return sum[0] == sum[1];
 }
 
+uint32_t block_awaited(struct self *me, void *handle, int64_t index)
+{
+  return handle ? holder_of(me, handle, index) : (uint32_t)index;
+}
+
 static bool holder_is_dead(struct self *me, void *handle, int64_t index)
 {
-  uint32_t holder = handle ? holder_of(me, handle, index) : (uint32_t)index;
+  uint32_t holder = block_awaited(me, handle, index);
   return holder && !self_find(holder);
 }
 
-static void announce(struct self *me, void *handle, int64_t index, atomic_u32 *word, int64_t deadline, int flags)
+/* Answers when the wait began. */
+static int64_t announce(struct self *me, void *handle, int64_t index, atomic_u32 *word, int64_t deadline, int flags)
 {
+  int64_t since = clock_now();
   /* Release: who sees one of these sees the last episode's end (block_look()). */
   store_release(&me->blocked_handle, (uintptr_t)handle);
   store_release(&me->blocked_index, index);
   store_release(&me->blocked_word, (uintptr_t)word);
   store_release(&me->blocked_deadline, deadline);
   store_release(&me->blocked_flags, (uint32_t)flags);
-  store_release(&me->blocked_since, clock_now());
+  store_release(&me->blocked_since, since);
   /* seq_cst: before the looks at `block_cancelled` and at the holder. */
   add_seq_cst(&me->episode, 1);
+  return since;
 }
 
 bool block_look(struct self *record, struct blocked *b)
@@ -128,15 +140,23 @@ COLD static void tell_next(struct self *me, void *handle, int64_t index)
     block_rouse(next, &b);
 }
 
+static int64_t earliest(int64_t a, int64_t b, int64_t c)
+{
+  int64_t least = a < b ? a : b;
+  return least < c ? least : c;
+}
+
 int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags)
 {
   if (load_relaxed(&me->late_count)) /* they may be needed for a circle to show */
     waitq_wake_late(me);
-  announce(me, handle, index, word, deadline, flags);
+  int64_t since = announce(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
   bool may_circle = deadline == WAIT_FOREVER && handle && kind_operations[handle_kind(handle)]->holder;
-  int64_t until = may_circle ? clock_deadline(CIRCLE_DELAY) : deadline;
+  bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed(); /* mere sleep ends */
+  int64_t circle_at = may_circle ? since + CIRCLE_DELAY : WAIT_FOREVER;
+  int64_t stall_at = may_stall ? since + STALL_DELAY : WAIT_FOREVER;
   int result = ILK_OK;
   for (;;) {
     if (!always && load_seq_cst(&block_cancelled)) {
@@ -145,29 +165,30 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
     }
     if (holder_is_dead(me, handle, index))
       break; /* it may have exited before it could see that we wait */
-    /* Woken for no reason (a signal handler ran) before it has looked for a circle, it
-       sleeps on: in a storm of signals each new wait would put off the look. */
-    if (wait_on(word, expected, until, flags & BLOCK_SHARED) == WAIT_WOKEN &&
-        !(may_circle && load_relaxed(word) == expected)) {
+    if (wait_on(word, expected, earliest(deadline, circle_at, stall_at), flags & BLOCK_SHARED) == WAIT_WOKEN) {
       if (!always && load_seq_cst(&block_cancelled))
         result = ILK_ECANCELED;
       break;
     }
-    if (clock_now() < until)
-      continue;
-    if (!may_circle) {
+    int64_t now = clock_now();
+    if (now >= deadline) {
       result = ILK_ETIMEDOUT;
       break;
     }
-    if (in_circle(me)) {
-      if (!always) {
-        result = ILK_EDEADLK;
-        break;
+    if (now >= circle_at) {
+      circle_at = WAIT_FOREVER;
+      if (in_circle(me)) {
+        if (!always) {
+          result = ILK_EDEADLK;
+          break;
+        }
+        tell_next(me, handle, index);
       }
-      tell_next(me, handle, index);
     }
-    may_circle = false;
-    until = deadline;
+    if (now >= stall_at) {
+      stall_at = WAIT_FOREVER;
+      stall_look(me);
+    }
   }
   add_seq_cst(&me->episode, 1);
   return result;

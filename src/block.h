@@ -35,6 +35,9 @@ struct blocked {
 /* False: it is not blocked. */
 bool block_look(struct self *record, struct blocked *b);
 
+/* The thread that must act for a wait to end; 0: none in particular. A guess. */
+uint32_t block_awaited(struct self *me, void *handle, int64_t index);
+
 /* Has it look again: wakes it until that sleep is over. */
 void block_rouse(struct self *record, const struct blocked *b);
 

@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 
+#include "clock.h"
 #include "pages.h"
 #include "wordlock.h"
 
@@ -123,13 +124,28 @@ static bool holds(const struct call *c, int64_t i)
   return wordlock_holder(word_at(c->a, i)) == self_id(c->me);
 }
 
-static int lock_pair(const struct call *c, int64_t i, int64_t j)
+/* What is left until the deadline, at least a try. */
+COLD static int lock_until(const struct call *c, int64_t i, int64_t deadline)
 {
+  if (deadline == WAIT_FOREVER)
+    return lock_slow(c, i, -1);
+  int64_t left = deadline - clock_now();
+  return lock_slow(c, i, left > 0 ? left : 0);
+}
+
+static inline int lock_by(const struct call *c, int64_t i, int64_t deadline)
+{
+  return likely(wordlock_take(word_at(c->a, i), self_id(c->me))) ? ILK_OK : lock_until(c, i, deadline);
+}
+
+static int lock_pair(const struct call *c, int64_t i, int64_t j, int64_t timeout_ns)
+{
+  int64_t deadline = clock_deadline(timeout_ns);
   int64_t low = i < j ? i : j, high = i < j ? j : i;
-  int first = lock(c, low, -1);
+  int first = lock_by(c, low, deadline);
   if (first < 0 || low == high)
     return first;
-  int second = lock(c, high, -1);
+  int second = lock_by(c, high, deadline);
   if (second < 0)
     unlock_slow(c, low, first == ILK_OWNER_DIED);
   return second == ILK_OK ? first : second;
@@ -145,11 +161,12 @@ static int unlock_pair(const struct call *c, int64_t i, int64_t j)
   return ILK_OK;
 }
 
-static int lock_range(const struct call *c, int64_t begin, int64_t end)
+static int lock_range(const struct call *c, int64_t begin, int64_t end, int64_t timeout_ns)
 {
+  int64_t deadline = clock_deadline(timeout_ns);
   int64_t died = end, died_last = -1; /* the first and the last that were taken from the dead */
   for (int64_t i = begin; i < end; i++) {
-    int result = lock(c, i, -1);
+    int result = lock_by(c, i, deadline);
     if (unlikely(result < 0)) {
       /* Those between the first and the last may be told of a death too many. */
       while (i-- > begin)
@@ -232,10 +249,26 @@ int ilk_lockarray_unlock(void *array, int64_t i)
   return answer(result);
 }
 
+static int lock_pair_for(void *array, int64_t i, int64_t j, int64_t timeout_ns)
+{
+  WITH_ARRAY(c, array, in_array(&c, i) && in_array(&c, j), lock_pair(&c, i, j, timeout_ns));
+  return result;
+}
+
 int ilk_lockarray_lock_pair(void *array, int64_t i, int64_t j)
 {
-  WITH_ARRAY(c, array, in_array(&c, i) && in_array(&c, j), lock_pair(&c, i, j));
-  return answer(result);
+  return answer(lock_pair_for(array, i, j, -1));
+}
+
+int ilk_lockarray_timedlock_pair(void *array, int64_t i, int64_t j, int64_t timeout_ns)
+{
+  return answer(lock_pair_for(array, i, j, timeout_ns));
+}
+
+int ilk_lockarray_trylock_pair(void *array, int64_t i, int64_t j)
+{
+  int result = lock_pair_for(array, i, j, 0);
+  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
@@ -244,10 +277,26 @@ int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
   return answer(result);
 }
 
+static int lock_range_for(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
+{
+  WITH_ARRAY(c, array, is_range(&c, begin, end), lock_range(&c, begin, end, timeout_ns));
+  return result;
+}
+
 int ilk_lockarray_lock_range(void *array, int64_t begin, int64_t end)
 {
-  WITH_ARRAY(c, array, is_range(&c, begin, end), lock_range(&c, begin, end));
-  return answer(result);
+  return answer(lock_range_for(array, begin, end, -1));
+}
+
+int ilk_lockarray_timedlock_range(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
+{
+  return answer(lock_range_for(array, begin, end, timeout_ns));
+}
+
+int ilk_lockarray_trylock_range(void *array, int64_t begin, int64_t end)
+{
+  int result = lock_range_for(array, begin, end, 0);
+  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
@@ -278,6 +327,10 @@ static void operation_describe(void *handle, struct object *object, char *text, 
 {
   (void)handle;
   struct lockarray *a = (struct lockarray *)object;
+  if (load_relaxed(&object->head) >> 32 & TAG_CLOSING) { /* its words may be gone */
+    snprintf(text, size, "being freed");
+    return;
+  }
   char names[NAMED * 48] = "";
   size_t length = 0;
   int64_t held = 0;

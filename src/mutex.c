@@ -2,6 +2,7 @@
    mutex_state.h, the slow paths in mutex_queue.c. */
 #include "mutex.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "block.h"
@@ -177,6 +178,30 @@ int ilk_mutex_is_locked(void *mutex)
   if (!head_is(head, mutex))
     return fail(ILK_EHANDLE);
   return head_state(head) != FREE;
+}
+
+/* Only the holder changes its own depth. */
+static int depth_of(struct mutex *m, struct self *me)
+{
+  uint32_t id = holder(load_acquire(&m->object.head));
+  if (!id || (is_owned(m) && id != self_id(me)))
+    return 0;
+  if (!is_owned(m))
+    return 1;
+  return m->depth < INT_MAX ? (int)m->depth + 1 : INT_MAX;
+}
+
+int ilk_mutex_depth(void *mutex)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, mutex, KIND_MUTEX);
+  if (!m)
+    return fail(ILK_EHANDLE);
+  int depth = depth_of(m, me);
+  handle_leave(me, PIN_INNER);
+  return depth;
 }
 
 /* Takes it by force, so that nobody comes in before the depth is right; then frees it. */

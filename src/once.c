@@ -72,8 +72,9 @@ static int attempt(struct object *o, void *handle, struct self *me)
   }
 }
 
-static int wait(struct object *o, void *handle, struct self *me)
+static int wait(struct object *o, void *handle, struct self *me, int64_t timeout_ns)
 {
+  int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK;
   block_announce(o);
   for (;;) {
@@ -87,13 +88,13 @@ static int wait(struct object *o, void *handle, struct self *me)
       result = seen;
     if (seen != ILK_EBUSY || result != ILK_OK)
       break;
-    result = block(me, handle, 0, &o->turn, turn, WAIT_FOREVER, 0);
+    result = block(me, handle, 0, &o->turn, turn, deadline, 0);
   }
   block_withdraw(o);
   return result;
 }
 
-COLD static int begin_slow(void *handle)
+COLD static int begin_slow(void *handle, int64_t timeout_ns)
 {
   struct self *me = self_get();
   if (!me)
@@ -105,19 +106,37 @@ COLD static int begin_slow(void *handle)
   while ((result = attempt(o, handle, me)) == ILK_EHANDLE)
     if (!handle_retry(me, PIN_INNER, handle))
       return ILK_EHANDLE;
+  if (timeout_ns == 0 && (result == ILK_EBUSY || result == ILK_EDEADLK))
+    result = ILK_ETIMEDOUT; /* a try waits for nobody */
   if (result == ILK_EBUSY)
-    result = wait(o, handle, me);
+    result = wait(o, handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
   return result;
 }
 
-int ilk_once_begin(void *once)
+static inline bool is_done(void *once)
 {
   /* Acquire: pairs with the end that succeeded. */
   uint64_t head = load_acquire(&handle_object(once)->head);
-  if (likely(handle_is(once, KIND_ONCE) && head == head_of(once, DONE)))
+  return handle_is(once, KIND_ONCE) && head == head_of(once, DONE);
+}
+
+int ilk_once_begin(void *once)
+{
+  return likely(is_done(once)) ? ILK_OK : answer(begin_slow(once, -1));
+}
+
+int ilk_once_timedbegin(void *once, int64_t timeout_ns)
+{
+  return likely(is_done(once)) ? ILK_OK : answer(begin_slow(once, timeout_ns));
+}
+
+int ilk_once_trybegin(void *once)
+{
+  if (likely(is_done(once)))
     return ILK_OK;
-  return answer(begin_slow(once));
+  int result = begin_slow(once, 0);
+  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 /* --- end ----------------------------------------------------------------------------- */

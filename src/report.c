@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "block.h"
+#include "report.h"
 #include "wait.h"
 
 /* The text that is being written: what fits goes into the buffer, all of it counts. */
@@ -136,22 +137,6 @@ static void put_handles(struct text *t, struct self *me, const struct list *list
 
 /* --- the threads ------------------------------------------------------------------- */
 
-static uint32_t holder_of(struct self *me, const struct blocked *b)
-{
-  if (!b->handle)
-    return (uint32_t)b->index;
-  enum kind kind = handle_kind(b->handle);
-  const struct kind_operations *operations = kind_operations[kind];
-  if (!operations || !operations->holder)
-    return 0;
-  struct object *object = handle_enter(me, PIN_OUTER, b->handle, kind);
-  if (!object)
-    return 0;
-  uint32_t holder = operations->holder(object, b->index);
-  handle_leave(me, PIN_OUTER);
-  return holder;
-}
-
 static void put_thread(struct text *t, struct self *me, struct self *record)
 {
   struct blocked b;
@@ -169,8 +154,8 @@ static void put_thread(struct text *t, struct self *me, struct self *record)
   } else {
     put(t, "  sleeps");
   }
-  uint32_t holder = holder_of(me, &b);
-  if (holder) {
+  uint32_t holder = block_awaited(me, b.handle, b.index);
+  if (holder && holder != id) { /* a writer that waits for readers has the rwlock already */
     put(t, ", held by thread %u", holder);
     put_native(t, holder);
   }
@@ -185,6 +170,12 @@ static void put_thread(struct text *t, struct self *me, struct self *record)
   put(t, "\n");
 }
 
+void report_thread(struct self *me, struct self *record, char *buffer, size_t size)
+{
+  *buffer = 0;
+  put_thread(&(struct text){.buffer = buffer, .size = size}, me, record);
+}
+
 static void put_threads(struct text *t, struct self *me)
 {
   for (struct self *r = self_first(); r; r = self_next(r))
@@ -196,6 +187,15 @@ static unsigned count_threads(void)
   unsigned n = 0;
   for (struct self *r = self_first(); r; r = self_next(r))
     n += load_relaxed(&r->id) != 0;
+  return n;
+}
+
+int ilk_waiting(void)
+{
+  int n = 0;
+  struct blocked b;
+  for (struct self *r = self_first(); r; r = self_next(r))
+    n += block_look(r, &b);
   return n;
 }
 
