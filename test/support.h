@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -111,6 +112,12 @@ static inline double scale(void)
   return value > 0 ? value : 1;
 }
 
+/* The machine may be busy with much else, or stand still for a while, and that is no failure:
+   what takes this much longer than it should still passes, and no test counts on anything
+   within less than PATIENCE. */
+#define BUSY 15
+#define PATIENCE (30 * SECOND)
+
 /* The moment at which a stress test of so many milliseconds ends. */
 static inline int64_t stress_end(int64_t ms)
 {
@@ -155,10 +162,31 @@ static inline void jitter(void)
 
 /* --- threads -------------------------------------------------------------------------------- */
 
+struct begin {
+  void *(*function)(void *);
+  void *argument;
+  _Atomic bool known;
+};
+
+static inline void *begin_known(void *argument)
+{
+  struct begin *b = argument, own = {.function = b->function, .argument = b->argument};
+  ilk_thread_id();
+  b->known = true;
+  return own.function(own.argument);
+}
+
 static inline pthread_t start(void *(*function)(void *), void *argument)
 {
   pthread_t thread;
-  must(pthread_create(&thread, NULL, function, argument) == 0);
+  struct begin begin = {.function = function, .argument = argument};
+  /* A lock of AddressSanitizer's allocator stays locked in a fork's child, if a thread was inside: so
+     under it the library has allocated what it needs for both threads before the test goes on. */
+  if (ASAN)
+    ilk_thread_id();
+  must(pthread_create(&thread, NULL, ASAN ? begin_known : function, ASAN ? &begin : argument) == 0);
+  while (ASAN && !begin.known)
+    sched_yield();
   return thread;
 }
 
@@ -208,6 +236,22 @@ static inline void until_asleep(int tid)
   }
 }
 
+/* Does the report say that the thread waits for that handle or word, or for NULL: that it
+   waits, or sleeps? Then others' calls count it among the waiters. */
+static inline bool is_blocked(int tid, const void *on)
+{
+  int64_t room = ilk_report(NULL, 0) + 1024;
+  char *text = malloc((size_t)room), thread[32], waits[32];
+  must(text && ilk_report(text, room) > 0);
+  snprintf(thread, sizeof thread, "(native %d)  ", tid);
+  snprintf(waits, sizeof waits, " %p", on);
+  const char *line = strstr(text, thread);
+  const char *found = line && on ? strstr(line, waits) : line;
+  bool blocked = found && found < line + strcspn(line, "\n") && (!on || strchr(", ", found[strlen(waits)]));
+  free(text);
+  return blocked;
+}
+
 /* A thread that makes one call that may wait. */
 #define PENDING 1000
 
@@ -237,13 +281,19 @@ static inline void waiter_start(struct waiter *w, int (*call)(void *, int64_t), 
   w->thread = start(waiter_run, w);
 }
 
+/* Returns once it waits, and for the handle that it was given; or is through. */
+static inline void waiter_until_asleep(struct waiter *w)
+{
+  while (!w->tid || (w->result == PENDING && !is_blocked(w->tid, w->handle)))
+    nap(50 * US);
+  until_asleep(w->tid);
+}
+
 /* Started, and asleep in its call. */
 static inline void waiter_sleep(struct waiter *w, int (*call)(void *, int64_t), void *handle, int64_t timeout_ns)
 {
   waiter_start(w, call, handle, timeout_ns);
-  while (!w->tid)
-    sched_yield();
-  until_asleep(w->tid);
+  waiter_until_asleep(w);
 }
 
 static inline int waiter_end(struct waiter *w)
@@ -287,6 +337,36 @@ static inline int call_visit(void *m, int64_t timeout_ns)
 static inline int call_wait_for_1(void *counter, int64_t timeout_ns)
 {
   return ilk_counter_timedwait(counter, 1, timeout_ns);
+}
+
+/* --- a fork's child ------------------------------------------------------------------------ */
+
+/* Runs body(argument) in a child. */
+static inline pid_t child_start(void (*body)(void *), void *argument)
+{
+  pid_t child = fork();
+  must(child >= 0);
+  if (child == 0) {
+    alarm(10 * BUSY);
+    body(argument);
+    _exit(0);
+  }
+  return child;
+}
+
+/* A failed assertion in it, or a hang, is the test's. */
+static inline void child_end(pid_t child)
+{
+  int status;
+  must(waitpid(child, &status, 0) == child);
+  if (WIFSIGNALED(status))
+    ck_abort_msg("the child died of signal %d", WTERMSIG(status));
+  expect(WEXITSTATUS(status), 0);
+}
+
+static inline void in_child(void (*body)(void *), void *argument)
+{
+  child_end(child_start(body, argument));
 }
 
 /* --- a storm of signals -------------------------------------------------------------------- */
@@ -344,10 +424,11 @@ static inline void check_live(void)
   expect(ilk_live(), live_before_); /* a test frees what it made */
 }
 
+/* `seconds`: ample for each test of it on a quiet machine. */
 static inline TCase *test_case(Suite *suite, const char *name, int seconds)
 {
   TCase *tcase = tcase_create(name);
-  tcase_set_timeout(tcase, seconds * (scale() > 1 ? scale() : 1));
+  tcase_set_timeout(tcase, seconds * BUSY * (scale() > 1 ? scale() : 1));
   tcase_add_checked_fixture(tcase, remember_live, check_live);
   suite_add_tcase(suite, tcase);
   return tcase;

@@ -289,6 +289,185 @@ START_TEST(missing_release_or_acquire_nsync_88fa032)
 }
 END_TEST
 
+/* --- one element of any type ---------------------------------------------------------------- */
+
+static const struct {
+  int letter, bits;
+  bool is_signed, is_float;
+} types[] = {{'b', 8, true, false},  {'B', 8, false, false},  {'h', 16, true, false}, {'H', 16, false, false},
+             {'i', 32, true, false}, {'I', 32, false, false}, {'q', 64, true, false}, {'Q', 64, false, false},
+             {'f', 32, true, true},  {'d', 64, true, true}};
+
+static bool little_endian(void)
+{
+  const uint16_t one = 1;
+  return *(const uint8_t *)&one == 1;
+}
+
+static bool less(uint64_t a, uint64_t b, bool is_signed)
+{
+  return is_signed ? (int64_t)a < (int64_t)b : a < b;
+}
+
+/* What the operation makes of it: its low bits count. Whether there is such an operation. */
+static bool applied(int operation, bool is_signed, uint64_t old, uint64_t a, uint64_t b, uint64_t *new)
+{
+  switch (operation) {
+  case ILK_ATOMIC_LOAD: *new = old; return true;
+  case ILK_ATOMIC_STORE:
+  case ILK_ATOMIC_EXCHANGE: *new = a; return true;
+  case ILK_ATOMIC_COMPARE_EXCHANGE: *new = old == a ? b : old; return true;
+  case ILK_ATOMIC_ADD: *new = old + a; return true;
+  case ILK_ATOMIC_SUB: *new = old - a; return true;
+  case ILK_ATOMIC_AND: *new = old & a; return true;
+  case ILK_ATOMIC_OR: *new = old | a; return true;
+  case ILK_ATOMIC_XOR: *new = old ^ a; return true;
+  case ILK_ATOMIC_MIN:
+  case ILK_ATOMIC_NANMIN: *new = less(a, old, is_signed) ? a : old; return true;
+  case ILK_ATOMIC_MAX:
+  case ILK_ATOMIC_NANMAX: *new = less(old, a, is_signed) ? a : old; return true;
+  case ILK_ATOMIC_INC: *new = !less(old, a, is_signed) ? 0 : old + 1; return true;
+  case ILK_ATOMIC_DEC: *new = old == 0 || less(a, old, is_signed) ? a : old - 1; return true;
+  default: return false;
+  }
+}
+
+/* The value of that many low bits, in 64. */
+static uint64_t fitted(int64_t value, int bits, bool is_signed)
+{
+  uint64_t high = (uint64_t)value << (64 - bits);
+  return is_signed ? (uint64_t)((int64_t)high >> (64 - bits)) : high >> (64 - bits);
+}
+
+static void expect_bits(uint64_t actual, uint64_t wanted, int bits)
+{
+  must(((actual ^ wanted) << (64 - bits)) == 0);
+}
+
+static uint64_t low_bits(const void *address, int bits)
+{
+  uint64_t all = 0;
+  for (int byte = 0; byte < bits / 8; byte++) /* as a number, whatever the byte order */
+    all |= (uint64_t)((const uint8_t *)address)[little_endian() ? byte : bits / 8 - 1 - byte] << 8 * byte;
+  return all;
+}
+
+static void put(void *address, uint64_t value, int bits)
+{
+  for (int byte = 0; byte < bits / 8; byte++)
+    ((uint8_t *)address)[little_endian() ? byte : bits / 8 - 1 - byte] = (uint8_t)(value >> 8 * byte);
+}
+
+START_TEST(apply_to_integers)
+{
+  int bits = types[_i].bits, size = bits / 8;
+  bool is_signed = types[_i].is_signed;
+  for (int i = 0; i < LENGTH(some_values); i++)
+    for (int j = 0; j < LENGTH(some_values); j++)
+      for (int operation = 0; operation <= ILK_ATOMIC_DEC; operation++) {
+        uint64_t old = fitted(some_values[i], bits, is_signed), a = fitted(some_values[j], bits, is_signed), new;
+        uint64_t b = fitted(some_values[(i + j) % LENGTH(some_values)], bits, is_signed);
+        _Alignas(16) uint8_t room[32], operand[17], previous[9];
+        memset(room, 0xa5, sizeof room);
+        put(room + 16, old, bits);
+        put(operand + 1, a, bits); /* these may be misaligned */
+        put(operand + 1 + size, b, bits);
+        must(applied(operation, is_signed, old, a, b, &new));
+        expect(ilk_atomic_apply(room + 16, types[_i].letter, operation, operand + 1, previous + 1), ILK_OK);
+        expect_bits(low_bits(room + 16, bits), new, bits);
+        expect_bits(low_bits(previous + 1, bits), old, bits);
+        for (int k = 0; k < 32; k++)
+          must(k / size == 16 / size || room[k] == 0xa5);
+      }
+}
+END_TEST
+
+/* Of old and operand, for a float; NAN is made by arithmetic too. */
+START_TEST(apply_to_floats)
+{
+  const double some[] = {0.0, -0.0, 1.5, -2.25, INFINITY, -INFINITY, NAN};
+  for (int i = 0; i < LENGTH(some); i++)
+    for (int j = 0; j < LENGTH(some); j++) {
+      double o = some[i], v = some[j];
+      double wanted[] = {o, v, v, o == v ? 7 : o, o + v, o - v, 0, 0, 0,
+                         isnan(o) ? o : isnan(v) || v < o ? v : o, isnan(o) ? o : isnan(v) || v > o ? v : o,
+                         isnan(v) || o <= v ? o : v, isnan(v) || o >= v ? o : v};
+      for (int operation = 0; operation <= ILK_ATOMIC_NANMAX; operation++) {
+        double d = o, d_operand[] = {v, 7}, d_previous = 99;
+        float f = (float)o, f_operand[] = {(float)v, 7}, f_previous = 99;
+        if (operation >= ILK_ATOMIC_AND && operation <= ILK_ATOMIC_XOR)
+          continue;
+        expect(ilk_atomic_apply(&d, 'd', operation, d_operand, &d_previous), ILK_OK);
+        expect(ilk_atomic_apply(&f, 'f', operation, f_operand, &f_previous), ILK_OK);
+        float f_wanted = (float)wanted[operation], f_old = (float)o;
+        must(memcmp(&d, &wanted[operation], sizeof d) == 0 || (isnan(d) && isnan(wanted[operation])));
+        must(memcmp(&f, &f_wanted, sizeof f) == 0 || (isnan(f) && isnan(f_wanted)));
+        must(memcmp(&d_previous, &o, sizeof o) == 0 && memcmp(&f_previous, &f_old, sizeof f_old) == 0);
+      }
+    }
+}
+END_TEST
+
+START_TEST(apply_refuses)
+{
+  int64_t room[3] = {1, 2, 3}, one = 1, previous = 77;
+  int letter = types[_i].letter, size = types[_i].bits / 8;
+  REFUSED(ilk_atomic_apply(NULL, letter, ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
+  for (int offset = 1; offset < size; offset++)
+    REFUSED(ilk_atomic_apply((char *)room + offset, letter, ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
+  REFUSED(ilk_atomic_apply(room, letter, ILK_ATOMIC_ADD, NULL, &previous), ILK_EINVAL);
+  REFUSED(ilk_atomic_apply(room, letter, -1, &one, &previous), ILK_EINVAL);
+  REFUSED(ilk_atomic_apply(room, letter, ILK_ATOMIC_DEC + 1, &one, &previous), ILK_EINVAL);
+  REFUSED(ilk_atomic_apply(room, 'e', ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
+  REFUSED(ilk_atomic_apply(room, letter + 256, ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
+  static const int integers_only[] = {ILK_ATOMIC_AND, ILK_ATOMIC_OR, ILK_ATOMIC_XOR, ILK_ATOMIC_INC, ILK_ATOMIC_DEC};
+  for (int i = 0; types[_i].is_float && i < LENGTH(integers_only); i++)
+    REFUSED(ilk_atomic_apply(room, letter, integers_only[i], &one, &previous), ILK_EINVAL);
+  must(room[0] == 1 && room[1] == 2 && room[2] == 3 && previous == 77);
+  expect(ilk_atomic_apply(room, letter, ILK_ATOMIC_LOAD, NULL, NULL), ILK_OK);
+}
+END_TEST
+
+static struct {
+  _Alignas(64) uint8_t bytes[4]; /* neighbours, each its thread's own but the last */
+  uint16_t pair[2];
+  float f32;
+  double f64;
+  _Atomic int number;
+} applies;
+
+static void *hammer_apply(void *argument)
+{
+  (void)argument;
+  int mine = applies.number++ % 3;
+  uint8_t one = 1, limit = 6, seen;
+  uint16_t one16 = 1;
+  float one_f = 1;
+  double one_d = 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    expect(ilk_atomic_apply(&applies.bytes[mine], 'B', ILK_ATOMIC_ADD, &one, &seen), ILK_OK);
+    ilk_atomic_apply(&applies.bytes[3], 'b', ILK_ATOMIC_INC, &limit, &seen);
+    must(seen <= limit);
+    ilk_atomic_apply(&applies.pair[1], 'H', ILK_ATOMIC_SUB, &one16, NULL);
+    ilk_atomic_apply(&applies.f32, 'f', ILK_ATOMIC_ADD, &one_f, NULL);
+    ilk_atomic_apply(&applies.f64, 'd', ILK_ATOMIC_SUB, &one_d, NULL);
+  }
+  return NULL;
+}
+
+START_TEST(no_update_by_apply_is_lost)
+{
+  memset(&applies, 0, sizeof applies);
+  in_threads(THREADS, hammer_apply, NULL);
+  for (int k = 0; k < 3; k++)
+    expect(applies.bytes[k], (uint8_t)(ROUNDS * ((THREADS + 2 - k) / 3)));
+  expect(applies.bytes[3], (int64_t)THREADS * ROUNDS % 7);
+  must(applies.pair[0] == 0 && applies.pair[1] == (uint16_t)(-THREADS * ROUNDS));
+  expect((int64_t)applies.f32, (int64_t)THREADS * ROUNDS);
+  expect((int64_t)applies.f64, -(int64_t)THREADS * ROUNDS);
+}
+END_TEST
+
 /* --- slices ------------------------------------------------------------------------------- */
 
 enum { LONGEST = 150 };
@@ -510,6 +689,9 @@ int main(void)
   TCase *calls = test_case(s, "calls", 20);
   tcase_add_loop_test(calls, each_operation, 0, LENGTH(some_values));
   tcase_add_test(calls, null_and_misaligned);
+  tcase_add_loop_test(calls, apply_to_integers, 0, LENGTH(types) - 2);
+  tcase_add_test(calls, apply_to_floats);
+  tcase_add_loop_test(calls, apply_refuses, 0, LENGTH(types));
   tcase_add_loop_test(calls, slices_as_one_after_the_other, 0, LENGTH(slices));
   tcase_add_loop_test(calls, slices_refuse, 0, LENGTH(slice_calls));
   tcase_add_test(calls, nan_and_zero);
@@ -517,6 +699,7 @@ int main(void)
 
   TCase *load = test_case(s, "load", 30);
   tcase_add_test(load, no_update_is_lost);
+  tcase_add_test(load, no_update_by_apply_is_lost);
   tcase_add_loop_test(load, sequentially_consistent, 0, 3);
   tcase_add_test(load, further_of_two);
   tcase_add_test(load, missing_release_or_acquire_nsync_88fa032);

@@ -1,7 +1,5 @@
 /* barrier.c. */
-#include "support.h"
-
-#include <sys/wait.h>
+#include "shapes.h"
 
 static void *new_barrier(int parties)
 {
@@ -238,48 +236,262 @@ START_TEST(bug_4_stale_waiter_count_after_timeout)
 }
 END_TEST
 
+static void *new_barrier_of_3(void)
+{
+  return new_barrier(3);
+}
+
+static const struct shape three = {new_barrier_of_3, ilk_barrier_timedwait, ilk_barrier_wait, ilk_barrier_free,
+                                   TIME_OUT_ENDS_ALL};
+
 START_TEST(bug_3_signals_end_no_wait)
 {
-  void *b = new_barrier(3);
-  struct waiter w[2];
-  waiter_sleep(&w[0], ilk_barrier_timedwait, b, -1);
-  waiter_sleep(&w[1], ilk_barrier_timedwait, b, 3600 * SECOND);
-  pthread_t threads[2] = {w[0].thread, w[1].thread};
-  struct storm storm;
-  storm_start(&storm, threads, 2);
-  nap(20 * MS);
-  storm_end(&storm);
-  for (int i = 0; i < 2; i++)
-    expect(w[i].result, PENDING);
-  expect(ilk_barrier_wait(b), 2);
-  for (int i = 0; i < 2; i++)
-    expect(waiter_end(&w[i]), i);
+  signals_end_no_wait(&three);
+}
+END_TEST
+
+/* --- a wait in parts ---------------------------------------------------------------------- */
+
+static int64_t ticket_of(void *b, int act, int place)
+{
+  int64_t ticket;
+  expect(ilk_barrier_arrive(b, act, &ticket, 0), place);
+  must(ticket >= 0);
+  return ticket;
+}
+
+START_TEST(parts_break_nothing)
+{
+  void *b = new_barrier(2);
+  for (int round = 0; round < 3; round++) {
+    int64_t ticket = ticket_of(b, 0, 0);
+    expect(ilk_barrier_waiting(b), 1);
+    for (int part = 0; part < 3; part++) {
+      int64_t begin = now();
+      expect(ilk_barrier_await(b, ticket, part * MS), ILK_ETIMEDOUT);
+      must(now() - begin >= part * MS);
+      expect(ilk_barrier_is_broken(b), 0);
+    }
+    if (round == 0) {
+      expect(ilk_barrier_wait(b), 1);
+      expect(ilk_barrier_await(b, ticket, -1), ILK_OK);
+    } else {
+      int64_t last = ticket_of(b, 0, 1);
+      expect(ilk_barrier_await(b, last, -1), ILK_OK);
+      expect(ilk_barrier_leave(b, last), ILK_OK); /* complete: nothing to give up */
+    }
+    expect(ilk_barrier_leave(b, ticket), ILK_OK);
+    expect(ilk_barrier_await(b, ticket, 0), ILK_OK);
+    expect(ilk_barrier_is_broken(b), 0);
+  }
   free_barrier(b);
 }
 END_TEST
 
+START_TEST(who_leaves_breaks_it)
+{
+  void *b = new_barrier(3);
+  int64_t first = ticket_of(b, 0, 0), second = ticket_of(b, 0, 1);
+  expect(ilk_barrier_leave(b, first), ILK_ETIMEDOUT);
+  expect_broken(b);
+  expect(ilk_barrier_await(b, second, -1), ILK_EBROKEN);
+  expect(ilk_barrier_await(b, second, -1), ILK_EBROKEN); /* until it has left */
+  expect(ilk_barrier_reset(b), ILK_OK);
+  int64_t third;
+  expect(ilk_barrier_arrive(b, 0, &third, MS), ILK_ETIMEDOUT); /* the reset waits for it */
+  struct waiter w;
+  waiter_sleep(&w, ilk_barrier_timedwait, b, -1);
+  expect(ilk_barrier_leave(b, second), ILK_EBROKEN);
+  while (ilk_barrier_waiting(b) != 1)
+    sched_yield();
+  third = ticket_of(b, 0, 1);
+  expect(ilk_barrier_timedwait(b, 10 * SECOND), 2);
+  expect(ilk_barrier_await(b, third, 0), ILK_OK);
+  expect(waiter_end(&w), 0);
+  free_barrier(b);
+}
+END_TEST
+
+static int call_arrive_to_act(void *b, int64_t timeout_ns)
+{
+  int64_t ticket;
+  return ilk_barrier_arrive(b, 1, &ticket, timeout_ns);
+}
+
+static int call_abort(void *b, int64_t unused)
+{
+  (void)unused;
+  return ilk_barrier_abort(b);
+}
+
+START_TEST(the_last_acts_before_the_others_go)
+{
+  void *b = new_barrier(3);
+  for (int round = 0; round < 3; round++) {
+    struct waiter early[2], next;
+    waiter_sleep(&early[0], ilk_barrier_timedwait, b, -1);
+    waiter_sleep(&early[1], ilk_barrier_timedwait, b, -1);
+    int64_t ticket = ticket_of(b, 1, 2);
+    waiter_sleep(&next, ilk_barrier_timedwait, b, -1); /* one of the next round, which has not begun */
+    expect(elsewhere(call_arrive_to_act, b, MS), ILK_ETIMEDOUT);
+    expect(ilk_barrier_waiting(b), 2);
+    expect(ilk_barrier_free(b), ILK_EBUSY);
+    expect(early[0].result, PENDING);
+    expect(early[1].result, PENDING);
+    expect(ilk_barrier_complete(b, ticket + 1, 1), ILK_EPERM);
+    expect(ilk_barrier_complete(b, ticket, 1), ILK_OK);
+    expect(ilk_barrier_complete(b, ticket, 1), ILK_EPERM);
+    expect(waiter_end(&early[0]), 0);
+    expect(waiter_end(&early[1]), 1);
+    int64_t second = ticket_of(b, 1, 1); /* not the last: does not act */
+    expect(ilk_barrier_complete(b, second, 1), ILK_EPERM);
+    expect(ilk_barrier_timedwait(b, 0), 2);
+    expect(ilk_barrier_leave(b, second), ILK_OK);
+    expect(waiter_end(&next), 0);
+  }
+  free_barrier(b);
+}
+END_TEST
+
+START_TEST(an_action_that_fails_breaks_it)
+{
+  void *b = new_barrier(2);
+  for (int how = 0; how < 4; how++) {
+    struct waiter w;
+    waiter_sleep(&w, ilk_barrier_timedwait, b, -1);
+    int64_t ticket = ticket_of(b, 1, 1);
+    switch (how) {
+    case 0: /* by itself */
+      expect(ilk_barrier_complete(b, ticket, 0), ILK_EBROKEN);
+      break;
+    case 1: /* by an abort */
+      expect(elsewhere(call_abort, b, 0), ILK_OK);
+      expect(ilk_barrier_complete(b, ticket, 1), ILK_EBROKEN);
+      break;
+    case 2: /* by one of the next round that cannot wait */
+      expect(ilk_barrier_timedwait(b, MS), ILK_ETIMEDOUT);
+      expect(ilk_barrier_complete(b, ticket, 1), ILK_EBROKEN);
+      break;
+    default: /* by a reset, which waits for it */
+      expect(ilk_barrier_reset(b), ILK_OK);
+      expect(waiter_end(&w), ILK_EBROKEN);
+      expect(elsewhere(call_arrive_to_act, b, MS), ILK_ETIMEDOUT);
+      expect(ilk_barrier_complete(b, ticket, 1), ILK_EBROKEN);
+    }
+    if (how < 3) {
+      expect(waiter_end(&w), ILK_EBROKEN);
+      expect_broken(b);
+      expect(ilk_barrier_reset(b), ILK_OK);
+    }
+    expect(ilk_barrier_is_broken(b), 0);
+    expect(ilk_barrier_complete(b, ticket, 1), ILK_EPERM);
+  }
+  free_barrier(b);
+}
+END_TEST
+
+START_TEST(parts_check_their_arguments)
+{
+  void *b = new_barrier(1), *freed = new_barrier(1);
+  free_barrier(freed);
+  int64_t tickets[2];
+  expect(ilk_barrier_arrive(b, 0, NULL, 0), ILK_EINVAL);
+  expect(ilk_barrier_arrive(b, 0, (char *)tickets + 1, 0), ILK_EINVAL);
+  expect(ilk_barrier_await(b, -1, 0), ILK_EINVAL);
+  expect(ilk_barrier_leave(b, -1), ILK_EINVAL);
+  expect(ilk_barrier_complete(b, -1, 0), ILK_EPERM);
+  expect(ilk_barrier_arrive(freed, 0, tickets, 0), ILK_EHANDLE);
+  expect(ilk_barrier_await(freed, 0, 0), ILK_EHANDLE);
+  expect(ilk_barrier_leave(freed, 0), ILK_EHANDLE);
+  expect(ilk_barrier_complete(freed, 0, 0), ILK_EHANDLE);
+  int64_t ticket = ticket_of(b, 1, 0); /* a party of one acts too */
+  expect(ilk_barrier_complete(b, ticket, 1), ILK_OK);
+  free_barrier(b);
+}
+END_TEST
+
+/* More threads than parties; each round acts once, before any of it goes on. */
+static struct {
+  void *barrier;
+  _Atomic int acting, actions, passed, stop;
+} shop;
+
+enum { PARTIES = 3, CUSTOMERS = 5 };
+
+static void *visit_shop(void *unused)
+{
+  (void)unused;
+  while (!shop.stop) {
+    int64_t ticket;
+    int place = ilk_barrier_arrive(shop.barrier, 1, &ticket, -1);
+    if (place == ILK_EBROKEN)
+      break;
+    if (place == PARTIES - 1) {
+      must(shop.acting++ == 0);
+      jitter();
+      shop.actions++;
+      must(--shop.acting == 0);
+      if (ilk_barrier_complete(shop.barrier, ticket, 1) != ILK_OK)
+        break;
+    } else {
+      must(place >= 0);
+      int result;
+      while ((result = ilk_barrier_await(shop.barrier, ticket, below(50) * US)) == ILK_ETIMEDOUT)
+        jitter();
+      if (result != ILK_OK) {
+        expect(result, ILK_EBROKEN);
+        expect(ilk_barrier_leave(shop.barrier, ticket), ILK_EBROKEN);
+        break;
+      }
+    }
+    must(shop.actions > ticket / PARTIES);
+    shop.passed++;
+  }
+  return NULL;
+}
+
+START_TEST(one_action_in_each_round)
+{
+  shop.barrier = new_barrier(PARTIES);
+  shop.acting = shop.actions = shop.passed = shop.stop = 0;
+  pthread_t threads[CUSTOMERS];
+  for (int i = 0; i < CUSTOMERS; i++)
+    threads[i] = start(visit_shop, NULL);
+  for (int64_t end = stress_end(300); now() < end;)
+    nap(MS);
+  shop.stop = 1;
+  expect(ilk_barrier_abort(shop.barrier), ILK_OK);
+  for (int i = 0; i < CUSTOMERS; i++)
+    join(threads[i]);
+  must(shop.passed > 0 && shop.passed <= PARTIES * shop.actions);
+  expect(ilk_barrier_reset(shop.barrier), ILK_OK);
+  expect(ilk_barrier_is_broken(shop.barrier), 0); /* all have left */
+  free_barrier(shop.barrier);
+}
+END_TEST
+
+static void *broken;
+
+static void after_fork(void *b)
+{
+  expect(ilk_barrier_waiting(b), 0); /* those stayed behind */
+  if (!TSAN)                         /* which knows no thread in such a child */
+    expect_usable(b);
+  free_barrier(b);
+  expect_broken(broken);
+  free_barrier(broken);
+}
+
 START_TEST(bug_12_fork_with_waiters)
 {
-  void *b = new_barrier(3), *broken = new_barrier(3);
+  void *b = new_barrier(3);
+  broken = new_barrier(3);
   expect(ilk_barrier_abort(broken), ILK_OK);
   struct waiter w[2];
   for (int i = 0; i < 2; i++)
     waiter_sleep(&w[i], ilk_barrier_timedwait, b, -1);
-  pid_t child = fork();
-  if (child == 0) {
-    expect(ilk_barrier_waiting(b), 0); /* those stayed behind */
-    if (!TSAN) /* which knows no thread in such a child */
-      expect_usable(b);
-    free_barrier(b);
-    expect_broken(broken);
-    free_barrier(broken);
-    _exit(0);
-  }
-  int status;
-  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  expect(ilk_barrier_wait(b), 2);
-  for (int i = 0; i < 2; i++)
-    expect(waiter_end(&w[i]), i);
+  in_child(after_fork, b);
+  let_on_and_end(&three, b, w, 2);
   free_barrier(b);
   free_barrier(broken);
 }
@@ -291,25 +503,30 @@ enum { MANY = 8 };
 
 static struct {
   void *barrier;
-  int parties, rounds;
+  int parties;
+  int64_t end;
   int64_t cell[2][MANY]; /* plain: the barrier must order them */
-  _Atomic int64_t places[MANY], last;
+  bool over[2];          /* plain too: after this round, says the first thread */
+  _Atomic int64_t places[MANY];
 } rounds;
 
 static void *go_round(void *argument)
 {
   int me = (int)(intptr_t)argument;
-  for (int r = 0; r < rounds.rounds; r++) {
+  for (int64_t r = 0;; r++) {
     if (r % 8 == 0)
       jitter();
     rounds.cell[r & 1][me] = r;
+    if (me == 0)
+      rounds.over[r & 1] = now() >= rounds.end;
     int place = ilk_barrier_wait(rounds.barrier);
     must(place >= 0 && place < rounds.parties);
     rounds.places[place]++;
     for (int i = 0; i < rounds.parties; i++)
       expect(rounds.cell[r & 1][i], r); /* none is ahead by two, none behind */
+    if (rounds.over[r & 1])
+      return NULL;
   }
-  return NULL;
 }
 
 /* With as many threads as parties: no thread leaves before the last has arrived, what each
@@ -317,15 +534,15 @@ static void *go_round(void *argument)
 START_TEST(rounds_in_step)
 {
   rounds.parties = _i;
-  rounds.rounds = (int)((TSAN ? 500 : 3000) * scale());
+  rounds.end = stress_end(150);
   rounds.barrier = new_barrier(_i);
   pthread_t threads[MANY];
   for (int i = 0; i < _i; i++)
     threads[i] = start(go_round, (void *)(intptr_t)i);
   for (int i = 0; i < _i; i++)
     join(threads[i]);
-  for (int i = 0; i < _i; i++)
-    expect(rounds.places[i], rounds.rounds);
+  for (int i = 1; i < _i; i++)
+    expect(rounds.places[i], rounds.places[0]);
   free_barrier(rounds.barrier);
 }
 END_TEST
@@ -378,7 +595,7 @@ START_TEST(a_round_is_complete_or_broken_for_all)
     threads[i] = start(arrive_anyhow, NULL);
   struct storm storm;
   storm_start(&storm, threads, 5);
-  for (int64_t end = stress_end(350); now() < end;) {
+  for (int64_t end = stress_end(350); now() < end || !chaos.broken || !chaos.places[0];) {
     jitter();
     if (chaos.kinds & 2) {
       if (below(2))
@@ -396,8 +613,6 @@ START_TEST(a_round_is_complete_or_broken_for_all)
   }
   for (int i = 0; i < 5; i++)
     join(threads[i]);
-  must(chaos.broken > 0);
-  must(chaos.places[0] > 0);
   for (int i = 1; i < chaos.parties; i++)
     expect(chaos.places[i], chaos.places[0]);
   expect(ilk_barrier_reset(chaos.barrier), ILK_OK);
@@ -406,95 +621,44 @@ START_TEST(a_round_is_complete_or_broken_for_all)
 }
 END_TEST
 
-/* --- freed by the first that gets through ------------------------------------------------------------ */
+/* --- freed ------------------------------------------------------------------------------------------- */
 
-static struct {
-  void *barrier;
-  _Atomic int through;
-} freed;
-
-static void *wait_and_free(void *unused)
+static void *new_barrier_of_5(void)
 {
-  (void)unused;
-  void *b = freed.barrier;
-  jitter();
-  int place = ilk_barrier_wait(b);
-  must(place >= 0 && place < 4);
-  if (freed.through++ == 0)
-    free_barrier(b); /* the others are on their way */
-  return NULL;
+  return new_barrier(5);
 }
+
+static const struct shape five = {new_barrier_of_5, ilk_barrier_timedwait, ilk_barrier_wait, ilk_barrier_free,
+                                  TIME_OUT_ENDS_ALL};
 
 START_TEST(bug_11_freed_right_after_the_last_wait)
 {
-  for (int64_t end = stress_end(300); now() < end;) {
-    freed.barrier = new_barrier(4);
-    freed.through = 0;
-    pthread_t threads[3];
-    for (int i = 0; i < 3; i++)
-      threads[i] = start(wait_and_free, NULL);
-    if (below(2))
-      nap(100 * US);
-    wait_and_free(NULL);
-    /* Bug 2: whatever is made in its place, a late wake does not end its waits. */
-    void *successors[2] = {new_barrier(2), ilk_semaphore_new(0, 0)};
-    expect(ilk_barrier_timedwait(successors[0], 20 * US), ILK_ETIMEDOUT);
-    expect(ilk_semaphore_timedacquire(successors[1], 20 * US), ILK_ETIMEDOUT);
-    for (int i = 0; i < 3; i++)
-      join(threads[i]);
-    free_barrier(successors[0]);
-    expect(ilk_semaphore_free(successors[1]), ILK_OK);
-  }
+  freed_by_the_first_through(&five);
 }
 END_TEST
 
-/* --- freed while it is hammered ------------------------------------------------------------------------ */
-
-static struct {
-  void *_Atomic barrier;
-  _Atomic bool over;
-} hammered;
-
-static void *hammer(void *unused)
+static void *new_barrier_of_any(void)
 {
-  (void)unused;
-  while (!hammered.over) {
-    void *b = hammered.barrier;
-    int result;
-    switch (below(6)) {
-    case 0: result = ilk_barrier_abort(b); break;
-    case 1: result = ilk_barrier_reset(b); break;
-    case 2: result = ilk_barrier_is_broken(b); break;
-    case 3: result = ilk_barrier_waiting(b); break;
-    case 4: result = ilk_barrier_timedwait(b, 0); break;
-    default: result = ilk_barrier_timedwait(b, below(30) * US);
-    }
-    must(result >= 0 || result == ILK_EHANDLE || result == ILK_ETIMEDOUT || result == ILK_EBROKEN);
+  return new_barrier(1 + (int)below(3));
+}
+
+static void use(void *b)
+{
+  int result;
+  switch (below(6)) {
+  case 0: result = ilk_barrier_abort(b); break;
+  case 1: result = ilk_barrier_reset(b); break;
+  case 2: result = ilk_barrier_is_broken(b); break;
+  case 3: result = ilk_barrier_waiting(b); break;
+  case 4: result = ilk_barrier_timedwait(b, 0); break;
+  default: result = ilk_barrier_timedwait(b, below(30) * US);
   }
-  return NULL;
+  must(result >= 0 || result == ILK_EHANDLE || result == ILK_ETIMEDOUT || result == ILK_EBROKEN);
 }
 
 START_TEST(freed_while_hammered)
 {
-  hammered.barrier = new_barrier(2);
-  pthread_t threads[4];
-  for (int i = 0; i < 4; i++)
-    threads[i] = start(hammer, NULL);
-  for (int64_t end = stress_end(250); now() < end;) {
-    void *old = hammered.barrier;
-    jitter();
-    int result = ilk_barrier_free(old);
-    if (result == ILK_OK) {
-      expect(ilk_barrier_abort(old), ILK_EHANDLE);
-      hammered.barrier = new_barrier(1 + (int)below(3));
-    } else {
-      expect(result, ILK_EBUSY);
-    }
-  }
-  hammered.over = true;
-  for (int i = 0; i < 4; i++)
-    join(threads[i]);
-  free_barrier(hammered.barrier);
+  freed_while_used(new_barrier_of_any, use, ilk_barrier_free);
 }
 END_TEST
 
@@ -514,9 +678,15 @@ int main(void)
   tcase_add_test(calls, bug_4_stale_waiter_count_after_timeout);
   tcase_add_test(calls, bug_3_signals_end_no_wait);
   tcase_add_test(calls, bug_12_fork_with_waiters);
+  tcase_add_test(calls, parts_break_nothing);
+  tcase_add_test(calls, who_leaves_breaks_it);
+  tcase_add_test(calls, the_last_acts_before_the_others_go);
+  tcase_add_test(calls, an_action_that_fails_breaks_it);
+  tcase_add_test(calls, parts_check_their_arguments);
 
   TCase *load = test_case(s, "load", 20);
   tcase_add_loop_test(load, rounds_in_step, 2, 6);
+  tcase_add_test(load, one_action_in_each_round);
   tcase_add_loop_test(load, a_round_is_complete_or_broken_for_all, 1, 4);
   tcase_add_test(load, bug_11_freed_right_after_the_last_wait);
   tcase_add_test(load, freed_while_hammered);

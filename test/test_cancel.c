@@ -1,7 +1,5 @@
 /* cancel.c: every wait of every kind ends, loses nothing that was another's, and all is as
    before once cancelling is off. */
-#include <sys/wait.h>
-
 #include "support.h"
 
 static void cancel_off(void)
@@ -425,8 +423,7 @@ START_TEST(fork_keeps_it)
     expect(ilk_semaphore_acquire(s), ILK_ECANCELED);
     _exit(0);
   }
-  int status;
-  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  child_end(child);
   expect(w.result, PENDING); /* another process's affair */
   expect(ilk_cancel(1), ILK_OK);
   expect(waiter_end(&w), ILK_ECANCELED);

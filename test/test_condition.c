@@ -1,7 +1,5 @@
 /* condition.c, and what it asks of mutex.c. */
-#include "support.h"
-
-#include <sys/wait.h>
+#include "shapes.h"
 
 static const int mutex_flags[] = {0, ILK_FAIR, ILK_RECURSIVE, ILK_RECURSIVE | ILK_FAIR, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
 
@@ -28,6 +26,22 @@ static int call_wait(void *c, int64_t timeout_ns)
   expect(unlocked, result == ILK_EHANDLE ? ILK_EHANDLE : ILK_OK);
   return result;
 }
+
+static void *new_with_mutex(void)
+{
+  make(0);
+  return cond;
+}
+
+static int free_with_mutex(void *c)
+{
+  int result = ilk_condition_free(c);
+  if (result == ILK_OK)
+    expect(ilk_mutex_free(mutex), ILK_OK);
+  return result;
+}
+
+static const struct shape shape = {new_with_mutex, call_wait, ilk_condition_notify_all, free_with_mutex, TIMES_OUT};
 
 START_TEST(new_checks_its_flags)
 {
@@ -215,11 +229,8 @@ START_TEST(notify_all_wakes_more_than_fit_in_a_batch)
   static struct waiter w[N];
   for (int i = 0; i < N; i++)
     waiter_start(&w[i], call_wait, cond, -1);
-  for (int i = 0; i < N; i++) {
-    while (!w[i].tid)
-      sched_yield();
-    until_asleep(w[i].tid);
-  }
+  for (int i = 0; i < N; i++)
+    waiter_until_asleep(&w[i]);
   expect(ilk_mutex_lock(mutex), ILK_OK);
   expect(ilk_condition_notify_all(cond), ILK_OK);
   expect(ilk_mutex_unlock(mutex), ILK_OK);
@@ -235,7 +246,7 @@ START_TEST(bug_5_signal_stolen_by_a_later_waiter_glibc_25847)
   make(0);
   for (int round = 0; round < 100; round++) {
     struct waiter first;
-    waiter_sleep(&first, call_wait, cond, 10 * SECOND);
+    waiter_sleep(&first, call_wait, cond, PATIENCE);
     expect(ilk_mutex_lock(mutex), ILK_OK);
     expect(ilk_condition_notify(cond, 1), ILK_OK);
     expect(ilk_condition_timedwait(cond, mutex, 200 * US), ILK_ETIMEDOUT); /* the later one */
@@ -264,7 +275,7 @@ static void *wait_well(void *unused)
   expect(ilk_mutex_lock(mutex), ILK_OK);
   while (!bad_over) {
     good_waits = true;
-    expect(ilk_condition_timedwait(cond, mutex, 5 * SECOND), ILK_OK);
+    expect(ilk_condition_timedwait(cond, mutex, PATIENCE), ILK_OK);
     good_waits = false;
   }
   expect(ilk_mutex_unlock(mutex), ILK_OK);
@@ -331,10 +342,18 @@ START_TEST(the_deadline_is_for_the_wait_alone)
 {
   make(0);
   struct waiter w;
-  waiter_sleep(&w, call_wait, cond, 300 * MS);
-  expect(ilk_mutex_lock(mutex), ILK_OK);
-  nap(320 * MS);
-  expect(w.result, PENDING); /* its time is up, but the mutex is ours */
+  for (int64_t timeout = 50 * MS;; timeout *= 2) {
+    waiter_sleep(&w, call_wait, cond, timeout);
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+    if (w.result == PENDING && is_blocked(w.tid, cond)) /* else we were too late */
+      break;
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    expect(waiter_end(&w), ILK_ETIMEDOUT);
+  }
+  while (is_blocked(w.tid, cond)) /* its time is not up */
+    nap(MS);
+  nap(20 * MS);
+  expect(w.result, PENDING); /* the mutex is ours */
   expect(ilk_mutex_unlock(mutex), ILK_OK);
   expect(waiter_end(&w), ILK_ETIMEDOUT);
   free_both();
@@ -371,33 +390,32 @@ START_TEST(a_circle_is_told_to_the_other)
 }
 END_TEST
 
-/* As above, but it is the last to join the circle, when we have looked for one already. */
-static _Atomic int circle_result;
-
-static void *close_circle(void *unused)
+/* As above, but it is the last to join the circle, when we have looked for one already, or are about to. */
+static int call_lock_second(void *second, int64_t unused)
 {
   (void)unused;
   expect(ilk_mutex_lock(mutex), ILK_OK);
-  circle_result = ilk_mutex_lock(second_mutex);
-  if (circle_result == ILK_OK)
-    expect(ilk_mutex_unlock(second_mutex), ILK_OK);
+  int result = ilk_mutex_lock(second);
+  if (result == ILK_OK)
+    expect(ilk_mutex_unlock(second), ILK_OK);
   expect(ilk_mutex_unlock(mutex), ILK_OK);
-  return NULL;
+  return result;
 }
 
 START_TEST(taking_back_is_never_a_deadlock)
 {
   make(0);
   second_mutex = ilk_mutex_new(0);
-  struct waiter w;
-  waiter_sleep(&w, call_wait_with_second, cond, _i ? 50 * MS : 200 * MS);
-  pthread_t thread = start(close_circle, NULL); /* now, and its wait ends later */
+  struct waiter w, other;
+  waiter_sleep(&w, call_wait_with_second, cond, -1);
+  waiter_sleep(&other, call_lock_second, second_mutex, 0);
+  if (_i)
+    nap(150 * MS);
   int64_t begin = now();
-  int result = waiter_end(&w);
-  expect(result, ILK_ETIMEDOUT);
-  join(thread);
-  expect(circle_result, ILK_EDEADLK);
-  must(now() - begin < 5 * SECOND);
+  expect(ilk_condition_notify_all(cond), ILK_OK);
+  expect(waiter_end(&w), ILK_OK);
+  expect(waiter_end(&other), ILK_EDEADLK);
+  must(now() - begin < PATIENCE);
   expect(ilk_mutex_free(second_mutex), ILK_OK);
   free_both();
 }
@@ -471,70 +489,36 @@ END_TEST
 
 START_TEST(bug_4_stale_waiter_count_after_timeout)
 {
-  make(0);
-  struct waiter w[4];
-  for (int i = 0; i < 4; i++)
-    waiter_start(&w[i], call_wait, cond, (4 - i) * MS);
-  for (int i = 0; i < 4; i++)
-    expect(waiter_end(&w[i]), ILK_ETIMEDOUT);
-  free_both();
+  time_outs_leave_nobody(&shape);
 }
 END_TEST
 
 START_TEST(bug_3_signals_end_no_wait)
 {
-  make(0);
-  struct waiter w[3];
-  waiter_sleep(&w[0], call_wait, cond, -1);
-  waiter_sleep(&w[1], call_wait, cond, 3600 * SECOND);
-  int64_t begin = now();
-  waiter_start(&w[2], call_wait, cond, 30 * MS);
-  pthread_t threads[3] = {w[0].thread, w[1].thread, w[2].thread};
-  struct storm storm;
-  storm_start(&storm, threads, 3);
-  while (w[2].result == PENDING)
-    sched_yield();
-  must(now() - begin >= 30 * MS);
-  storm_end(&storm);
-  expect(waiter_end(&w[2]), ILK_ETIMEDOUT);
-  expect(w[0].result, PENDING);
-  expect(w[1].result, PENDING);
-  expect(ilk_condition_notify_all(cond), ILK_OK);
-  expect(waiter_end(&w[0]), ILK_OK);
-  expect(waiter_end(&w[1]), ILK_OK);
-  free_both();
+  signals_end_no_wait(&shape);
 }
 END_TEST
 
+static void notify_in_the_child(void *c)
+{
+  expect(ilk_condition_notify_all(c), ILK_OK);
+  if (TSAN)
+    return;
+  struct waiter own;
+  waiter_sleep(&own, call_wait, c, -1);
+  expect(ilk_condition_notify(c, 1), ILK_OK); /* nobody of old stands before it */
+  expect(waiter_end(&own), ILK_OK);
+}
+
 START_TEST(bug_12_fork_with_waiters)
 {
-  make(0);
   void *never = ilk_semaphore_new(0, 0);
-  struct waiter first, w[2]; /* the child's thread will get the first one's record */
+  struct waiter first; /* the child's thread will get its record */
   waiter_sleep(&first, ilk_semaphore_timedacquire, never, -1);
-  for (int i = 0; i < 2; i++)
-    waiter_sleep(&w[i], call_wait, cond, -1);
-  pid_t child = fork();
-  if (child == 0) {
-    expect(ilk_condition_notify_all(cond), ILK_OK);
-    if (!TSAN) { /* which knows no thread in such a child */
-      struct waiter own;
-      waiter_sleep(&own, call_wait, cond, -1);
-      expect(ilk_condition_notify(cond, 1), ILK_OK); /* nobody of old stands before it */
-      expect(waiter_end(&own), ILK_OK);
-    }
-    free_both();
-    _exit(0);
-  }
-  int status;
-  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  expect(ilk_condition_notify_all(cond), ILK_OK);
-  for (int i = 0; i < 2; i++)
-    expect(waiter_end(&w[i]), ILK_OK);
+  fork_with_waiters(&shape, notify_in_the_child);
   expect(ilk_semaphore_release(never, 1), ILK_OK);
   expect(waiter_end(&first), ILK_OK);
   expect(ilk_semaphore_free(never), ILK_OK);
-  free_both();
 }
 END_TEST
 
@@ -545,14 +529,13 @@ static struct {
   int64_t timeout;
   bool patient_waits; /* guarded by the mutex */
   _Atomic int timed_result, patient_result;
-  int rounds;
+  bool over; /* plain: the barriers order it */
 } race;
 
 static void *timed_waiter(void *unused)
 {
   (void)unused;
-  for (int i = 0; i < race.rounds; i++) {
-    pthread_barrier_wait(&race.begin);
+  while (pthread_barrier_wait(&race.begin), !race.over) {
     race.timed_result = call_wait(cond, race.timeout);
     pthread_barrier_wait(&race.end);
   }
@@ -562,12 +545,11 @@ static void *timed_waiter(void *unused)
 static void *patient_waiter(void *unused)
 {
   (void)unused;
-  for (int i = 0; i < race.rounds; i++) {
-    pthread_barrier_wait(&race.begin);
+  while (pthread_barrier_wait(&race.begin), !race.over) {
     nap(20 * US); /* mostly behind the other */
     expect(ilk_mutex_lock(mutex), ILK_OK);
     race.patient_waits = true;
-    race.patient_result = ilk_condition_timedwait(cond, mutex, 5 * SECOND);
+    race.patient_result = ilk_condition_timedwait(cond, mutex, PATIENCE);
     race.patient_waits = false;
     expect(ilk_mutex_unlock(mutex), ILK_OK);
     pthread_barrier_wait(&race.end);
@@ -589,11 +571,11 @@ static bool notify_once(void)
 START_TEST(bug_8_timed_out_waiter_swallows_a_notify_llvm_201937)
 {
   make(0);
-  race.rounds = (int)(400 * scale());
+  race.over = false;
   pthread_barrier_init(&race.begin, NULL, 3);
   pthread_barrier_init(&race.end, NULL, 3);
   pthread_t timed = start(timed_waiter, NULL), patient = start(patient_waiter, NULL);
-  for (int i = 0; i < race.rounds; i++) {
+  for (int64_t end = stress_end(300); now() < end;) {
     race.timeout = (150 + below(60)) * US;
     race.timed_result = race.patient_result = PENDING;
     pthread_barrier_wait(&race.begin);
@@ -612,6 +594,8 @@ START_TEST(bug_8_timed_out_waiter_swallows_a_notify_llvm_201937)
     expect(race.patient_result, ILK_OK);
     pthread_barrier_wait(&race.end);
   }
+  race.over = true;
+  pthread_barrier_wait(&race.begin);
   join(timed);
   join(patient);
   free_both();
@@ -694,7 +678,7 @@ static void *consumer(void *unused)
 START_TEST(no_notify_is_lost_under_load)
 {
   memset(&queue, 0, sizeof queue);
-  queue.goal = (int64_t)((TSAN ? 1500 : 5000) * scale());
+  queue.goal = INT64_MAX; /* until the time is over */
   queue.few = _i & 1;
   queue.mutex = ilk_mutex_new(mutex_flags[_i % LENGTH(mutex_flags)]);
   queue.not_empty = ilk_condition_new(0);
@@ -704,14 +688,11 @@ START_TEST(no_notify_is_lost_under_load)
     threads[i] = start(i % 2 ? producer : consumer, NULL);
   struct storm storm;
   storm_start(&storm, threads, 2 * SIDE);
-  while (true) {
+  for (int64_t end = stress_end(100); now() < end;)
     nap(MS);
-    expect(ilk_mutex_lock(queue.mutex), ILK_OK);
-    bool over = queue.got == queue.goal;
-    expect(ilk_mutex_unlock(queue.mutex), ILK_OK);
-    if (over)
-      break;
-  }
+  expect(ilk_mutex_lock(queue.mutex), ILK_OK);
+  queue.goal = queue.put + 100; /* these come without a wake of ours */
+  expect(ilk_mutex_unlock(queue.mutex), ILK_OK);
   storm_end(&storm);
   for (int i = 0; i < 2 * SIDE; i++)
     join(threads[i]);
@@ -725,16 +706,198 @@ START_TEST(no_notify_is_lost_under_load)
 END_TEST
 
 /* Two threads take turns, with nobody else to make up for a lost wake. */
+/* --- a wait in parts --------------------------------------------------------------------- */
+
+START_TEST(a_wait_in_parts)
+{
+  for (int i = 0; i < LENGTH(mutex_flags); i++) {
+    make(mutex_flags[i]);
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+    expect(ilk_condition_wait_begin(cond), ILK_OK);
+    expect(ilk_condition_free(cond), ILK_EBUSY);
+    for (int part = 0; part < 3; part++) {
+      int64_t begin = now();
+      expect(ilk_condition_wait_part(cond, mutex, part * MS), ILK_ETIMEDOUT);
+      must(now() - begin >= part * MS);
+      expect(ilk_mutex_is_locked(mutex), 1);
+      expect(ilk_condition_free(cond), ILK_EBUSY);
+    }
+    expect(ilk_condition_wait_end(cond), 0);
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    free_both();
+  }
+}
+END_TEST
+
+START_TEST(bug_12_fork_between_two_parts)
+{
+  make(0);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_wait_begin(cond), ILK_OK);
+  expect(ilk_condition_wait_part(cond, mutex, 0), ILK_ETIMEDOUT);
+  pid_t child = fork();
+  if (child == 0) { /* there it waits no more, unless it goes on */
+    expect(ilk_condition_wait_part(cond, mutex, MS), ILK_ETIMEDOUT);
+    expect(ilk_condition_free(cond), ILK_EBUSY);
+    expect(ilk_condition_wait_end(cond), 0);
+    expect(ilk_condition_free(cond), ILK_OK);
+    _exit(0);
+  }
+  int status;
+  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  expect(ilk_condition_wait_part(cond, mutex, -1), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  free_both();
+}
+END_TEST
+
+/* The notify that a wait in slices would lose. */
+START_TEST(a_notify_between_two_parts_is_kept)
+{
+  make(0);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  for (int all = 0; all < 2; all++) {
+    expect(ilk_condition_wait_begin(cond), ILK_OK);
+    expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK);
+    expect(ilk_condition_wait_part(cond, mutex, -1), ILK_OK); /* before the first part */
+
+    expect(ilk_condition_wait_begin(cond), ILK_OK);
+    expect(ilk_condition_wait_part(cond, mutex, 0), ILK_ETIMEDOUT);
+    for (int i = 0; i < 3; i++) /* one wait, however many notifies */
+      expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK);
+    expect(ilk_condition_wait_part(cond, mutex, -1), ILK_OK);
+
+    expect(ilk_condition_wait_begin(cond), ILK_OK);
+    expect(ilk_condition_wait_part(cond, mutex, 0), ILK_ETIMEDOUT);
+    expect(ilk_condition_notify(cond, 0), ILK_OK);
+    expect(ilk_condition_wait_end(cond), 0);
+    expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK); /* nobody waits */
+    expect(ilk_condition_wait_begin(cond), ILK_OK);
+    expect(ilk_condition_wait_part(cond, mutex, MS), ILK_ETIMEDOUT);
+    expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK);
+    expect(ilk_condition_wait_end(cond), 1);
+    expect(ilk_condition_wait_end(cond), 0); /* of no wait */
+  }
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  free_both();
+}
+END_TEST
+
+/* Those in the queue come first, and none is woken for two. */
+START_TEST(a_notify_for_the_queue_is_not_kept_too)
+{
+  make(0);
+  struct waiter w[2];
+  for (int i = 0; i < 2; i++)
+    waiter_sleep(&w[i], call_wait, cond, -1);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_wait_begin(cond), ILK_OK);
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  expect(ilk_condition_wait_part(cond, mutex, MS), ILK_ETIMEDOUT);
+  expect(ilk_mutex_unlock(mutex), ILK_OK); /* which the first may still have to take back */
+  expect(waiter_end(&w[0]), ILK_OK);
+  expect(w[1].result, PENDING);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_notify(cond, 2), ILK_OK);
+  expect(ilk_condition_wait_part(cond, mutex, -1), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(waiter_end(&w[1]), ILK_OK);
+  free_both();
+}
+END_TEST
+
+START_TEST(a_part_that_cannot_begin_ends_the_wait)
+{
+  make(0);
+  expect(ilk_condition_wait_begin(cond), ILK_OK);
+  expect(ilk_condition_wait_part(cond, mutex, -1), ILK_EPERM);
+  expect(ilk_condition_wait_begin(cond), ILK_OK);
+  expect(ilk_condition_wait_part(cond, NULL, -1), ILK_EHANDLE);
+  void *freed = ilk_condition_new(0);
+  expect(ilk_condition_free(freed), ILK_OK);
+  expect(ilk_condition_wait_begin(freed), ILK_EHANDLE);
+  expect(ilk_condition_wait_part(freed, mutex, -1), ILK_EHANDLE);
+  expect(ilk_condition_wait_end(freed), ILK_EHANDLE);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_wait_begin(cond), ILK_OK);
+  expect(ilk_cancel(1), ILK_OK);
+  expect(ilk_condition_wait_part(cond, mutex, -1), ILK_ECANCELED);
+  expect(ilk_cancel(0), ILK_OK);
+  expect(ilk_condition_free(cond), ILK_EBUSY); /* it may go on */
+  expect(ilk_condition_wait_end(cond), 0);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  free_both();
+}
+END_TEST
+
+static struct {
+  int tokens, sent, taken; /* guarded by the mutex */
+} parted;
+
+enum { TOKENS = 4000, EATERS = 3 };
+
+/* Waits without a look between the parts: a notify that were lost would end in a hang. */
+static void *eat_in_parts(void *unused)
+{
+  (void)unused;
+  for (;;) {
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+    while (!parted.tokens && parted.taken < TOKENS) {
+      expect(ilk_condition_wait_begin(cond), ILK_OK);
+      while (ilk_condition_wait_part(cond, mutex, below(30) * US) == ILK_ETIMEDOUT)
+        jitter();
+    }
+    bool over = parted.taken == TOKENS;
+    if (!over) {
+      parted.tokens--;
+      if (++parted.taken == TOKENS)
+        expect(ilk_condition_notify_all(cond), ILK_OK);
+    }
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    if (over)
+      return NULL;
+  }
+}
+
+START_TEST(no_notify_is_lost_between_parts)
+{
+  make(mutex_flags[_i]);
+  parted.tokens = parted.sent = parted.taken = 0;
+  pthread_t threads[EATERS];
+  for (int i = 0; i < EATERS; i++)
+    threads[i] = start(eat_in_parts, NULL);
+  while (parted.sent < TOKENS) {
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+    parted.tokens++;
+    parted.sent++;
+    bool inside = chance() % 2;
+    if (inside)
+      expect(ilk_condition_notify(cond, 1), ILK_OK);
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+    if (!inside)
+      expect(ilk_condition_notify(cond, 1), ILK_OK);
+    jitter();
+  }
+  for (int i = 0; i < EATERS; i++)
+    join(threads[i]);
+  expect(parted.tokens, 0);
+  free_both();
+}
+END_TEST
+
 static int turn;
+static int64_t turns_end;
 
 static void *take_turns(void *argument)
 {
   int me = (int)(intptr_t)argument;
   expect(ilk_mutex_lock(mutex), ILK_OK);
-  for (int i = 0; i < 3000; i++) {
-    while (turn != me)
+  for (int i = 0; turn >= 0; i++) {
+    while (turn == !me)
       expect(ilk_condition_timedwait(cond, mutex, i % 2 ? -1 : 3600 * SECOND), ILK_OK);
-    turn = !me;
+    if (turn >= 0)
+      turn = now() < turns_end ? !me : -1;
     expect(ilk_condition_notify(cond, 1), ILK_OK);
   }
   expect(ilk_mutex_unlock(mutex), ILK_OK);
@@ -745,6 +908,7 @@ START_TEST(ping_pong)
 {
   make(mutex_flags[_i]);
   turn = 0;
+  turns_end = stress_end(60);
   pthread_t other = start(take_turns, (void *)1);
   take_turns((void *)0);
   join(other);
@@ -754,57 +918,40 @@ END_TEST
 
 /* --- freed while it is hammered ------------------------------------------------------------------------------ */
 
-static struct {
-  void *_Atomic condition, *_Atomic mutex;
-  _Atomic bool over;
-} hammered;
-
-static void *hammer(void *unused)
+static void *new_condition(void)
 {
-  (void)unused;
-  while (!hammered.over) {
-    void *c = hammered.condition, *m = hammered.mutex;
-    int result;
-    switch (below(4)) {
-    case 0: result = ilk_condition_notify(c, 1); break;
-    case 1: result = ilk_condition_notify_all(c); break;
-    default:
-      if (ilk_mutex_lock(m) == ILK_EHANDLE)
-        continue;
-      result = ilk_condition_timedwait(c, m, below(50) * US);
-      must(ilk_mutex_unlock(m) == ILK_OK || result == ILK_EHANDLE);
-    }
-    must(result == ILK_OK || result == ILK_EHANDLE || result == ILK_ETIMEDOUT);
+  void *c = ilk_condition_new(0);
+  must(c != NULL);
+  return c;
+}
+
+static void *_Atomic loose; /* a mutex, which is freed under the waits too */
+
+static void use(void *c)
+{
+  void *m = loose;
+  int result = ILK_OK;
+  switch (below(5)) {
+  case 0: result = ilk_condition_notify(c, 1); break;
+  case 1: result = ilk_condition_notify_all(c); break;
+  case 2:
+    if (ilk_mutex_free(m) == ILK_OK)
+      loose = ilk_mutex_new(0);
+    break;
+  default:
+    if (ilk_mutex_lock(m) == ILK_EHANDLE)
+      return;
+    result = ilk_condition_timedwait(c, m, below(50) * US);
+    must(ilk_mutex_unlock(m) == ILK_OK || result == ILK_EHANDLE);
   }
-  return NULL;
+  must(result == ILK_OK || result == ILK_EHANDLE || result == ILK_ETIMEDOUT);
 }
 
 START_TEST(freed_while_hammered)
 {
-  hammered.condition = ilk_condition_new(0);
-  hammered.mutex = ilk_mutex_new(0);
-  pthread_t threads[4];
-  for (int i = 0; i < 4; i++)
-    threads[i] = start(hammer, NULL);
-  for (int64_t end = stress_end(250); now() < end;) {
-    void *c = hammered.condition, *m = hammered.mutex;
-    jitter();
-    int result = ilk_condition_free(c);
-    if (result == ILK_OK)
-      hammered.condition = ilk_condition_new(0);
-    else
-      expect(result, ILK_EBUSY);
-    result = ilk_mutex_free(m);
-    if (result == ILK_OK)
-      hammered.mutex = ilk_mutex_new(0);
-    else
-      expect(result, ILK_EBUSY);
-  }
-  hammered.over = true;
-  for (int i = 0; i < 4; i++)
-    join(threads[i]);
-  expect(ilk_condition_free(hammered.condition), ILK_OK);
-  expect(ilk_mutex_free(hammered.mutex), ILK_OK);
+  loose = ilk_mutex_new(0);
+  freed_while_used(new_condition, use, ilk_condition_free);
+  expect(ilk_mutex_free(loose), ILK_OK);
 }
 END_TEST
 
@@ -964,6 +1111,11 @@ int main(void)
   tcase_add_test(calls, bug_4_stale_waiter_count_after_timeout);
   tcase_add_test(calls, bug_3_signals_end_no_wait);
   tcase_add_test(calls, bug_12_fork_with_waiters);
+  tcase_add_test(calls, a_wait_in_parts);
+  tcase_add_test(calls, bug_12_fork_between_two_parts);
+  tcase_add_test(calls, a_notify_between_two_parts_is_kept);
+  tcase_add_test(calls, a_notify_for_the_queue_is_not_kept_too);
+  tcase_add_test(calls, a_part_that_cannot_begin_ends_the_wait);
 
   tcase_add_test(calls, notified_by_a_thread_that_exits_with_the_mutex);
   tcase_add_test(calls, notified_and_the_mutex_reset_by_another);
@@ -978,6 +1130,7 @@ int main(void)
   tcase_add_test(load, a_bad_wait_swallows_no_notify);
   tcase_add_test(load, bug_8_timed_out_waiter_swallows_a_notify_llvm_201937);
   tcase_add_loop_test(load, no_notify_is_lost_under_load, 0, LENGTH(mutex_flags));
+  tcase_add_loop_test(load, no_notify_is_lost_between_parts, 0, LENGTH(mutex_flags));
   tcase_add_loop_test(load, ping_pong, 0, LENGTH(mutex_flags));
   tcase_add_test(load, freed_while_hammered);
   return run_suite(s);

@@ -1,7 +1,5 @@
 /* event.c. */
-#include "support.h"
-
-#include <sys/wait.h>
+#include "shapes.h"
 
 static void *new_event(void)
 {
@@ -9,6 +7,8 @@ static void *new_event(void)
   must(e != NULL);
   return e;
 }
+
+static const struct shape shape = {new_event, ilk_event_timedwait, ilk_event_set, ilk_event_free, TIMES_OUT};
 
 START_TEST(new_checks_its_flags)
 {
@@ -87,7 +87,7 @@ START_TEST(set_and_cleared_at_once_lets_all_go)
   for (int round = 0; round < 20; round++) {
     struct waiter w[3];
     for (int i = 0; i < 3; i++)
-      waiter_sleep(&w[i], ilk_event_timedwait, e, 10 * SECOND);
+      waiter_sleep(&w[i], ilk_event_timedwait, e, PATIENCE);
     expect(ilk_event_set(e), ILK_OK);
     expect(ilk_event_clear(e), ILK_OK);
     for (int i = 0; i < 3; i++)
@@ -100,13 +100,7 @@ END_TEST
 
 START_TEST(bug_4_stale_waiter_count_after_timeout)
 {
-  void *e = new_event();
-  struct waiter w[4];
-  for (int i = 0; i < 4; i++)
-    waiter_start(&w[i], ilk_event_timedwait, e, (i + 1) * MS);
-  for (int i = 0; i < 4; i++)
-    expect(waiter_end(&w[i]), ILK_ETIMEDOUT);
-  expect(ilk_event_free(e), ILK_OK);
+  time_outs_leave_nobody(&shape);
 }
 END_TEST
 
@@ -129,101 +123,24 @@ END_TEST
 
 START_TEST(bug_3_signals_end_no_wait)
 {
-  void *e = new_event();
-  struct waiter w[3];
-  waiter_sleep(&w[0], ilk_event_timedwait, e, -1);
-  waiter_sleep(&w[1], ilk_event_timedwait, e, 3600 * SECOND);
-  int64_t begin = now();
-  waiter_start(&w[2], ilk_event_timedwait, e, 30 * MS);
-  pthread_t threads[3] = {w[0].thread, w[1].thread, w[2].thread};
-  struct storm storm;
-  storm_start(&storm, threads, 3);
-  while (w[2].result == PENDING)
-    sched_yield();
-  must(now() - begin >= 30 * MS);
-  storm_end(&storm);
-  expect(waiter_end(&w[2]), ILK_ETIMEDOUT);
-  expect(w[0].result, PENDING);
-  expect(w[1].result, PENDING);
-  expect(ilk_event_set(e), ILK_OK);
-  expect(waiter_end(&w[0]), ILK_OK);
-  expect(waiter_end(&w[1]), ILK_OK);
-  expect(ilk_event_free(e), ILK_OK);
+  signals_end_no_wait(&shape);
 }
 END_TEST
+
+static void expect_not_set(void *e)
+{
+  expect(ilk_event_timedwait(e, MS), ILK_ETIMEDOUT);
+}
 
 START_TEST(bug_12_fork_with_waiters)
 {
-  void *e = new_event();
-  struct waiter w[2];
-  for (int i = 0; i < 2; i++)
-    waiter_sleep(&w[i], ilk_event_timedwait, e, -1);
-  pid_t child = fork();
-  if (child == 0) {
-    expect(ilk_event_timedwait(e, MS), ILK_ETIMEDOUT);
-    if (!TSAN) { /* which knows no thread in such a child */
-      struct waiter own;
-      waiter_sleep(&own, ilk_event_timedwait, e, -1);
-      expect(ilk_event_set(e), ILK_OK);
-      expect(waiter_end(&own), ILK_OK);
-    }
-    expect(ilk_event_free(e), ILK_OK);
-    _exit(0);
-  }
-  int status;
-  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  expect(ilk_event_set(e), ILK_OK);
-  for (int i = 0; i < 2; i++)
-    expect(waiter_end(&w[i]), ILK_OK);
-  expect(ilk_event_free(e), ILK_OK);
+  fork_with_waiters(&shape, expect_not_set);
 }
 END_TEST
 
-/* --- freed by the first that gets through ------------------------------------------------ */
-
-static struct {
-  void *event;
-  _Atomic int through, ready;
-} freed;
-
-static void *wait_and_free(void *unused)
-{
-  (void)unused;
-  void *e = freed.event;
-  freed.ready++;
-  if (below(2))
-    jitter();
-  int result = ilk_event_wait(e);
-  if (freed.through++ == 0)
-    expect(ilk_event_free(e), ILK_OK); /* the others are on their way */
-  must(result == ILK_OK || result == ILK_EHANDLE); /* too late to wait at all */
-  return NULL;
-}
-
 START_TEST(bug_1_freed_by_the_first_through)
 {
-  for (int64_t end = stress_end(300); now() < end;) {
-    freed.event = new_event();
-    freed.through = freed.ready = 0;
-    pthread_t threads[4];
-    for (int i = 0; i < 4; i++)
-      threads[i] = start(wait_and_free, NULL);
-    if (below(2))
-      while (freed.ready < 4)
-        sched_yield();
-    jitter();
-    if (below(2))
-      nap(100 * US);
-    expect(ilk_event_set(freed.event), ILK_OK);
-    /* Bug 2: whatever is made in its place, a late wake does not end its waits. */
-    void *successors[2] = {new_event(), ilk_semaphore_new(0, 0)};
-    expect(ilk_event_timedwait(successors[0], 20 * US), ILK_ETIMEDOUT);
-    expect(ilk_semaphore_timedacquire(successors[1], 20 * US), ILK_ETIMEDOUT);
-    for (int i = 0; i < 4; i++)
-      join(threads[i]);
-    expect(ilk_event_free(successors[0]), ILK_OK);
-    expect(ilk_semaphore_free(successors[1]), ILK_OK);
-  }
+  freed_by_the_first_through(&shape);
 }
 END_TEST
 
@@ -232,13 +149,17 @@ END_TEST
 static struct {
   void *event;
   _Atomic int64_t data, seen; /* relaxed: they order nothing */
-  int rounds;
+  int64_t end;
+  _Atomic int64_t last; /* the writer's last number, once it knows */
 } order;
 
 static void *set_twice(void *unused)
 {
   (void)unused;
-  for (int64_t i = 2; i <= order.rounds; i += 2) {
+  for (int64_t i = 2;; i += 2) {
+    bool last = now() >= order.end;
+    if (last)
+      order.last = i;
     for (int64_t j = i - 1; j <= i; j++) {
       atomic_store_explicit(&order.data, j, memory_order_relaxed);
       expect(ilk_event_set(order.event), ILK_OK);
@@ -247,8 +168,9 @@ static void *set_twice(void *unused)
     while (atomic_load_explicit(&order.seen, memory_order_relaxed) != i)
       if (below(64) == 0)
         sched_yield();
+    if (last)
+      return NULL;
   }
-  return NULL;
 }
 
 /* The writer writes and then sets what may be set already; the reader clears and
@@ -257,12 +179,13 @@ START_TEST(set_again_comes_after_what_was_written)
 {
   order.event = new_event();
   order.data = order.seen = 0;
-  order.rounds = (int)((TSAN ? 10000 : 200000) * scale()) & ~1;
+  order.last = INT64_MAX;
+  order.end = stress_end(300);
   pthread_t writer = start(set_twice, NULL);
-  while (atomic_load_explicit(&order.seen, memory_order_relaxed) < order.rounds) {
+  while (atomic_load_explicit(&order.seen, memory_order_relaxed) < order.last) {
     for (int i = 0; i < 200 && !ilk_event_is_set(order.event); i++)
       ;
-    expect(ilk_event_timedwait(order.event, 3 * SECOND), ILK_OK);
+    expect(ilk_event_timedwait(order.event, PATIENCE), ILK_OK);
     expect(ilk_event_clear(order.event), ILK_OK);
     int64_t data = atomic_load_explicit(&order.data, memory_order_relaxed);
     atomic_store_explicit(&order.seen, data, memory_order_relaxed);
@@ -320,78 +243,58 @@ START_TEST(each_set_orders_memory)
 END_TEST
 
 /* Two threads take turns, with nobody else to make up for a lost wake. */
-static void *pong(void *argument)
+static struct {
+  void *there, *back;
+  _Atomic bool over;
+} turns;
+
+static void *pong(void *unused)
 {
-  void **pair = argument;
-  for (int i = 0; i < 5000; i++) {
-    expect(ilk_event_wait(pair[0]), ILK_OK);
-    expect(ilk_event_clear(pair[0]), ILK_OK);
-    expect(ilk_event_set(pair[1]), ILK_OK);
+  (void)unused;
+  for (bool over = false; !over;) {
+    expect(ilk_event_wait(turns.there), ILK_OK);
+    expect(ilk_event_clear(turns.there), ILK_OK);
+    over = turns.over;
+    expect(ilk_event_set(turns.back), ILK_OK);
   }
   return NULL;
 }
 
 START_TEST(ping_pong)
 {
-  void *pair[2] = {new_event(), new_event()};
-  pthread_t other = start(pong, pair);
-  for (int i = 0; i < 5000; i++) {
-    expect(ilk_event_set(pair[0]), ILK_OK);
-    expect(ilk_event_timedwait(pair[1], i % 2 ? 3600 * SECOND : INT64_MAX), ILK_OK);
-    expect(ilk_event_clear(pair[1]), ILK_OK);
+  turns.there = new_event();
+  turns.back = new_event();
+  turns.over = false;
+  pthread_t other = start(pong, NULL);
+  int64_t end = stress_end(200);
+  for (int i = 0; !turns.over; i++) {
+    turns.over = now() >= end;
+    expect(ilk_event_set(turns.there), ILK_OK);
+    expect(ilk_event_timedwait(turns.back, i % 2 ? 3600 * SECOND : INT64_MAX), ILK_OK);
+    expect(ilk_event_clear(turns.back), ILK_OK);
   }
   join(other);
-  expect(ilk_event_free(pair[0]), ILK_OK);
-  expect(ilk_event_free(pair[1]), ILK_OK);
+  expect(ilk_event_free(turns.there), ILK_OK);
+  expect(ilk_event_free(turns.back), ILK_OK);
 }
 END_TEST
 
-/* --- freed while it is hammered ------------------------------------------------------------- */
-
-static struct {
-  void *_Atomic event;
-  _Atomic bool over;
-} hammered;
-
-static void *hammer(void *unused)
+static void use(void *e)
 {
-  (void)unused;
-  while (!hammered.over) {
-    void *e = hammered.event;
-    int result;
-    switch (below(5)) {
-    case 0: result = ilk_event_set(e); break;
-    case 1: result = ilk_event_clear(e); break;
-    case 2: result = ilk_event_is_set(e); break;
-    case 3: result = ilk_event_timedwait(e, 0); break;
-    default: result = ilk_event_timedwait(e, below(30) * US);
-    }
-    must(result == ILK_OK || result == 1 || result == ILK_EHANDLE || result == ILK_ETIMEDOUT);
+  int result;
+  switch (below(5)) {
+  case 0: result = ilk_event_set(e); break;
+  case 1: result = ilk_event_clear(e); break;
+  case 2: result = ilk_event_is_set(e); break;
+  case 3: result = ilk_event_timedwait(e, 0); break;
+  default: result = ilk_event_timedwait(e, below(30) * US);
   }
-  return NULL;
+  must(result == ILK_OK || result == 1 || result == ILK_EHANDLE || result == ILK_ETIMEDOUT);
 }
 
 START_TEST(freed_while_hammered)
 {
-  hammered.event = new_event();
-  pthread_t threads[4];
-  for (int i = 0; i < 4; i++)
-    threads[i] = start(hammer, NULL);
-  for (int64_t end = stress_end(250); now() < end;) {
-    void *old = hammered.event;
-    jitter();
-    int result = ilk_event_free(old);
-    if (result == ILK_OK) {
-      expect(ilk_event_set(old), ILK_EHANDLE);
-      hammered.event = new_event();
-    } else {
-      expect(result, ILK_EBUSY);
-    }
-  }
-  hammered.over = true;
-  for (int i = 0; i < 4; i++)
-    join(threads[i]);
-  expect(ilk_event_free(hammered.event), ILK_OK);
+  freed_while_used(new_event, use, ilk_event_free);
 }
 END_TEST
 

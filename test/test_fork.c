@@ -1,24 +1,5 @@
 /* fork.c: what a child finds. */
-#include <sys/wait.h>
-
 #include "support.h"
-
-/* Runs body(argument) in a child; a failed assertion in it, or a hang, is the test's. */
-static void in_child(void (*body)(void *), void *argument)
-{
-  pid_t child = fork();
-  must(child >= 0);
-  if (child == 0) {
-    alarm(15);
-    body(argument);
-    _exit(0);
-  }
-  int status;
-  must(waitpid(child, &status, 0) == child);
-  if (WIFSIGNALED(status))
-    ck_abort_msg("the child died of signal %d", WTERMSIG(status));
-  expect(WEXITSTATUS(status), 0);
-}
 
 static struct {
   void *owned[4], *unowned[2], *mine[2], *semaphore, *counter;

@@ -1,7 +1,5 @@
 /* handle.c: any value where a handle is expected, and frees at any moment. */
 #include <sys/resource.h>
-#include <sys/wait.h>
-
 #include "support.h"
 
 /* --- every function that takes a handle, in one shape ------------------------------------- */

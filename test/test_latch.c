@@ -1,7 +1,5 @@
 /* latch.c. */
-#include "support.h"
-
-#include <sys/wait.h>
+#include "shapes.h"
 
 static void *new_latch(int64_t count)
 {
@@ -14,6 +12,18 @@ static void free_latch(void *l)
 {
   expect(ilk_latch_free(l), ILK_OK);
 }
+
+static void *new_latch_of_1(void)
+{
+  return new_latch(1);
+}
+
+static int finish(void *l)
+{
+  return ilk_latch_count_down(l, 1);
+}
+
+static const struct shape shape = {new_latch_of_1, ilk_latch_timedwait, finish, ilk_latch_free, TIMES_OUT};
 
 START_TEST(new_checks_its_count)
 {
@@ -106,13 +116,7 @@ END_TEST
 
 START_TEST(bug_4_stale_waiter_count_after_timeout)
 {
-  void *l = new_latch(1);
-  struct waiter w[4];
-  for (int i = 0; i < 4; i++)
-    waiter_start(&w[i], ilk_latch_timedwait, l, (i + 1) * MS);
-  for (int i = 0; i < 4; i++)
-    expect(waiter_end(&w[i]), ILK_ETIMEDOUT);
-  free_latch(l);
+  time_outs_leave_nobody(&shape);
 }
 END_TEST
 
@@ -130,52 +134,13 @@ END_TEST
 
 START_TEST(bug_3_signals_end_no_wait)
 {
-  void *l = new_latch(1);
-  struct waiter w[3];
-  waiter_sleep(&w[0], ilk_latch_timedwait, l, -1);
-  waiter_sleep(&w[1], ilk_latch_timedwait, l, 3600 * SECOND);
-  int64_t begin = now();
-  waiter_start(&w[2], ilk_latch_timedwait, l, 30 * MS);
-  pthread_t threads[3] = {w[0].thread, w[1].thread, w[2].thread};
-  struct storm storm;
-  storm_start(&storm, threads, 3);
-  while (w[2].result == PENDING)
-    sched_yield();
-  must(now() - begin >= 30 * MS);
-  storm_end(&storm);
-  expect(waiter_end(&w[2]), ILK_ETIMEDOUT);
-  expect(w[0].result, PENDING);
-  expect(w[1].result, PENDING);
-  expect(ilk_latch_count_down(l, 1), ILK_OK);
-  expect(waiter_end(&w[0]), ILK_OK);
-  expect(waiter_end(&w[1]), ILK_OK);
-  free_latch(l);
+  signals_end_no_wait(&shape);
 }
 END_TEST
 
 START_TEST(bug_12_fork_with_waiters)
 {
-  void *l = new_latch(2);
-  struct waiter w[2];
-  for (int i = 0; i < 2; i++)
-    waiter_sleep(&w[i], ilk_latch_timedwait, l, -1);
-  pid_t child = fork();
-  if (child == 0) {
-    if (!TSAN) { /* which knows no thread in such a child */
-      struct waiter own;
-      waiter_sleep(&own, ilk_latch_timedwait, l, -1);
-      expect(ilk_latch_count_down(l, 2), ILK_OK);
-      expect(waiter_end(&own), ILK_OK);
-    }
-    free_latch(l);
-    _exit(0);
-  }
-  int status;
-  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  expect(ilk_latch_count_down(l, 2), ILK_OK);
-  for (int i = 0; i < 2; i++)
-    expect(waiter_end(&w[i]), ILK_OK);
-  free_latch(l);
+  fork_with_waiters(&shape, NULL);
 }
 END_TEST
 
@@ -213,7 +178,6 @@ START_TEST(wait_group)
   pthread_t threads[WORKERS];
   for (int i = 0; i < WORKERS; i++)
     threads[i] = start(worker, NULL);
-  int64_t rounds = 0;
   for (int64_t end = stress_end(400); now() < end;) {
     int64_t n = 1 + below(TASKS);
     memset(work.done, 0, sizeof work.done);
@@ -229,9 +193,7 @@ START_TEST(wait_group)
     expect(ilk_latch_value(work.latch), 0);
     for (int i = 0; i < n; i++)
       expect(work.done[i], 1);
-    rounds++;
   }
-  must(rounds > 10);
   work.over = true;
   expect(ilk_semaphore_release(work.tasks, WORKERS), ILK_OK);
   for (int i = 0; i < WORKERS; i++)
@@ -242,103 +204,36 @@ START_TEST(wait_group)
 }
 END_TEST
 
-/* --- freed by the first that gets through -------------------------------------------------------- */
-
-static struct {
-  void *latch;
-  _Atomic int through, ready;
-} freed;
-
-static void *wait_and_free(void *unused)
-{
-  (void)unused;
-  void *l = freed.latch;
-  freed.ready++;
-  if (below(2))
-    jitter();
-  int result = ilk_latch_wait(l);
-  if (freed.through++ == 0)
-    free_latch(l); /* the others are on their way */
-  must(result == ILK_OK || result == ILK_EHANDLE); /* too late to wait at all */
-  return NULL;
-}
+/* --- freed ---------------------------------------------------------------------------------------- */
 
 START_TEST(bug_1_freed_by_the_first_through)
 {
-  for (int64_t end = stress_end(300); now() < end;) {
-    freed.latch = new_latch(2);
-    freed.through = freed.ready = 0;
-    pthread_t threads[4];
-    for (int i = 0; i < 4; i++)
-      threads[i] = start(wait_and_free, NULL);
-    if (below(2))
-      while (freed.ready < 4)
-        sched_yield();
-    jitter();
-    if (below(2))
-      nap(100 * US);
-    expect(ilk_latch_count_down(freed.latch, 1), ILK_OK);
-    expect(ilk_latch_count_down(freed.latch, 1), ILK_OK);
-    /* Bug 2: whatever is made in its place, a late wake does not end its waits. */
-    void *successors[2] = {new_latch(1), ilk_semaphore_new(0, 0)};
-    expect(ilk_latch_timedwait(successors[0], 20 * US), ILK_ETIMEDOUT);
-    expect(ilk_semaphore_timedacquire(successors[1], 20 * US), ILK_ETIMEDOUT);
-    for (int i = 0; i < 4; i++)
-      join(threads[i]);
-    expect(ilk_latch_value(successors[0]), 1);
-    free_latch(successors[0]);
-    expect(ilk_semaphore_free(successors[1]), ILK_OK);
-  }
+  freed_by_the_first_through(&shape);
 }
 END_TEST
 
-/* --- freed while it is hammered ------------------------------------------------------------------ */
-
-static struct {
-  void *_Atomic latch;
-  _Atomic bool over;
-} hammered;
-
-static void *hammer(void *unused)
+static void *new_latch_of_any(void)
 {
-  (void)unused;
-  while (!hammered.over) {
-    void *l = hammered.latch;
-    int result;
-    switch (below(5)) {
-    case 0: result = ilk_latch_add(l, 1); break;
-    case 1: result = ilk_latch_count_down(l, 1); break;
-    case 2: result = ilk_latch_value(l) >= 0 ? ILK_OK : ilk_last_error(); break;
-    case 3: result = ilk_latch_trywait(l); break;
-    default: result = ilk_latch_timedwait(l, below(30) * US);
-    }
-    must(result == ILK_OK || result == ILK_EINVAL || result == ILK_EBUSY || result == ILK_EHANDLE ||
-         result == ILK_ETIMEDOUT);
+  return new_latch(below(2));
+}
+
+static void use(void *l)
+{
+  int result;
+  switch (below(5)) {
+  case 0: result = ilk_latch_add(l, 1); break;
+  case 1: result = ilk_latch_count_down(l, 1); break;
+  case 2: result = ilk_latch_value(l) >= 0 ? ILK_OK : ilk_last_error(); break;
+  case 3: result = ilk_latch_trywait(l); break;
+  default: result = ilk_latch_timedwait(l, below(30) * US);
   }
-  return NULL;
+  must(result == ILK_OK || result == ILK_EINVAL || result == ILK_EBUSY || result == ILK_EHANDLE ||
+       result == ILK_ETIMEDOUT);
 }
 
 START_TEST(freed_while_hammered)
 {
-  hammered.latch = new_latch(0);
-  pthread_t threads[4];
-  for (int i = 0; i < 4; i++)
-    threads[i] = start(hammer, NULL);
-  for (int64_t end = stress_end(250); now() < end;) {
-    void *old = hammered.latch;
-    jitter();
-    int result = ilk_latch_free(old);
-    if (result == ILK_OK) {
-      expect(ilk_latch_add(old, 1), ILK_EHANDLE);
-      hammered.latch = new_latch(below(2));
-    } else {
-      expect(result, ILK_EBUSY);
-    }
-  }
-  hammered.over = true;
-  for (int i = 0; i < 4; i++)
-    join(threads[i]);
-  free_latch(hammered.latch);
+  freed_while_used(new_latch_of_any, use, ilk_latch_free);
 }
 END_TEST
 

@@ -1,8 +1,6 @@
 /* local.c, and cells.c with it. */
 #include "support.h"
 
-#include <sys/wait.h>
-
 static void *new_local(void)
 {
   void *l = ilk_local_new();
@@ -235,7 +233,7 @@ START_TEST(fork_while_another_thread_is_inside_cpython_112275)
   for (int i = 0; i < (TSAN ? 3 : 20); i++) {
     pid_t child = fork();
     if (child == 0) {
-      alarm(20);
+      alarm(10 * BUSY);
       bool good = ilk_local_get(local) == &local && ilk_local_get(current) == NULL;
       for (int j = 0; j < (ASAN ? 1 : 10) && good; j++) {
         void *l = ilk_local_new();

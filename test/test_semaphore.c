@@ -277,28 +277,38 @@ START_TEST(no_post_is_dropped_under_load)
 END_TEST
 
 /* Two threads hand one permit to and fro, with nobody else to make up for a lost wake. */
-static void *pong(void *argument)
+static struct {
+  void *there, *back;
+  bool over; /* plain: the permit orders it */
+} turns;
+
+static void *pong(void *unused)
 {
-  void **pair = argument;
-  for (int i = 0; i < 5000; i++) {
-    expect(ilk_semaphore_acquire(pair[0]), ILK_OK);
-    expect(ilk_semaphore_release(pair[1], 1), ILK_OK);
+  (void)unused;
+  for (bool over = false; !over;) {
+    expect(ilk_semaphore_acquire(turns.there), ILK_OK);
+    over = turns.over;
+    expect(ilk_semaphore_release(turns.back, 1), ILK_OK);
   }
   return NULL;
 }
 
 START_TEST(ping_pong)
 {
-  void *pair[2] = {new_semaphore(0, 1), new_semaphore(0, 1)};
-  pthread_t other = start(pong, pair);
-  for (int i = 0; i < 5000; i++) {
-    expect(ilk_semaphore_release(pair[0], 1), ILK_OK);
+  turns.there = new_semaphore(0, 1);
+  turns.back = new_semaphore(0, 1);
+  turns.over = false;
+  pthread_t other = start(pong, NULL);
+  int64_t end = stress_end(200);
+  for (int i = 0; !turns.over; i++) {
+    turns.over = now() >= end;
+    expect(ilk_semaphore_release(turns.there, 1), ILK_OK);
     /* Long time-outs that never pass: neither a wake nor EAGAIN is taken for one. */
-    expect(ilk_semaphore_timedacquire(pair[1], i % 2 ? 3600 * SECOND : INT64_MAX), ILK_OK);
+    expect(ilk_semaphore_timedacquire(turns.back, i % 2 ? 3600 * SECOND : INT64_MAX), ILK_OK);
   }
   join(other);
-  free_semaphore(pair[0]);
-  free_semaphore(pair[1]);
+  free_semaphore(turns.there);
+  free_semaphore(turns.back);
 }
 END_TEST
 
@@ -309,14 +319,13 @@ static struct {
   pthread_barrier_t begin, end;
   int64_t timeout;
   _Atomic int timed_result;
-  int rounds;
+  bool over; /* plain: the barriers order it */
 } race;
 
 static void *timed_taker(void *unused)
 {
   (void)unused;
-  for (int i = 0; i < race.rounds; i++) {
-    pthread_barrier_wait(&race.begin);
+  while (pthread_barrier_wait(&race.begin), !race.over) {
     race.timed_result = ilk_semaphore_timedacquire(race.semaphore, race.timeout);
     pthread_barrier_wait(&race.end);
   }
@@ -326,8 +335,7 @@ static void *timed_taker(void *unused)
 static void *patient_taker(void *unused)
 {
   (void)unused;
-  for (int i = 0; i < race.rounds; i++) {
-    pthread_barrier_wait(&race.begin);
+  while (pthread_barrier_wait(&race.begin), !race.over) {
     expect(ilk_semaphore_acquire(race.semaphore), ILK_OK);
     pthread_barrier_wait(&race.end);
   }
@@ -338,11 +346,11 @@ static void *patient_taker(void *unused)
 START_TEST(timed_out_waiter_swallows_wake_llvm_201937)
 {
   race.semaphore = new_semaphore(0, 0);
-  race.rounds = (int)(400 * scale());
+  race.over = false;
   pthread_barrier_init(&race.begin, NULL, 3);
   pthread_barrier_init(&race.end, NULL, 3);
   pthread_t timed = start(timed_taker, NULL), patient = start(patient_taker, NULL);
-  for (int i = 0; i < race.rounds; i++) {
+  for (int64_t end = stress_end(200); now() < end;) {
     race.timeout = (60 + below(60)) * US;
     race.timed_result = PENDING;
     pthread_barrier_wait(&race.begin);
@@ -359,6 +367,8 @@ START_TEST(timed_out_waiter_swallows_wake_llvm_201937)
     pthread_barrier_wait(&race.end);
     expect(ilk_semaphore_value(race.semaphore), 0);
   }
+  race.over = true;
+  pthread_barrier_wait(&race.begin);
   join(timed);
   join(patient);
   free_semaphore(race.semaphore);

@@ -2,7 +2,6 @@
 #include "support.h"
 
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #define FUNCTION(f) ((void *)(uintptr_t)(f))
 
@@ -81,7 +80,7 @@ START_TEST(join_in_time)
   expect(ilk_thread_timedjoin(t, 20 * MS), ILK_ETIMEDOUT);
   must(now() - before >= 20 * MS);
   go = true;
-  expect(ilk_thread_timedjoin(t, 10 * SECOND), ILK_OK);
+  expect(ilk_thread_timedjoin(t, PATIENCE), ILK_OK);
   t = start_thread(store_1, &before);
   while (ilk_thread_timedjoin(t, 0) != ILK_OK) /* also when it tries only */
     sched_yield();
@@ -132,7 +131,7 @@ START_TEST(circle_through_a_mutex)
   void *t = start_thread(lock_it, NULL);
   int64_t before = now();
   int result = ilk_thread_join(t); /* at least one of the two is told */
-  must(now() - before < 5 * SECOND);
+  must(now() - before < PATIENCE);
   if (result == ILK_EDEADLK) {
     expect(ilk_mutex_unlock(mutex), ILK_OK);
     expect(ilk_thread_join(t), ILK_OK);
@@ -442,7 +441,7 @@ START_TEST(fork_while_another_thread_is_inside_cpython_112275)
   waiter_sleep(&w, call_join, t, -1);
   pid_t child = fork();
   if (child == 0) {
-    alarm(20);
+    alarm(10 * BUSY);
     bool good = ilk_thread_join(t) == ILK_OK && ilk_thread_join(t) == ILK_EHANDLE &&
                 ilk_thread_free(second) == ILK_OK;
     if (!TSAN && !ASAN) { /* which do not let a fork's child start threads */
@@ -473,7 +472,7 @@ static void fork_inside(void *unused)
   void *other = ilk_thread_start(FUNCTION(until_go), NULL);
   pid_t child = fork();
   if (child == 0) {
-    alarm(20);
+    alarm(10 * BUSY);
     bool good = ilk_thread_join(own_handle) == ILK_EDEADLK && ilk_thread_join(other) == ILK_OK;
     _exit(good ? 0 : 1);
   }

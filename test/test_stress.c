@@ -60,7 +60,7 @@ static void *mutex_worker(void *unused)
 {
   (void)unused;
   int64_t sections = 0, timeouts = 0;
-  while (now() < guarded.end) {
+  do {
     int result = take_mutex();
     if (result == ILK_OK) {
       int more = guarded.flags & ILK_RECURSIVE ? (int)below(3) : 0;
@@ -76,7 +76,7 @@ static void *mutex_worker(void *unused)
       timeouts++;
     }
     jitter();
-  }
+  } while (now() < guarded.end);
   guarded.sections += sections;
   guarded.timeouts += timeouts;
   return NULL;
@@ -125,15 +125,19 @@ END_TEST
 /* A box for one item, closed and opened by different threads. */
 static struct {
   void *full, *empty; /* unowned, locked while there is nothing, or no room */
-  int64_t item;
+  int64_t item, end;
 } box;
+
+#define LAST_ITEM (-1)
 
 static void *box_filler(void *unused)
 {
   (void)unused;
-  for (int64_t i = 1; i <= 4000; i++) {
+  bool last = false;
+  for (int64_t i = 1; !last; i++) {
+    last = now() >= box.end;
     expect(ilk_mutex_lock(box.empty), ILK_OK);
-    box.item = i;
+    box.item = last ? LAST_ITEM : i;
     expect(ilk_mutex_unlock(box.full), ILK_OK);
   }
   return NULL;
@@ -145,10 +149,13 @@ START_TEST(unowned_passes_from_thread_to_thread)
   box.full = ilk_mutex_new(flags);
   box.empty = ilk_mutex_new(flags);
   expect(ilk_mutex_lock(box.full), ILK_OK);
+  box.end = stress_end(100);
   pthread_t filler = start(box_filler, NULL);
-  for (int64_t i = 1; i <= 4000; i++) {
+  bool last = false;
+  for (int64_t i = 1; !last; i++) {
     expect(ilk_mutex_lock(box.full), ILK_OK);
-    expect(box.item, i);
+    last = box.item == LAST_ITEM;
+    must(last || box.item == i);
     expect(ilk_mutex_unlock(box.empty), ILK_OK);
   }
   join(filler);
@@ -181,8 +188,9 @@ static void *mortal(void *unused)
 static void *breeder(void *unused)
 {
   (void)unused;
-  while (now() < guarded.end)
+  do
     in_threads(3, mortal, NULL);
+  while (now() < guarded.end);
   return NULL;
 }
 
@@ -224,7 +232,7 @@ static void *semaphore_worker(void *unused)
 {
   (void)unused;
   int64_t sections = 0;
-  while (now() < guarded.end) {
+  do {
     int result = take_semaphore();
     if (result == ILK_OK) {
       if (permits == 1) {
@@ -240,7 +248,7 @@ static void *semaphore_worker(void *unused)
       expect_taken_by_another(result);
     }
     jitter();
-  }
+  } while (now() < guarded.end);
   guarded.sections += sections;
   return NULL;
 }

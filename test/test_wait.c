@@ -1,7 +1,6 @@
 /* wait.h: the room that sleeps, by itself; and that wakes which nobody meant do no harm. */
 #define _GNU_SOURCE
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "handle.h"
 #include "self.h"
@@ -142,12 +141,16 @@ START_TEST(wake_of_memory_that_is_gone_glibc_12674)
 END_TEST
 
 /* Who changes the word and then wakes is not missed by one about to sleep. */
+static _Atomic bool no_more;
+
 static void *follow(void *unused)
 {
   (void)unused;
-  for (uint32_t i = 0; i < 5000; i++) {
+  bool last = false;
+  for (uint32_t i = 0; !last; i++) {
     while (load_acquire(&words[0]) == i)
       expect(wait_on(&words[0], i, WAIT_FOREVER, false), WAIT_WOKEN);
+    last = no_more;
     store_release(&words[1], i + 1);
     wait_wake(&words[1], 1, false);
   }
@@ -157,7 +160,9 @@ static void *follow(void *unused)
 START_TEST(no_wake_is_lost)
 {
   pthread_t follower = start(follow, NULL);
-  for (uint32_t i = 0; i < 5000; i++) {
+  int64_t end = stress_end(200);
+  for (uint32_t i = 0; !no_more; i++) {
+    no_more = now() >= end;
     store_release(&words[0], i + 1);
     wait_wake(&words[0], 1, false);
     while (load_acquire(&words[1]) == i)
@@ -175,7 +180,7 @@ START_TEST(private_futex_on_shared_memory)
   atomic_u32 *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   pid_t child = fork();
   if (child == 0) {
-    alarm(15);
+    alarm(10 * BUSY);
     store_release(&shared[1], 1);
     while (load_acquire(&shared[0]) == 0)
       if (wait_on(&shared[0], 0, WAIT_FOREVER, true) != WAIT_WOKEN)

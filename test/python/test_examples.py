@@ -1,60 +1,86 @@
-"""The examples, the demo, and the README's Python."""
+"""The examples, the demo, and the code in README and docs."""
 
+import itertools
 import re
-import sys
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
+from interlock._library import LIBRARY
 
 EXAMPLES = sorted((ROOT / "examples/python").glob("*.py"))
+TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language):
+    """Each block of code in that language, named by its file and line."""
+    for path in TEXTS:
+        text = path.read_text()
+        for match in re.finditer(rf"^```{language}\n(.*?)^```", text, re.M | re.S):
+            yield pytest.param(match[1], id=f"{path.name}:{text.count(chr(10), 0, match.start()) + 1}")
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example(path, python):
-    assert python(path).stdout
+    assert python(path, timeout=180).stdout
 
 
 def test_all_are_there():
     names = {path.stem for path in EXAMPLES}
-    assert names >= {"call_c_in_a_loop", "shared_array", "jitclass_lock", "array_to_c"}
+    assert names >= {"call_c_in_a_loop", "shared_array", "jitclass_lock", "array_to_c", "spin_flag", "append"}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_is_short_and_in_the_readme(path):
+    assert len(path.read_text().splitlines()) <= 45
+    assert f"](examples/python/{path.name})" in TEXTS[0].read_text()
 
 
 def test_demo(python, tmp_path):
     pytest.importorskip("matplotlib")
     pytest.importorskip("tqdm")
     plot = tmp_path / "plot.png"
-    output = python(ROOT / "examples/python/demo", plot, timeout=120).stdout
+    output = python(ROOT / "examples/python/demo", plot, timeout=300).stdout
     assert output.rstrip().endswith("exact in every bin")
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-def readme_blocks():
-    readme = ROOT / "README.md"
-    return re.findall(r"^```python\n(.*?)^```", readme.read_text(), re.M | re.S) if readme.exists() else []
+@pytest.mark.parametrize("block", [*blocks("python")])
+def test_python_block(block, python):
+    python(block, timeout=180)
 
 
-@pytest.mark.parametrize("block", readme_blocks(), ids=lambda block: block.splitlines()[0])
-def test_readme(block, python):
-    python(block)
+@pytest.mark.parametrize("block", [*blocks("c")])
+def test_c_block(block, tmp_path):
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    (tmp_path / "prog.c").write_text(block)
+    library = Path(LIBRARY._name)
+    command = ["cc", "prog.c", "-o", "prog", f"-I{ROOT / 'include'}", library, f"-Wl,-rpath,{library.parent}"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    subprocess.run([tmp_path / "prog"], check=True, timeout=60)
 
 
-def test_types(tmp_path):
-    api = pytest.importorskip("mypy.api")
-    if sys.version_info < (3, 10):
-        pytest.skip("the newest mypy is asked for")
-    program = tmp_path / "typed.py"
-    program.write_text(
-        "from interlock import BoundedSemaphore, Counter, Lock, Mutex, RLock, Semaphore, capi, nb, version\n"
-        "reveal = (version.upper(), Lock().acquire(timeout=1), Counter().load() + 1, Mutex(fair=True).handle + 1)\n"
-        "with RLock() as locked, Semaphore(2), BoundedSemaphore():\n"
-        "    taken: bool = locked\n"
-        "code: int = capi.ilk_mutex_lock(Mutex().handle) + nb.ilk_mutex_unlock(0) + nb.ILK_EBUSY\n"
-        "Counter().wait('x')  # type: ignore[arg-type]\n"
-        "capi.ilk_no_such()  # type: ignore[attr-defined]\n"
-        "capi.ilk_mutex_lock()  # type: ignore[call-arg]\n"
-    )
-    config = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(tmp_path / "cache")]
-    for target in (["-p", "interlock"], [str(program)]):
-        output, errors, status = api.run([*config, *target])
-        assert status == 0, output + errors
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_table_names_every_function_and_no_other():
+    declared = set(re.findall(r"\b(ilk_\w+)\(", (ROOT / "include/interlock.h").read_text()))
+    table = TEXTS[0].read_text().partition("## Everything in one table")[2].partition("\n## ")[0]
+    named = set()
+    for row in re.findall(r"^\|.*\|$", table, re.M):
+        functions = row.split("|")[2]
+        for braces in re.findall(r"`([a-z][\w{},]*)`", functions):
+            parts = [part.split(",") for part in re.split(r"[{}]", braces)]
+            named |= {"ilk_" + "".join(choice) for choice in itertools.product(*parts)}
+    # Said in words: new and free, the try and timed forms, _pair and _range.
+    plain = {re.sub(r"(?<=_)(try|timed)(?=\w)|_(pair|range)$", "", name) for name in declared}
+    plain = {name for name in plain if not name.endswith(("_new", "_free"))}
+    assert sorted(plain - named) == []
+    assert sorted(named - declared) == []

@@ -12,12 +12,83 @@ import warnings
 import pytest
 
 import interlock
-from interlock import BoundedSemaphore, Counter, HandleError, Lock, Mutex, RLock, Semaphore, capi
+from interlock import (
+    Barrier,
+    BoundedSemaphore,
+    Condition,
+    Counter,
+    Event,
+    HandleError,
+    Latch,
+    Local,
+    Lock,
+    LockArray,
+    Mutex,
+    Once,
+    OwnerDiedWarning,
+    Queue,
+    RLock,
+    RWLock,
+    Semaphore,
+    Tally,
+    capi,
+)
 from interlock._constants import ILK_EHANDLE, ILK_NO_VALUE
+from interlock._handle import Handle
 from interlock._signatures import SIGNATURES
 
-KINDS = [Lock, Mutex, RLock, Semaphore, BoundedSemaphore, Counter]
-each_kind = pytest.mark.parametrize("new", KINDS)
+KINDS = {
+    Barrier: lambda: Barrier(2),
+    BoundedSemaphore: BoundedSemaphore,
+    Condition: Condition,
+    Counter: Counter,
+    Event: Event,
+    Latch: lambda: Latch(1),
+    Local: Local,
+    Lock: Lock,
+    LockArray: lambda: LockArray(4),
+    Mutex: Mutex,
+    Once: Once,
+    Queue: lambda: Queue(4),
+    RLock: RLock,
+    RWLock: RWLock,
+    Semaphore: Semaphore,
+    Tally: Tally,
+}
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+# What a closed object refuses: calls without arguments, and with some.
+LOCK = ["acquire", "release", "locked", "__enter__"]
+SEMAPHORE = ["acquire", "release", "value", "__enter__"]
+CALLS = {
+    Barrier: ["wait", "abort", "reset", "n_waiting", "broken"],
+    BoundedSemaphore: SEMAPHORE,
+    Condition: ["wait", "notify", "notify_all"],
+    Counter: ["load", "fetch_add", ("store", 1), ("exchange", 1), ("compare_exchange", 1, 2), ("wait", 0)],
+    Event: ["set", "clear", "is_set", "wait"],
+    Latch: ["add", "count_down", "wait", "value"],
+    Local: ["get", ("set", 1)],
+    Lock: LOCK,
+    LockArray: [
+        (call, *indices)
+        for suffix, *indices in (("", 0), ("_pair", 0, 1), ("_range", 0, 1))
+        for call in ("acquire" + suffix, "release" + suffix)
+    ],
+    Mutex: LOCK,
+    Once: ["begin", "end", ("call", print)],
+    Queue: ["get", "get_nowait", "qsize", "empty", "full", ("put", 1), ("put_nowait", 1)],
+    RLock: LOCK,
+    RWLock: ["acquire_read", "release_read", "acquire_write", "release_write", "downgrade"],
+    Semaphore: SEMAPHORE,
+    Tally: ["add", "sum", "reset"],
+}
+
+
+def close(thing):
+    if isinstance(thing, Queue):
+        Handle.close(thing)  # its own says that nothing more will come
+    else:
+        thing.close()
 
 
 def live():
@@ -25,38 +96,53 @@ def live():
     return capi.ilk_live()
 
 
+def test_every_class_is_here():
+    classes = {getattr(interlock, name) for name in interlock.__all__}
+    assert {c for c in classes if isinstance(c, type) and issubclass(c, Handle)} == set(KINDS) == set(CALLS)
+
+
 @each_kind
-def test_collection_frees(new):
+def test_collection_frees(kind):
     before = live()
-    things = [new() for _ in range(100)]
-    assert live() == before + 100
+    things = [KINDS[kind]() for _ in range(100)]
+    assert live() >= before + 100
     assert len({thing.handle for thing in things}) == 100
     del things
     assert live() == before
 
 
 @each_kind
-def test_close(new):
+def test_dropped_without_the_collector(kind):
+    gc.collect()
+    gc.disable()
+    try:
+        before = capi.ilk_live()
+        KINDS[kind]()
+        assert capi.ilk_live() == before  # no cycle of references holds it
+    finally:
+        gc.enable()
+
+
+@each_kind
+def test_close(kind):
     before = live()
-    thing = new()
+    thing = KINDS[kind]()
     assert not thing.closed
     handle = thing.handle
-    assert isinstance(handle, int) and handle != 0
-    thing.close()
-    thing.close()
-    assert thing.closed
+    assert type(handle) is int and handle != 0 and thing._handle == handle
+    assert f"interlock.{kind.__name__} " in repr(thing) and "closed" not in repr(thing)
+    close(thing)
+    close(thing)
     assert live() == before
+    assert "closed" in repr(thing)
     with pytest.raises(HandleError):
         _ = thing.handle
-    calls = {
-        Counter: ["load", "fetch_add"],
-        Semaphore: ["acquire", "release", "__enter__"],
-        BoundedSemaphore: ["acquire", "release", "__enter__"],
-    }
-    for name in calls.get(new, ["acquire", "release", "locked", "__enter__"]):
+    for call in CALLS[kind]:
+        name, *arguments = (call,) if isinstance(call, str) else call
         with pytest.raises(HandleError):
-            getattr(thing, name)()
-    assert "closed" in repr(thing)
+            method = getattr(thing, name)
+            method(*arguments)
+    assert thing.closed
 
 
 def test_close_while_held():
@@ -94,15 +180,29 @@ def test_close_while_another_thread_waits():
 
 
 @each_kind
-def test_no_pickle_and_no_copy(new):
+def test_no_pickle_and_no_copy(kind):
     for save in (pickle.dumps, copy.copy, copy.deepcopy):
-        with pytest.raises(TypeError, match=f"cannot pickle '{new.__name__}' object"):
-            save(new())
+        with pytest.raises(TypeError, match=f"cannot pickle '{kind.__name__}' object"):
+            save(KINDS[kind]())
 
 
 def test_failed_construction():
     before = live()
-    for bad in (lambda: Semaphore(-1), lambda: Counter(2**70), lambda: Counter("x")):
+    for bad in (
+        lambda: Barrier(0),
+        lambda: Barrier(2**31),
+        lambda: Barrier(2.5),
+        lambda: Counter(2**70),
+        lambda: Counter("x"),
+        lambda: Latch(-1),
+        lambda: Latch(2**63),
+        lambda: LockArray(0),
+        lambda: LockArray(-1),
+        lambda: LockArray(2**64 + 1),
+        lambda: Queue(0),
+        lambda: Queue(2**64 + 1),
+        lambda: Semaphore(-1),
+    ):
         with pytest.raises((ValueError, OverflowError, TypeError)):
             bad()
     assert live() == before
@@ -118,8 +218,8 @@ def bad_handles():
         yield generator.getrandbits(generator.choice((16, 32, 48, 64)))
 
 
-# Those of arrays and text take an address, and ilk_thread_start a function.
-TAKE_AN_ADDRESS = ("ilk_atomic_", "ilk_word_", "ilk_report", "ilk_thread_start")
+# Those of arrays and text take an address; ilk_thread_start and ilk_gil_probe, a function.
+TAKE_AN_ADDRESS = ("ilk_atomic_", "ilk_word_", "ilk_report", "ilk_thread_start", "ilk_gil_probe")
 TAKE_A_HANDLE = {
     name: (result, arguments)
     for name, (result, arguments) in SIGNATURES.items()
@@ -132,25 +232,25 @@ def test_bad_handles(name):
     result, arguments = TAKE_A_HANDLE[name]
     function = getattr(capi, name)
     failure = {"int": ILK_EHANDLE, "int64_t": ILK_NO_VALUE, "void *": None}[result]
-    keep = [kind() for kind in KINDS]
+    keep = [new() for new in KINDS.values()]
     others = [thing.handle for thing in keep if not belongs(thing, name)]
     for handle in (*bad_handles(), *others):
         assert function(handle, *[0] * (len(arguments) - 1)) == failure
         assert capi.ilk_last_error() == ILK_EHANDLE
     for thing in keep:
-        assert not thing.closed and repr(thing)
+        assert not thing.closed and "closed" not in repr(thing)
 
 
 def belongs(thing, name):
-    kinds = {Lock: "mutex", Mutex: "mutex", RLock: "mutex", Counter: "counter"}
-    return f"ilk_{kinds.get(type(thing), 'semaphore')}_" in name
+    names = {Lock: "mutex", Mutex: "mutex", RLock: "mutex", BoundedSemaphore: "semaphore"}
+    return name.startswith(f"ilk_{names.get(type(thing), type(thing).__name__.lower())}_")
 
 
 def test_shutdown_with_live_objects(python):
     result = python(
         "import interlock, sys\n"
         "lock = interlock.Lock(); lock.acquire()\n"
-        "keep = [kind() for kind in (interlock.Mutex, interlock.Semaphore, interlock.Counter)]\n"
+        "keep = [kind() for kind in (interlock.Mutex, interlock.Condition, interlock.Event, interlock.RWLock)]\n"
         "keep.append(keep)\n"
         "sys.keep = interlock.RLock()\n"
     )
@@ -198,3 +298,69 @@ def test_fork():
     thread.join()
     mutex.release()
     assert not other.locked()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_fork_with_the_rest():
+    event, latch, once, tally, local = Event(), Latch(1), Once(), Tally(), Local()
+    queue, locks, rwlock, condition = Queue(2), LockArray(3), RWLock(), Condition()
+    barrier = Barrier(2)
+    tally.add(5)
+    local.set(6)
+    queue.put(7)
+    stop = threading.Event()
+    holds = threading.Barrier(7)
+
+    def hold(acquire, *arguments):
+        acquire(*arguments)
+        holds.wait()
+        stop.wait()
+
+    holders = [(once.begin,), (locks.acquire, 1), (rwlock.acquire_write,), (condition.acquire,)]
+    threads = [threading.Thread(target=hold, args=holder, daemon=True) for holder in holders]
+    threads.append(threading.Thread(target=lambda: (holds.wait(), event.wait()), daemon=True))
+    threads.append(threading.Thread(target=lambda: (holds.wait(), barrier.wait()), daemon=True))
+    for thread in threads:
+        thread.start()
+    holds.wait()
+    while capi.ilk_waiting() < 2:
+        time.sleep(0.001)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                locks.acquire(1)
+                rwlock.acquire_write()
+                condition.acquire()
+                assert once.begin()  # who began did not survive
+            assert [w.category for w in caught] == [OwnerDiedWarning] * 3
+            once.end()
+            condition.notify_all()
+            assert condition.wait(0.01) is False
+            assert not event.is_set() and event.wait(0.01) is False
+            event.set()
+            assert event.wait()
+            latch.count_down()
+            assert latch.wait()
+            assert tally.sum() == 5 and local.get() == 6 and queue.get() == 7
+            assert barrier.n_waiting == 0 and not barrier.broken
+            thread = threading.Thread(target=barrier.wait)
+            thread.start()
+            barrier.wait()
+            thread.join()
+            condition.release()
+            for thing in (event, latch, once, tally, local, barrier, condition):
+                thing.close()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    event.set()
+    barrier.wait()
+    stop.set()
+    for thread in threads:
+        thread.join(30)

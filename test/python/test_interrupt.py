@@ -11,28 +11,91 @@ PROGRAM = """
 import signal, sys, threading, time
 import interlock
 signal.signal(signal.SIGINT, signal.default_int_handler)
+def started(function):
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    time.sleep(0.1)
+    return thread
+def elsewhere(acquire):
+    # Acquires in a thread that then stays.
+    started(lambda: (acquire(), time.sleep(3600)))
 {setup}
 print("waiting", flush=True)
 try:
     {wait}
 except KeyboardInterrupt:
     print("interrupted", flush=True)
+else:
+    sys.exit("it did not wait")
 {after}
 """
 
+# What is waited for, the wait, and what then holds.
 WAITS = {
-    "lock": ("lock = interlock.Lock(); lock.acquire()", "lock.acquire()"),
-    "lock with timeout": ("lock = interlock.Lock(); lock.acquire()", "lock.acquire(timeout=30)"),
-    "with": ("lock = interlock.Lock(); lock.acquire()", "lock.__enter__()"),
-    "semaphore": ("s = interlock.Semaphore(0)", "s.acquire()"),
-    "counter": ("c = interlock.Counter()", "c.wait(1)"),
+    "Lock": ("lock = interlock.Lock(); lock.acquire()", "lock.acquire()", "lock.release(); assert not lock.locked()"),
+    "Lock with timeout": ("lock = interlock.Lock(); lock.acquire()", "lock.acquire(timeout=30)", "lock.release()"),
+    "Lock in with": ("lock = interlock.Lock(); lock.acquire()", "lock.__enter__()", "lock.release()"),
+    "Mutex": ("lock = interlock.Mutex(); elsewhere(lock.acquire)", "lock.acquire()", "assert not lock._is_owned()"),
+    "fair Mutex": ("lock = interlock.Mutex(True); elsewhere(lock.acquire)", "lock.acquire()", ""),
+    "RLock": ("lock = interlock.RLock(); elsewhere(lock.acquire)", "lock.acquire()", "assert not lock._is_owned()"),
+    "RWLock for reading": ("rw = interlock.RWLock(); elsewhere(rw.acquire_write)", "rw.acquire_read()", ""),
+    "RWLock for writing": ("rw = interlock.RWLock(); elsewhere(rw.acquire_read)", "rw.acquire_write()", ""),
+    "Semaphore": ("s = interlock.Semaphore(0)", "s.acquire()", "assert s.value == 0"),
+    "Condition": ("c = interlock.Condition(); c.acquire()", "c.wait()", "c.notify(); c.release(); c.close()"),
+    "Condition with timeout": ("c = interlock.Condition(); c.acquire()", "c.wait(30)", "c.release(); c.close()"),
+    "Condition for": ("c = interlock.Condition(); c.acquire()", "c.wait_for(lambda: 0)", "c.release(); c.close()"),
+    "Condition on another lock": (
+        "c = interlock.Condition(threading.Lock()); c.acquire()",
+        "c.wait()",
+        "c.notify(); c.release(); assert c.acquire(False); c.release(); c.close()",
+    ),
+    "Event": ("e = interlock.Event()", "e.wait()", "assert not e.is_set(); e.close()"),
+    # As one that times out, an interrupted wait breaks the barrier: the others would wait for ever.
+    "Barrier": (
+        "b = interlock.Barrier(3); others = started(lambda: b.wait())",
+        "b.wait()",
+        "others.join(10); assert b.broken and not others.is_alive(); b.reset(); assert not b.broken",
+    ),
+    "Barrier with an action": (
+        "b = interlock.Barrier(2, print)",
+        "b.wait()",
+        "assert b.broken; b.reset(); started(b.wait); b.wait()",
+    ),
+    "Barrier in its action": (
+        "b = interlock.Barrier(2, lambda: time.sleep(30)); others = started(lambda: b.wait())",
+        "b.wait()",
+        "others.join(10); assert b.broken and not others.is_alive()",
+    ),
+    "Barrier while others act": (
+        "b = interlock.Barrier(1, lambda: time.sleep(3600)); started(lambda: b.wait())",
+        "b.wait()",
+        "",
+    ),
+    "Latch": ("l = interlock.Latch(1)", "l.wait()", "assert l.value == 1; l.close()"),
+    "Once": ("o = interlock.Once(); elsewhere(o.begin)", "o.begin()", ""),
+    "Once by call": ("o = interlock.Once(); elsewhere(o.begin)", "o.call(print)", ""),
+    "Once at work": ("o = interlock.Once()", "o.call(lambda: time.sleep(30))", "assert o.begin()"),
+    "Counter": ("c = interlock.Counter()", "c.wait(1)", "c.close()"),
+    "LockArray": ("a = interlock.LockArray(4); elsewhere(lambda: a.acquire(2))", "a.acquire(2)", ""),
+    "LockArray, a pair": (
+        "a = interlock.LockArray(4); elsewhere(lambda: a.acquire(2))",
+        "a.acquire_pair(2, 1)",
+        "a.acquire(1)",
+    ),
+    "LockArray, a range": (
+        "a = interlock.LockArray(4); elsewhere(lambda: a.acquire(3))",
+        "a.acquire_range(0, 4)",
+        "a.acquire_range(0, 3)",
+    ),
+    "Queue, get": ("q = interlock.Queue(1)", "q.get()", "q.put(1); assert q.get() == 1"),
+    "Queue, put": ("q = interlock.Queue(1); q.put(1)", "q.put(2)", "assert q.get() == 1 and q.empty()"),
 }
 
 
 @pytest.mark.parametrize("name", WAITS)
 def test_ctrl_c(name):
-    setup, wait = WAITS[name]
-    code = PROGRAM.format(setup=setup, wait=wait, after="")
+    setup, wait, after = WAITS[name]
+    code = PROGRAM.format(setup=setup, wait=wait, after=after)
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "waiting\n"
@@ -40,8 +103,8 @@ def test_ctrl_c(name):
         start = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "interrupted\n"
-        assert time.monotonic() - start < 0.1 + 0.4  # 100 ms, and what a busy machine adds
-        assert process.wait(10) == 0
+        assert time.monotonic() - start < 0.1 + 0.9  # 100 ms, and what a busy machine adds
+        assert process.wait(30) == 0
     finally:
         process.kill()
         process.stdout.close()
@@ -61,13 +124,26 @@ def test_handlers_run_and_the_wait_goes_on(python):
     )
 
 
-@pytest.mark.parametrize("kind", ["Lock", "Mutex", "RLock", "Semaphore"])
+@pytest.mark.parametrize("kind", ["Lock", "Mutex", "RLock", "Semaphore", "LockArray", "RWLock", "Once"])
 def test_interrupted_just_as_it_acquires(kind, python):
     # The signal and the release come in the same slice of the wait: the handler raises after C has acquired.
     python(
         "import os, signal, threading, time, interlock\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"lock = interlock.{kind}()\n"
+        "class Array:\n"
+        "    def __init__(self): self.locks = interlock.LockArray(4)\n"
+        "    def acquire(self, *t): return self.locks.acquire_range(0, 4, *t)\n"
+        "    def release(self): self.locks.release_range(0, 4)\n"
+        "class Writer:\n"
+        "    def __init__(self): self.lock = interlock.RWLock()\n"
+        "    def acquire(self, *t): return self.lock.acquire_write(*t)\n"
+        "    def release(self): self.lock.release_write()\n"
+        "class Begin:\n"
+        "    def __init__(self): self.once = interlock.Once()\n"
+        "    def acquire(self, *t): return self.once.begin()\n"
+        "    def release(self): self.once.end(False)\n"
+        "own = dict(LockArray=Array, RWLock=Writer, Once=Begin)\n"
+        f"lock = own.get('{kind}', getattr(interlock, '{kind}'))()\n"
         "raised = 0\n"
         "for i in range(20):\n"
         "    held = threading.Event()\n"
@@ -84,7 +160,66 @@ def test_interrupted_just_as_it_acquires(kind, python):
         "        acquired = False; raised += 1\n"
         "    thread.join()\n"
         "    if acquired: lock.release()\n"
-        "    assert lock.acquire(timeout=5)\n"
+        "    assert lock.acquire(True, 30)\n"
         "    lock.release()\n"
         "assert raised > 10, raised\n"
+    )
+
+
+def test_an_item_got_just_as_it_is_interrupted_is_not_lost(python):
+    python(
+        "import os, signal, threading, time, interlock\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "q = interlock.Queue(4)\n"
+        "got, raised = [], 0\n"
+        "for i in range(20):\n"
+        "    started = threading.Event()\n"
+        "    def put():\n"
+        "        started.wait(); time.sleep(0.02)\n"
+        "        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.005 * (i % 2))\n"
+        "        q.put(i)\n"
+        "    thread = threading.Thread(target=put)\n"
+        "    thread.start()\n"
+        "    try:\n"
+        "        started.set()\n"
+        "        got.append(q.get())\n"
+        "        time.sleep(0.1)\n"
+        "    except KeyboardInterrupt:\n"
+        "        raised += 1\n"
+        "    thread.join()\n"
+        "    while not q.empty(): got.append(q.get_nowait())\n"
+        "assert got == list(range(20)), got\n"
+        "assert raised > 10, raised\n"
+    )
+
+
+def test_a_notify_to_who_is_interrupted_goes_to_another(python):
+    python(
+        "import os, signal, threading, time, interlock\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "condition = interlock.Condition()\n"
+        "tokens, eaten = [], []\n"
+        "def eat():\n"
+        "    for _ in range(20):\n"
+        "        with condition:\n"
+        "            while not tokens: condition.wait()\n"
+        "            eaten.append(tokens.pop())\n"
+        "eater = threading.Thread(target=eat, daemon=True); eater.start()\n"
+        "for i in range(20):\n"
+        "    def give():\n"
+        "        time.sleep(0.02 + 0.003 * i)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        with condition:\n"
+        "            tokens.append(i); condition.notify()  # the main thread, or the eater\n"
+        "    thread = threading.Thread(target=give)\n"
+        "    try:\n"
+        "        with condition:\n"
+        "            thread.start(); condition.wait()\n"
+        "        with condition: condition.notify()  # not for us\n"
+        "        time.sleep(0.2)\n"
+        "    except KeyboardInterrupt:\n"
+        "        pass\n"
+        "    thread.join()\n"
+        "eater.join(60)\n"
+        "assert sorted(eaten) == list(range(20)), eaten\n"
     )

@@ -1,5 +1,8 @@
 """The jitclasses."""
 
+import ast
+import inspect
+import queue
 import threading
 
 import numpy as np
@@ -7,22 +10,88 @@ import pytest
 from numba import njit, types
 
 import interlock
-from interlock import DeadlockError, HandleError, _errors, capi
-from interlock._constants import ILK_ENOTSUP, ILK_ETIMEDOUT
-from interlock.jitclasses import Counter, Mutex, Semaphore, _checked
+from interlock import DeadlockError, HandleError, capi, jitclasses
+from interlock._numba.methods import METHODS
+from interlock.jitclasses import (
+    Barrier,
+    Condition,
+    Counter,
+    Event,
+    Latch,
+    Local,
+    Lock,
+    LockArray,
+    Mutex,
+    Once,
+    Queue,
+    RLock,
+    RWLock,
+    Semaphore,
+    Tally,
+)
+
+# How each is made, and a call that its handle answers while it lives.
+ALL = {
+    Barrier: ((1,), lambda thing: thing.wait()),
+    Condition: ((), lambda thing: thing.notify()),
+    Counter: ((0,), lambda thing: thing.load()),
+    Event: ((), lambda thing: thing.is_set()),
+    Latch: ((2,), lambda thing: thing.value),
+    Local: ((), lambda thing: thing.get()),
+    Lock: ((), lambda thing: thing.locked()),
+    LockArray: ((3, False), lambda thing: thing.acquire(0)),
+    Mutex: ((False, False), lambda thing: thing.locked()),
+    Once: ((), lambda thing: thing.begin()),
+    Queue: ((2,), lambda thing: thing.qsize()),
+    RLock: ((), lambda thing: thing.locked()),
+    RWLock: ((), lambda thing: thing.acquire_read()),
+    Semaphore: ((1, 0), lambda thing: thing.value),
+    Tally: ((), lambda thing: thing.sum()),
+}
+NAMES = {new.class_type.class_name: new for new in ALL}
 
 
-@pytest.mark.parametrize("new", [Mutex, Semaphore, Counter])
-def test_one_field(new):
+@pytest.mark.parametrize("new", ALL, ids=NAMES)
+def test_one_field_and_a_close(new):
     assert list(new.class_type.struct.items()) == [("ptr", types.intp)]
+    arguments, use = ALL[new]
     before = capi.ilk_live()
-    thing = new()
+    thing = new(*arguments)
     assert thing.ptr != 0
     assert capi.ilk_live() == before + 1
-    thing.close()
-    thing.close()
+    free = thing.free if new is Queue else thing.close
+    free()
+    free()
     assert thing.ptr == 0
     assert capi.ilk_live() == before
+    with pytest.raises(HandleError):
+        use(thing)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_methods_are_those_of_the_class(name):
+    """By name, and with the parameters of Python's."""
+    made = NAMES[name].class_type
+    for method in METHODS[name]:
+        if method in ("__len__", "capacity", "full", "parties") or name == "Condition":
+            continue
+        python = getattr(getattr(interlock, name), method)
+        if isinstance(python, property):
+            assert method in made.jit_props
+        else:
+            ours, theirs = (inspect.signature(f).parameters.values() for f in (made.jit_methods[method].py_func, python))
+            assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs]
+
+
+def test_all_are_typed(root):
+    """The stub names every class and method that there is."""
+    stub = ast.parse((root / "python/interlock/jitclasses.pyi").read_text())
+    classes = {node.name: node for node in stub.body if isinstance(node, ast.ClassDef)}
+    assert {name for name in classes if not name.startswith("_")} == set(NAMES)
+    for name, new in NAMES.items():
+        bodies = [classes[name], *(classes[base.id] for base in classes[name].bases)]
+        stubbed = {node.name for body in bodies for node in body.body if isinstance(node, ast.FunctionDef)}
+        assert stubbed == {*new.class_type.jit_methods, *new.class_type.jit_props}
 
 
 def test_mutex():
@@ -48,6 +117,19 @@ def test_mutex():
         recursive.close()
     recursive.release()
     recursive.close()
+
+
+def test_lock_and_rlock(in_thread):
+    lock, rlock = Lock(), RLock()
+    assert lock.acquire() and not lock.acquire(True, 0.01)
+    in_thread(lock.release)
+    assert not lock.locked()
+    assert rlock.acquire() and rlock.acquire()
+    assert not in_thread(lambda: rlock.acquire(False))
+    rlock.release()
+    rlock.release()
+    lock.close()
+    rlock.close()
 
 
 def test_semaphore():
@@ -84,6 +166,128 @@ def test_counter():
         counter.load()
     with pytest.raises(HandleError):
         counter.wait(1)
+
+
+def test_rwlock(in_thread):
+    lock = RWLock()
+    assert lock.acquire_read() and lock.acquire_read(True, 1)
+    assert not in_thread(lambda: lock.acquire_write(False))
+    lock.release_read()
+    lock.release_read()
+    assert lock.acquire_write()
+    assert not in_thread(lambda: lock.acquire_read(True, 0.01))
+    lock.downgrade()
+    assert in_thread(lambda: lock.acquire_read(False) and lock.release_read() is None)
+    lock.release_read()
+    with pytest.raises(RuntimeError, match="writing"):
+        lock.release_write()
+    lock.close()
+
+
+def test_condition_is_given_its_lock():
+    @njit(nogil=True)
+    def wait(condition, mutex, state):
+        mutex.acquire()
+        state[0] = 1
+        while state[1] == 0:
+            condition.wait(mutex)
+        mutex.release()
+
+    condition, mutex, state = Condition(), Mutex(), np.zeros(2, np.int64)
+    state[1] = 1
+    wait(condition, mutex, state)
+    state[:] = 0
+    thread = threading.Thread(target=wait, args=(condition, mutex, state))
+    thread.start()
+    while not state[0]:
+        pass
+    mutex.acquire()
+    state[1] = 1
+    condition.notify()
+    mutex.release()
+    thread.join(30)
+    assert not thread.is_alive()
+    with pytest.raises(RuntimeError, match="un-acquired"):
+        condition.wait(mutex)
+    mutex.acquire()
+    assert not condition.wait(mutex, 0.01)
+    condition.notify_all()
+    mutex.release()
+    condition.close()
+    mutex.close()
+
+
+def test_the_others():
+    event = Event()
+    assert not event.is_set() and not event.wait(0.01)
+    event.set()
+    assert event.is_set() and event.wait()
+    event.clear()
+    assert not event.is_set()
+
+    barrier = Barrier(2)
+    with pytest.raises(threading.BrokenBarrierError):
+        barrier.wait(0.01)
+    assert barrier.broken and barrier.n_waiting == 0
+    barrier.reset()
+    assert not barrier.broken
+    barrier.abort()
+    with pytest.raises(threading.BrokenBarrierError):
+        barrier.wait()
+    for parties in (0, -1, 2**31, 2**32 + 1):
+        with pytest.raises(ValueError):
+            Barrier(parties)
+
+    latch = Latch(2)
+    latch.add()
+    latch.count_down(3)
+    assert latch.value == 0 and latch.wait() and latch.wait(1)
+    with pytest.raises(ValueError):
+        latch.count_down()
+
+    once = Once()
+    assert once.begin()
+    once.end(False)
+    assert once.begin()
+    once.end()
+    assert not once.begin()
+
+    tally = Tally()
+    tally.add()
+    tally.add(-5)
+    assert tally.sum() == -4
+    tally.reset()
+    assert tally.sum() == 0
+
+    locks = LockArray(3, True)
+    assert locks.acquire(0) and locks.acquire_pair(2, 1)
+    locks.release(0)
+    locks.release_pair(1, 2)
+    assert locks.acquire_range(0, 3, True, 1)
+    locks.release_range(0, 3)
+    with pytest.raises(ValueError):
+        locks.acquire(3)
+
+    items = Queue(1)
+    items.put(5)
+    with pytest.raises(queue.Full):
+        items.put_nowait(6)
+    assert items.qsize() == 1 and not items.empty() and not items.closed
+    assert items.get() == 5 and items.empty()
+    with pytest.raises(queue.Empty):
+        items.get(True, 0.01)
+    items.close()
+    assert items.closed
+    with pytest.raises(interlock.ShutDown):
+        items.get_nowait()
+
+    local = Local()
+    assert local.get() == 0
+    local.set(-7)
+    assert local.get() == -7
+    for thing in (event, barrier, latch, once, tally, locks, local):
+        thing.close()
+    items.free()
 
 
 def test_in_kernels_of_threads():
@@ -137,13 +341,5 @@ def test_works_on_the_handle_of_a_class():
     jit.release()
 
 
-def test_exceptions_are_those_of_python():
-    # Only codes that these functions answer: the others have no primitive yet.
-    for code in range(-8, 0):
-        if code == ILK_ETIMEDOUT:
-            continue
-        with pytest.raises(_errors.EXCEPTIONS[code][0], match=_errors.EXCEPTIONS[code][1]):
-            _checked(code)
-    with pytest.raises(RuntimeError):
-        _checked(ILK_ENOTSUP)
-    assert _checked(1) == 1
+def test_all_are_there():
+    assert {name for name, thing in vars(jitclasses).items() if hasattr(thing, "class_type")} == set(NAMES)

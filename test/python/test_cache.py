@@ -1,0 +1,172 @@
+"""Kernels with cache=True, loaded by other processes; and who imports whom first."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import interlock
+
+# In a kernel three calls deep (numba #3146, #3621), with each kind of object.
+KERNELS = """
+from numba import njit
+
+@njit(nogil=True, cache=True)
+def third(lock, x):
+    lock.acquire()
+    return lock.locked()
+
+@njit(nogil=True, cache=True)
+def second(lock, x):
+    return third(lock, x)
+
+@njit(nogil=True, cache=True)
+def first(lock, x):
+    held = second(lock, x)
+    lock.release()
+    return held and not lock.locked()
+"""
+
+USES = {
+    "Barrier": "x.wait()",
+    "BoundedSemaphore": "x.acquire()",
+    "Condition": "x.acquire()",
+    "Counter": "x.fetch_add()",
+    "Event": "x.set()",
+    "Latch": "x.count_down()",
+    "Local": "x.set(5)",
+    "Lock": "x.acquire()",
+    "LockArray": "x.acquire(0)",
+    "Mutex": "x.acquire(timeout=5.0)",
+    "Once": "x.begin()",
+    "Queue": "x.put(5)",
+    "RLock": "x.acquire()",
+    "RWLock": "x.acquire_read()",
+    "Semaphore": "x.acquire()",
+    "Tally": "x.add()",
+}
+ARGUMENTS = {"Barrier": "1", "Latch": "2", "LockArray": "3", "Queue": "3"}
+
+EACH = "from numba import njit\n\n" + "\n".join(
+    f"@njit(cache=True)\ndef use_{kind}(x):\n    {call}\n    return 1\n" for kind, call in USES.items()
+)
+
+# The number of kernels that came from the cache, and of those that were compiled.
+COUNT = """
+def count(*kernels):
+    print(*(sum(sum(stats.values()) for stats in which) for which in zip(
+        *((kernel.stats.cache_hits, kernel.stats.cache_misses) for kernel in kernels))))
+"""
+
+DEEP = (
+    COUNT
+    + """
+import kernels
+import interlock
+lock = interlock.Mutex()
+assert kernels.first(lock, 1)
+try:
+    kernels.second(lock, 1)
+    kernels.second(lock, 1)
+except interlock.DeadlockError:
+    count(kernels.first, kernels.second)
+"""
+)
+
+ALL = (
+    COUNT
+    + "import each\nimport interlock\n"
+    + "".join(f"assert each.use_{kind}(interlock.{kind}({ARGUMENTS.get(kind, '')})) == 1\n" for kind in USES)
+    + f"count({', '.join(f'each.use_{kind}' for kind in USES)})\n"
+)
+
+
+def counts(result):
+    return [int(word) for word in result.stdout.split()]
+
+
+def installed_elsewhere(folder):
+    """A copy of the package, with its library but without its metadata: no entry point."""
+    site = Path(interlock.__file__).parent.parent
+    for name in ("interlock", ".interlock.mesonpy.libs"):
+        if (site / name).is_dir():
+            shutil.copytree(site / name, folder / name)
+    return str(folder)
+
+
+def test_every_kind_is_used_here():
+    kinds = {name for name in interlock.__all__ if hasattr(getattr(interlock, name), "_free")}
+    assert kinds == set(USES)
+
+
+def test_cache_of_each_kind(python, tmp_path):
+    (tmp_path / "each.py").write_text(EACH)
+    assert counts(python(ALL, timeout=300)) == [0, len(USES)]
+    assert counts(python(ALL, timeout=300)) == [len(USES), 0]
+    elsewhere = installed_elsewhere(tmp_path / "elsewhere")
+    assert counts(python(ALL, timeout=300, PYTHONPATH=elsewhere)) == [len(USES), 0]
+
+
+@pytest.mark.parametrize("way", ["library", "package"])
+def test_cache_three_deep_after_a_move_numba_3146_3621(way, python, tmp_path):
+    (tmp_path / "kernels.py").write_text(KERNELS)
+    assert counts(python(DEEP)) == [0, 2]
+    assert counts(python(DEEP)) == [2, 0]
+    if way == "package":
+        environment = {"PYTHONPATH": installed_elsewhere(tmp_path / "elsewhere")}
+    else:
+        moved = tmp_path / "moved.so"
+        shutil.copy(interlock._library.LIBRARY._name, moved)
+        environment = {"INTERLOCK_LIBRARY": str(moved)}
+    # With something else at the addresses of before.
+    main = "keep = bytearray(100_000_000)\n" + DEEP
+    assert counts(python(main, **environment)) == [2, 0]
+
+
+USE = """
+@njit
+def use(lock):
+    lock.acquire()
+    return lock.locked()
+assert use(Mutex())
+"""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "from numba import njit\nfrom interlock import Mutex\n",
+        "from interlock import Mutex\nfrom numba import njit\n",
+        # Numba has looked for extensions before interlock is imported.
+        "from numba import njit\nnjit(lambda: 1)()\nfrom interlock import Mutex\n",
+        "from interlock import Mutex\nfrom numba import njit\nnjit(lambda: 1)()\n",
+        "import interlock.nb\nfrom interlock import Mutex\nfrom numba import njit\n",
+    ],
+    ids=["numba first", "interlock first", "numba has compiled", "both and compiled", "nb first"],
+)
+@pytest.mark.parametrize("entry_point", [True, False])
+def test_who_comes_first(start, entry_point, python, tmp_path):
+    environment = {} if entry_point else {"PYTHONPATH": installed_elsewhere(tmp_path / "elsewhere")}
+    # A numba without entry points, as where the package lies in a folder of the path.
+    without = "" if entry_point else "import numba.core.entrypoints as e; e._already_initialized = True\n"
+    if not entry_point and start.startswith("from interlock"):
+        start, without = start + without, ""
+    python(without + start + USE, **environment)
+
+
+def test_entry_point_is_installed(python):
+    output = python(
+        "from numba import njit\nimport sys\nassert 'interlock' not in sys.modules\n"
+        "njit(lambda: 1)()\nassert 'interlock._numba' in sys.modules\nprint('yes')\n"
+    ).stdout
+    assert output == "yes\n"
+
+
+def test_import_of_interlock_does_not_import_numba(python):
+    python("import sys, interlock\nassert not {'numba', 'llvmlite', 'numpy'} & set(sys.modules)\n")
+
+
+def test_library_that_cannot_be_loaded_is_a_warning_to_other_users_of_numba(python, tmp_path):
+    """Numba imports interlock in every program; one that does not use it goes on without."""
+    result = python("from numba import njit\nprint(njit(lambda: 5)())\n", INTERLOCK_LIBRARY=str(tmp_path / "none.so"))
+    assert result.stdout == "5\n" and "interlock._numba" in result.stderr

@@ -1,0 +1,192 @@
+"""cancel() and report(): a program that hangs."""
+
+import threading
+import time
+
+import pytest
+
+import interlock
+from interlock import Condition, Event, Latch, Lock, Mutex, Queue, Semaphore, cancel, capi, report
+from interlock._constants import ILK_ECANCELED
+
+
+@pytest.fixture(autouse=True)
+def off_again():
+    yield
+    capi.ilk_cancel(0)
+
+
+def blocked(n):
+    """Once n threads wait in the library."""
+    deadline = time.monotonic() + 30
+    while capi.ilk_waiting() < n:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def kernels(*calls):
+    """Threads that make a C call each, as a kernel would."""
+    results = []
+    threads = [threading.Thread(target=lambda call=call: results.append(call[0](*call[1:])), daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    blocked(len(threads))
+    return threads, results
+
+
+def join(threads):
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_on_and_off():
+    event = Event()
+    threads, results = kernels(*[(capi.ilk_event_wait, event.handle)] * 3)
+    assert cancel(True) is None
+    join(threads)
+    assert results == [ILK_ECANCELED] * 3
+    for wait in (
+        event.wait,
+        lambda: event.wait(30),
+        Latch(1).wait,
+        Semaphore(0).acquire,
+        Queue(1).get,
+        interlock.Barrier(2).wait,
+        interlock.Barrier(2, print).wait,
+    ):
+        with pytest.raises(RuntimeError, match="cancelled"):
+            wait()
+    condition = Condition()
+    with condition, pytest.raises(RuntimeError, match="cancelled"):
+        condition.wait()
+    with condition:  # it was held, and is released
+        pass
+    condition.close()
+    cancel(False)
+    assert event.wait(0.01) is False
+
+
+@pytest.mark.parametrize("exception", [KeyboardInterrupt, ValueError])
+def test_body_that_is_left_by_an_exception(exception):
+    event, mutex, queue = Event(), Mutex(), Queue(1)
+    mutex.acquire()
+    threads, results = kernels(
+        (capi.ilk_event_wait, event.handle),
+        (capi.ilk_mutex_lock, mutex.handle),
+        (capi.ilk_queue_get, queue.handle, queue_item()),
+    )
+    with pytest.raises(exception), cancel():
+        raise exception
+    join(threads)
+    assert results == [ILK_ECANCELED] * 3
+    assert event.wait(0.01) is False  # it is off
+    mutex.release()
+
+
+def queue_item():
+    import ctypes
+
+    return ctypes.byref(ctypes.c_int64())
+
+
+def test_body_that_ends_cancels_nothing():
+    event = Event()
+    threads, results = kernels((capi.ilk_event_wait, event.handle))
+    with cancel():
+        pass
+    assert capi.ilk_waiting() == 1
+    event.set()
+    join(threads)
+    assert results == [0]
+
+
+def test_one_wait_after_the_other_is_cancelled():
+    # A kernel that waits again as soon as a wait has ended, or a little later.
+    events = [Event() for _ in range(5)]
+
+    def wait_for_all():
+        for event in events:
+            results.append(capi.ilk_event_wait(event.handle))
+            time.sleep(0.02)
+
+    results = []
+    thread = threading.Thread(target=wait_for_all, daemon=True)
+    thread.start()
+    blocked(1)
+    start = time.monotonic()
+    with pytest.raises(KeyError), cancel():
+        raise KeyError
+    assert time.monotonic() - start >= 0.1
+    join([thread])
+    assert results == [ILK_ECANCELED] * 5
+
+
+def test_it_ends_although_a_thread_goes_on_waiting():
+    # To take a mutex back is never cancelled, and its holder keeps it.
+    mutex, condition = Mutex(), interlock.capi.ilk_condition_new(0)
+
+    def wait():
+        capi.ilk_mutex_lock(mutex.handle)
+        results.append(capi.ilk_condition_wait(condition, mutex.handle))
+        capi.ilk_mutex_unlock(mutex.handle)
+
+    results = []
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    blocked(1)
+    with mutex, pytest.raises(KeyError), cancel():
+        raise KeyError
+    join([thread])
+    assert results == [ILK_ECANCELED]
+    assert Event().wait(0.01) is False
+    assert capi.ilk_condition_free(condition) == 0
+
+
+def test_ctrl_c_while_it_is_on_switches_it_off(python):
+    python(
+        "import os, signal, threading, time, interlock\n"
+        "from interlock import capi\n"
+        "armed = []\n"
+        "def handler(*_):\n"
+        "    if armed: armed.clear(); raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGINT, handler)\n"
+        "def never_quiet():\n"
+        "    while True: capi.ilk_sleep(10**6)\n"
+        "def interrupt(): time.sleep(0.05); os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=never_quiet, daemon=True).start()\n"
+        "event = interlock.Event()\n"
+        "for _ in range(5):\n"
+        "    thread = threading.Thread(target=interrupt)\n"
+        "    thread.start()\n"
+        "    try:\n"
+        "        try:\n"
+        "            armed.append(1)\n"
+        "            with interlock.cancel(): raise KeyError\n"
+        "        except KeyError: armed.clear()\n"
+        "    except KeyboardInterrupt: pass\n"
+        "    thread.join()\n"
+        "    assert event.wait(0.01) is False\n"
+        "os._exit(0)\n"
+    )
+
+
+def test_report():
+    lock, event = Lock(), Event()
+    lock.acquire()
+    threads, _ = kernels((capi.ilk_event_wait, event.handle))
+    text = report()
+    assert isinstance(text, str) and text.startswith("interlock ") and text.endswith("\n")
+    assert f"mutex {lock.handle:#x}  locked" in text
+    assert f"event {event.handle:#x}  not set, 1 waiting" in text
+    assert "waits for event" in text
+    event.set()
+    join(threads)
+    assert "waits for" not in report()
+
+
+def test_report_of_thousands():
+    locks = [Lock() for _ in range(3000)]
+    lines = report().splitlines()
+    assert len(lines) >= 3001 and "live handles" in lines[0]
+    assert all(f" {lock.handle:#x}  unlocked" in "\n".join(lines) for lock in locks[::500])

@@ -1,0 +1,694 @@
+"""`with held(lock)`, in Python and in kernels: each kernel runs both ways and must do the same."""
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from numba import njit, objmode, prange, typeof
+from numba.core import errors
+from numba.core.errors import NumbaError
+from numba.core.runtime import _nrt_python, rtsys
+
+import interlock
+from interlock import held
+from interlock.jitclasses import Mutex, Semaphore
+
+
+@njit
+def fail(code):
+    if code:
+        raise ValueError("failed", 3)
+    return 1
+
+
+# Kernels that can do wrong at each way out: the result tells whether the lock was held, inside and after.
+
+
+def normal(a, b, x):
+    n = x
+    with held(a):
+        n += 10 * a.locked()
+    return n + 100 * a.locked()
+
+
+def function_fails(a, b, x):
+    with held(a):
+        x = fail(x)
+    return x
+
+
+def division_fails(a, b, x):
+    with held(a):
+        y = 12 // x
+    return y
+
+
+def index_fails(a, b, x):
+    t = (1, 2)
+    with held(a):
+        return t[x]
+
+
+def returns(a, b, x):
+    with held(a):
+        if x:
+            return x + 10 * a.locked()
+        x = 5
+    return x + 100 * a.locked()
+
+
+def returns_only(a, b, x):
+    with held(a):
+        return x + 10 * a.locked()
+
+
+def returns_twice(a, b, x):
+    with held(a):
+        if x:
+            return x + 10 * a.locked()
+        else:
+            return 20 * a.locked()
+
+
+def returns_nothing(a, b, x):
+    with held(a):
+        if x:
+            return
+        x = 3
+
+
+def returns_perhaps(a, b, x):
+    with held(a):
+        if x:
+            return None
+        return 3.0
+
+
+def breaks_and_continues(a, b, x):
+    n = 0
+    for i in range(10):
+        with held(a):
+            if i == 2:
+                continue
+            if i == x:
+                break
+            n += a.locked()
+        n += 100 * a.locked()
+    return n
+
+
+def while_loop(a, b, x):
+    n = 0
+    while True:
+        n += 100 * a.locked()
+        with held(a):
+            n += 1
+            if n == x:
+                break
+            if n == 5:
+                return -n
+    return n
+
+
+def loop_in_body(a, b, x):
+    with held(a):
+        for i in range(9):
+            if i == x:
+                break
+        else:
+            return 100
+        while x < 3:
+            x += 1
+            if x == 2:
+                continue
+    return i + 10 * x
+
+
+def two_in_a_loop(a, b, x):
+    n = 0
+    for i in range(5):
+        with held(a):
+            n += 1
+        with held(b):
+            if i == x:
+                continue
+            n += 10
+        with held(a):
+            if i == x + 2:
+                break
+            n += 100
+    return n
+
+
+def one_after_a_loop_that_continues(a, b, x):
+    for i in range(5):
+        with held(a):
+            if i > x:
+                continue
+            x += 1
+    with held(b):
+        x += 10
+        if x > 12:
+            return -x
+    return x
+
+
+def nested(a, b, x):
+    with held(a):
+        with held(b):
+            if x == 1:
+                return 1
+            if x == 3:
+                fail(x)
+            x += 10 * b.locked() + 100 * a.locked()
+        if b.locked():
+            return -1
+        if x == 112:
+            return 2
+        if x == 114:
+            fail(x)
+    return x + a.locked() + b.locked()
+
+
+def nested_in_one(a, b, x):
+    with held(a), held(b):
+        if x == 1:
+            return a.locked() + b.locked()
+        fail(x - 2)
+    return 3
+
+
+def nested_empty(a, b, x):
+    with held(a):
+        with held(b):
+            pass
+    return x
+
+
+def nested_in_loops(a, b, x):
+    n = 0
+    for i in range(5):
+        with held(a):
+            for j in range(5):
+                with held(b):
+                    if j == x:
+                        break
+                    if i == x + 1:
+                        continue
+                    n += 1 + a.locked() + 2 * b.locked()
+                    if n == 40:
+                        return n
+                n += 100 * b.locked()
+                if i == x:
+                    break
+            else:
+                n += 100
+            if i == 3:
+                continue
+            n += 1000
+        n += 10000 * a.locked()
+    return n
+
+
+def released_in_body(a, b, x):
+    with held(a):
+        a.release()
+        fail(x)
+
+
+def acquire_fails(a, b, x):
+    with held(a):
+        with held(a):
+            x = 1
+    return x
+
+
+def after_a_try(a, b, x):
+    try:
+        fail(x)
+    except Exception:
+        x = 5
+    with held(a):
+        x += a.locked()
+    return x
+
+
+def values_cross(a, b, x):
+    v, t, k = np.arange(3), (1, "a", 2.5), 4
+
+    def add(y):
+        return y + k
+
+    items = [1]
+    with held(a):
+        w = v * 2
+        s = t[1] + "b"
+        items.append(add(x))
+        v[0] += 7
+        squares = [i * i for i in range(3)]
+    return float(w.sum()), s, items, int(v[0]), squares
+
+
+def optional(a, b, x):
+    y = None
+    with held(a):
+        if x:
+            y = x
+    return y
+
+
+def unset_on_another_way(a, b, x):
+    with held(a):
+        if x:
+            y = np.ones(x)
+    if x:
+        return float(y.sum())
+    return 0.0
+
+
+def by_module(a, b, x):
+    with interlock.held(a):
+        return x + a.locked()
+
+
+KERNELS = [
+    normal, function_fails, division_fails, index_fails, returns, returns_only, returns_twice, returns_nothing,
+    returns_perhaps, breaks_and_continues, while_loop, loop_in_body, two_in_a_loop, one_after_a_loop_that_continues,
+    nested, nested_in_one, nested_empty, nested_in_loops, released_in_body, acquire_fails, after_a_try, values_cross,
+    optional, unset_on_another_way, by_module,
+]  # fmt: skip
+
+
+def outcome(function, *arguments):
+    try:
+        return function(*arguments)
+    except Exception as e:
+        # Numba words a division by zero in its own way.
+        return type(e), None if isinstance(e, (ZeroDivisionError, IndexError)) else e.args
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.__name__)
+def test_kernel_does_as_python(kernel):
+    a, b = Mutex(False, False), Mutex(False, False)
+    compiled = njit(kernel)
+    try:
+        compiled.compile((typeof(a), typeof(b), typeof(0)))
+    except Exception as e:
+        if sys.version_info[:2] == (3, 11):
+            raise
+        pytest.skip(f"refused with this Python's bytecode: {e}")
+    for x in range(6):
+        assert outcome(compiled, a, b, x) == outcome(kernel, a, b, x), x
+        assert not a.locked() and not b.locked(), x
+    a.close()
+    b.close()
+
+
+def body_raises(a, x):
+    with held(a):
+        if x:
+            raise ValueError("x")
+
+
+def try_around(a, x):
+    try:
+        with held(a):
+            fail(x)
+    except Exception:
+        x = 9
+    return x
+
+
+def try_inside(a, x):
+    with held(a):
+        try:
+            fail(x)
+        except Exception:
+            x = 9
+    return x
+
+
+def finally_inside(a, x):
+    with held(a):
+        try:
+            fail(x)
+        finally:
+            x = 9
+    return x
+
+
+def yields(a, x):
+    with held(a):
+        yield x
+
+
+def under_a_name(a, x):
+    h = held(a)
+    with h:
+        x += 1
+    return x
+
+
+def without_with(a, x):
+    h = held(a)  # noqa: F841
+    return x
+
+
+def no_lock(a, x):
+    with held():
+        return x
+
+
+def not_a_lock(a, x):
+    with held(x):
+        return x
+
+
+def keyword(a, x):
+    with held(lock=a):
+        return x
+
+
+def bound(a, x):
+    with held(a) as b:  # noqa: F841
+        return x
+
+
+def object_mode(a, x):
+    with objmode():
+        with held(a):
+            print(x)
+    return x
+
+
+REFUSED = [
+    body_raises, try_around, under_a_name, without_with, no_lock, not_a_lock, keyword, bound, yields, object_mode,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kernel", REFUSED, ids=lambda k: k.__name__)
+def test_what_it_cannot_do_is_an_error_when_compiled(kernel):
+    a = Mutex(False, False)
+    with pytest.raises((NumbaError, getattr(errors, "UnsupportedBytecodeError", NumbaError))):
+        njit(kernel)(a, 1)
+    assert not a.locked()
+    a.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="an older Python's bytecode shows Numba the try")
+@pytest.mark.parametrize("kernel", [try_inside, finally_inside], ids=lambda k: k.__name__)
+def test_a_try_that_numba_would_ignore_is_an_error(kernel):
+    a = Mutex(False, False)
+    with pytest.raises(NumbaError, match="try"):
+        njit(kernel)(a, 1)
+    a.close()
+
+
+def test_a_function_carries_what_the_body_cannot():
+    @njit
+    def careful(x):
+        try:
+            fail(x)
+        except Exception:
+            return 9
+        return 0
+
+    @njit
+    def under_lock(a, x):
+        with held(a):
+            r = careful(x)
+            fail(x - 1)
+        return r
+
+    @njit
+    def caught(a, x):
+        try:
+            return under_lock(a, x)
+        except Exception:
+            return -1
+
+    a = Mutex(False, False)
+    assert [caught(a, x) for x in range(3)] == [-1, 9, -1]
+    with pytest.raises(ValueError) as e:
+        under_lock(a, 2)
+    assert e.value.args == ("failed", 3)
+    assert not a.locked()
+    a.close()
+
+
+def test_excludes_threads():
+    @njit(nogil=True)
+    def add(lock, total, n):
+        for i in range(n):
+            with held(lock):
+                if i % 3 == 0:
+                    total[0] += 2
+                    continue
+                if i % 7 == 0:
+                    fail(0)
+                total[0] += 1
+
+    lock, total, n = Mutex(False, False), np.zeros(1, np.int64), 30_000
+    add(lock, total, 0)
+    threads = [threading.Thread(target=add, args=(lock, total, n)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert total[0] == 4 * (n + n // 3)
+    lock.close()
+
+
+def test_excludes_iterations_of_a_prange():
+    @njit(nogil=True, parallel=True)
+    def count(lock, bins, x):
+        for i in prange(len(x)):
+            with held(lock):
+                if x[i] < 0:
+                    continue
+                bins[x[i]] += 1
+                bins[:] += 1  # parallel code in parallel code, if the body were compiled so
+
+    lock, bins, x = Mutex(False, False), np.zeros(4, np.int64), np.arange(20_000) % 5 - 1
+    count(lock, bins, x)
+    assert (bins == 20_000 // 5 * 4 + 20_000 // 5).all()
+    assert not lock.locked()
+    lock.close()
+
+
+def test_a_prange_in_the_body():
+    @njit(parallel=True)
+    def total(lock, x):
+        s = 0
+        with held(lock):
+            for i in prange(len(x)):
+                s += x[i]
+        return s
+
+    lock = Mutex(False, False)
+    assert total(lock, np.arange(1000)) == 499_500
+    assert not lock.locked()
+    lock.close()
+
+
+def test_a_body_in_object_mode_that_raises():
+    @njit
+    def parse(lock, x):
+        with held(lock):
+            with objmode(y="int64"):
+                y = int("12x"[:x])
+        return y
+
+    lock = Mutex(False, False)
+    assert parse(lock, 2) == 12
+    with pytest.raises(ValueError, match="12x"):
+        parse(lock, 3)
+    assert not lock.locked()
+    lock.close()
+
+
+def test_a_semaphore():
+    @njit
+    def use(s, x):
+        with held(s):
+            fail(x)
+            return s.value
+
+    s = Semaphore(2, 2)
+    assert use(s, 0) == 1
+    with pytest.raises(ValueError):
+        use(s, 1)
+    assert s.value == 2
+    s.close()
+
+
+@pytest.mark.parametrize("new", [interlock.Lock, interlock.Mutex, interlock.RLock, interlock.Condition])
+def test_objects(new):
+    @njit
+    def use(lock, x):
+        with held(lock):
+            fail(x)
+            return 5
+
+    lock = new()
+    assert use(lock, 0) == 5
+    with pytest.raises(ValueError):
+        use(lock, 1)
+    assert lock.acquire(False)
+    lock.release()
+    with pytest.raises(RuntimeError):
+        lock.release()
+
+
+def test_modes_and_elements():
+    @njit
+    def read(rw, x):
+        with held(rw, "read"):
+            fail(x)
+            return True
+
+    @njit
+    def write(rw, x):
+        with held(rw, "write"):
+            fail(x)
+            return True
+
+    @njit
+    def element(locks, x):
+        with held(locks, 2):
+            fail(x)
+            return not locks.acquire(2, False)
+
+    @njit
+    def pair(locks, x):
+        with held(locks, "pair", 0, 1):
+            fail(x)
+            return not locks.acquire(1, False)
+
+    @njit
+    def section(locks, x):
+        with held(locks, "range", 3, 5):
+            fail(x)
+            return not locks.acquire(4, False)
+
+    rw, locks = interlock.RWLock(), interlock.LockArray(5)
+    for kernel, lock in (read, rw), (write, rw), (element, locks), (pair, locks), (section, locks):
+        for function in (kernel, kernel.py_func):
+            assert function(lock, 0)
+            with pytest.raises(ValueError):
+                function(lock, 1)
+    assert rw.acquire_write(False)
+    rw.release_write()
+    for i in range(5):
+        assert locks.acquire(i, False)
+        locks.release(i)
+
+
+def test_leaks_no_memory():
+    @njit
+    def use(lock, x):
+        r = np.zeros(4)
+        for i in range(x):
+            with held(lock):
+                if i % 3 == 1:
+                    continue
+                r = r + np.ones(4)
+                if i == 7:
+                    return r * 2
+        return r
+
+    if hasattr(_nrt_python, "memsys_enable_stats"):  # before Numba 0.57 they are always kept
+        _nrt_python.memsys_enable_stats()
+    lock = Mutex(False, False)
+    use(lock, 5)
+    before = rtsys.get_allocation_stats()
+    for x in range(10):
+        use(lock, x)
+    after = rtsys.get_allocation_stats()
+    assert after.alloc - before.alloc == after.free - before.free > 0
+    lock.close()
+
+
+CACHED = """
+from numba import njit
+from interlock import Mutex, held
+
+@njit(cache=True)
+def fail(x):
+    if x == 2:
+        raise ValueError("failed", 3)
+    return x
+
+@njit(cache=True)
+def inner(a, b, x):
+    with held(a):
+        with held(b):
+            if x == 1:
+                return 10 + a.locked() + b.locked()
+        x = fail(x)
+    return x
+
+@njit(cache=True)
+def kernel(a, b, x):
+    return inner(a, b, x)
+
+a, b = Mutex(), Mutex()
+assert kernel(a, b, 0) == 0 and kernel(a, b, 1) == 12
+try:
+    kernel(a, b, 2)
+except ValueError as e:
+    assert e.args == ("failed", 3)
+else:
+    raise AssertionError
+assert not a.locked() and not b.locked()
+print(sum(kernel.stats.cache_hits.values()))
+"""
+
+
+def test_is_cached_for_a_second_process(python, tmp_path):
+    script = tmp_path / "cached.py"
+    script.write_text(CACHED)
+    hits = [python(script, NUMBA_CACHE_DIR=str(tmp_path / "cache")).stdout.strip() for _ in range(2)]
+    assert hits == ["0", "1"]
+
+
+def test_without_the_compiler(python):
+    code = CACHED.replace("print(sum(kernel.stats.cache_hits.values()))", "print('ran')")
+    assert python(code, NUMBA_DISABLE_JIT="1").stdout == "ran\n"
+
+
+def test_does_not_import_numba():
+    code = (
+        "import sys, interlock\nlock = interlock.Lock()\n"
+        "with interlock.held(lock): assert lock.locked()\nassert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_methods_and_arguments():
+    class Noted:
+        def __init__(self):
+            self.calls = []
+
+        def __getattr__(self, name):
+            if name.partition("_")[0] not in ("acquire", "release"):
+                raise AttributeError(name)
+            return lambda *arguments: self.calls.append((name, *arguments))
+
+    lock = Noted()
+    with held(lock):
+        pass
+    with held(lock, 3):
+        pass
+    with held(lock, "read"):
+        pass
+    with pytest.raises(KeyError), held(lock, "pair", 1, 2):
+        raise KeyError
+    assert lock.calls == [
+        ("acquire",), ("release",), ("acquire", 3), ("release", 3), ("acquire_read",), ("release_read",),
+        ("acquire_pair", 1, 2), ("release_pair", 1, 2),
+    ]  # fmt: skip
+    with pytest.raises(AttributeError):
+        held(3)

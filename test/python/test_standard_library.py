@@ -1,0 +1,91 @@
+"""The standard library at work with our locks in place of its own."""
+
+import concurrent.futures
+import logging
+import queue
+import threading
+
+import pytest
+
+import interlock
+
+
+@pytest.fixture
+def ours(monkeypatch):
+    for name in ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier"):
+        monkeypatch.setattr(threading, name, getattr(interlock, name))
+
+
+def test_queue(ours):
+    q, got = queue.Queue(3), []
+    assert isinstance(q.mutex, interlock.Lock) and isinstance(q.not_empty, interlock.Condition)
+
+    def consume():
+        for item in iter(q.get, None):
+            got.append(item)
+            q.task_done()
+        q.task_done()
+
+    threads = [threading.Thread(target=consume) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for item in [*range(500), None, None, None]:
+        q.put(item)
+    q.join()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert sorted(got) == list(range(500))
+    with pytest.raises(queue.Empty):
+        q.get(timeout=0.01)
+
+
+def test_executor(ours):
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+        assert list(executor.map(lambda x: x * x, range(200))) == [x * x for x in range(200)]
+        stop = interlock.Event()
+        future = executor.submit(stop.wait)
+        assert isinstance(future._condition, interlock.Condition)
+        with pytest.raises(concurrent.futures.TimeoutError):
+            future.result(timeout=0.02)
+        stop.set()
+        assert future.result(timeout=30) is True
+        done, rest = concurrent.futures.wait([executor.submit(pow, 2, 3)], timeout=30)
+        assert not rest and done.pop().result() == 8
+
+
+def test_threads_and_timers(ours):
+    seen = []
+    timer = threading.Timer(0.01, seen.append, (1,))
+    timer.start()
+    timer.join(30)
+    assert seen == [1]
+    cancelled = threading.Timer(60, seen.append, (2,))
+    cancelled.start()
+    cancelled.cancel()
+    cancelled.join(30)
+    assert seen == [1] and not cancelled.is_alive()
+
+
+def test_condition_of_the_library_on_our_locks():
+    for new in (interlock.Lock, interlock.RLock, interlock.Mutex):
+        condition, items = threading.Condition(new()), []
+
+        def produce(condition=condition, items=items):
+            with condition:
+                items.append(1)
+                condition.notify_all()
+
+        timer = threading.Timer(0.05, produce)
+        timer.start()
+        with condition:
+            assert condition.wait_for(lambda items=items: items, timeout=30)
+        timer.join()
+
+
+def test_logging_with_our_lock():
+    handler = logging.StreamHandler()
+    handler.lock = interlock.RLock()
+    with handler.lock:
+        handler.acquire()
+        handler.release()
