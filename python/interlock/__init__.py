@@ -4,27 +4,60 @@ The classes are those of `threading`, on top of a C library that needs no GIL. `
 the C functions themselves, for kernels compiled with ``nogil=True``; pass them an object's ``handle``.
 """
 
-from . import _build
+from . import _build, _gil
+from ._barrier import Barrier
+from ._cancel import cancel
+from ._condition import Condition
 from ._counter import Counter
-from ._errors import DeadlockError, HandleError, OwnerDiedWarning
+from ._errors import DeadlockError, HandleError, OwnerDiedWarning, ShutDown
+from ._event import Event
+from ._foreign import get_declarations, get_library
+from ._held import held
+from ._latch import Latch
+from ._local import Local
+from ._lockarray import LockArray
 from ._mutex import Lock, Mutex, RLock
+from ._once import Once
+from ._queue import Queue
+from ._report import report
+from ._rwlock import RWLock
 from ._semaphore import BoundedSemaphore, Semaphore
+from ._tally import Tally
 
 __all__ = [
+    "Barrier",
     "BoundedSemaphore",
+    "Condition",
     "Counter",
     "DeadlockError",
+    "Event",
     "HandleError",
+    "Latch",
+    "Local",
     "Lock",
+    "LockArray",
     "Mutex",
+    "Once",
     "OwnerDiedWarning",
+    "Queue",
     "RLock",
+    "RWLock",
     "Semaphore",
+    "ShutDown",
+    "Tally",
+    "cancel",
+    "get_declarations",
+    "get_library",
+    "held",
+    "report",
     "version",
 ]
+
+_gil.install()
 
 version = __version__ = _build.VERSION
 
 for _name in __all__:
-    if isinstance(globals()[_name], type):
-        globals()[_name].__module__ = __name__  # where users find it, for tracebacks and help()
+    _thing = globals()[_name]
+    if getattr(_thing, "__module__", "").startswith(f"{__name__}."):
+        _thing.__module__ = __name__  # where users find it, for tracebacks and help()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from operator import index
-
 from ._constants import ILK_ETIMEDOUT, ILK_NO_VALUE
 from ._errors import check
-from ._handle import Handle
+from ._handle import Handle, int64
 from ._library import BLOCKING, QUICK
-from ._wait import FOREVER, to_ns, wait
+from ._wait import optional_ns, wait
 
 _new = QUICK["ilk_counter_new"]
 _load = QUICK["ilk_counter_load"]
@@ -19,45 +17,36 @@ _compare_exchange = QUICK["ilk_counter_compare_exchange"]
 _timedwait = BLOCKING["ilk_counter_timedwait"]
 
 
-def _int64(value: int) -> int:
-    # ctypes would cut it off without a word.
-    value = index(value)
-    if not -(2**63) <= value < 2**63:
-        raise OverflowError("the value must fit in 64 bits")
-    return value
-
-
 class Counter(Handle):
     """A 64-bit integer that threads change atomically and can wait for. It wraps round."""
 
     _free = QUICK["ilk_counter_free"]
 
     def __init__(self, initial: int = 0) -> None:
-        super().__init__(_new(_int64(initial)))
+        super().__init__(_new(int64(initial)))
 
     def load(self) -> int:
         """Its value."""
         return self._checked(_load(self._handle))
 
     def store(self, value: int) -> None:
-        check(_store(self._handle, _int64(value)))
+        check(_store(self._handle, int64(value)))
 
     def exchange(self, value: int) -> int:
         """Stores `value`; the previous value."""
-        return self._checked(_exchange(self._handle, _int64(value)))
+        return self._checked(_exchange(self._handle, int64(value)))
 
     def fetch_add(self, delta: int = 1) -> int:
         """Adds `delta`; the previous value."""
-        return self._checked(_fetch_add(self._handle, _int64(delta)))
+        return self._checked(_fetch_add(self._handle, int64(delta)))
 
     def compare_exchange(self, expected: int, desired: int) -> int:
         """Stores `desired` if the value is `expected`. The value seen: it was stored if that is `expected`."""
-        return self._checked(_compare_exchange(self._handle, _int64(expected), _int64(desired)))
+        return self._checked(_compare_exchange(self._handle, int64(expected), int64(desired)))
 
     def wait(self, at_least: int, timeout: float | None = None) -> bool:
         """Waits until the value is `at_least` or more. False: `timeout` seconds have passed; None waits for ever."""
-        ns = FOREVER if timeout is None or timeout == -1 else to_ns(max(timeout, 0))
-        code = wait(_timedwait, self._handle, _int64(at_least), timeout_ns=ns)
+        code = wait(_timedwait, self._handle, int64(at_least), timeout_ns=optional_ns(timeout))
         return code != ILK_ETIMEDOUT and check(code) >= 0
 
     def _checked(self, value: int) -> int:
@@ -66,6 +55,5 @@ class Counter(Handle):
             check(_timedwait(self._handle, ILK_NO_VALUE, 0))
         return value
 
-    def __repr__(self) -> str:
-        state = "closed" if self.closed else f"value={self.load()}"
-        return f"<interlock.{type(self).__name__} at {id(self):#x}: {state}>"
+    def _state(self) -> str:
+        return f"value={self.load()}"

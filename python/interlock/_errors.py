@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import sys
+import warnings
+from collections.abc import Callable
+from threading import BrokenBarrierError
+from typing import Any
 
 from . import _constants as c
 from ._library import QUICK
@@ -18,6 +23,14 @@ class DeadlockError(RuntimeError):
     """The wait could never end: the caller waits for itself, directly or round a circle."""
 
 
+if sys.version_info >= (3, 13):
+    from queue import ShutDown
+else:
+
+    class ShutDown(Exception):
+        """The queue is closed: `queue.ShutDown`, which Python has since 3.13."""
+
+
 class OwnerDiedWarning(RuntimeWarning):
     """Acquired, but the thread that held it is gone: check the data it protected."""
 
@@ -31,8 +44,8 @@ EXCEPTIONS: dict[int, tuple[type[Exception], str]] = {
     c.ILK_EDEADLK: (DeadlockError, "already held by the caller, so the wait would never end"),
     c.ILK_EOVERFLOW: (OverflowError, "the count would pass its limit"),
     c.ILK_ENOMEM: (MemoryError, "no memory, or no free handle"),
-    c.ILK_EBROKEN: (RuntimeError, "the barrier is broken"),
-    c.ILK_ECLOSED: (RuntimeError, "the queue is closed"),
+    c.ILK_EBROKEN: (BrokenBarrierError, "the barrier is broken"),
+    c.ILK_ECLOSED: (ShutDown, "the queue is closed"),
     c.ILK_ECANCELED: (RuntimeError, "waits are being cancelled"),
     c.ILK_ENOTSUP: (NotImplementedError, "not on this platform"),
 }
@@ -53,3 +66,12 @@ def check(code: int) -> int:
     if code < 0:
         raise error(code)
     return code
+
+
+def warn_owner_died(undo: Callable[[int], Any], stacklevel: int = 3) -> None:
+    """For an acquire that calls this: the warning points to the line that called the acquire."""
+    try:
+        warnings.warn("the thread that held it is gone: check the data", OwnerDiedWarning, stacklevel)
+    except BaseException:  # warnings may be errors, and an acquire that raises must not hold
+        undo(c.ILK_OWNER_DIED)
+        raise

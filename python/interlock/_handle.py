@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, NoReturn
+from operator import index
+from typing import Any, ClassVar, NoReturn, SupportsIndex
 
 from ._constants import ILK_EBUSY
 from ._errors import HandleError, error, last_error
+
+
+def int64(value: SupportsIndex) -> int:
+    """The value, if C can hold it: ctypes would cut it off without a word."""
+    number = index(value)
+    if not -(2**63) <= number < 2**63:
+        raise OverflowError("the value must fit in 64 bits")
+    return number
 
 
 class Handle:
@@ -47,5 +56,22 @@ class Handle:
         if self._handle:
             type(self)._free(self._handle)
 
+    @property
+    def _numba_type_(self) -> Any:
+        # Asked for where Numba has not imported our extension yet, which then puts the types in the place of this.
+        from ._numba.types import type_of
+
+        return type_of(self)
+
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot pickle {type(self).__name__!r} object: its handle is valid only in this process")
+
+    def _state(self) -> str:
+        """What `repr` says of an object that is not closed: by default, what the report does."""
+        from ._report import state_of
+
+        return state_of(self._handle)
+
+    def __repr__(self) -> str:
+        state = self._state() if self._handle else "closed"
+        return f"<interlock.{type(self).__name__} at {id(self):#x}: {state}>"

@@ -6,7 +6,7 @@ from ._constants import ILK_ETIMEDOUT, ILK_OK
 from ._errors import check, error, last_error
 from ._handle import Handle
 from ._library import BLOCKING, QUICK
-from ._wait import FOREVER, to_ns, wait
+from ._wait import optional_ns, wait
 
 _new = QUICK["ilk_semaphore_new"]
 _tryacquire = QUICK["ilk_semaphore_tryacquire"]
@@ -37,12 +37,7 @@ class Semaphore(Handle):
             raise ValueError("can't specify timeout for non-blocking acquire")
         if _tryacquire(self._handle) == ILK_OK:
             return True
-        if not blocking:
-            ns = 0
-        elif timeout is None or timeout == -1:
-            ns = FOREVER
-        else:
-            ns = to_ns(max(timeout, 0))  # as in threading, a deadline that has passed is no error
+        ns = optional_ns(timeout) if blocking else 0
         code = wait(_timedacquire, self._handle, timeout_ns=ns, undo=self._undo)
         return code != ILK_ETIMEDOUT and check(code) >= 0
 
@@ -67,14 +62,11 @@ class Semaphore(Handle):
             raise error(last_error())
         return value
 
-    def _undo(self) -> None:
+    def _undo(self, _code: int) -> None:
         _release(self._handle, 1)
 
     def _state(self) -> str:
-        return "closed" if self.closed else f"value={self.value}"
-
-    def __repr__(self) -> str:
-        return f"<interlock.{type(self).__name__} at {id(self):#x}: {self._state()}>"
+        return f"value={self.value}"
 
 
 class BoundedSemaphore(Semaphore):
@@ -95,4 +87,4 @@ class BoundedSemaphore(Semaphore):
             raise ValueError("semaphore released too many times") from None
 
     def _state(self) -> str:
-        return super()._state() if self.closed else f"{super()._state()}/{self._maximum}"
+        return f"{super()._state()}/{self._maximum}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from functools import partial
 from time import monotonic_ns
 from typing import Any
 
@@ -32,6 +31,11 @@ def timeout_ns(blocking: bool, timeout: float) -> int:
     return to_ns(timeout)
 
 
+def optional_ns(timeout: float | None) -> int:
+    """A wait's timeout as nanoseconds. None and -1 wait for ever; others below 0 have passed, as in `threading`."""
+    return FOREVER if timeout is None or timeout == -1 else to_ns(max(timeout, 0))
+
+
 def to_ns(seconds: float) -> int:
     if seconds > threading.TIMEOUT_MAX:
         raise OverflowError("timeout value is too large")
@@ -39,26 +43,38 @@ def to_ns(seconds: float) -> int:
     return math.ceil(seconds * 1e9)
 
 
-def wait(timed: Callable[..., int], *args: int, timeout_ns: int, undo: Callable[[], Any] | None = None) -> int:
+def _in_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
+
+
+def is_sliced(timeout_ns: int) -> bool:
+    """Whether such a wait returns now and then."""
+    return timeout_ns != 0 and _in_main_thread()
+
+
+def _guarded(function: Callable[..., int], args: tuple[Any, ...], undo: Callable[[int], Any] | None) -> int:
+    # Not `code = function(*args)`: Python runs signal handlers between the call and the assignment, and if one raises,
+    # the code is lost. Here it is stored before the call into C returns.
+    results: list[int] = []
+    try:
+        results.extend(map(function, *zip(args)))
+        return results[0]
+    except BaseException:
+        if undo and results and results[0] >= 0:
+            undo(results[0])
+        raise
+
+
+def wait(timed: Callable[..., int], *args: Any, timeout_ns: int, undo: Callable[[int], Any] | None = None) -> int:
     """Calls `timed(*args, timeout_ns)`, in slices where a signal handler may have to run.
 
-    When a handler raises although the wait has succeeded, `undo` gives back what it acquired.
+    When a handler raises although the wait has succeeded, `undo(result)` gives back what it acquired.
     """
-    if timeout_ns == 0 or threading.get_ident() != threading.main_thread().ident:
+    if not _in_main_thread():
         return timed(*args, timeout_ns)
-    call = partial(timed, *args)
     deadline = monotonic_ns() + timeout_ns
     while True:
         left = _SLICE_NS if timeout_ns < 0 else deadline - monotonic_ns()
-        results: list[int] = []
-        try:
-            # Not `code = call(...)`: Python runs handlers between the call and the assignment, and the code would be
-            # lost. Here it is stored before the call into C returns.
-            results.extend(map(call, (max(0, min(left, _SLICE_NS)),)))
-            code = results[0]
-        except BaseException:
-            if undo and results and results[0] >= 0:
-                undo()
-            raise
-        if code != ILK_ETIMEDOUT or (left <= _SLICE_NS and timeout_ns > 0):
+        code = _guarded(timed, (*args, max(0, min(left, _SLICE_NS))), undo)
+        if code != ILK_ETIMEDOUT or (left <= _SLICE_NS and timeout_ns >= 0):
             return code

@@ -1,0 +1,120 @@
+"""The barrier."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from operator import index
+from threading import BrokenBarrierError
+from time import monotonic_ns
+
+from ._constants import ILK_ETIMEDOUT, ILK_OK
+from ._errors import check
+from ._handle import Handle
+from ._library import BLOCKING, QUICK
+from ._wait import is_sliced, optional_ns, wait
+
+_new = QUICK["ilk_barrier_new"]
+_timedwait = BLOCKING["ilk_barrier_timedwait"]
+_arrive = BLOCKING["ilk_barrier_arrive"]
+_complete = QUICK["ilk_barrier_complete"]
+_await = BLOCKING["ilk_barrier_await"]
+_leave = QUICK["ilk_barrier_leave"]
+_abort = QUICK["ilk_barrier_abort"]
+_reset = QUICK["ilk_barrier_reset"]
+_is_broken = QUICK["ilk_barrier_is_broken"]
+_waiting = QUICK["ilk_barrier_waiting"]
+
+
+class Barrier(Handle):
+    """As `threading.Barrier`: `parties` threads wait for each other, again and again.
+
+    The last to arrive calls `action` before the others go on, if it comes from Python: a kernel that is the last lets
+    them go at once. An exception in the action, a wait that times out, is interrupted or cancelled, and `abort()` break
+    the barrier: until a `reset()`, every wait raises threading.BrokenBarrierError. `timeout` is that of waits without.
+    """
+
+    _free = QUICK["ilk_barrier_free"]
+
+    def __init__(self, parties: int, action: Callable[[], object] | None = None, timeout: float | None = None) -> None:
+        parties = index(parties)
+        if parties < 1:
+            raise ValueError("parties must be > 0")
+        if parties >= 2**31:
+            raise OverflowError("parties must fit in 31 bits")
+        super().__init__(_new(parties))
+        self._parties = parties
+        self._action = action
+        self._timeout_ns = optional_ns(timeout)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for the others; the caller's place in the order of arrival, 0..parties - 1."""
+        ns = self._timeout_ns if timeout is None else optional_ns(timeout)
+        if self._action is None and not is_sliced(ns):
+            code = _timedwait(self._handle, ns)
+        else:
+            code = self._wait_in_parts(ns)
+        if code == ILK_ETIMEDOUT:  # as in threading, to the one that broke it too
+            raise BrokenBarrierError
+        return check(code)
+
+    def _wait_in_parts(self, ns: int) -> int:
+        handle, last = self._handle, self._parties - 1
+        act = self._action is not None
+        deadline = monotonic_ns() + ns
+
+        ticket = ctypes.c_int64()
+
+        def give_up(place: int) -> None:
+            if act and place == last:
+                _complete(handle, ticket, 0)
+            else:
+                _leave(handle, ticket)
+
+        place = wait(_arrive, handle, act, ctypes.addressof(ticket), timeout_ns=ns, undo=give_up)
+        if place == ILK_ETIMEDOUT:
+            _abort(handle)
+        if place < 0:
+            return place
+        if place < last:
+            left = ns if ns < 0 else max(0, deadline - monotonic_ns())
+            try:
+                code = wait(_await, handle, ticket, timeout_ns=left)
+            finally:
+                ended = _leave(handle, ticket)  # breaks the barrier, unless the round is complete
+        elif self._action is not None:
+            try:
+                self._action()
+            except BaseException:
+                _complete(handle, ticket, 0)
+                raise
+            ended = _complete(handle, ticket, 1)
+        else:
+            ended = ILK_OK
+        if ended == ILK_OK:
+            return place
+        return code if ended == ILK_ETIMEDOUT else ended
+
+    def abort(self) -> None:
+        """Breaks it."""
+        check(_abort(self._handle))
+
+    def reset(self) -> None:
+        """Makes it as new. Those that wait raise BrokenBarrierError."""
+        check(_reset(self._handle))
+
+    @property
+    def parties(self) -> int:
+        return self._parties
+
+    @property
+    def n_waiting(self) -> int:
+        """How many wait in the round that is under way."""
+        return check(_waiting(self._handle))
+
+    @property
+    def broken(self) -> bool:
+        return check(_is_broken(self._handle)) == 1
+
+    def _state(self) -> str:
+        return "broken" if self.broken else f"waiters={self.n_waiting}/{self._parties}"

@@ -1,0 +1,184 @@
+"""The condition variable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Protocol, TypeVar, cast
+
+from ._constants import ILK_ECANCELED, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED
+from ._errors import check, warn_owner_died
+from ._handle import Handle
+from ._library import BLOCKING, QUICK
+from ._mutex import Lock, Mutex, RLock
+from ._wait import is_sliced, optional_ns, wait
+
+_new = QUICK["ilk_condition_new"]
+_notify = QUICK["ilk_condition_notify"]
+_timedwait = BLOCKING["ilk_condition_timedwait"]
+_wait_begin = QUICK["ilk_condition_wait_begin"]
+_wait_part = BLOCKING["ilk_condition_wait_part"]
+_wait_end = QUICK["ilk_condition_wait_end"]
+
+_MOST = 2**31 - 1
+
+
+class _Lock(Protocol):
+    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool: ...
+    def release(self) -> None: ...
+
+
+T = TypeVar("T")
+
+
+class Condition(Handle):
+    """As `threading.Condition`: waiting for something that a lock protects.
+
+    `lock` is an interlock Lock, RLock or Mutex; None makes an RLock. Kernels wait for the same condition with the
+    handles of both, and notify it. Any other lock with `acquire` and `release` will do for Python code alone.
+    """
+
+    _free = QUICK["ilk_condition_free"]
+
+    def __init__(self, lock: Lock | RLock | Mutex | _Lock | None = None) -> None:
+        super().__init__(_new(0))
+        self._made: RLock | Mutex | None = RLock() if lock is None else None  # here, so closed here
+        self._lock = cast(Any, self._made if lock is None else lock)
+        # What C waits with: the lock; or, where that is none of ours, a mutex that is held from before the lock is
+        # released until the wait has begun, and by whoever notifies.
+        self._inner: Mutex | None = None
+        if not isinstance(self._lock, (Lock, RLock, Mutex)):
+            self._inner = self._made = Mutex()
+        self.acquire: Callable[..., bool] = self._lock.acquire
+        self.release: Callable[[], None] = self._lock.release
+
+    def close(self) -> None:
+        super().close()
+        if self._made is not None:
+            self._made.close()
+
+    @property
+    def lock(self) -> Any:
+        return self._lock
+
+    def __enter__(self) -> bool:
+        return bool(self._lock.__enter__())
+
+    def __exit__(self, *exception: Any) -> None:
+        self._lock.__exit__(*exception)
+
+    def locked(self) -> bool:
+        """Whether a thread holds the lock."""
+        return bool(self._lock.locked())
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Releases the lock, waits for a notify, and acquires it again. False: `timeout` seconds have passed.
+
+        RuntimeError: the lock is not held. A notify by a kernel that does not hold it, or a cancelled wait, may come
+        early: look again what you wait for, or use `wait_for()`.
+        """
+        handle, ns = self.handle, optional_ns(timeout)
+        if self._inner is None:
+            return self._wait(handle, self._lock, ns)
+        if not self._is_owned():
+            raise RuntimeError("cannot wait on un-acquired lock")
+        self._inner.acquire()
+        try:
+            state = self._release_save()
+        except BaseException:
+            self._inner.release()
+            raise
+        try:
+            return self._wait(handle, self._inner, ns)
+        finally:
+            self._inner.release()  # before the lock: who notifies takes them in that order
+            self._acquire_restore(state)
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        """Waits until `predicate()`, called with the lock held, is true; its value. At most `timeout` seconds."""
+        deadline = None if timeout is None else monotonic() + timeout
+        result = predicate()
+        while not result:
+            left = None if deadline is None else deadline - monotonic()
+            if left is not None and left <= 0:
+                break
+            self.wait(left)
+            result = predicate()
+        return result
+
+    def notify(self, n: int = 1) -> None:
+        """Wakes up to `n` of those who wait. RuntimeError: the lock is not held."""
+        handle = self.handle
+        if not self._is_owned():
+            raise RuntimeError("cannot notify on un-acquired lock")
+        n = max(0, min(n, _MOST))
+        if self._inner is None:
+            check(_notify(handle, n))
+        else:
+            with self._inner:
+                check(_notify(handle, n))
+
+    def notify_all(self) -> None:
+        """Wakes all who wait. RuntimeError: the lock is not held."""
+        self.notify(_MOST)
+
+    def _wait(self, handle: int, mutex: Lock | RLock | Mutex, ns: int) -> bool:
+        """With the mutex held, and held again afterwards."""
+        if is_sliced(ns):
+            code = self._wait_in_parts(handle, mutex._handle, ns)
+        else:
+            code = _timedwait(handle, mutex._handle, ns)
+        if code == ILK_EPERM:
+            raise RuntimeError("cannot wait on un-acquired lock")
+        if code == ILK_OWNER_DIED:
+            warn_owner_died(lambda _code: None, stacklevel=4)  # held, as after any wait
+        return code != ILK_ETIMEDOUT and check(code) >= 0
+
+    def _wait_in_parts(self, handle: int, mutex: int, ns: int) -> int:
+        # A notify that comes between two slices is kept for us, until the end of the wait.
+        check(_wait_begin(handle))
+        notified = False
+
+        def undo(_code: int) -> None:
+            nonlocal notified
+            notified = True
+
+        try:
+            code = wait(_wait_part, handle, mutex, timeout_ns=ns, undo=undo)
+        except BaseException:
+            if notified or _wait_end(handle) == 1:
+                _notify(handle, 1)  # another may need it
+            raise
+        if code == ILK_ETIMEDOUT or code == ILK_ECANCELED:
+            if _wait_end(handle) == 1:
+                return ILK_OK
+        return code
+
+    # As `threading.Condition` asks them of a lock.
+
+    def _is_owned(self) -> bool:
+        if hasattr(self._lock, "_is_owned"):
+            return bool(self._lock._is_owned())
+        if self._lock.acquire(False):
+            self._lock.release()
+            return False
+        return True
+
+    def _release_save(self) -> Any:
+        if hasattr(self._lock, "_release_save"):
+            return self._lock._release_save()
+        self._lock.release()
+        return None
+
+    def _acquire_restore(self, state: Any) -> None:
+        if hasattr(self._lock, "_acquire_restore"):
+            self._lock._acquire_restore(state)
+        else:
+            self._lock.acquire()
+
+    def _at_fork_reinit(self) -> None:
+        self._lock._at_fork_reinit()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{self._lock!r}, {self._state()}"
+        return f"<interlock.{type(self).__name__} at {id(self):#x}: {state}>"

@@ -1,0 +1,54 @@
+"""The event: a flag to wait for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from ._condition import Condition
+from ._constants import ILK_ETIMEDOUT
+from ._errors import check
+from ._handle import Handle
+from ._library import BLOCKING, QUICK
+from ._mutex import Lock
+from ._wait import optional_ns, wait
+
+_new = QUICK["ilk_event_new"]
+_set = QUICK["ilk_event_set"]
+_clear = QUICK["ilk_event_clear"]
+_is_set = QUICK["ilk_event_is_set"]
+_timedwait = BLOCKING["ilk_event_timedwait"]
+
+
+class Event(Handle):
+    """As `threading.Event`: a flag, not set at first. A set lets all go that wait, even if it is cleared at once."""
+
+    _free = QUICK["ilk_event_free"]
+
+    def __init__(self) -> None:
+        super().__init__(_new(0))
+
+    def set(self) -> None:
+        check(_set(self._handle))
+
+    def clear(self) -> None:
+        check(_clear(self._handle))
+
+    def is_set(self) -> bool:
+        return check(_is_set(self._handle)) == 1
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until it is set. False: `timeout` seconds have passed; None waits for ever."""
+        code = wait(_timedwait, self._handle, timeout_ns=optional_ns(timeout))
+        return code != ILK_ETIMEDOUT and check(code) >= 0
+
+    @cached_property
+    def _cond(self) -> Condition:
+        # Code that knows `threading.Event` from inside, CPython's own tests too, holds this.
+        return Condition(Lock())
+
+    def _at_fork_reinit(self) -> None:
+        # In a fork's child nobody waits any more; the flag stays.
+        self._cond._at_fork_reinit()
+
+    def _state(self) -> str:
+        return "set" if self.is_set() else "unset"

@@ -1,0 +1,43 @@
+"""`held`: a lock for the length of a `with` block, in Python and in kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class held:
+    """Holds `lock` for the length of a ``with`` block, in Python and in nopython code alike.
+
+    It calls ``lock.acquire(*arguments)`` and, on every way out, ``lock.release(*arguments)``:
+
+        with held(lock): ...                 a Lock, Mutex, RLock, Semaphore, Condition or jitclass
+        with held(locks, i): ...             the lock of a LockArray for element i
+        with held(locks, "pair", i, j): ...  acquire_pair(i, j), release_pair(i, j); so with "range"
+        with held(rw, "read"): ...           acquire_read(), release_read() of an RWLock; so with "write"
+
+    What a kernel may do in the block is told in docs/held.md; what it may not is an error when it is compiled.
+    """
+
+    __slots__ = ("_acquire", "_arguments", "_release")
+
+    def __init__(self, lock: Any, *arguments: Any) -> None:
+        suffix = ""
+        if arguments and isinstance(arguments[0], str):
+            suffix, arguments = "_" + arguments[0], arguments[1:]
+        self._acquire: Callable[..., object] = getattr(lock, "acquire" + suffix)
+        self._release: Callable[..., object] = getattr(lock, "release" + suffix)
+        self._arguments = arguments
+
+    def __enter__(self) -> None:
+        self._acquire(*self._arguments)
+
+    def __exit__(self, *exception: object) -> None:
+        self._release(*self._arguments)
+
+    @staticmethod
+    def mutate_with_body(*arguments: Any) -> object:
+        """Numba calls this for a ``with held(...)`` that it compiles."""
+        from ._numba.held import lift
+
+        return lift(*arguments)

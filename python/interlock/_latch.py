@@ -1,0 +1,51 @@
+"""The latch: wait until a count is zero."""
+
+from __future__ import annotations
+
+from ._constants import ILK_EINVAL, ILK_ETIMEDOUT
+from ._errors import check, error, last_error
+from ._handle import Handle, int64
+from ._library import BLOCKING, QUICK
+from ._wait import optional_ns, wait
+
+_new = QUICK["ilk_latch_new"]
+_add = QUICK["ilk_latch_add"]
+_count_down = QUICK["ilk_latch_count_down"]
+_value = QUICK["ilk_latch_value"]
+_timedwait = BLOCKING["ilk_latch_timedwait"]
+
+
+class Latch(Handle):
+    """Waits for a set of tasks: `count` of them, which may grow while some are still to be done."""
+
+    _free = QUICK["ilk_latch_free"]
+
+    def __init__(self, count: int) -> None:
+        super().__init__(_new(int64(count)))
+
+    def add(self, n: int = 1) -> None:
+        """Adds `n` >= 0 to the count."""
+        check(_add(self._handle, int64(n)))
+
+    def count_down(self, n: int = 1) -> None:
+        """Takes `n` >= 0 from the count; zero lets the waiters go. ValueError: fewer are left, and nothing changes."""
+        code = _count_down(self._handle, int64(n))
+        if code == ILK_EINVAL and n >= 0:
+            raise ValueError("latch counted down too many times")
+        check(code)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until the count is zero. False: `timeout` seconds have passed; None waits for ever."""
+        code = wait(_timedwait, self._handle, timeout_ns=optional_ns(timeout))
+        return code != ILK_ETIMEDOUT and check(code) >= 0
+
+    @property
+    def value(self) -> int:
+        """The count."""
+        value: int = _value(self._handle)
+        if value < 0:
+            raise error(last_error())
+        return value
+
+    def _state(self) -> str:
+        return f"value={self.value}"

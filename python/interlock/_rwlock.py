@@ -1,0 +1,99 @@
+"""The readers-writer lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ._constants import ILK_EBUSY, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED
+from ._errors import check, warn_owner_died
+from ._handle import Handle
+from ._library import BLOCKING, QUICK
+from ._wait import timeout_ns, wait
+
+_new = QUICK["ilk_rwlock_new"]
+_read_trylock = QUICK["ilk_rwlock_read_trylock"]
+_read_timedlock = BLOCKING["ilk_rwlock_read_timedlock"]
+_read_unlock = QUICK["ilk_rwlock_read_unlock"]
+_write_trylock = QUICK["ilk_rwlock_write_trylock"]
+_write_timedlock = BLOCKING["ilk_rwlock_write_timedlock"]
+_write_unlock = QUICK["ilk_rwlock_write_unlock"]
+_downgrade = QUICK["ilk_rwlock_downgrade"]
+
+
+def _checked(code: int, held: str) -> None:
+    if code == ILK_EPERM:
+        raise RuntimeError(f"the caller does not hold the lock for {held}")
+    check(code)
+
+
+class RWLock(Handle):
+    """Many readers or one writer. A writer that waits stops new readers.
+
+    A thread that reads may read again, and releases as often. A reader that wants to write, or a writer that wants
+    more, raises DeadlockError. A writer that ended without a release gives the next acquire an OwnerDiedWarning.
+    """
+
+    _free = QUICK["ilk_rwlock_free"]
+
+    def __init__(self) -> None:
+        super().__init__(_new(0))
+
+    def acquire_read(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Acquires it for reading. False: somebody writes, or `timeout` seconds have passed; -1 waits for ever."""
+        code = _read_trylock(self._handle) if timeout == -1 else ILK_EBUSY
+        if code == ILK_OK:
+            return True
+        if code == ILK_EBUSY:
+            code = wait(_read_timedlock, self._handle, timeout_ns=timeout_ns(blocking, timeout), undo=self._undo_read)
+        if code == ILK_OWNER_DIED:
+            warn_owner_died(self._undo_read)
+        return code != ILK_ETIMEDOUT and check(code) >= 0
+
+    def release_read(self) -> None:
+        """RuntimeError: the caller does not read."""
+        _checked(_read_unlock(self._handle), "reading")
+
+    def acquire_write(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Acquires it for writing. False: somebody has it, or `timeout` seconds have passed; -1 waits for ever."""
+        code = _write_trylock(self._handle) if timeout == -1 else ILK_EBUSY
+        if code == ILK_OK:
+            return True
+        if code == ILK_EBUSY:
+            code = wait(_write_timedlock, self._handle, timeout_ns=timeout_ns(blocking, timeout), undo=self._undo_write)
+        if code == ILK_OWNER_DIED:
+            warn_owner_died(self._undo_write)
+        return code != ILK_ETIMEDOUT and check(code) >= 0
+
+    def release_write(self) -> None:
+        """RuntimeError: the caller does not write."""
+        _checked(_write_unlock(self._handle), "writing")
+
+    def downgrade(self) -> None:
+        """The writer becomes a reader, and no writer comes in between. RuntimeError: the caller does not write."""
+        _checked(_downgrade(self._handle), "writing")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """``with lock.reading(): ...``"""
+        self.acquire_read()
+        try:
+            yield
+        finally:
+            self.release_read()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """``with lock.writing(): ...``; if the body downgrades, it is released as a reader's."""
+        self.acquire_write()
+        try:
+            yield
+        finally:
+            if _write_unlock(self._handle) != ILK_OK:
+                self.release_read()
+
+    def _undo_read(self, _code: int) -> None:
+        _read_unlock(self._handle)
+
+    def _undo_write(self, _code: int) -> None:
+        _write_unlock(self._handle)

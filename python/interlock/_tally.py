@@ -1,0 +1,39 @@
+"""The tally: a counter for many writers and few readers."""
+
+from __future__ import annotations
+
+from ._constants import ILK_NO_VALUE
+from ._errors import check
+from ._handle import Handle, int64
+from ._library import QUICK
+
+_new = QUICK["ilk_tally_new"]
+_add = QUICK["ilk_tally_add"]
+_sum = QUICK["ilk_tally_sum"]
+_reset = QUICK["ilk_tally_reset"]
+
+
+class Tally(Handle):
+    """A 64-bit sum to which each thread adds in a place of its own. It wraps round."""
+
+    _free = QUICK["ilk_tally_free"]
+
+    def __init__(self) -> None:
+        super().__init__(_new())
+
+    def add(self, delta: int = 1) -> None:
+        check(_add(self._handle, int64(delta)))
+
+    def sum(self) -> int:
+        """The sum: exact once the adders are quiet, and at any time each add once or not at all."""
+        value: int = _sum(self._handle)
+        if value == ILK_NO_VALUE:
+            check(_add(self._handle, 0))  # an error, or the sum
+        return value
+
+    def reset(self) -> None:
+        """Makes the sum 0. Adds that run at the same time may be counted or not."""
+        check(_reset(self._handle))
+
+    def _state(self) -> str:
+        return f"sum={self.sum()}"
