@@ -6,28 +6,22 @@ process. `void *` is `intp` here: handles and addresses are plain integers, and 
 
 import ctypes
 
-import llvmlite.binding
 from numba.core import config, types
 from numba.core.typing import signature
 
 from ._constants import *
 from ._library import LIBRARY, functions
+from ._numba.symbols import TYPES
 from ._signatures import SIGNATURES
 
-_TYPES = {"int": types.intc, "int64_t": types.int64, "void *": types.intp}
 
-
-def _external(name, function):
-    # LLVM must know the symbol before a cached kernel that needs it is loaded, or the process ends. Such a kernel's
-    # module imports this one first. The address is given outright, not searched for: another copy of the library in
-    # this process would not know our handles.
-    llvmlite.binding.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+def _external(name):
     result, arguments = SIGNATURES[name]
-    return types.ExternalFunction(name, signature(_TYPES[result], *(_TYPES[kind] for kind in arguments)))
+    return types.ExternalFunction(name, signature(TYPES[result], *(TYPES[kind] for kind in arguments)))
 
 
-# c_ssize_t: with NUMBA_DISABLE_JIT kernels run as Python, and there too NULL is to be 0.
-_functions = functions(LIBRARY, pointer=ctypes.c_ssize_t)
-if not config.DISABLE_JIT:
-    _functions = {name: _external(name, function) for name, function in _functions.items()}
-globals().update(_functions)
+if config.DISABLE_JIT:
+    # c_ssize_t: kernels run as Python, and there too NULL is to be 0.
+    globals().update(functions(LIBRARY, pointer=ctypes.c_ssize_t))
+else:
+    globals().update({name: _external(name) for name in SIGNATURES})

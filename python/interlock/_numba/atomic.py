@@ -1,0 +1,270 @@
+"""`interlock.atomic` in kernels: each operation is inlined where it is called.
+
+Its typing and lowering are attached to the Python functions themselves, not by way of `numba.extending.overload`: an
+overload is a function of its own, which does not know whether its caller checks bounds.
+"""
+
+# mypy: ignore-errors
+
+import inspect
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.errors import TypingError
+from numba.core.typing import signature
+from numba.extending import lower_builtin, type_callable
+from numba.np import numpy_support
+from numba.np.arrayobj import basic_indexing, make_array, normalize_indices
+
+from .. import atomic
+
+# LLVM's names
+ORDERS = {"relaxed": "monotonic", "acquire": "acquire", "release": "release", "acq_rel": "acq_rel", "seq_cst": "seq_cst"}
+# What remains of an order where nothing is written.
+READ_ORDERS = {**ORDERS, "release": "monotonic", "acq_rel": "acquire"}
+
+
+# --- typing -------------------------------------------------------------------------------------------------------
+
+
+def index_type(name, array, index):
+    """The type as which `index` reaches the lowering, once it is one that leads to an element."""
+    index = types.unliteral(index)
+    each = tuple(index) if isinstance(index, types.BaseTuple) else (index,)
+    if len(each) != array.ndim or not all(isinstance(i, types.Integer) for i in map(types.unliteral, each)):
+        raise TypingError(f"atomic.{name}: the index of an array of {array.ndim} dimensions cannot be {index}")
+    return types.Tuple([types.unliteral(i) for i in each]) if isinstance(index, types.BaseTuple) else index
+
+
+def element_type(name, array):
+    """The type of the array's elements, once it is one that the operation takes."""
+    if not isinstance(array, types.Array):
+        raise TypingError(f"atomic.{name} takes a numpy array, not {array}")
+    try:
+        atomic.check_type(name, numpy_support.as_dtype(array.dtype))
+    except (TypeError, NotImplementedError):
+        raise TypingError(f"atomic.{name} does not work on arrays of {array.dtype}") from None
+    if not array.mutable and name != "load":
+        raise TypingError(f"atomic.{name}: the array is read-only")
+    return array.dtype
+
+
+def order_of(name, order):
+    """The memory order: a literal, or a default as Python has it."""
+    if isinstance(order, types.Omitted):
+        order = order.value
+    elif isinstance(order, types.StringLiteral):
+        order = order.literal_value
+    if not isinstance(order, str):
+        raise TypingError(f"atomic.{name}: the order must be a string literal")
+    try:
+        atomic.check_order(name, order)
+    except ValueError as error:
+        raise TypingError(str(error)) from None
+    return order
+
+
+def value_type(name, element, value):
+    value = types.unliteral(value)
+    if not isinstance(value, (types.Integer, types.Float, types.Boolean)):
+        raise TypingError(f"atomic.{name}: the value cannot be {value}")
+    return element
+
+
+def register(name, lower):
+    """Makes ``atomic.name`` known to Numba. ``lower(builder, pointer, element, values, order)`` answers the old value."""
+    function = getattr(atomic, name)
+    parameters = inspect.signature(function)
+
+    def type_function(context):
+        def typer(*args, **kwargs):
+            array, index, *values = bound = parameters.bind(*args, **kwargs).args
+            order = values.pop() if len(bound) == len(parameters.parameters) else "seq_cst"
+            order_of(name, order)
+            element = element_type(name, array)
+            given = [value_type(name, element, value) for value in values] + list(bound[2 + len(values) :])
+            result = types.none if name == "store" else element
+            return signature(result, array, index_type(name, array, index), *given)
+
+        typer.__signature__ = parameters
+        return typer
+
+    type_callable(function)(type_function)
+
+    @lower_builtin(function, types.Array, types.VarArg(types.Any))
+    def lower_function(context, builder, sig, args):
+        element = sig.args[0].dtype
+        arguments = list(zip(sig.args, args))[2:]
+        order = "seq_cst"
+        if len(args) == len(parameters.parameters):
+            order = order_of(name, arguments.pop()[0])
+        pointer = element_pointer(context, builder, sig, args)
+        values = [context.get_value_as_data(builder, element, value) for _, value in arguments]
+        old = lower(builder, pointer, element, values, order)
+        return context.get_dummy_value() if old is None else context.data_model_manager[element].from_data(builder, old)
+
+
+# --- the element ----------------------------------------------------------------------------------------------------
+
+
+def element_pointer(context, builder, sig, args, boundscheck=False):
+    array, index = sig.args[:2]
+    if isinstance(index, types.BaseTuple):
+        index_types, indices = tuple(index), cgutils.unpack_tuple(builder, args[1], len(index))
+    else:
+        index_types, indices = (index,), (args[1],)
+    index_types, indices = normalize_indices(context, builder, index_types, indices)
+    pointer, _, _ = basic_indexing(
+        context,
+        builder,
+        array,
+        make_array(array)(context, builder, args[0]),
+        index_types,
+        indices,
+        boundscheck=boundscheck or context.enable_boundscheck,
+    )
+    size = size_of(array.dtype)
+    if size > 1:
+        # When it runs: the type tells nothing. Numba has every array for aligned, and fields of records that are not
+        # padded as C pads them for misaligned.
+        address = builder.ptrtoint(pointer, cgutils.intp_t)
+        with builder.if_then(cgutils.is_not_null(builder, builder.and_(address, address.type(size - 1))), likely=False):
+            context.call_conv.return_user_exc(builder, ValueError, ("the array is misaligned",))
+    return pointer
+
+
+def size_of(element):
+    return numpy_support.as_dtype(element).itemsize
+
+
+def bits(builder, pointer, element):
+    """The pointer to the element as an integer, and that integer's type."""
+    integer = ir.IntType(8 * size_of(element))
+    return builder.bitcast(pointer, integer.as_pointer()), integer
+
+
+# --- the operations -------------------------------------------------------------------------------------------------
+
+
+def instruction(integer_name, float_name=None):
+    """One instruction, which the processor may have or LLVM makes a loop of: it is the same that we would write."""
+
+    def lower(builder, pointer, element, values, order):
+        name = float_name if isinstance(element, types.Float) else integer_name
+        return builder.atomic_rmw(name, pointer, values[0], ORDERS[order])
+
+    return lower
+
+
+def loop(step):
+    """Look, and compare and swap until it is done, or nothing is to do.
+
+    ``step(builder, element, old, values)`` answers whether the element changes, and to what.
+    """
+
+    def lower(builder, pointer, element, values, order):
+        pointer, integer = bits(builder, pointer, element)
+        first = builder.load_atomic(pointer, READ_ORDERS[order], size_of(element))
+        before, look = builder.block, builder.append_basic_block("atomic.look")
+        change, done = builder.append_basic_block("atomic.change"), builder.append_basic_block("atomic.done")
+        builder.branch(look)
+
+        builder.position_at_end(look)
+        seen = builder.phi(integer)
+        seen.add_incoming(first, before)
+        old = builder.bitcast(seen, values[0].type)
+        changes, new = step(builder, element, old, values)
+        new = builder.bitcast(new, integer)
+        builder.cbranch(changes, change, done)
+
+        builder.position_at_end(change)
+        swap = builder.cmpxchg(pointer, seen, new, ORDERS[order], READ_ORDERS[order])
+        seen.add_incoming(builder.extract_value(swap, 0), change)
+        builder.cbranch(builder.extract_value(swap, 1), done, look)
+
+        builder.position_at_end(done)
+        return old
+
+    return lower
+
+
+def compare(builder, element, operator, left, right):
+    """An ordered comparison: with a NaN it is false."""
+    if isinstance(element, types.Float):
+        return builder.fcmp_ordered(operator, left, right)
+    if getattr(element, "signed", False):
+        return builder.icmp_signed(operator, left, right)
+    return builder.icmp_unsigned(operator, left, right)
+
+
+def extreme(stays, missing):
+    """`stays`: the comparison of old to new at which the old value stays. `missing`: a NaN is a number missing."""
+
+    def step(builder, element, old, values):
+        changes = builder.not_(compare(builder, element, stays, old, values[0]))
+        if isinstance(element, types.Float):
+            kept = values[0] if missing else old  # that one's being a NaN changes nothing
+            changes = builder.and_(changes, builder.fcmp_ordered("ord", kept, kept))
+        return changes, values[0]
+
+    return loop(step)
+
+
+def increment(builder, element, old, values):
+    at_end = compare(builder, element, ">=", old, values[0])
+    return cgutils.true_bit, builder.select(at_end, old.type(0), builder.add(old, old.type(1)))
+
+
+def decrement(builder, element, old, values):
+    at_end = builder.or_(builder.icmp_unsigned("==", old, old.type(0)), compare(builder, element, ">", old, values[0]))
+    return cgutils.true_bit, builder.select(at_end, values[0], builder.sub(old, old.type(1)))
+
+
+def equal(builder, element, old, values):
+    return compare(builder, element, "==", old, values[0]), values[1]
+
+
+def compare_and_swap(builder, pointer, element, values, order):
+    if isinstance(element, types.Float):
+        return loop(equal)(builder, pointer, element, values, order)  # equal floats may differ in their bits
+    return builder.extract_value(builder.cmpxchg(pointer, *values, ORDERS[order], READ_ORDERS[order]), 0)
+
+
+def load(builder, pointer, element, values, order):
+    return builder.load_atomic(pointer, ORDERS[order], size_of(element))
+
+
+def store(builder, pointer, element, values, order):
+    builder.store_atomic(values[0], pointer, ORDERS[order], size_of(element))
+
+
+register("add", instruction("add", "fadd"))
+register("sub", instruction("sub", "fsub"))
+register("and_", instruction("and"))
+register("or_", instruction("or"))
+register("xor", instruction("xor"))
+register("exch", instruction("xchg", "xchg"))
+register("min", extreme("<=", missing=False))
+register("max", extreme(">=", missing=False))
+register("nanmin", extreme("<=", missing=True))
+register("nanmax", extreme(">=", missing=True))
+register("inc", loop(increment))
+register("dec", loop(decrement))
+register("cas", compare_and_swap)
+register("load", load)
+register("store", store)
+
+
+@type_callable(atomic.fence)
+def type_fence(context):
+    def typer(order="seq_cst"):
+        order_of("fence", order)
+        return signature(types.none, *([] if isinstance(order, str) else [order]))
+
+    return typer
+
+
+@lower_builtin(atomic.fence, types.VarArg(types.Any))
+def lower_fence(context, builder, sig, args):
+    builder.fence(ORDERS[order_of("fence", sig.args[0]) if sig.args else "seq_cst"])
+    return context.get_dummy_value()

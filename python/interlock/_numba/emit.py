@@ -1,0 +1,149 @@
+"""What methods are made of in compiled code: calls into the library, timeouts, exceptions for error codes."""
+
+import math
+from threading import TIMEOUT_MAX
+
+from llvmlite import ir
+from numba import njit
+from numba.core import cgutils, types
+
+from .._constants import ILK_ENOTSUP, ILK_ETIMEDOUT
+from .._errors import error
+from .._signatures import SIGNATURES
+from .symbols import TYPES
+
+
+class Emit:
+    """Writes the code of one call of a method.
+
+    `view` has the object's handle and fields; `errors` the exceptions, code -> (class, argument...), that differ from
+    those of `_errors`.
+    """
+
+    def __init__(self, context, builder, view, errors):
+        self.context, self.builder, self.view, self.errors = context, builder, view, errors
+
+    def call(self, name, *arguments, handle=None):
+        """Calls a function of the library, with the object's handle or another and the arguments."""
+        result, kinds = SIGNATURES[name]
+        kinds = [self.context.get_value_type(TYPES[kind]) for kind in kinds]
+        function_type = ir.FunctionType(self.context.get_value_type(TYPES[result]), kinds)
+        function = cgutils.get_or_insert_function(self.builder.module, function_type, name)
+        if kinds:
+            arguments = [self.view.handle if handle is None else handle, *arguments]
+        return self.builder.call(function, arguments)
+
+    def compare(self, value, operator, number):
+        return self.builder.icmp_signed(operator, value, value.type(number))
+
+    def raise_if(self, condition, code):
+        """Raises the exception of `code`. Nothing of this is in the way of those that do not raise."""
+        with cgutils.if_unlikely(self.builder, condition):
+            call_conv = self.context.call_conv
+            raiser = _raiser(self.context, self.builder.module, self.errors)
+            status, _ = call_conv.call_function(self.builder, raiser, types.none, (types.intc,), [code])
+            call_conv.return_status_propagate(self.builder, status)
+
+    def check(self, code):
+        """The code, if it is not an error."""
+        self.raise_if(self.compare(code, "<", 0), code)
+        return code
+
+    def check_value(self, value, bad, code):
+        """The value. If it is one of those that may stand for a failure, `code()` calls what tells."""
+        with cgutils.if_unlikely(self.builder, bad):
+            self.check(code())
+        return value
+
+    def check_in_time(self, code):
+        """Whether the wait ended before its timeout."""
+        self.raise_if(self.compare(code, "<", ILK_ETIMEDOUT), code)  # that is the greatest of the error codes
+        return self.compare(code, ">=", 0)
+
+    def python(self, function, *arguments):
+        """Calls a function written in Python, for what is rare. Its arguments are booleans and floats."""
+        kinds = [types.boolean if value.type == cgutils.bool_t else types.float64 for value in arguments]
+        return self.context.compile_internal(self.builder, function, types.int64(*kinds), arguments)
+
+    def wait_ns(self, timeout=None):
+        """The nanoseconds of a timeout of which None is for ever; then the answer is None too."""
+        return None if timeout is None else self.python(_wait_ns, timeout)
+
+    def lock_ns(self, blocking, timeout, function):
+        """As `wait_ns`, with an argument that says whether to wait at all."""
+        if timeout is not None:
+            return self.python(function, cgutils.true_bit if blocking is None else blocking, timeout)
+        if blocking is None:
+            return None
+        return self.builder.select(blocking, ir.IntType(64)(-1), ir.IntType(64)(0))
+
+
+@njit
+def _to_ns(seconds):
+    if math.isnan(seconds):
+        raise ValueError("cannot convert float NaN to integer")
+    if seconds > TIMEOUT_MAX:
+        raise OverflowError("timeout value is too large")
+    return math.ceil(seconds * 1e9)
+
+
+def _wait_ns(timeout):
+    return -1 if timeout == -1 else _to_ns(max(timeout, 0.0))
+
+
+def mutex_ns(blocking, timeout):
+    """As `threading.Lock`: -1 waits for ever."""
+    if timeout == -1:
+        return -1 if blocking else 0
+    if not blocking:
+        raise ValueError("can't specify a timeout for a non-blocking call")
+    if timeout < 0:
+        raise ValueError("timeout value must be a non-negative number")
+    return _to_ns(timeout)
+
+
+def semaphore_ns(blocking, timeout):
+    """As `threading.Semaphore`: a deadline that has passed is no error."""
+    if not blocking:
+        raise ValueError("can't specify timeout for non-blocking acquire")
+    return -1 if timeout == -1 else _to_ns(max(timeout, 0.0))
+
+
+def queue_ns(block, timeout):
+    """As `queue.Queue`."""
+    if not block:
+        return 0
+    if timeout < 0:
+        raise ValueError("'timeout' must be a non-negative number")
+    return _to_ns(timeout)
+
+
+def _raiser(context, module, errors):
+    """The function that raises for a code: it takes the exception from a table, which all calls in a module share."""
+    name = "interlock.raise" + "".join(f".{code}.{kind.__name__}.{args}" for code, (kind, *args) in errors.items())
+    if name in module.globals:
+        return module.globals[name]
+    call_conv = context.call_conv
+    function = ir.Function(module, call_conv.get_function_type(types.none, (types.intc,)), name)
+    call_conv.decorate_function(function, ["code"], (types.intc,))
+    function.linkage = "internal"
+    function.attributes.add("cold")
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    call_conv.return_user_exc(builder, RuntimeError, ("unknown error",))
+    # This raises now, whatever the code; so before it returns, another exception takes that one's place.
+    builder.position_before(builder.block.terminator)
+    exceptions = [(type(e), e.args) for e in map(error, range(0, ILK_ENOTSUP - 1, -1))]
+    for code, (kind, *args) in errors.items():
+        exceptions[-code] = kind, tuple(args)
+    python = context.get_python_api(builder)
+    rows = [python.serialize_object((kind, args, None)) for kind, args in exceptions]
+    table = cgutils.add_global_variable(module, ir.ArrayType(rows[0].type, len(rows)), name + ".table")
+    table.initializer = ir.Constant(table.value_type, rows)
+    table.global_constant, table.linkage = True, "internal"
+    (code,) = call_conv.get_arguments(function)
+    row = builder.neg(code)
+    row = builder.select(builder.icmp_unsigned("<", row, row.type(len(rows))), row, row.type(0))
+    _, excinfo = function.args[:2]
+    builder.store(builder.load(cgutils.gep_inbounds(builder, table, 0, row)), excinfo)
+    return function

@@ -1,0 +1,156 @@
+"""The methods and properties, told to Numba.
+
+Not by `overload_method`: each of its methods is a function that Numba compiles for a kernel, and a lock pair of two would
+double the time that its kernel takes to compile.
+"""
+
+from numba import typeof
+from numba.core import cgutils, errors, types
+from numba.core.imputils import lower_builtin, lower_getattr_generic
+from numba.core.typing import fold_arguments, signature
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global
+from numba.extending import intrinsic, overload_method
+
+from .. import nb
+from .methods import METHODS, Property, of_all
+from .types import TYPES, Object, View
+
+# Parameters whose default is a way of its own to wait: it is told apart from any argument.
+_WAITS = {"blocking", "block", "timeout"}
+
+
+def _parameter_type(name, given):
+    """The type that an argument of the type `given` is cast to."""
+    if isinstance(given, types.Omitted) or given is types.none:
+        return given
+    given = types.unliteral(given)
+    is_whole = isinstance(given, (types.Integer, types.Boolean))
+    if name == "timeout" and (is_whole or isinstance(given, types.Float)):
+        return types.float64
+    if name in ("blocking", "block", "succeeded") and is_whole:
+        return types.boolean
+    if name not in ("blocking", "block", "succeeded", "timeout") and is_whole:
+        return types.int64
+    raise errors.TypingError(f"the argument {name} cannot be of the type {given}")
+
+
+def _argument(context, builder, parameter, typ, value):
+    """The native value, or None for None and for the default of a wait."""
+    if not isinstance(typ, types.Omitted):
+        return None if typ is types.none else value
+    default = typ.value
+    if default is None or (parameter.name in _WAITS and default == parameter.default):
+        return None
+    return context.get_constant(_parameter_type(parameter.name, typeof(default)), default)
+
+
+def _template(kind, name, method):
+    class MethodTemplate(AbstractTemplate):
+        key = f"interlock.{kind}.{name}"
+
+        def generic(self, args, kws):
+            def given(index, parameter, typ):
+                return _parameter_type(parameter.name, typ)
+
+            def omitted(index, parameter, default):
+                return types.Omitted(default)
+
+            folded = fold_arguments(method.pysig, args, kws, given, omitted, None)
+            return signature(method.result, *folded, recvr=self.this).replace(pysig=method.pysig)
+
+    def lower(context, builder, sig, args):
+        arguments = {
+            parameter.name: _argument(context, builder, parameter, typ, value)
+            for parameter, typ, value in zip(method.pysig.parameters.values(), sig.args[1:], args[1:])
+        }
+        return method.lower(context, builder, sig.args[0], args[0], arguments)
+
+    lower_builtin(MethodTemplate.key, View, types.VarArg(types.Any))(lower)
+    return MethodTemplate
+
+
+_TABLE = {kind: {**of_all(kind), **methods} for kind, methods in METHODS.items()}
+_TEMPLATES = {
+    (kind, name): _template(kind, name, method)
+    for kind, methods in _TABLE.items()
+    for name, method in methods.items()
+    if not isinstance(method, Property)
+}
+
+
+def _view(typ):
+    return typ.view if isinstance(typ, Object) else typ
+
+
+class _Attributes(AttributeTemplate):
+    def generic_resolve(self, typ, name):
+        method = _TABLE[typ.kind].get(name)
+        if isinstance(method, Property):
+            return method.result
+        return method and types.BoundFunction(_TEMPLATES[typ.kind, name], _view(typ))
+
+
+def _property(context, builder, typ, value, name):
+    value = context.cast(builder, value, typ, _view(typ))
+    return _TABLE[typ.kind][name].lower(context, builder, _view(typ), value, {})
+
+
+for _key in (Object, View):
+    infer_getattr(type("_Attributes", (_Attributes,), {"key": _key}))
+    lower_getattr_generic(_key)(_property)
+
+
+@infer_global(len)
+class _Len(AbstractTemplate):
+    def generic(self, args, kws):
+        if len(args) == 1 and isinstance(args[0], Object) and "__len__" in _TABLE[args[0].kind]:
+            return signature(types.intp, *args)
+
+
+@lower_builtin(len, Object)
+def _len(context, builder, sig, args):
+    return _property(context, builder, sig.args[0], args[0], "__len__")
+
+
+@overload_method(Object, "wait_for")
+def _wait_for(condition, predicate, timeout=None):
+    if condition.kind != "Condition":
+        return None
+    if timeout in (None, types.none) or isinstance(timeout, types.Omitted):
+
+        def wait_for(condition, predicate, timeout=None):
+            result = predicate()
+            while not result:
+                condition.wait()
+                result = predicate()
+            return result
+
+    else:
+
+        def wait_for(condition, predicate, timeout=None):
+            deadline = nb.ilk_clock() / 1e9 + timeout
+            result = predicate()
+            while not result:
+                left = deadline - nb.ilk_clock() / 1e9
+                if left <= 0:
+                    break
+                condition.wait(left)
+                result = predicate()
+            return result
+
+    return wait_for
+
+
+def view(kind, *fields):
+    """A function for compiled code: from a handle, and the fields that are asked for, what the methods are called on."""
+    typ, names = TYPES[kind].view, ["handle", *fields]
+
+    def codegen(context, builder, sig, args):
+        value = cgutils.create_struct_proxy(typ)(context, builder)
+        for name, word in zip(names, args):
+            setattr(value, name, word)
+        return value._getvalue()
+
+    scope = {"result": (typ(*[types.intp] * len(names)), codegen)}
+    exec(f"def view(context, {', '.join(names)}): return result", scope)
+    return intrinsic(scope["view"])

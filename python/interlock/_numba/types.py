@@ -1,0 +1,156 @@
+"""What the objects are in a kernel: their types, and how they get in and out.
+
+A kernel gets an object's handle, what its methods need besides (FIELDS), and a counted reference to the Python object, so
+that this lives as long as a jitclass, list or tuple of compiled code holds it. Methods get all but the last, as a `View`:
+so a call in a loop counts no references.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel import models, register_default
+from numba.core.imputils import lower_cast, lower_constant
+from numba.core.pythonapi import NativeValue, box, unbox
+from numba.core.runtime import _nrt_python
+from numba.extending import as_numba_type
+
+import interlock
+
+from .._handle import Handle
+
+# Class -> field -> the integer of the Python object that it holds.
+FIELDS = {
+    "Barrier": {"parties": "_parties", "timeout_ns": "_timeout_ns"},
+    "BoundedSemaphore": {"maximum": "_maximum"},
+    "Condition": {"lock": "_lock._handle"},
+    "LockArray": {"length": "_n"},
+    "Queue": {"capacity": "_capacity"},
+}
+
+
+def _words(kind):
+    return {"handle": "_handle", **FIELDS.get(kind, {})}
+
+
+class View(types.Type):
+    """An object's handle and fields. It keeps nothing alive."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        super().__init__(f"interlock.{kind}.view")
+
+
+class Object(types.Type):
+    """An object of the class `kind` of `interlock`, kept alive."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.view = View(kind)
+        super().__init__(f"interlock.{kind}")
+
+
+@register_default(View)
+class _ViewModel(models.StructModel):
+    def __init__(self, manager, typ):
+        super().__init__(manager, typ, [(field, types.intp) for field in _words(typ.kind)])
+
+
+@register_default(Object)
+class _ObjectModel(models.StructModel):
+    def __init__(self, manager, typ):
+        words = [(field, types.intp) for field in _words(typ.kind)]
+        super().__init__(manager, typ, [*words, ("meminfo", types.MemInfoPointer(types.voidptr))])
+
+
+@lower_cast(Object, View)
+def _view(context, builder, object_type, view_type, value):
+    source = cgutils.create_struct_proxy(object_type)(context, builder, value)
+    view = cgutils.create_struct_proxy(view_type)(context, builder)
+    for field in _words(view_type.kind):
+        setattr(view, field, getattr(source, field))
+    return view._getvalue()
+
+
+def _read(c, owner, path):
+    """The integer `owner.path`. Where that fails it is 0, and a Python exception is set."""
+    name, _, rest = path.partition(".")
+    found = c.pyapi.object_getattr_string(owner, name)
+    word = cgutils.alloca_once_value(c.builder, ir.Constant(cgutils.intp_t, 0))
+    with cgutils.if_likely(c.builder, cgutils.is_not_null(c.builder, found)):
+        if rest:
+            number = _read(c, found, rest)
+        else:
+            # As a pointer: a handle may use all bits, and then is negative here.
+            number = c.builder.ptrtoint(c.pyapi.long_as_voidptr(found), cgutils.intp_t)
+        c.builder.store(number, word)
+        c.pyapi.decref(found)
+    return c.builder.load(word)
+
+
+@unbox(Object)
+def _unbox(typ, obj, c):
+    value = cgutils.create_struct_proxy(typ)(c.context, c.builder)
+    for field, path in _words(typ.kind).items():
+        setattr(value, field, _read(c, obj, path))
+    # Its data is the Python object too: so boxing finds it.
+    value.meminfo = c.pyapi.nrt_meminfo_new_from_pyobject(c.builder.bitcast(obj, cgutils.voidptr_t), obj)
+    return NativeValue(value._getvalue(), is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
+
+
+@box(Object)
+def _box(typ, val, c):
+    value = cgutils.create_struct_proxy(typ)(c.context, c.builder, val)
+    result = cgutils.alloca_once_value(c.builder, c.pyapi.borrow_none())
+    # A jitclass attribute that was never set has none, and is None.
+    with cgutils.if_likely(c.builder, cgutils.is_not_null(c.builder, value.meminfo)):
+        data = c.context.nrt.meminfo_data(c.builder, value.meminfo)
+        c.builder.store(c.builder.bitcast(data, c.pyapi.pyobj), result)
+    c.pyapi.incref(c.builder.load(result))
+    c.context.nrt.decref(c.builder, typ, val)
+    return c.builder.load(result)
+
+
+_held = {}
+
+
+@lower_constant(Object)
+def _constant(context, builder, typ, obj):
+    """A global object, which its kernel holds for ever.
+
+    All of it is of this process: each word goes in as what Numba calls a dynamic address, and it will not cache the kernel
+    as long as one of them is used.
+    """
+    if id(obj) not in _held:
+        _held[id(obj)] = _nrt_python.meminfo_new(id(obj), obj)
+    value = cgutils.create_struct_proxy(typ)(context, builder)
+    for field, path in _words(typ.kind).items():
+        word = obj
+        for name in path.split("."):
+            word = getattr(word, name)
+        word = context.add_dynamic_addr(builder, word, info=f"interlock.{typ.kind}")
+        setattr(value, field, builder.ptrtoint(word, cgutils.intp_t))
+    value.meminfo = context.add_dynamic_addr(builder, _held[id(obj)], info=f"interlock.{typ.kind}")
+    return value._getvalue()
+
+
+CLASSES = {
+    name: thing
+    for name in interlock.__all__
+    for thing in [getattr(interlock, name)]
+    if isinstance(thing, type) and issubclass(thing, Handle)
+}
+TYPES = {name: Object(name) for name in CLASSES}
+
+
+def type_of(obj: Any) -> Any:
+    """The Numba type of an object: also of a subclass of ours, whose methods are unknown to kernels."""
+    if isinstance(obj, interlock.Condition) and obj._inner is not None:
+        raise AttributeError("a condition whose lock is none of interlock's is for Python code alone")
+    return next(TYPES[base.__name__] for base in type(obj).__mro__ if CLASSES.get(base.__name__) is base)
+
+
+for _name, _class in CLASSES.items():
+    as_numba_type.register(_class, TYPES[_name])
+    if _class is not interlock.Condition:
+        _class._numba_type_ = TYPES[_name]
