@@ -2,9 +2,11 @@
 
 import ctypes
 import sys
+from typing import Any
 
 import numpy as np
 from numba import carray, cfunc, njit, types
+from numpy.typing import NDArray
 
 qsort = ctypes.CDLL(None).qsort
 qsort.restype = None
@@ -12,23 +14,23 @@ qsort.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_vo
 
 
 @cfunc(types.intc(types.CPointer(types.float64), types.CPointer(types.float64)))
-def compare(left, right):
+def compare(left: Any, right: Any) -> int:
     a, b = carray(left, 1)[0], carray(right, 1)[0]
-    return (a > b) - (a < b)
+    return int(a > b) - int(a < b)
 
 
 @njit
-def sort(array, comparison):
+def sort(array: NDArray[np.float64], comparison: int) -> None:
     # C takes any address and length, so what it relies on is checked here; the type is checked by the caller below.
     if array.strides[0] != array.itemsize:
         raise ValueError("the elements must lie side by side")
     qsort(array.ctypes, array.size, array.itemsize, comparison)
 
 
-def main():
+def main() -> int:
     array = np.random.default_rng(2).random(1000)
     expected = np.sort(array)
-    assert array.dtype == np.float64
+    assert array.dtype == np.float64 and compare.address
     sort(array, compare.address)
     correct = np.array_equal(array, expected)
     print(f"C sorted {array.size} elements of a numpy array in place: {array[0]:.4f} .. {array[-1]:.4f}")

@@ -11,14 +11,14 @@ sleep = capi.ilk_sleep
 
 
 @njit
-def nap(times, nanoseconds):
+def nap(times: int, nanoseconds: int) -> int:
     start = clock()
     for _ in range(times):
         sleep(nanoseconds)
     return clock() - start
 
 
-def main():
+def main() -> int:
     times, milliseconds = 20, 1
     took = nap(times, milliseconds * 1_000_000) / 1e6
     print(f"{times} naps of {milliseconds} ms took {took:.1f} ms")

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from interlock.jitclasses import Mutex
 
@@ -12,14 +13,14 @@ THREADS, ROUNDS = 4, 50_000
 
 
 @njit(nogil=True)
-def add(mutex, total, rounds):
+def add(mutex: Mutex, total: NDArray[np.int64], rounds: int) -> None:
     for _ in range(rounds):
         mutex.acquire()
         total[0] += 1
         mutex.release()
 
 
-def main():
+def main() -> int:
     mutex = Mutex()
     total = np.zeros(1, np.int64)
     add(mutex, total, 0)  # compiled here, once

@@ -1,60 +1,42 @@
 """100 threads add to one shared array, each between a read and a write that are far apart, with a lock and without."""
 
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-import interlock
-from interlock.nb import ilk_counter_fetch_add, ilk_counter_wait, ilk_mutex_lock, ilk_mutex_unlock, ilk_sleep
+from interlock import Barrier, Lock
+from interlock.nb import ilk_sleep
 
 THREADS = 100
-MILLISECOND = 1_000_000
 
 
-@njit(nogil=True)
-def start_together(gate):
-    ilk_counter_fetch_add(gate, 1)
-    ilk_counter_wait(gate, THREADS)
-
-
-@njit(nogil=True)
-def add_one(result):
-    index = int(np.random.rand() * result.shape[0])
+@njit(nogil=True, cache=True)
+def add_one(together: Barrier, lock: Lock, locked: bool, result: NDArray[np.int64]) -> None:
+    index = int(np.random.rand() * len(result))
+    together.wait()
+    if locked:
+        lock.acquire()
     existing = result[index]
-    ilk_sleep(MILLISECOND)
+    ilk_sleep(1_000_000)
     result[index] = existing + 1
+    if locked:
+        lock.release()
 
 
-@njit("void(intp, intp, int64[::1])", nogil=True)
-def with_lock(gate, lock, result):
-    start_together(gate)
-    ilk_mutex_lock(lock)
-    add_one(result)
-    ilk_mutex_unlock(lock)
-
-
-@njit("void(intp, intp, int64[::1])", nogil=True)
-def without_lock(gate, lock, result):
-    start_together(gate)
-    add_one(result)
-
-
-def run(kernel):
-    gate, lock = interlock.Counter(), interlock.Mutex()
-    result = np.zeros(100, np.int64)
-    arguments = (gate.handle, lock.handle, result)
-    threads = [threading.Thread(target=kernel, args=arguments) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def run(locked: bool, threads: int) -> int:
+    together, lock, result = Barrier(threads), Lock(), np.zeros(10, np.int64)
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(threads):
+            pool.submit(add_one, together, lock, locked, result)
     return int(result.sum())
 
 
-def main():
-    locked, unlocked = run(with_lock), run(without_lock)
+def main() -> int:
+    run(True, 1)  # compiled here, once
+    locked, unlocked = run(True, THREADS), run(False, THREADS)
     print(f"with the lock: {locked} of {THREADS}; without: {unlocked}")
     return 0 if locked == THREADS and unlocked < THREADS else 1
 

@@ -1,4 +1,4 @@
-"""The demo: the lock at work from Numba kernels. `script/demo` runs it.
+"""The demo: interlock's objects at work in Numba kernels. `script/demo` runs it.
 
 python examples/python/demo [PLOT.png]
 """
@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import histogram
+import hundred
 import plot
-import shared_array
 
 
-def main():
+def main() -> int:
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "build/demo/colours.png")
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = shared_array.step()
+    kept = hundred.step()
     line, exact = histogram.step(functools.partial(plot.save, path))
     print(f"   plot: {path}\n")
     print(line if kept else "an addition was lost under a lock")

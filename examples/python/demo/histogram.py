@@ -2,122 +2,119 @@
 
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
-import matplotlib.cbook
 import matplotlib.image
 import numpy as np
-from numba import njit
+from matplotlib.cbook import get_sample_data
 from tqdm import tqdm
 
-from interlock import Counter
-from interlock.nb import ilk_counter_fetch_add
-from locks import INTERLOCK, NONE, PYTHREAD
+import kernels
+import pythread
+from interlock import Counter, Lock, LockArray
+from kernels import BINS, Histogram, Image
 
-BINS = 32  # for each of red, green and blue
 THREADS = 4
-PASSES = 20  # over the photograph: one alone is over too soon to be timed
+PASSES = 10  # over the photograph: one alone is over too soon to be timed
 ROUNDS = 5
 
-# Who counts: a name, the lock, the number of threads
+
+class Way(NamedTuple):
+    name: str
+    kernel: Any
+    guard: Callable[[], Any] = lambda: None
+    free: Callable[[Any], object] = lambda guard: None
+    exact: bool = True  # with several threads
+    copies: bool = False  # a histogram for each thread, summed at the end
+
+
 WAYS = [
-    ("one thread, no lock", NONE, 1),
-    (f"{THREADS} threads, {INTERLOCK.name}", INTERLOCK, THREADS),
-    (f"{THREADS} threads, {PYTHREAD.name}", PYTHREAD, THREADS),
-    (f"{THREADS} threads, no lock", NONE, THREADS),
+    Way("no lock", kernels.unguarded, exact=False),
+    Way("PyThread's lock, by ctypes", kernels.pythread_lock, pythread.allocate_lock, pythread.free_lock),
+    Way("interlock.Lock", kernels.one_lock, Lock),
+    Way("LockArray, a lock per bin", kernels.lock_per_bin, lambda: LockArray(BINS**3)),
+    Way("atomic.add", kernels.atomic_add),
+    Way("a copy per thread, summed", kernels.unguarded, copies=True),
 ]
 
 
-def photograph():
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
-        return np.array(matplotlib.image.imread(file, format="jpg"))
+class Result(NamedTuple):
+    """What was measured of a way: nanoseconds per pixel, medians; and the most counts that were wrong in a run."""
+
+    name: str
+    alone: float
+    together: float
+    wrong: int
 
 
-def counting_kernel(kind):
-    acquire, release = kind.acquire, kind.release
-    width_of_bin = 256 // BINS
-
-    @njit("void(uint8[:,:,::1], int64[:,:,::1], int64, intp, intp, intp)", nogil=True)
-    def count(image, histogram, total, lock, taken, done):
-        height, width, _ = image.shape
-        while True:
-            row = ilk_counter_fetch_add(taken, 1)  # the next row is this thread's
-            if row >= total:
-                break
-            for x in range(width):
-                r, g, b = image[row % height, x]
-                acquire(lock)
-                histogram[r // width_of_bin, g // width_of_bin, b // width_of_bin] += 1
-                release(lock)
-            ilk_counter_fetch_add(done, 1)
-
-    return count
+def photograph() -> Image:
+    return np.array(matplotlib.image.imread(str(get_sample_data("grace_hopper.jpg", asfileobj=False))))
 
 
-def count_once(kernel, kind, threads, image, bar):
-    """The histogram, and the seconds it took."""
-    total = image.shape[0] * PASSES
-    histogram = np.zeros((BINS,) * 3, np.int64)
-    taken, done, lock = Counter(), Counter(), kind.new()
+def by_numpy(image: Image) -> Histogram:
+    """The histogram, counted by numpy in one go."""
+    r, g, b = (image.reshape(-1, 3) // (256 // BINS)).astype(np.intp).T
+    return np.bincount((r * BINS + g) * BINS + b, minlength=BINS**3)
+
+
+def count(way: Way, threads: int, image: Image, bar: Any) -> tuple[Histogram, float]:
+    """The histogram, and the seconds it took. The bar shows what the kernels have counted in `rows`."""
+    guard, rows = way.guard(), Counter()
     start = time.perf_counter()
+    histograms = np.zeros((threads if way.copies else 1, BINS**3), np.int64)
     with ThreadPoolExecutor(threads) as pool:
-        arguments = (image, histogram, total, lock, taken.handle, done.handle)
-        workers = [pool.submit(kernel, *arguments) for _ in range(threads)]
+        running = [pool.submit(way.kernel, image, histograms[k % len(histograms)], guard, rows) for k in range(threads)]
         shown = 0
-        while shown < total and not any(worker.done() and worker.exception() for worker in workers):
-            done.wait(total, timeout=0.05)
-            rows = done.load()
-            bar.update(rows - shown)
-            shown = rows
-        for worker in workers:
-            worker.result()  # raises what the worker raised
+        while shown < len(image) and not any(future.done() and future.exception() for future in running):
+            rows.wait(len(image), timeout=0.05)
+            now = min(rows.load(), len(image))
+            bar.update(now - shown)
+            shown = now
+    for future in running:
+        future.result()  # raises what the kernel raised
+    histogram = histograms.sum(axis=0)
     took = time.perf_counter() - start
-    kind.free(lock)
+    way.free(guard)
     return histogram, took
 
 
-def by_numpy(image):
-    """The same histogram, counted by numpy in one go."""
-    r, g, b = (image.reshape(-1, 3) // (256 // BINS)).astype(np.intp).T
-    return np.bincount((r * BINS + g) * BINS + b, minlength=BINS**3).reshape((BINS,) * 3) * PASSES
+def measure(image: Image, expected: Histogram) -> list[Result]:
+    taken = np.empty((ROUNDS, len(WAYS), 2))
+    wrong = np.zeros(taken.shape, np.int64)
+    interval = 0.1 if sys.stderr.isatty() else 2  # a log keeps every state of the bar
+    with tqdm(total=taken.size * len(image), unit=" rows", unit_scale=True, ncols=90, mininterval=interval) as bar:
+        bar.set_description("   compiling".ljust(30))
+        for way in WAYS:
+            count(way, 1, image[:0], bar)
+        for r in range(ROUNDS):  # all ways in turn, so that whatever else the machine does hits them alike
+            for w, way in enumerate(WAYS):
+                bar.set_description(f"   {way.name:<27}", refresh=False)
+                for t, threads in enumerate((1, THREADS)):
+                    histogram, taken[r, w, t] = count(way, threads, image, bar)
+                    wrong[r, w, t] = np.abs(histogram - expected).sum()
+    ns = np.median(taken, axis=0) / (image.size // 3) * 1e9
+    worst = wrong.max(axis=(0, 2))
+    return [Result(way.name, ns[w, 0], ns[w, 1], worst[w]) for w, way in enumerate(WAYS)]
 
 
-def measure(image, expected):
-    """For each round and way the seconds, and how many counts differ from what was expected; and our histogram."""
-    kernels = [counting_kernel(kind) for _, kind, _ in WAYS]
-    times = np.empty((ROUNDS, len(WAYS)))
-    wrong = np.empty(times.shape, np.int64)
-    interval = 0.1 if sys.stderr.isatty() else 1  # a log keeps every state of the bar
-    with tqdm(
-        total=times.size * image.shape[0] * PASSES, unit=" rows", unit_scale=True, ncols=90, mininterval=interval
-    ) as bar:
-        for i in range(ROUNDS):  # all ways in turn, so that whatever else the machine does hits them alike
-            for j, (name, kind, threads) in enumerate(WAYS):
-                bar.set_description(f"   {name:<26}", refresh=False)
-                histogram, times[i, j] = count_once(kernels[j], kind, threads, image, bar)
-                wrong[i, j] = np.abs(histogram - expected).sum()
-                if kind is INTERLOCK:
-                    counted = histogram
-    return times, wrong, counted
-
-
-def step(plot):
+def step(plot: Callable[[Image, Histogram, list[Result]], None]) -> tuple[str, bool]:
     """Prints the table and saves the plot; the closing line, and whether the counts are exact."""
     image = photograph()
-    pixels = image.shape[0] * image.shape[1]
-    print(f"\n2. The colours of a photograph of {pixels:,} pixels, {PASSES} times, into one histogram of {BINS}^3 bins")
-    expected = by_numpy(image)
-    times, wrong, counted = measure(image, expected)
-    medians, wrong = np.median(times, axis=0), wrong.max(axis=0)
-    print(f"   {'':<28} {'median':>9} {'per pixel':>10}   against numpy, bin by bin")
-    for (name, _, _), seconds, errors in zip(WAYS, medians, wrong):
-        verdict = f"{errors:,} wrong" if errors else "exact"
-        print(f"   {name:<28} {seconds * 1e3:>6.0f} ms {seconds / pixels / PASSES * 1e9:>7.1f} ns   {verdict}")
-    print("   (A lock for every single pixel shows what a lock costs, not how to count fast.)")
-    exact = not wrong[:3].any()
-    plot(image, counted // PASSES, [name for name, _, _ in WAYS], medians, wrong)
+    once = by_numpy(image)
+    pixels = image.size // 3
+    print(f"\n2. The colours of a photograph, {pixels:,} pixels {PASSES} times, into one histogram of {BINS}^3 bins\n")
+    results = measure(np.tile(image, (PASSES, 1, 1)), once * PASSES)
+    print(f"\n   {'ns per pixel, medians':<28} {'1 thread':>9} {f'{THREADS} threads':>10}   against numpy, bin by bin")
+    for name, alone, together, wrong in results:
+        print(f"   {name:<28} {alone:>9.1f} {together:>10.1f}   " + (f"{wrong:,} counts wrong" if wrong else "exact"))
+    print("\n   A guard for every single pixel shows what a guard costs, not how to count fast.")
+    plot(image, once, results)
+    exact = not any(result.wrong for way, result in zip(WAYS, results) if way.exact)
+    guarded = sum(way.exact for way in WAYS)
     line = (
-        f"counted {counted.sum():,} pixels in {np.count_nonzero(counted):,} colours with {THREADS} threads "
-        f"under one interlock.Mutex, {ROUNDS} times: {'exact in every bin' if exact else 'NOT exact'}"
+        f"{THREADS} threads counted {pixels * PASSES:,} pixels in {np.count_nonzero(once):,} colours, "
+        f"in {guarded} ways, {ROUNDS} times each: {'exact in every bin' if exact else 'NOT exact'}"
     )
     return line, exact
