@@ -106,6 +106,20 @@ def ours_by_symbol() -> tuple[int, Callable[..., None], Callable[..., None]]:
     return capi.ilk_mutex_new(0), lock, unlock
 
 
+def ours_by_object() -> tuple[Any, Callable[..., None], Callable[..., None]]:
+    import interlock
+
+    @njit
+    def lock(h):  # type: ignore[no-untyped-def]
+        h.acquire()
+
+    @njit
+    def unlock(h):  # type: ignore[no-untyped-def]
+        h.release()
+
+    return interlock.Lock(), lock, unlock
+
+
 def through_objmode() -> tuple[int, Callable[..., None], Callable[..., None]]:
     @njit
     def lock(h):  # type: ignore[no-untyped-def]
@@ -124,6 +138,7 @@ LOCKS = {
     "PyThread by ctypes": pythread,
     "interlock by ctypes": ours_by_ctypes,
     "interlock by symbol": ours_by_symbol,
+    "interlock by object": ours_by_object,
     "threading.Lock by objmode": through_objmode,
 }
 SLOW = {"threading.Lock by objmode": 200}  # so many times fewer operations
