@@ -73,8 +73,10 @@ static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
     waitq_unlock(&c->object);
     /* A record is never unmapped; a wake that comes late finds a thread that looks again. */
     for (int i = 0; i < count; i++)
-      if (!mutex_wake_at_unlock(mutex[i], me, woken[i]))
+      if (!mutex_wake_at_unlock(mutex[i], me, woken[i])) {
+        waitq_wake_late(me); /* in the order in which they came */
         waitq_wake(woken[i]);
+      }
   }
 }
 
@@ -246,9 +248,6 @@ int ilk_condition_wait_end(void *condition)
 
 int ilk_condition_free(void *condition)
 {
-  /* Who was notified is not in it any more, but pins it until it runs. */
-  if (self_current)
-    waitq_wake_late(self_current);
   return handle_free(condition, KIND_CONDITION, NULL);
 }
 

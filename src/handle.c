@@ -1,4 +1,5 @@
 #include "handle.h"
+#include "waitq.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -124,13 +125,14 @@ void handle_abandon(struct object *object, void *handle)
 }
 
 /* Is the handle pinned by a thread? */
-static bool pinned(void *handle)
+/* A thread that is inside, or NULL. */
+static struct self *pinner(void *handle)
 {
   for (struct self *r = self_first(); r; r = self_next(r))
     for (int i = 0; i < PINS; i++)
       if (load_seq_cst(&r->pin[i]) == (uintptr_t)handle) /* heavy side; pairs with handle_leave() too */
-        return true;
-  return false;
+        return r;
+  return NULL;
 }
 
 static bool is_waited_for(struct object *object, enum kind kind)
@@ -158,7 +160,8 @@ static int close_locked(struct object *object, void *handle, enum kind kind,
        Pins that came before are seen after the fence: they go, or turn out to be waiters. */
     fence_heavy();
     bool refused = false;
-    while (!refused && pinned(handle)) {
+    for (struct self *inside; !refused && (inside = pinner(handle));) {
+      waitq_wake(inside); /* it may have been let go, and its wake put off (see waitq.h) */
       refused = is_waited_for(object, kind);
       sched_yield();
     }

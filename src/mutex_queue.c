@@ -79,7 +79,9 @@ void mutex_wake_first(struct mutex *m)
   struct self *wake = NULL;
   waitq_lock(&m->object);
   struct self *first = m->queue.first;
-  if (first) {
+  if (!first) {
+    store_relaxed(&m->wanted, 0); /* said by one that was given it meanwhile */
+  } else {
     bool is_free = head_state(load_relaxed(&m->object.head)) == FREE;
     if (!is_free && (is_fair(m) || is_starving(first)))
       is_free = !mark_handoff(m);
@@ -281,8 +283,10 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
         return ILK_EHANDLE;
       continue;
     }
-    if (head_state(head) == FREE || (is_owned(m) && holder(head) != self_id(me)))
+    if (head_state(head) == FREE || (is_owned(m) && holder(head) != self_id(me))) {
+      waitq_wake_late(me); /* it was taken from us by force */
       return ILK_EPERM;
+    }
     if (m->depth && !depth) {
       if (!--m->depth)
         and_relaxed(&m->special, ~(uint32_t)SPECIAL_NESTED);
@@ -310,14 +314,17 @@ bool mutex_wake_at_unlock(void *handle, struct self *me, struct self *record)
 {
   if (!handle || me->held != handle)
     return false;
-  struct mutex *m = (struct mutex *)handle_held_object(handle);
-  if (!is_owned(m) || !waitq_wake_later(me, record))
+  /* Pinned: an unowned mutex that another thread unlocked is still in our record, and may be gone. */
+  struct mutex *m = (struct mutex *)handle_enter(me, PIN_LOOK, handle, KIND_MUTEX);
+  if (!m)
     return false;
-  or_seq_cst(&m->special, SPECIAL_LATE);
-  /* Dekker with ilk_mutex_reset(): it takes the mutex, then looks whom we have put off. */
-  uint64_t head = load_seq_cst(&m->object.head);
-  if (head_is(head, handle) && holder(head) == self_id(me))
-    return true;
-  waitq_wake_late(me);
-  return true;
+  bool later = is_owned(m) && waitq_wake_later(me, record);
+  if (later) {
+    or_seq_cst(&m->special, SPECIAL_LATE);
+    /* Dekker with ilk_mutex_reset(): it takes the mutex, then looks whom we have put off. */
+    if (holder(load_seq_cst(&m->object.head)) != self_id(me))
+      waitq_wake_late(me);
+  }
+  handle_leave(me, PIN_LOOK);
+  return later;
 }

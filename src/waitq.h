@@ -40,6 +40,7 @@ void waitq_wake(struct self *record);
 /* Puts a wake off until the caller has released the mutex which the woken one needs next: it
    would only fall asleep again. The wake is given at the latest when the caller releases it,
    blocks, or exits, or the mutex is taken from it; who sees to that calls waitq_wake_late().
+   And whoever waits until the sleeper has left an object wakes it himself (handle_close()).
    False: there is no room, wake it now. */
 bool waitq_wake_later(struct self *me, struct self *record);
 

@@ -1055,6 +1055,50 @@ START_TEST(notified_and_unlocked_in_every_order)
 }
 END_TEST
 
+static int call_free(void *c, int64_t unused)
+{
+  (void)unused;
+  return ilk_condition_free(c);
+}
+
+/* Who was notified is not in the condition any more, but pins it until it runs. */
+START_TEST(freed_by_another_while_the_notifier_holds_the_mutex)
+{
+  make(0);
+  struct waiter w;
+  waiter_sleep(&w, call_wait, cond, -1);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  expect(elsewhere(call_free, cond, 0), ILK_OK); /* though we neither unlock nor block */
+  expect(ilk_condition_notify(cond, 1), ILK_EHANDLE);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(waiter_end(&w), ILK_OK);
+  expect(ilk_mutex_free(mutex), ILK_OK);
+}
+END_TEST
+
+/* We locked the mutex last, another thread unlocked it, and now its slot is a counter's. */
+START_TEST(notified_when_the_mutex_is_gone_and_its_slot_another)
+{
+  make(ILK_UNOWNED);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(elsewhere(call_unlock, mutex, 0), ILK_OK);
+  struct waiter w;
+  waiter_sleep(&w, call_wait, cond, -1);
+  expect(ilk_mutex_free(mutex), ILK_OK);
+  void *counters[64];
+  for (int i = 0; i < LENGTH(counters); i++)
+    must((counters[i] = ilk_counter_new(0)) != NULL);
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  expect(waiter_end(&w), ILK_EHANDLE);
+  for (int i = 0; i < LENGTH(counters); i++) {
+    expect(ilk_counter_load(counters[i]), 0);
+    expect(ilk_counter_free(counters[i]), ILK_OK);
+  }
+  expect(ilk_condition_free(cond), ILK_OK);
+}
+END_TEST
+
 /* One after the other, more than one thread puts off. */
 START_TEST(notified_one_by_one_in_one_section)
 {
@@ -1121,6 +1165,8 @@ int main(void)
   tcase_add_test(calls, notified_and_the_mutex_reset_by_another);
   tcase_add_test(calls, notified_by_a_thread_that_then_waits_for_the_waiter);
   tcase_add_test(calls, notified_and_unlocked_in_every_order);
+  tcase_add_test(calls, freed_by_another_while_the_notifier_holds_the_mutex);
+  tcase_add_test(calls, notified_when_the_mutex_is_gone_and_its_slot_another);
   tcase_add_test(calls, notified_one_by_one_in_one_section);
   tcase_add_test(calls, notified_in_time_but_unlocked_too_late);
 

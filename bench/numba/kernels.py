@@ -117,7 +117,7 @@ def ours_by_object() -> tuple[Any, Callable[..., None], Callable[..., None]]:
     def unlock(h):  # type: ignore[no-untyped-def]
         h.release()
 
-    return interlock.Lock(), lock, unlock
+    return interlock.Mutex(), lock, unlock
 
 
 def through_objmode() -> tuple[int, Callable[..., None], Callable[..., None]]:

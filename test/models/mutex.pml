@@ -88,6 +88,7 @@ inline wake_first()
 #endif
        :: else
        fi
+    :: empty(queue) -> wanted = false
     :: else
     fi;
     first = 0
