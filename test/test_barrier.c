@@ -343,7 +343,9 @@ START_TEST(the_last_acts_before_the_others_go)
     expect(ilk_barrier_complete(b, ticket, 1), ILK_EPERM);
     expect(waiter_end(&early[0]), 0);
     expect(waiter_end(&early[1]), 1);
-    int64_t second = ticket_of(b, 1, 1); /* not the last: does not act */
+    while (ilk_barrier_waiting(b) != 1)
+      sched_yield();
+    int64_t second = ticket_of(b, 1, 1); /* `next` is there, one is missing: does not act */
     expect(ilk_barrier_complete(b, second, 1), ILK_EPERM);
     expect(ilk_barrier_timedwait(b, 0), 2);
     expect(ilk_barrier_leave(b, second), ILK_OK);
