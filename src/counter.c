@@ -30,72 +30,94 @@ static inline struct counter *enter(struct self *me, void *handle)
 }
 
 /* After a change of the value, which was seq_cst (see block.h). */
-static inline void changed(struct counter *c)
+static inline bool is_awaited(struct counter *c)
 {
-  if (unlikely(load_seq_cst(&c->object.waiters)))
-    block_wake(&c->object, INT_MAX);
+  return unlikely(load_seq_cst(&c->object.waiters));
 }
 
-/* The shape of every call: within a pin, `expression` answers the value. */
-#define WITH_COUNTER(handle, c, expression)                                                     \
-  struct self *me = self_get();                                                                 \
-  if (unlikely(!me))                                                                            \
-    return fail_value(ILK_ENOMEM);                                                              \
-  struct counter *c = enter(me, handle);                                                        \
-  if (unlikely(!c))                                                                             \
-    return fail_value(ILK_EHANDLE);                                                             \
-  int64_t result = (expression);                                                                \
-  changed(c);                                                                                   \
-  handle_leave(me, PIN_INNER);                                                                  \
-  return result
+/* --- the value --------------------------------------------------------------------- */
+
+enum operation { LOAD, STORE, EXCHANGE, FETCH_ADD, COMPARE_EXCHANGE };
+
+/* What the value was; of a STORE, ILK_OK. */
+static inline int64_t operate(struct counter *c, enum operation operation, int64_t a, int64_t b)
+{
+  switch (operation) {
+  case LOAD: return load_seq_cst(&c->value);
+  case STORE: store_seq_cst(&c->value, a); return ILK_OK;
+  case EXCHANGE: return exchange_seq_cst(&c->value, a);
+  case FETCH_ADD: return add_seq_cst(&c->value, a);
+  case COMPARE_EXCHANGE: break;
+  }
+  cas_seq_cst(&c->value, &a, b);
+  return a; /* as it was, or what was seen instead */
+}
+
+/* The end of a call that changed what somebody waits for. */
+COLD static int64_t wake(struct counter *c, struct self *me, int64_t result)
+{
+  block_wake(&c->object, INT_MAX);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+/* The thread's first call, or a handle that is not a live counter's. */
+COLD static int64_t call_slow(void *handle, enum operation operation, int64_t a, int64_t b)
+{
+  struct self *me = self_get();
+  if (!me)
+    return operation == STORE ? fail(ILK_ENOMEM) : fail_value(ILK_ENOMEM);
+  struct counter *c = enter(me, handle);
+  if (!c)
+    return operation == STORE ? fail(ILK_EHANDLE) : fail_value(ILK_EHANDLE);
+  int64_t result = operate(c, operation, a, b);
+  if (is_awaited(c))
+    return wake(c, me, result);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+static inline int64_t call(void *handle, enum operation operation, int64_t a, int64_t b)
+{
+  struct self *me = self_current;
+  struct counter *c = NULL;
+  if (likely(me))
+    c = (struct counter *)handle_enter_fast(me, PIN_INNER, handle, KIND_COUNTER);
+  if (unlikely(!c))
+    return call_slow(handle, operation, a, b);
+  int64_t result = operate(c, operation, a, b);
+  if (operation != LOAD && is_awaited(c))
+    return wake(c, me, result);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
 
 int64_t ilk_counter_load(void *c)
 {
-  struct self *me = self_get();
-  if (unlikely(!me))
-    return fail_value(ILK_ENOMEM);
-  struct counter *counter = enter(me, c);
-  if (unlikely(!counter))
-    return fail_value(ILK_EHANDLE);
-  int64_t value = load_seq_cst(&counter->value);
-  handle_leave(me, PIN_INNER);
-  return value;
-}
-
-int64_t ilk_counter_exchange(void *c, int64_t value)
-{
-  WITH_COUNTER(c, counter, exchange_seq_cst(&counter->value, value));
-}
-
-int64_t ilk_counter_fetch_add(void *c, int64_t delta)
-{
-  WITH_COUNTER(c, counter, add_seq_cst(&counter->value, delta));
-}
-
-static inline int64_t compare_exchange(struct counter *c, int64_t expected, int64_t desired)
-{
-  cas_seq_cst(&c->value, &expected, desired);
-  return expected; /* as it was, or what was seen instead */
-}
-
-int64_t ilk_counter_compare_exchange(void *c, int64_t expected, int64_t desired)
-{
-  WITH_COUNTER(c, counter, compare_exchange(counter, expected, desired));
+  return call(c, LOAD, 0, 0);
 }
 
 int ilk_counter_store(void *c, int64_t value)
 {
-  struct self *me = self_get();
-  if (unlikely(!me))
-    return fail(ILK_ENOMEM);
-  struct counter *counter = enter(me, c);
-  if (unlikely(!counter))
-    return fail(ILK_EHANDLE);
-  store_seq_cst(&counter->value, value);
-  changed(counter);
-  handle_leave(me, PIN_INNER);
-  return ILK_OK;
+  return (int)call(c, STORE, value, 0);
 }
+
+int64_t ilk_counter_exchange(void *c, int64_t value)
+{
+  return call(c, EXCHANGE, value, 0);
+}
+
+int64_t ilk_counter_fetch_add(void *c, int64_t delta)
+{
+  return call(c, FETCH_ADD, delta, 0);
+}
+
+int64_t ilk_counter_compare_exchange(void *c, int64_t expected, int64_t desired)
+{
+  return call(c, COMPARE_EXCHANGE, expected, desired);
+}
+
+/* --- waiting ------------------------------------------------------------------------ */
 
 static int wait(struct counter *c, void *handle, struct self *me, int64_t at_least, int64_t timeout_ns)
 {
@@ -137,6 +159,8 @@ int ilk_counter_wait(void *c, int64_t at_least)
 {
   return ilk_counter_timedwait(c, at_least, -1);
 }
+
+/* --- the rest ------------------------------------------------------------------------ */
 
 int ilk_counter_free(void *c)
 {

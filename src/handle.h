@@ -183,7 +183,10 @@ static inline struct object *handle_object(void *handle)
 {
   uint32_t index = handle_index(handle);
   /* Relaxed: who has a handle has also synchronised with its making. */
-  return likely(index < load_relaxed(&handle_limit)) ? &handle_slots[index].object : &handle_none.object;
+  struct object *object = likely(index < load_relaxed(&handle_limit)) ? &handle_slots[index].object : &handle_none.object;
+  if (!object) /* saves the look at the answer of what is built on this */
+    __builtin_unreachable();
+  return object;
 }
 
 /* The same for a handle that cannot be wild. */
@@ -199,19 +202,29 @@ static inline void *handle_of(struct object *object)
   return handle_make(tag, (uint32_t)((union slot *)object - handle_slots));
 }
 
-COLD bool handle_enter_slow(struct self *me, enum pin pin, void *handle);
-
-/* Pins the object, which then is not freed until handle_leave(); NULL: it is not
-   a live handle of that kind, and nothing is pinned. */
-static inline struct object *handle_enter(struct self *me, enum pin pin, void *handle, enum kind kind)
+/* handle_enter() without its slow path, for a fast path that is to save no registers. NULL:
+   not so simple, there may be a pin; go on elsewhere, with handle_enter() in the same place. */
+static inline struct object *handle_enter_fast(struct self *me, enum pin pin, void *handle, enum kind kind)
 {
   struct object *object = handle_object(handle);
   if (unlikely(!handle_is(handle, kind)))
     return NULL;
   fence_store(&me->pin[pin], (uintptr_t)handle); /* Dekker with handle_close() */
   /* Acquire: pairs with the release that made the object. */
-  if (unlikely(fence_load(&object->tag) != handle_tag(handle)) && !handle_enter_slow(me, pin, handle))
+  return likely(fence_load(&object->tag) == handle_tag(handle)) ? object : NULL;
+}
+
+COLD bool handle_enter_slow(struct self *me, enum pin pin, void *handle);
+
+/* Pins the object, which then is not freed until handle_leave(); NULL: it is not
+   a live handle of that kind, and nothing is pinned. */
+static inline struct object *handle_enter(struct self *me, enum pin pin, void *handle, enum kind kind)
+{
+  if (unlikely(!handle_is(handle, kind)))
     return NULL;
+  struct object *object = handle_enter_fast(me, pin, handle, kind);
+  if (unlikely(!object) && handle_enter_slow(me, pin, handle))
+    return handle_object(handle);
   return object;
 }
 

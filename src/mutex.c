@@ -100,6 +100,14 @@ COLD static int wake_slow(void *handle, struct self *me)
   return ILK_OK;
 }
 
+/* The same within a pin, which ends here. */
+COLD static int wake_pinned(struct mutex *m, struct self *me)
+{
+  mutex_wake_first(m);
+  handle_leave(me, PIN_INNER);
+  return ILK_OK;
+}
+
 /* An unowned mutex that its holder unlocks, as far as `special` knows. Pinned, for
    another thread may do the same at this moment, by mistake, and free it. */
 static inline int unlock_unowned(struct mutex *m, void *handle, struct self *me)
@@ -110,7 +118,7 @@ static inline int unlock_unowned(struct mutex *m, void *handle, struct self *me)
   me->held = NULL;
   fence_store(&m->object.head, head_of(handle, FREE)); /* Dekker with wait_in_queue() */
   if (unlikely(fence_load(&m->wanted)))
-    mutex_wake_first(m);
+    return wake_pinned(m, me);
   handle_leave(me, PIN_INNER);
   return ILK_OK;
 }

@@ -155,7 +155,8 @@ static inline int write_fast(void *handle)
 
 int ilk_rwlock_write_lock(void *rwlock)
 {
-  return ilk_rwlock_write_timedlock(rwlock, -1);
+  int result = write_fast(rwlock);
+  return likely(result >= 0) ? result : answer(write_slow(rwlock, -1));
 }
 
 int ilk_rwlock_write_timedlock(void *rwlock, int64_t timeout_ns)

@@ -38,7 +38,6 @@ void rwlock_hold_add_counted(struct self *me, void *handle)
   else
     me->reads++;
   me->reads_counted[i] = handle;
-  me->reads_more[i] = 0;
 }
 
 /* Forgets empty places at the top. Below it they stay: a hold that moved could be
@@ -184,44 +183,56 @@ static inline int read_counted(void *handle)
   return rwlock_acquired(rw);
 }
 
-/* Nothing but BIASED: published at the next place. */
-static inline bool read_published(void *handle)
-{
-  struct self *me = self_current;
-  struct object *object = handle_object(handle);
-  if (unlikely(!me || !handle_is(handle, KIND_RWLOCK)))
-    return false;
-  uint32_t i = me->reads;
-  if (unlikely(i >= load_relaxed(&me->reads_limit)))
-    return false;
-  uint64_t open = head_of(handle, BIASED);
-  if (load_relaxed(&object->head) != open)
-    return false;
-  fence_store(&me->reads_published[i], (uintptr_t)handle); /* Dekker with drain() */
-  if (unlikely(fence_load(&object->head) != open)) { /* acquire: the last write unlock */
-    withdraw(me, handle, i); /* a writer may have seen it, and wait */
-    return false;
-  }
-  me->reads_more[i] = 0;
-  me->reads = i + 1;
-  return true;
-}
-
-/* Not published. Out of line: the path above then saves no registers. */
-static __attribute__((noinline)) int read_other(void *handle, int64_t timeout_ns)
+static __attribute__((noinline)) int read_unpublished(void *handle, int64_t timeout_ns)
 {
   int result = read_counted(handle);
   return likely(result >= 0) ? result : answer(read_slow(handle, timeout_ns));
 }
 
+/* A writer may have seen what was published, and wait for it. */
+COLD static int read_withdrawn(struct self *me, void *handle, uint32_t i, int64_t timeout_ns)
+{
+  withdraw(me, handle, i);
+  return read_unpublished(handle, timeout_ns);
+}
+
+/* Published at place i, the next, if the state is nothing but BIASED. */
+static inline int read_published(struct self *me, void *handle, uint32_t i, int64_t timeout_ns)
+{
+  struct object *object = handle_object(handle);
+  uint64_t open = head_of(handle, BIASED);
+  if (unlikely(!handle_is(handle, KIND_RWLOCK)) || load_relaxed(&object->head) != open)
+    return read_unpublished(handle, timeout_ns);
+  fence_store(&me->reads_published[i], (uintptr_t)handle); /* Dekker with drain() */
+  if (unlikely(fence_load(&object->head) != open)) /* acquire: the last write unlock */
+    return read_withdrawn(me, handle, i, timeout_ns);
+  me->reads = i + 1;
+  return ILK_OK;
+}
+
+static __attribute__((noinline)) int read_another(void *handle, int64_t timeout_ns)
+{
+  struct self *me = self_current;
+  if (me && me->reads < load_relaxed(&me->reads_limit))
+    return read_published(me, handle, me->reads, timeout_ns);
+  return read_unpublished(handle, timeout_ns);
+}
+
+/* The thread's only one has a fixed place, so that nothing depends on what was just stored. */
+static inline int read_lock(void *handle, int64_t timeout_ns)
+{
+  struct self *me = self_current;
+  return likely(me && me->reads == 0) ? read_published(me, handle, 0, timeout_ns) : read_another(handle, timeout_ns);
+}
+
 int ilk_rwlock_read_lock(void *rwlock)
 {
-  return likely(read_published(rwlock)) ? ILK_OK : read_other(rwlock, -1);
+  return read_lock(rwlock, -1);
 }
 
 int ilk_rwlock_read_timedlock(void *rwlock, int64_t timeout_ns)
 {
-  return likely(read_published(rwlock)) ? ILK_OK : read_other(rwlock, timeout_ns);
+  return read_lock(rwlock, timeout_ns);
 }
 
 int ilk_rwlock_read_trylock(void *rwlock)
@@ -274,12 +285,29 @@ COLD static int read_unlock_slow(void *handle)
   return fail(ILK_EPERM);
 }
 
-/* Not published last. */
+/* The handle is published at place i, the last, once: no more. */
+static inline int leave_published(struct self *me, void *handle, uint32_t i)
+{
+  fence_store(&me->reads_published[i], 0); /* Dekker with drain() */
+  me->reads = i;
+  if (i)
+    hold_trim(me);
+  /* The lock may be freed by now; then this is no longer its head, or nobody waits. */
+  if (unlikely(fence_load(&handle_held_object(handle)->head) != head_of(handle, BIASED)))
+    withdraw(me, handle, i);
+  return ILK_OK;
+}
+
+/* Not the thread's only one, or counted. */
 static __attribute__((noinline)) int read_unlock_other(void *handle)
 {
   struct self *me = self_current;
   uint32_t i;
-  if (unlikely(!me || !handle || (i = me->reads - 1) >= READS_MAX || me->reads_counted[i] != handle || me->reads_more[i]))
+  if (unlikely(!me || !handle || (i = me->reads - 1) >= READS_MAX || me->reads_more[i]))
+    return read_unlock_slow(handle);
+  if (load_relaxed(&me->reads_published[i]) == (uintptr_t)handle)
+    return leave_published(me, handle, i);
+  if (unlikely(me->reads_counted[i] != handle))
     return read_unlock_slow(handle);
   me->reads_counted[i] = NULL;
   me->reads = i;
@@ -292,18 +320,10 @@ static __attribute__((noinline)) int read_unlock_other(void *handle)
 int ilk_rwlock_read_unlock(void *rwlock)
 {
   struct self *me = self_current;
-  uint32_t i;
-  if (unlikely(!me || (i = me->reads - 1) >= READS_MAX || !rwlock ||
-               load_relaxed(&me->reads_published[i]) != (uintptr_t)rwlock || me->reads_more[i]))
-    return read_unlock_other(rwlock);
-  fence_store(&me->reads_published[i], 0); /* Dekker with drain() */
-  me->reads = i;
-  if (unlikely(i))
-    hold_trim(me);
-  /* The lock may be freed by now; then this is no longer its head, or nobody waits. */
-  if (unlikely(fence_load(&handle_object(rwlock)->head) != head_of(rwlock, BIASED)))
-    withdraw(me, rwlock, i);
-  return ILK_OK;
+  if (likely(me && me->reads == 1 && rwlock && load_relaxed(&me->reads_published[0]) == (uintptr_t)rwlock &&
+             !me->reads_more[0]))
+    return leave_published(me, rwlock, 0);
+  return read_unlock_other(rwlock);
 }
 
 void rwlock_thread_exit(struct self *me)

@@ -55,7 +55,7 @@ static uint32_t next_id(void)
 
 static struct self *add_record(struct self *record)
 {
-  *record = (struct self){0};
+  *record = (struct self){.reads_limit = 1};
   store_relaxed(&record->next, load_relaxed(&records));
   store_seq_cst(&records, record);
   return record;
@@ -129,6 +129,7 @@ static void retire(struct self *record)
   for (uint32_t i = 0; i < READS_MAX; i++) { /* a downgrade counts beyond reads_limit */
     store_relaxed(&record->reads_published[i], 0);
     record->reads_counted[i] = NULL;
+    record->reads_more[i] = 0;
   }
   record->reads = 0;
   uint32_t episode = load_relaxed(&record->episode);

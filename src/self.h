@@ -39,7 +39,7 @@ struct self {
   void *held;             /* the mutex it locked last and has not unlocked, if simple (see mutex.c) */
   uint32_t words_held;    /* private word locks it holds (see word.c) */
   uint32_t reads;         /* places in use below, some may be empty (see rwlock.c) */
-  atomic_u32 reads_limit; /* places that may be published; grows only */
+  atomic_u32 reads_limit; /* places that may be published, at least one; grows only */
 
   /* What it is blocked on: written by its thread, read by any (see block.h). */
   _Alignas(CACHE_LINE) atomic_u32 episode; /* odd while blocked; counts up */
@@ -64,7 +64,7 @@ struct self {
   /* The locks it holds for reading: published, for writers to see, or counted. */
   _Alignas(CACHE_LINE) atomic_word reads_published[READS_MAX];
   void *reads_counted[READS_MAX];
-  uint32_t reads_more[READS_MAX]; /* reads beyond the first */
+  uint32_t reads_more[READS_MAX]; /* reads beyond the first; 0 in an empty place */
 
   /* Values of its own for objects that keep one for each thread (see cells.h). A line apart:
      read at every add, by others at every sum, and hardly ever written. */

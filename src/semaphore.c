@@ -112,17 +112,14 @@ static inline bool acquire_fast(void *handle)
   return likely(handle_is(handle, KIND_SEMAPHORE)) && likely(attempt(handle_object(handle), handle) == ILK_OK);
 }
 
-int ilk_semaphore_acquire(void *s)
-{
-  return ilk_semaphore_timedacquire(s, -1);
-}
-
 int ilk_semaphore_timedacquire(void *s, int64_t timeout_ns)
 {
-  if (acquire_fast(s))
-    return ILK_OK;
-  int result = acquire_slow(s, timeout_ns);
-  return answer(result);
+  return acquire_fast(s) ? ILK_OK : answer(acquire_slow(s, timeout_ns));
+}
+
+int ilk_semaphore_acquire(void *s)
+{
+  return acquire_fast(s) ? ILK_OK : answer(acquire_slow(s, -1));
 }
 
 int ilk_semaphore_tryacquire(void *s)
@@ -146,6 +143,16 @@ COLD static int wake_slow(void *handle, int64_t n)
   return ILK_OK;
 }
 
+static inline bool is_awaited(struct object *object)
+{
+  return load_seq_cst(&object->waiters);
+}
+
+static inline int64_t room_of(struct object *object, uint64_t head)
+{
+  return (int64_t)load_relaxed(&((struct semaphore *)object)->maximum) - head_state(head);
+}
+
 /* The head is not what a release needs: waits until it is known whether it is freed. */
 COLD static bool is_live(void *handle)
 {
@@ -156,20 +163,21 @@ COLD static bool is_live(void *handle)
   return true;
 }
 
-int ilk_semaphore_release(void *s, int64_t n)
+/* All that is not one swap of a live handle's head. */
+static __attribute__((noinline)) int release_slow(void *handle, int64_t n)
 {
-  if (unlikely(!handle_is(s, KIND_SEMAPHORE)))
+  if (!handle_is(handle, KIND_SEMAPHORE))
     return fail(ILK_EHANDLE);
-  struct object *object = handle_object(s);
+  struct object *object = handle_object(handle);
   uint64_t head = load_relaxed(&object->head);
   for (;;) {
-    while (unlikely(!head_is(head, s))) {
-      if (!is_live(s))
+    while (unlikely(!head_is(head, handle))) {
+      if (!is_live(handle))
         return fail(ILK_EHANDLE);
       head = load_relaxed(&object->head);
     }
     /* The maximum never changes; that it was this object's, the swap confirms. */
-    int64_t room = (int64_t)load_relaxed(&((struct semaphore *)object)->maximum) - head_state(head);
+    int64_t room = room_of(object, head);
     if (unlikely(n <= 0 || n > room)) {
       uint64_t seen = load_acquire(&object->head);
       if (seen == head)
@@ -181,9 +189,18 @@ int ilk_semaphore_release(void *s, int64_t n)
     if (likely(cas_seq_cst(&object->head, &head, head + (uint64_t)n)))
       break;
   }
-  if (unlikely(load_seq_cst(&object->waiters)))
-    return wake_slow(s, n);
-  return ILK_OK;
+  return is_awaited(object) ? wake_slow(handle, n) : ILK_OK;
+}
+
+int ilk_semaphore_release(void *s, int64_t n)
+{
+  struct object *object = handle_object(s);
+  uint64_t head = load_relaxed(&object->head);
+  /* As in release_slow(). */
+  if (unlikely(!handle_is(s, KIND_SEMAPHORE) || !head_is(head, s) || n <= 0 || n > room_of(object, head) ||
+               !cas_seq_cst(&object->head, &head, head + (uint64_t)n)))
+    return release_slow(s, n);
+  return likely(!is_awaited(object)) ? ILK_OK : wake_slow(s, n);
 }
 
 int64_t ilk_semaphore_value(void *s)
