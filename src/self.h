@@ -32,14 +32,19 @@
 enum pin { PIN_OUTER, PIN_INNER, PIN_LOOK, PINS };
 
 struct self {
-  /* Read by its own thread at every call. */
+  /* Read by all, at times in a loop, and hardly ever written: on a line of its own. */
   _Alignas(CACHE_LINE) atomic_u32 id; /* 0: the record is nobody's */
-  atomic_word pin[PINS];
+  atomic_u32 reads_limit; /* places of reads_published in use so far, at least one; grows only */
+  atomic_i64 native_id;
+  _Atomic(struct self *) next; /* all records, in use or not */
+  struct self *next_free;
+
+  /* Written by its own thread at every call; the pins are read by who frees. */
+  _Alignas(CACHE_LINE) atomic_word pin[PINS];
   uint32_t spin_limit, spin_waits; /* see spin.h */
   void *held;             /* the mutex it locked last and has not unlocked, if simple (see mutex.c) */
   uint32_t words_held;    /* private word locks it holds (see word.c) */
   uint32_t reads;         /* places in use below, some may be empty (see rwlock.c) */
-  atomic_u32 reads_limit; /* places that may be published, at least one; grows only */
 
   /* What it is blocked on: written by its thread, read by any (see block.h). */
   _Alignas(CACHE_LINE) atomic_u32 episode; /* odd while blocked; counts up */
@@ -70,10 +75,6 @@ struct self {
      read at every add, by others at every sum, and hardly ever written. */
   _Alignas(CACHE_LINE) struct cells tallies; /* they outlive the thread, for their sums */
   struct cells locals;                       /* they do not */
-
-  atomic_i64 native_id;
-  _Atomic(struct self *) next; /* all records, in use or not */
-  struct self *next_free;
 };
 
 /* Initial-exec where the C library allows it in a loaded library: one load, no call. */
