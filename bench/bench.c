@@ -26,6 +26,7 @@ static const struct family {
     {"the C library", libc_peers},
     {"atomics", atomic_peers},
     {"futex", futex_peers},
+    {"empty calls", nothing_peers},
     {"libpython", python_peers},
 #ifdef HAVE_NSYNC
     {"nsync", nsync_peers},
@@ -226,6 +227,8 @@ static bool takes_part(const struct peer *peer, const struct cell *cell)
 {
   if (peer->kind != cell->kind)
     return false;
+  if (peer->traits & NOTHING)
+    return cell->threads == 1 && !cell->inside;
   bool parks = peer->traits & (OURS | PARKS) || peer->kind == COUNTER || peer->kind == TALLY;
   return parks || options.full || options.smoke || cell->threads <= 2 * ilk_cpu_count();
 }

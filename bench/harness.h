@@ -64,7 +64,7 @@ struct worker {
   int64_t begin, cpu;
 };
 
-enum { OURS = 1, PARKS = 2, BASELINE = 4 };
+enum { OURS = 1, PARKS = 2, BASELINE = 4, NOTHING = 8 };
 
 struct peer {
   enum kind kind;
@@ -78,7 +78,8 @@ struct peer {
 
 /* Families, each ending with NULL; one file each. */
 extern const struct peer *const interlock_peers[], *const libc_peers[], *const atomic_peers[], *const futex_peers[],
-    *const python_peers[], *const nsync_peers[], *const glib_peers[], *const absl_peers[], *const tbb_peers[];
+    *const python_peers[], *const nsync_peers[], *const glib_peers[], *const absl_peers[], *const tbb_peers[],
+    *const nothing_peers[];
 
 /* What one peer did in one cell. */
 struct figures {
