@@ -773,17 +773,6 @@ END_TEST
 
 /* --- the rest ---------------------------------------------------------------------------- */
 
-static int64_t resident(void)
-{
-  long pages = 0, total = 0;
-  FILE *file = fopen("/proc/self/statm", "r");
-  if (file && fscanf(file, "%ld %ld", &total, &pages) != 2)
-    pages = 0;
-  if (file)
-    fclose(file);
-  return pages * sysconf(_SC_PAGESIZE);
-}
-
 /* Under a sanitizer, or with jitter, a tenth of it must do. */
 static bool is_slow(void)
 {
