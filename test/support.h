@@ -372,6 +372,14 @@ static inline pid_t child_start(void (*body)(void *), void *argument)
   return child;
 }
 
+/* Not yet gone; child_end() is still to come. */
+static inline bool child_runs(pid_t child)
+{
+  siginfo_t info = {0};
+  must(waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0);
+  return info.si_pid == 0;
+}
+
 /* A failed assertion in it, or a hang, is the test's. */
 static inline void child_end(pid_t child)
 {
