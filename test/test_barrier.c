@@ -459,7 +459,7 @@ START_TEST(one_action_in_each_round)
   pthread_t threads[CUSTOMERS];
   for (int i = 0; i < CUSTOMERS; i++)
     threads[i] = start(visit_shop, NULL);
-  for (int64_t end = stress_end(300); now() < end;)
+  for (int64_t end = stress_end(300); now() < end || !shop.passed;)
     nap(MS);
   shop.stop = 1;
   expect(ilk_barrier_abort(shop.barrier), ILK_OK);

@@ -660,12 +660,12 @@ static bool works_in_the_child(void *q, int64_t capacity)
     return false;
   for (int lap = 0; lap < 3; lap++) {
     for (int64_t i = 0; i < capacity; i++)
-      if (ilk_queue_timedput(q, i, SECOND) != ILK_OK)
+      if (ilk_queue_timedput(q, i, PATIENCE) != ILK_OK)
         return false;
     if (ilk_queue_tryput(q, 1) != ILK_EBUSY)
       return false;
     for (int64_t i = 0; i < capacity; i++)
-      if (ilk_queue_timedget(q, &item, SECOND) != ILK_OK || item != i)
+      if (ilk_queue_timedget(q, &item, PATIENCE) != ILK_OK || item != i)
         return false;
   }
   return ilk_queue_close(q) == ILK_OK && ilk_queue_tryget(q, &item) == ILK_ECLOSED && ilk_queue_free(q) == ILK_OK;

@@ -508,11 +508,11 @@ START_TEST(fork_while_another_thread_holds_it)
   expect(ilk_rwlock_read_lock(rw[2]), ILK_OK);
   pid_t child = fork();
   if (child == 0) {
-    bool ok = ilk_rwlock_write_timedlock(rw[1], SECOND) == ILK_OWNER_DIED &&
+    bool ok = ilk_rwlock_write_timedlock(rw[1], PATIENCE) == ILK_OWNER_DIED &&
               ilk_rwlock_write_unlock(rw[1]) == ILK_OK && ilk_rwlock_read_lock(rw[1]) == ILK_OK &&
-              ilk_rwlock_read_unlock(rw[1]) == ILK_OK && ilk_rwlock_write_timedlock(rw[0], SECOND) >= 0 &&
+              ilk_rwlock_read_unlock(rw[1]) == ILK_OK && ilk_rwlock_write_timedlock(rw[0], PATIENCE) >= 0 &&
               ilk_rwlock_write_unlock(rw[0]) == ILK_OK && ilk_rwlock_write_lock(rw[2]) == ILK_EDEADLK &&
-              ilk_rwlock_read_unlock(rw[2]) == ILK_OK && ilk_rwlock_write_timedlock(rw[2], SECOND) == ILK_OK;
+              ilk_rwlock_read_unlock(rw[2]) == ILK_OK && ilk_rwlock_write_timedlock(rw[2], PATIENCE) == ILK_OK;
     _exit(ok ? 0 : 1);
   }
   expect(child_status(child), 0);
