@@ -1,14 +1,52 @@
 """What the tests share."""
 
+import faulthandler
 import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+import interlock
+
 ROOT = Path(__file__).resolve().parents[2]
+
+# Seconds for what takes a moment: the machine may be busy with much else, or stand still for a while.
+PATIENCE = 120
+
+
+def until(condition):
+    """Waits for it, rather than for the time that it should take."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def until_waiting(thing, n=1):
+    """Returns once n threads wait in C for that object."""
+    waits = f" {thing.handle:#x}"
+
+    def are_waiting():
+        lines = (line.partition("waits for ")[2] + "," for line in interlock.report().splitlines())
+        return sum(f"{waits}," in line or f"{waits} " in line for line in lines) >= n
+
+    until(are_waiting)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind():
+    """A test that hangs ends this process, and its threads are gone when the next begins."""
+    before = threading.enumerate()
+    faulthandler.dump_traceback_later(10 * PATIENCE, exit=True)
+    yield
+    for thread in threading.enumerate():
+        if thread not in before and not thread.daemon:
+            thread.join(PATIENCE)
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture
@@ -20,7 +58,7 @@ def root():
 def python(tmp_path):
     """Runs Python code, or a script, in a new process; its output, once it has succeeded."""
 
-    def run(code, *arguments, check=True, timeout=60, **environment):
+    def run(code, *arguments, check=True, timeout=3 * PATIENCE, **environment):
         path = code
         if not isinstance(code, Path):
             path = tmp_path / "code.py"
@@ -48,7 +86,7 @@ def in_thread():
         results = []
         thread = threading.Thread(target=lambda: results.append(function(*arguments)))
         thread.start()
-        thread.join(30)
+        thread.join(PATIENCE)
         assert results, "the thread hangs, or the function raised"
         return results[0]
 
