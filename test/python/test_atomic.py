@@ -15,6 +15,7 @@ from numba import njit, prange, typeof
 from numba.core.errors import TypingError
 
 import interlock._numba
+from conftest import PATIENCE
 from interlock import atomic, nb
 
 interlock._numba.init()
@@ -405,7 +406,7 @@ def together(*functions):
     gate, errors = threading.Barrier(len(functions)), []
 
     def run(function):
-        gate.wait(30)
+        gate.wait(PATIENCE)
         try:
             function()
         except BaseException as error:
@@ -415,7 +416,7 @@ def together(*functions):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert not errors, errors
     assert not any(thread.is_alive() for thread in threads)
 

@@ -6,6 +6,7 @@ from threading import BrokenBarrierError
 
 import pytest
 
+from conftest import PATIENCE, until
 from interlock import Barrier, capi
 
 
@@ -23,9 +24,22 @@ def run(function, n):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert len(results) == n
     return results
+
+
+def follow(barrier):
+    """A thread that comes to the barrier some slices of a wait after this one."""
+
+    def wait():
+        until(lambda: barrier.n_waiting)
+        time.sleep(0.2)
+        barrier.wait(PATIENCE)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
 
 
 @pytest.mark.parametrize("action", [None, lambda: None])
@@ -35,8 +49,7 @@ def test_places(action):
     for _ in range(3):
         thread = threading.Thread(target=run, args=(barrier.wait, 2))
         thread.start()
-        while barrier.n_waiting < 2:
-            time.sleep(0.001)
+        until(lambda: barrier.n_waiting == 2)
         assert barrier.wait() == 2
         thread.join()
     assert sorted(run(barrier.wait, 6)) == [0, 0, 1, 1, 2, 2]
@@ -44,11 +57,10 @@ def test_places(action):
 
 def test_main_thread_waits_for_longer_than_a_slice():
     barrier = Barrier(2)
-    timer = threading.Timer(0.2, barrier.wait)
-    timer.start()
+    other = follow(barrier)
     assert barrier.wait() == 0
     assert not barrier.broken
-    timer.join()
+    other.join()
 
 
 def test_action_before_the_others_go():
@@ -92,8 +104,7 @@ def test_one_action_in_each_round_of_more_threads_than_parties():
     results = []
     thread = threading.Thread(target=lambda: results.extend(run(go, 6)))
     thread.start()
-    while len(actions) < 150:
-        time.sleep(0.001)
+    until(lambda: len(actions) >= 150)
     barrier.abort()
     thread.join()
     assert results == [BrokenBarrierError] * 6 and not bad
@@ -109,8 +120,7 @@ def test_action_that_raises(main_thread_is_last):
         thread = threading.Thread(target=run, args=(lambda: results.append(run(barrier.wait, 1)), 1))
         results = []
         thread.start()
-        while not barrier.n_waiting:
-            time.sleep(0.001)
+        until(lambda: barrier.n_waiting)
         with pytest.raises(KeyError):
             barrier.wait()
         thread.join()
@@ -131,8 +141,7 @@ def test_timeout_breaks_it_for_all(action, timeout):
     other = threading.Thread(target=run, args=(lambda: results.append(run(barrier.wait, 1)), 1))
     results = []
     other.start()
-    while not barrier.n_waiting:
-        time.sleep(0.001)
+    until(lambda: barrier.n_waiting)
     start = time.monotonic()
     with pytest.raises(BrokenBarrierError):
         barrier.wait(timeout)
@@ -148,10 +157,9 @@ def test_default_timeout():
     with pytest.raises(BrokenBarrierError):
         barrier.wait()
     barrier.reset()
-    timer = threading.Timer(0.2, run, (lambda: barrier.wait(30), 1))
-    timer.start()
-    assert barrier.wait(30) == 0  # one's own goes before
-    timer.join()
+    other = follow(barrier)
+    assert barrier.wait(PATIENCE) == 0  # one's own goes before
+    other.join()
 
 
 def test_abort_and_reset_from_the_action():
@@ -166,8 +174,7 @@ def test_a_kernel_may_be_a_party():
     barrier = Barrier(2, lambda: seen.append(True))
     thread = threading.Thread(target=capi.ilk_barrier_wait, args=(barrier.handle,))
     thread.start()
-    while not barrier.n_waiting:
-        time.sleep(0.001)
+    until(lambda: barrier.n_waiting)
     assert barrier.wait() == 1
     assert seen == [True]
     thread.join()

@@ -6,6 +6,7 @@ import time
 import pytest
 
 import interlock
+from conftest import PATIENCE, until
 from interlock import Condition, Event, Latch, Lock, Mutex, Queue, Semaphore, cancel, capi, report
 from interlock._constants import ILK_ECANCELED
 
@@ -18,10 +19,7 @@ def off_again():
 
 def blocked(n):
     """Once n threads wait in the library."""
-    deadline = time.monotonic() + 30
-    while capi.ilk_waiting() < n:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    until(lambda: capi.ilk_waiting() >= n)
 
 
 def kernels(*calls):
@@ -36,7 +34,7 @@ def kernels(*calls):
 
 def join(threads):
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
@@ -48,7 +46,7 @@ def test_on_and_off():
     assert results == [ILK_ECANCELED] * 3
     for wait in (
         event.wait,
-        lambda: event.wait(30),
+        lambda: event.wait(PATIENCE),
         Latch(1).wait,
         Semaphore(0).acquire,
         Queue(1).get,
@@ -102,23 +100,27 @@ def test_body_that_ends_cancels_nothing():
 
 
 def test_one_wait_after_the_other_is_cancelled():
-    # A kernel that waits again as soon as a wait has ended, or a little later.
-    events = [Event() for _ in range(5)]
-
-    def wait_for_all():
+    # A kernel that waits again as soon as a wait has ended, or a little later. It may be so much later, on a busy
+    # machine, that it does not count; but not again and again.
+    def wait_for_all(events, results):
         for event in events:
             results.append(capi.ilk_event_wait(event.handle))
             time.sleep(0.02)
 
-    results = []
-    thread = threading.Thread(target=wait_for_all, daemon=True)
-    thread.start()
-    blocked(1)
-    start = time.monotonic()
-    with pytest.raises(KeyError), cancel():
-        raise KeyError
-    assert time.monotonic() - start >= 0.1
-    join([thread])
+    for _ in range(10):
+        events, results = [Event() for _ in range(5)], []
+        thread = threading.Thread(target=wait_for_all, args=(events, results), daemon=True)
+        thread.start()
+        blocked(1)
+        start = time.monotonic()
+        with pytest.raises(KeyError), cancel():
+            raise KeyError
+        assert time.monotonic() - start >= 0.1
+        for event in events:  # those that are waited for only now
+            event.set()
+        join([thread])
+        if results == [ILK_ECANCELED] * 5:
+            break
     assert results == [ILK_ECANCELED] * 5
 
 

@@ -48,7 +48,7 @@ def test_a_wait_gives_up_the_gil(c):
     assert c.ilk_mutex_lock(mutex) == c.ILK_OK
     timer = threading.Timer(0.05, c.ilk_mutex_unlock, [mutex])
     timer.start()
-    assert c.ilk_mutex_timedlock(mutex, 30_000_000_000) == c.ILK_OK
+    assert c.ilk_mutex_timedlock(mutex, 120_000_000_000) == c.ILK_OK
     timer.join()
     assert c.ilk_mutex_timedlock(mutex, 1_000_000) == c.ILK_ETIMEDOUT
     assert c.ilk_mutex_unlock(mutex) == c.ILK_OK

@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 import interlock
+from conftest import PATIENCE, until, until_waiting
 from interlock import Condition, Lock, Mutex, OwnerDiedWarning, RLock, capi
 
 LOCKS = {
@@ -105,7 +106,7 @@ def test_a_recursive_lock_is_given_up_whole(new):
 
     with lock, condition, condition:
         threading.Timer(0.1, produce).start()
-        assert condition.wait_for(lambda: done, timeout=10)
+        assert condition.wait_for(lambda: done, timeout=PATIENCE)
         lock.release()
         lock.release()
         assert condition._is_owned()  # it is back at three
@@ -147,10 +148,10 @@ def test_shared_with_who_has_the_handles(new):
     for i in range(200):
         with condition:
             while len(turns) != 2 * i:
-                assert condition.wait(30)
+                assert condition.wait(PATIENCE)
             turns.append("Python")
             condition.notify()
-    thread.join(30)
+    thread.join(PATIENCE)
     assert turns == ["Python", "C"] * 200
 
 
@@ -173,7 +174,7 @@ def test_no_notify_is_lost_between_slices(new, monkeypatch):
     while taken < 1000:
         with condition:
             while not items:
-                assert condition.wait(60)
+                assert condition.wait(PATIENCE)
             taken += len(items)
             items.clear()
     thread.join()
@@ -184,25 +185,23 @@ def test_notify_wakes_so_many():
 
     def wait(i):
         with condition:
-            assert condition.wait(30)
+            assert condition.wait()
             woken.append(i)
 
     threads = [threading.Thread(target=wait, args=(i,)) for i in range(5)]
-    for thread in threads:
+    for i, thread in enumerate(threads):
         thread.start()
-        time.sleep(0.05)
+        until_waiting(condition, i + 1)
     for n, total in ((2, 2), (1, 3)):
         with condition:
             condition.notify(n)
-        deadline = time.monotonic() + 30
-        while len(woken) < total and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda total=total: len(woken) >= total)
         time.sleep(0.05)
         assert sorted(woken) == list(range(total))
     with condition:
         condition.notify_all()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert len(woken) == 5
 
 
@@ -216,7 +215,7 @@ def test_taken_back_from_a_thread_that_is_gone():
     with condition:
         threading.Timer(0.1, die).start()
         with pytest.warns(OwnerDiedWarning) as caught:
-            assert condition.wait(30)
+            assert condition.wait(PATIENCE)
         assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -240,9 +239,9 @@ def test_closing():
 
 def test_close_while_another_thread_waits():
     condition = Condition()
-    waiting = threading.Thread(target=lambda: condition.__enter__() and (condition.wait(30), condition.release()))
+    waiting = threading.Thread(target=lambda: condition.__enter__() and (condition.wait(), condition.release()))
     waiting.start()
-    time.sleep(0.1)  # it waits by then
+    until_waiting(condition)
     with pytest.raises(RuntimeError, match="waited for"):
         condition.close()
     with condition:

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from conftest import PATIENCE
 from interlock import Counter
 
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
@@ -69,7 +70,7 @@ def test_adds_of_many_threads():
     assert counter.load() == 20_000
 
 
-@pytest.mark.parametrize("timeout", [None, 10])
+@pytest.mark.parametrize("timeout", [None, PATIENCE])
 def test_wait(timeout, in_thread):
     counter = Counter()
     assert counter.wait(0) is True

@@ -5,10 +5,11 @@ import time
 
 import pytest
 
+from conftest import PATIENCE
 from interlock import DeadlockError, Event, HandleError, Latch, Once
 
 
-@pytest.mark.parametrize("timeout", [None, 30])
+@pytest.mark.parametrize("timeout", [None, PATIENCE])
 def test_event_lets_all_go(timeout, in_thread):
     event = Event()
     assert event.wait(0) is False
@@ -86,7 +87,7 @@ def test_latch_waits_for_all():
     threads = [threading.Thread(target=work, args=(i,)) for i in range(20)]
     for thread in threads:
         thread.start()
-    assert latch.wait(30)
+    assert latch.wait(PATIENCE)
     assert sorted(done) == list(range(20))
     for thread in threads:
         thread.join()

@@ -6,12 +6,12 @@ import os
 import pickle
 import random
 import threading
-import time
 import warnings
 
 import pytest
 
 import interlock
+from conftest import PATIENCE, until, until_waiting
 from interlock import (
     Barrier,
     BoundedSemaphore,
@@ -168,9 +168,9 @@ def test_collected_while_held():
 def test_close_while_another_thread_waits():
     counter = Counter()
     results = []
-    thread = threading.Thread(target=lambda: results.append(counter.wait(1, timeout=10)))
+    thread = threading.Thread(target=lambda: results.append(counter.wait(1)))
     thread.start()
-    time.sleep(0.1)  # it waits by then
+    until_waiting(counter)
     with pytest.raises(RuntimeError, match="waited for"):
         counter.close()
     assert not counter.closed
@@ -323,8 +323,7 @@ def test_fork_with_the_rest():
     for thread in threads:
         thread.start()
     holds.wait()
-    while capi.ilk_waiting() < 2:
-        time.sleep(0.001)
+    until(lambda: capi.ilk_waiting() >= 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
@@ -363,4 +362,4 @@ def test_fork_with_the_rest():
     barrier.wait()
     stop.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)

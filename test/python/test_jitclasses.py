@@ -10,6 +10,7 @@ import pytest
 from numba import njit, types
 
 import interlock
+from conftest import PATIENCE
 from interlock import DeadlockError, HandleError, capi, jitclasses
 from interlock._numba.methods import METHODS
 from interlock.jitclasses import (
@@ -205,7 +206,7 @@ def test_condition_is_given_its_lock():
     state[1] = 1
     condition.notify()
     mutex.release()
-    thread.join(30)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     with pytest.raises(RuntimeError, match="un-acquired"):
         condition.wait(mutex)

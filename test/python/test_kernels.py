@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numba import njit
 
+from conftest import PATIENCE
 from interlock import Counter, Mutex, Semaphore, capi, nb
 from interlock._constants import ILK_EBUSY, ILK_EDEADLK, ILK_EHANDLE, ILK_EPERM, ILK_ETIMEDOUT, ILK_NO_VALUE
 from interlock._signatures import SIGNATURES
@@ -117,7 +118,7 @@ def test_wait_without_the_gil(way):
     thread.start()
     assert not counter.wait(2, timeout=0.05)
     semaphore.release()
-    assert counter.wait(2, timeout=10)
+    assert counter.wait(2, timeout=PATIENCE)
     thread.join()
 
 

@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 
+from conftest import PATIENCE
 from interlock import DeadlockError, LockArray, OwnerDiedWarning, capi
 
 # How to acquire and to release: one, two, or several.
@@ -172,7 +173,7 @@ def test_the_main_thread_gets_a_range_that_is_never_free_at_once():
     for thread in threads:
         thread.start()
     try:
-        assert locks.acquire_range(0, 4, timeout=60)
+        assert locks.acquire_range(0, 4, timeout=PATIENCE)
         locks.release_range(0, 4)
     finally:
         stop.set()
@@ -195,7 +196,7 @@ def test_pairs_exclude_and_do_not_deadlock():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert total[0] == 1200
 
 

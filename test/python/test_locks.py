@@ -8,6 +8,7 @@ import warnings
 import pytest
 
 import interlock
+from conftest import PATIENCE, until_waiting
 from interlock import DeadlockError, Lock, Mutex, OwnerDiedWarning, RLock
 
 KINDS = [Lock, Mutex, RLock, lambda: Mutex(fair=True), lambda: Mutex(recursive=True), lambda: Mutex(True, True)]
@@ -75,9 +76,14 @@ def test_timeout_is_not_early(new, timeout, in_thread):
         acquired = lock.acquire(timeout=timeout)
         return acquired, time.monotonic() - start
 
-    for acquired, took in (wait(), in_thread(wait)):  # the main thread waits in another way
-        assert not acquired
-        assert timeout <= took < timeout + 1
+    for measure in (wait, lambda: in_thread(wait)):  # the main thread waits in another way
+        for _ in range(5):  # nor late, but for what a busy machine adds now and then
+            acquired, took = measure()
+            assert not acquired
+            assert timeout <= took
+            if took < timeout + 1:
+                break
+        assert took < timeout + 1
     release.set()
     thread.join()
 
@@ -177,7 +183,7 @@ def test_rlock_and_condition():
 
     with lock, condition:  # twice: wait() gives up both
         threading.Thread(target=produce).start()
-        assert condition.wait_for(lambda: items, timeout=10)
+        assert condition.wait_for(lambda: items, timeout=PATIENCE)
         assert lock._recursion_count() == 2
     assert not lock.locked()
 
@@ -236,7 +242,7 @@ def test_circle_of_two_threads():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
     assert len(errors) >= 1
     assert not first.locked() and not second.locked()
 
@@ -251,9 +257,9 @@ def test_fair_is_first_come_first_served():
 
     mutex.acquire()
     threads = [threading.Thread(target=take, args=(i,)) for i in range(8)]
-    for thread in threads:
+    for i, thread in enumerate(threads):
         thread.start()
-        time.sleep(0.02)  # time to join the queue
+        until_waiting(mutex, i + 1)
     mutex.release()
     for thread in threads:
         thread.join()

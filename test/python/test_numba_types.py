@@ -15,6 +15,7 @@ from numba.experimental import jitclass
 from numba.extending import as_numba_type
 
 import interlock
+from conftest import PATIENCE
 from interlock import (
     Barrier,
     BoundedSemaphore,
@@ -206,7 +207,7 @@ def in_threads(kernel, *arguments, threads=4):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -505,7 +506,7 @@ def test_wait_for_a_compiled_predicate():
     with condition:
         ITEMS.store(1)
         condition.notify()
-    thread.join(30)
+    thread.join(PATIENCE)
     assert not thread.is_alive() and ITEMS.load() == 0
 
 
@@ -520,8 +521,8 @@ def test_kernels_and_python_share_a_queue():
     thread.start()
     for i in range(50):
         inbox.put(i)
-        assert outbox.get(timeout=30) == 2 * i
-    thread.join(30)
+        assert outbox.get(timeout=PATIENCE) == 2 * i
+    thread.join(PATIENCE)
 
 
 def test_barrier_takes_its_own_timeout():

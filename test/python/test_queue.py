@@ -9,6 +9,7 @@ import time
 import pytest
 
 import interlock
+from conftest import PATIENCE, until_waiting
 from interlock import Queue, ShutDown, capi
 
 
@@ -115,11 +116,12 @@ def test_close_ends_waits():
     ]
     for thread in threads:
         thread.start()
-    time.sleep(0.1)  # they wait by then
+    until_waiting(getter)
+    until_waiting(putter)
     getter.close()
     putter.close()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert results == [ShutDown] * 2
 
 
@@ -130,7 +132,7 @@ def test_waits_go_on():
     q.put(6)
     threading.Timer(0.12, q.get).start()
     q.put(7)
-    assert q.get(timeout=30) == 7
+    assert q.get(timeout=PATIENCE) == 7
 
 
 def test_with_those_who_have_the_handle():

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from conftest import PATIENCE, until_waiting
 from interlock import DeadlockError, OwnerDiedWarning, RWLock
 
 
@@ -64,10 +65,10 @@ def test_reader_reads_again_while_a_writer_waits():
     with lock.reading():
         writer = threading.Thread(target=write)
         writer.start()
-        time.sleep(0.1)  # it waits by then
+        until_waiting(lock)
         with lock.reading():
             assert not wrote
-    writer.join(10)
+    writer.join(PATIENCE)
     assert wrote
 
 

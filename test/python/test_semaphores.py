@@ -1,10 +1,10 @@
 """Semaphore and BoundedSemaphore from Python."""
 
 import threading
-import time
 
 import pytest
 
+from conftest import PATIENCE, until_waiting
 from interlock import BoundedSemaphore, HandleError, Semaphore
 
 each_kind = pytest.mark.parametrize("new", [Semaphore, BoundedSemaphore])
@@ -73,7 +73,7 @@ def test_bound_of_zero():
 
 
 @each_kind
-@pytest.mark.parametrize("timeout", [None, -1, 10])
+@pytest.mark.parametrize("timeout", [None, -1, PATIENCE])
 def test_release_lets_waiters_on(new, timeout):
     semaphore = new(3)
     for _ in range(3):
@@ -82,11 +82,11 @@ def test_release_lets_waiters_on(new, timeout):
     threads = [threading.Thread(target=lambda: results.append(semaphore.acquire(timeout=timeout))) for _ in range(3)]
     for thread in threads:
         thread.start()
-    time.sleep(0.05)
+    until_waiting(semaphore, 3)
     assert not results
     semaphore.release(3)
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert results == [True] * 3
 
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import interlock
+from conftest import PATIENCE
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_queue(ours):
         q.put(item)
     q.join()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     assert sorted(got) == list(range(500))
     with pytest.raises(queue.Empty):
@@ -49,8 +50,8 @@ def test_executor(ours):
         with pytest.raises(concurrent.futures.TimeoutError):
             future.result(timeout=0.02)
         stop.set()
-        assert future.result(timeout=30) is True
-        done, rest = concurrent.futures.wait([executor.submit(pow, 2, 3)], timeout=30)
+        assert future.result(timeout=PATIENCE) is True
+        done, rest = concurrent.futures.wait([executor.submit(pow, 2, 3)], timeout=PATIENCE)
         assert not rest and done.pop().result() == 8
 
 
@@ -58,12 +59,12 @@ def test_threads_and_timers(ours):
     seen = []
     timer = threading.Timer(0.01, seen.append, (1,))
     timer.start()
-    timer.join(30)
+    timer.join(PATIENCE)
     assert seen == [1]
     cancelled = threading.Timer(60, seen.append, (2,))
     cancelled.start()
     cancelled.cancel()
-    cancelled.join(30)
+    cancelled.join(PATIENCE)
     assert seen == [1] and not cancelled.is_alive()
 
 
@@ -79,7 +80,7 @@ def test_condition_of_the_library_on_our_locks():
         timer = threading.Timer(0.05, produce)
         timer.start()
         with condition:
-            assert condition.wait_for(lambda items=items: items, timeout=30)
+            assert condition.wait_for(lambda items=items: items, timeout=PATIENCE)
         timer.join()
 
 

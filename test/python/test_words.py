@@ -14,6 +14,7 @@ from numba import njit
 from numba.core.errors import TypingError
 
 import interlock._numba
+from conftest import PATIENCE
 from interlock import DeadlockError, OwnerDiedWarning, capi, words
 
 interlock._numba.init()
@@ -128,7 +129,7 @@ def test_exclusion():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert totals.tolist() == [0, 30_000, 60_300, 0]
 
 
@@ -152,7 +153,7 @@ def test_a_warning_that_is_an_error_leaves_it_unlocked(in_thread):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for call in (words.lock, words.trylock):
-            deadline = time.monotonic() + 10  # a thread that was joined may still be dying: a try then answers False
+            deadline = time.monotonic() + PATIENCE  # a thread that was joined may still be dying: a try then answers False
             with pytest.raises(OwnerDiedWarning):
                 while not call(locks, 0) and time.monotonic() < deadline:
                     time.sleep(0.001)
@@ -182,7 +183,7 @@ def test_between_processes(tmp_path):
             words.unlock(a, 0, shared=True)
 
     work(mapped, 2000)
-    assert [child.wait(60) for child in children] == [0, 0]
+    assert [child.wait(PATIENCE) for child in children] == [0, 0]
     assert mapped[1] == 6000
 
 
