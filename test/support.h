@@ -326,6 +326,11 @@ static inline int call_unlock(void *m, int64_t unused)
   (void)unused;
   return ilk_mutex_unlock(m);
 }
+static inline int call_reset(void *m, int64_t unused)
+{
+  (void)unused;
+  return ilk_mutex_reset(m);
+}
 /* Takes it and gives it back. */
 static inline int call_visit(void *m, int64_t timeout_ns)
 {

@@ -412,18 +412,18 @@ START_TEST(each_cancel_reaches_all)
 }
 END_TEST
 
+static void cancel_in_the_child(void *s)
+{
+  expect(ilk_cancel(1), ILK_OK); /* does not wait for threads that are not here */
+  expect(ilk_semaphore_acquire(s), ILK_ECANCELED);
+}
+
 START_TEST(fork_keeps_it)
 {
   void *s = made(ilk_semaphore_new(0, 0));
   struct waiter w;
   waiter_sleep(&w, ilk_semaphore_timedacquire, s, -1);
-  pid_t child = fork();
-  if (child == 0) {
-    expect(ilk_cancel(1), ILK_OK); /* does not wait for threads that are not here */
-    expect(ilk_semaphore_acquire(s), ILK_ECANCELED);
-    _exit(0);
-  }
-  child_end(child);
+  in_child(cancel_in_the_child, s);
   expect(w.result, PENDING); /* another process's affair */
   expect(ilk_cancel(1), ILK_OK);
   expect(waiter_end(&w), ILK_ECANCELED);

@@ -811,7 +811,6 @@ static void fork_child(void *a)
   expect(ilk_lockarray_unlock(a, 0), ILK_OK);
   expect(waiter_end(&w), ILK_OK);
   expect(ilk_lockarray_free(a), ILK_OK);
-  _exit(0);
 }
 
 START_TEST(bug_12_fork_while_others_hold_and_wait)
@@ -829,10 +828,7 @@ START_TEST(bug_12_fork_while_others_hold_and_wait)
   waiter_sleep(&w[0], call_pass, a, -1);
   at = 0;
   waiter_sleep(&w[1], call_pass, a, -1);
-  pid_t child = fork();
-  if (child == 0)
-    fork_child(a);
-  child_end(child);
+  in_child(fork_child, a);
   expect(ilk_lockarray_unlock(a, 0), ILK_OK);
   expect(waiter_end(&w[1]), ILK_OK);
   may_die = true;

@@ -182,12 +182,6 @@ static int call_free(void *m, int64_t unused)
   return ilk_mutex_free(m);
 }
 
-static int call_reset(void *m, int64_t unused)
-{
-  (void)unused;
-  return ilk_mutex_reset(m);
-}
-
 START_TEST(free_while_in_use)
 {
   void *m = new_mutex(all_flags[_i]);

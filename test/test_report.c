@@ -390,23 +390,23 @@ START_TEST(while_objects_come_and_go)
 }
 END_TEST
 
+static void report_in_the_child(void *m)
+{
+  char *text = report();
+  const char *line = line_with(text, "mutex %p", m);
+  must_say(line, "locked by thread %d (native %d)", (int)ilk_thread_id(), own_tid());
+  must(!strstr(line, "waiting"));
+  must(!strstr(text, "waits for"));
+  must_say(line_with(text, "interlock "), " 1 thread");
+}
+
 START_TEST(in_a_forks_child)
 {
   void *m = made(ilk_mutex_new(0));
   expect(ilk_mutex_lock(m), ILK_OK);
   struct waiter w;
   waiter_sleep(&w, call_visit, m, -1);
-  pid_t child = fork();
-  if (child == 0) {
-    char *text = report();
-    const char *line = line_with(text, "mutex %p", m);
-    must_say(line, "locked by thread %d (native %d)", (int)ilk_thread_id(), own_tid());
-    must(!strstr(line, "waiting"));
-    must(!strstr(text, "waits for"));
-    must_say(line_with(text, "interlock "), " 1 thread");
-    _exit(0);
-  }
-  child_end(child);
+  in_child(report_in_the_child, m);
   expect(ilk_mutex_unlock(m), ILK_OK);
   expect(waiter_end(&w), ILK_OK);
   expect(ilk_mutex_free(m), ILK_OK);

@@ -476,13 +476,6 @@ END_TEST
 
 /* --- fork ------------------------------------------------------------------------------ */
 
-static int child_status(pid_t child)
-{
-  int status;
-  must(waitpid(child, &status, 0) == child);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + status;
-}
-
 static void *hold_for_fork(void *locks)
 {
   void **rw = locks;
@@ -496,6 +489,21 @@ static void *hold_for_fork(void *locks)
   return NULL;
 }
 
+/* The first is another thread's, for reading, the second too, for writing, the third is read by who forked. */
+static void take_all(void *locks)
+{
+  void **rw = locks;
+  expect(ilk_rwlock_write_lock(rw[1]), ILK_OWNER_DIED);
+  expect(ilk_rwlock_write_unlock(rw[1]), ILK_OK);
+  expect(ilk_rwlock_read_lock(rw[1]), ILK_OK);
+  expect(ilk_rwlock_read_unlock(rw[1]), ILK_OK);
+  must(ilk_rwlock_write_lock(rw[0]) >= 0);
+  expect(ilk_rwlock_write_unlock(rw[0]), ILK_OK);
+  expect(ilk_rwlock_write_lock(rw[2]), ILK_EDEADLK);
+  expect(ilk_rwlock_read_unlock(rw[2]), ILK_OK);
+  expect(ilk_rwlock_write_lock(rw[2]), ILK_OK);
+}
+
 START_TEST(fork_while_another_thread_holds_it)
 {
   void *rw[3] = {new_in_form(_i), new_in_form(_i), new_in_form(_i)};
@@ -506,16 +514,7 @@ START_TEST(fork_while_another_thread_holds_it)
   struct waiter waiter;
   waiter_sleep(&waiter, write_visit, rw[0], -1);
   expect(ilk_rwlock_read_lock(rw[2]), ILK_OK);
-  pid_t child = fork();
-  if (child == 0) {
-    bool ok = ilk_rwlock_write_timedlock(rw[1], PATIENCE) == ILK_OWNER_DIED &&
-              ilk_rwlock_write_unlock(rw[1]) == ILK_OK && ilk_rwlock_read_lock(rw[1]) == ILK_OK &&
-              ilk_rwlock_read_unlock(rw[1]) == ILK_OK && ilk_rwlock_write_timedlock(rw[0], PATIENCE) >= 0 &&
-              ilk_rwlock_write_unlock(rw[0]) == ILK_OK && ilk_rwlock_write_lock(rw[2]) == ILK_EDEADLK &&
-              ilk_rwlock_read_unlock(rw[2]) == ILK_OK && ilk_rwlock_write_timedlock(rw[2], PATIENCE) == ILK_OK;
-    _exit(ok ? 0 : 1);
-  }
-  expect(child_status(child), 0);
+  in_child(take_all, rw);
   phase = 2;
   join(thread);
   expect(waiter_end(&waiter), ILK_OK);
@@ -528,9 +527,18 @@ END_TEST
 static void *reader_in_child(void *locks)
 {
   void **rw = locks;
-  bool ok = ilk_rwlock_read_trylock(rw[1]) == ILK_EBUSY && ilk_rwlock_read_lock(rw[2]) == ILK_OK &&
-            ilk_rwlock_read_trylock(rw[0]) == ILK_EBUSY;
-  return ok ? locks : NULL;
+  expect(ilk_rwlock_read_trylock(rw[1]), ILK_EBUSY);
+  expect(ilk_rwlock_read_lock(rw[2]), ILK_OK);
+  expect(ilk_rwlock_read_trylock(rw[0]), ILK_EBUSY);
+  return NULL;
+}
+
+static void write_two_and_start_a_reader(void *locks)
+{
+  void **rw = locks;
+  must(ilk_rwlock_write_lock(rw[0]) >= 0);
+  expect(ilk_rwlock_write_lock(rw[1]), ILK_OK);
+  join(start(reader_in_child, rw));
 }
 
 START_TEST(fork_while_another_thread_reads_after_a_downgrade)
@@ -542,21 +550,19 @@ START_TEST(fork_while_another_thread_reads_after_a_downgrade)
   pthread_t thread = start(downgrade_and_stay, rw[0]);
   while (phase != 1)
     sched_yield();
-  pid_t child = fork();
-  if (child == 0) {
-    void *answer = NULL;
-    pthread_t reader;
-    bool ok = ilk_rwlock_write_lock(rw[0]) >= 0 && ilk_rwlock_write_lock(rw[1]) == ILK_OK &&
-              pthread_create(&reader, NULL, reader_in_child, rw) == 0 && pthread_join(reader, &answer) == 0;
-    _exit(ok && answer ? 0 : 1);
-  }
-  expect(child_status(child), 0);
+  in_child(write_two_and_start_a_reader, rw);
   phase = 2;
   join(thread);
   for (int i = 0; i < 3; i++)
     free_rwlock(rw[i]);
 }
 END_TEST
+
+static void write_after_reading(void *rw)
+{
+  expect(ilk_rwlock_read_unlock(rw), ILK_OK);
+  expect(ilk_rwlock_write_lock(rw), ILK_OK);
+}
 
 /* A writer that still waited for readers has not written: nobody is told of its death. */
 START_TEST(fork_while_another_thread_drains)
@@ -565,10 +571,7 @@ START_TEST(fork_while_another_thread_drains)
   struct waiter writer;
   expect(ilk_rwlock_read_lock(rw), ILK_OK);
   waiter_sleep(&writer, write_visit, rw, -1);
-  pid_t child = fork();
-  if (child == 0)
-    _exit(ilk_rwlock_read_unlock(rw) == ILK_OK && ilk_rwlock_write_lock(rw) == ILK_OK ? 0 : 1);
-  expect(child_status(child), 0);
+  in_child(write_after_reading, rw);
   expect(ilk_rwlock_read_unlock(rw), ILK_OK);
   expect(waiter_end(&writer), ILK_OK);
   free_rwlock(rw);
