@@ -37,11 +37,15 @@ def until_waiting(thing, n=1):
     until(are_waiting)
 
 
+def pytest_configure(config):
+    config.stderr = os.dup(2)  # pytest puts another in its place
+
+
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind():
+def nothing_is_left_behind(pytestconfig):
     """A test that hangs ends this process, and its threads are gone when the next begins."""
     before = threading.enumerate()
-    faulthandler.dump_traceback_later(10 * PATIENCE, exit=True)
+    faulthandler.dump_traceback_later(4 * PATIENCE, exit=True, file=pytestconfig.stderr)
     yield
     for thread in threading.enumerate():
         if thread not in before and not thread.daemon:
