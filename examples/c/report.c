@@ -29,11 +29,14 @@ int main(void)
   char text[4096];
   printer = ilk_mutex_new(0), orders = ilk_semaphore_new(0, 0);
   void *c[] = {ilk_thread_start((void *)clerk, NULL), ilk_thread_start((void *)customer, NULL)};
-  ilk_thread_timedjoin(c[0], 100000000); /* no progress for a while */
-  int64_t needed = ilk_report(text, sizeof text);
+  int64_t needed;
+  do { /* until the clerk makes no progress */
+    ilk_thread_timedjoin(c[0], 100000000);
+    needed = ilk_report(text, sizeof text);
+  } while (needed >= 0 && !strstr(text, "waits for semaphore"));
   fputs(text, stdout);
   ilk_cancel(1); /* once it returns, all who slept have been told */
   ilk_cancel(0);
   int ended = ilk_thread_join(c[0]) == ILK_OK && ilk_thread_join(c[1]) == ILK_OK;
-  return !ended || needed < 0 || !strstr(text, "locked by thread") || !strstr(text, "waits for semaphore");
+  return !ended || needed < 0 || !strstr(text, "locked by thread");
 }
