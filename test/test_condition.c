@@ -837,7 +837,7 @@ static struct {
   int tokens, sent, taken; /* guarded by the mutex */
 } parted;
 
-enum { TOKENS = 4000, EATERS = 3 };
+enum { TOKENS = JITTERED ? 1000 : 4000, EATERS = 3 };
 
 /* Waits without a look between the parts: a notify that were lost would end in a hang. */
 static void *eat_in_parts(void *unused)

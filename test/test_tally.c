@@ -117,7 +117,7 @@ END_TEST
 
 /* --- all at once ------------------------------------------------------------------------ */
 
-enum { THREADS = 8, ROUNDS = JITTERED ? 20000 : 100000 };
+enum { THREADS = 8, ROUNDS = JITTERED ? 4000 : 100000 };
 static void *tally;
 static _Atomic bool over;
 static _Atomic int64_t added; /* by what has returned, a lower bound */
