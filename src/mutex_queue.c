@@ -79,17 +79,18 @@ void mutex_wake_first(struct mutex *m)
   struct self *wake = NULL;
   waitq_lock(&m->object);
   struct self *first = m->queue.first;
-  if (!first) {
-    store_relaxed(&m->wanted, 0); /* said by one that was given it meanwhile */
-  } else {
-    bool is_free = head_state(load_relaxed(&m->object.head)) == FREE;
-    if (!is_free && (is_fair(m) || is_starving(first)))
-      is_free = !mark_handoff(m);
-    if (is_free && waitq_signal(first, SIGNAL_WOKEN)) {
-      store_relaxed(&m->wanted, 0);
-      wake = first;
-    }
+  bool is_free = head_state(load_relaxed(&m->object.head)) == FREE;
+  if (first && !is_free && (is_fair(m) || is_starving(first)))
+    is_free = !mark_handoff(m);
+  bool on_its_way = first && load_relaxed(&first->signal) != SIGNAL_NONE;
+  if (first && is_free && !on_its_way) {
+    waitq_signal(first, SIGNAL_WOKEN);
+    wake = first;
   }
+  /* Said by one that was given it meanwhile; or by a newcomer, while the first is on its way: that
+     one will look, and say it anew. Until then releases have nothing to do here. */
+  if (!first || wake || on_its_way)
+    store_relaxed(&m->wanted, 0);
   waitq_unlock(&m->object);
   if (wake)
     waitq_wake(wake);

@@ -80,16 +80,16 @@ inline wake_first()
   lock_queue();
   d_step {
     if
-    :: nempty(queue) && SEEN == FREE ->
+    :: nempty(queue) ->
        queue ? <first>;
        if
 #ifndef NO_SIGNAL
-       :: signal[first] == NONE -> signal[first] = WOKEN; wanted = false
+       :: signal[first] == NONE && SEEN == FREE -> signal[first] = WOKEN; wanted = false
 #endif
+       :: signal[first] != NONE -> wanted = false /* on its way: it will say it anew */
        :: else
        fi
-    :: empty(queue) -> wanted = false
-    :: else
+    :: else -> wanted = false
     fi;
     first = 0
   }
