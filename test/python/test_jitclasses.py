@@ -1,13 +1,17 @@
-"""The jitclasses."""
+"""The jitclasses. The last test runs all the others once more, with Numba switched off."""
 
 import ast
 import inspect
+import os
 import queue
+import subprocess
+import sys
 import threading
 
 import numpy as np
 import pytest
 from numba import njit, types
+from numba.core import config
 
 import interlock
 from conftest import PATIENCE
@@ -15,6 +19,7 @@ from interlock import DeadlockError, HandleError, capi, jitclasses
 from interlock._numba.methods import METHODS
 from interlock.jitclasses import (
     Barrier,
+    BoundedSemaphore,
     Condition,
     Counter,
     Event,
@@ -34,6 +39,7 @@ from interlock.jitclasses import (
 # How each is made, and a call that its handle answers while it lives.
 ALL = {
     Barrier: ((1,), lambda thing: thing.wait()),
+    BoundedSemaphore: ((1,), lambda thing: thing.value),
     Condition: ((), lambda thing: thing.notify()),
     Counter: ((0,), lambda thing: thing.load()),
     Event: ((), lambda thing: thing.is_set()),
@@ -49,15 +55,27 @@ ALL = {
     Semaphore: ((1, 0), lambda thing: thing.value),
     Tally: ((), lambda thing: thing.sum()),
 }
-NAMES = {new.class_type.class_name: new for new in ALL}
+NAMES = {new.__name__: new for new in ALL}
+
+only_compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="asks what is compiled")
+
+
+def functions(new):
+    """The methods and properties of a jitclass, as Python has them."""
+    if config.DISABLE_JIT:
+        return {name: thing for name, thing in vars(new).items() if not name.startswith("__") or name == "__init__"}
+    made = new.class_type
+    return {**{name: method.py_func for name, method in made.jit_methods.items()}, **made.jit_props}
 
 
 @pytest.mark.parametrize("new", ALL, ids=NAMES)
 def test_one_field_and_a_close(new):
-    assert list(new.class_type.struct.items()) == [("ptr", types.intp)]
     arguments, use = ALL[new]
     before = capi.ilk_live()
     thing = new(*arguments)
+    fields = list(vars(thing)) if config.DISABLE_JIT else list(new.class_type.struct)
+    assert fields == ["ptr"]
+    assert config.DISABLE_JIT or new.class_type.struct["ptr"] == types.intp
     assert thing.ptr != 0
     assert capi.ilk_live() == before + 1
     free = thing.free if new is Queue else thing.close
@@ -72,15 +90,15 @@ def test_one_field_and_a_close(new):
 @pytest.mark.parametrize("name", NAMES)
 def test_methods_are_those_of_the_class(name):
     """By name, and with the parameters of Python's."""
-    made = NAMES[name].class_type
+    made = functions(NAMES[name])
     for method in METHODS[name]:
         if method in ("__len__", "capacity", "full", "parties") or name == "Condition":
             continue
         python = getattr(getattr(interlock, name), method)
         if isinstance(python, property):
-            assert method in made.jit_props
+            assert method in made
         else:
-            ours, theirs = (inspect.signature(f).parameters.values() for f in (made.jit_methods[method].py_func, python))
+            ours, theirs = (inspect.signature(f).parameters.values() for f in (made[method], python))
             assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs]
 
 
@@ -92,7 +110,7 @@ def test_all_are_typed(root):
     for name, new in NAMES.items():
         bodies = [classes[name], *(classes[base.id] for base in classes[name].bases)]
         stubbed = {node.name for body in bodies for node in body.body if isinstance(node, ast.FunctionDef)}
-        assert stubbed == {*new.class_type.jit_methods, *new.class_type.jit_props}
+        assert stubbed == set(functions(new))
 
 
 def test_mutex():
@@ -152,6 +170,23 @@ def test_semaphore():
         _ = semaphore.value
     with pytest.raises(ValueError):
         Semaphore(-1)
+
+
+def test_bounded_semaphore():
+    semaphore = BoundedSemaphore(2)
+    assert semaphore.acquire() and semaphore.acquire(True, 0.01)
+    assert not semaphore.acquire(False)
+    semaphore.release(2)
+    for n in (0, 1, 2**31 + 1):
+        with pytest.raises(ValueError):
+            semaphore.release(n)
+    assert semaphore.value == 2
+    semaphore.close()
+    with pytest.raises(HandleError):
+        semaphore.release()
+    for value in (0, -1):
+        with pytest.raises(ValueError):
+            BoundedSemaphore(value)
 
 
 def test_counter():
@@ -342,5 +377,48 @@ def test_works_on_the_handle_of_a_class():
     jit.release()
 
 
+def test_condition_waits_for_a_predicate():
+    notified = interlock.Event()
+
+    @njit
+    def is_set():
+        return notified.is_set()
+
+    @njit(nogil=True)
+    def wait_for(condition, mutex, timeout):
+        mutex.acquire()
+        result = condition.wait_for(mutex, is_set, timeout)
+        mutex.release()
+        return result
+
+    condition, mutex = Condition(), Mutex()
+    assert not wait_for(condition, mutex, 0.01)
+    results = []
+    threads = [threading.Thread(target=lambda t=t: results.append(wait_for(condition, mutex, t))) for t in (None, 30)]
+    wait_for(condition, mutex, 0)
+    for thread in threads:
+        thread.start()
+    mutex.acquire()
+    notified.set()
+    condition.notify_all()
+    mutex.release()
+    for thread in threads:
+        thread.join(30)
+    assert results == [True, True]
+    condition.close()
+    mutex.close()
+
+
 def test_all_are_there():
-    assert {name for name, thing in vars(jitclasses).items() if hasattr(thing, "class_type")} == set(NAMES)
+    """One for each class of the package that has a handle."""
+    assert set(NAMES) == {name for name in interlock.__all__ if hasattr(getattr(interlock, name), "handle")}
+    assert all(getattr(jitclasses, name) is new for name, new in NAMES.items())
+
+
+@only_compiled
+def test_all_that_with_numba_switched_off():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " 1 skipped" in result.stdout
