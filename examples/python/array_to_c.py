@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import cfunc, njit, types
 from numpy.typing import NDArray
 
 qsort = ctypes.CDLL(None).qsort
@@ -15,8 +15,9 @@ qsort.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_vo
 
 @cfunc(types.intc(types.CPointer(types.float64), types.CPointer(types.float64)))
 def compare(left: Any, right: Any) -> int:
-    a, b = carray(left, 1)[0], carray(right, 1)[0]
-    return int(a > b) - int(a < b)
+    if left[0] < right[0]:
+        return -1
+    return 1 if left[0] > right[0] else 0
 
 
 @njit

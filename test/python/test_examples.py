@@ -15,6 +15,10 @@ EXAMPLES = sorted((ROOT / "examples/python").glob("*.py"))
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+# As it is, and with kernels run as plain Python, which all of them can be: to debug them, and to measure coverage.
+JIT = pytest.mark.parametrize("disable_jit", ["0", "1"], ids=["jit", "nojit"])
+
+
 def blocks(language):
     """Each block of code in that language, named by its file and line."""
     for path in TEXTS:
@@ -23,9 +27,10 @@ def blocks(language):
             yield pytest.param(match[1], id=f"{path.name}:{text.count(chr(10), 0, match.start()) + 1}")
 
 
+@JIT
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example(path, python):
-    assert python(path, timeout=180).stdout
+def test_example(path, disable_jit, python):
+    assert python(path, timeout=180, NUMBA_DISABLE_JIT=disable_jit).stdout
 
 
 def test_all_are_there():
@@ -48,9 +53,10 @@ def test_demo(python, tmp_path):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+@JIT
 @pytest.mark.parametrize("block", [*blocks("python")])
-def test_python_block(block, python):
-    python(block, timeout=180)
+def test_python_block(block, disable_jit, python):
+    python(block, timeout=180, NUMBA_DISABLE_JIT=disable_jit)
 
 
 @pytest.mark.parametrize("block", [*blocks("c")])
