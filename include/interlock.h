@@ -502,9 +502,10 @@ ILK_API int ilk_atomic_max_i64(void *destination, void *source, int64_t n);
 /* One operation on one element of any type, for callers that know them only when they run:
    *address = *address OPERATION *operand, all at once; what was there goes to *previous,
    which may be NULL. type: the letter that Python's struct module has for it, 'b' 'B' 'h'
-   'H' (8 and 16 bits) 'i' 'I' 'q' 'Q' (32 and 64) 'f' 'd'. operand and previous need not be
-   aligned. ILK_EINVAL: the address, the type, the operation, or that type has not
-   that operation; operand is NULL, but for a load. */
+   'H' (8 and 16 bits) 'i' 'I' 'q' 'Q' (32 and 64) 'f' 'd', and 'e', IEEE's binary16, whose
+   sums are rounded to nearest. operand and previous need not be aligned. ILK_EINVAL: the
+   address, the type, the operation, or that type has not that operation; operand is NULL,
+   but for a load. */
 ILK_API int ilk_atomic_apply(void *address, int type, int operation, void *operand, void *previous);
 
 #define ILK_ATOMIC_LOAD 0

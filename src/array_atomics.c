@@ -121,8 +121,36 @@ int ilk_atomic_fence(void)
 typedef _Atomic uint8_t atomic_u8;
 typedef _Atomic uint16_t atomic_u16;
 
+/* Halfs, IEEE's binary16, by hand, as not every compiler has them. They are looked at and added as
+   floats, which have more than twice their digits: so a sum that is rounded twice is what
+   it is when rounded once. */
+
+static inline float half_value(uint16_t bits)
+{
+  uint32_t sign = (uint32_t)(bits & 0x8000) << 16, magnitude = bits & 0x7fff;
+  if (magnitude < 0x400) /* subnormal, in units of 2^-24 */
+    return sign ? -(float)magnitude * 0x1p-24f : (float)magnitude * 0x1p-24f;
+  uint32_t exponent = magnitude < 0x7c00 ? 127 - 15 : 255 - 31; /* NaN and infinity stay such */
+  return ((union { uint32_t b; float value; }){sign | ((magnitude << 13) + (exponent << 23))}).value;
+}
+
+/* Of a sum or difference of two. */
+static inline uint16_t half_bits(float sum)
+{
+  uint32_t bits = ((union { float value; uint32_t b; }){sum}).b;
+  uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) /* a NaN: made quiet, so that none becomes infinity */
+    return (uint16_t)(sign | 0x7e00 | (magnitude >> 13 & 0x1ff));
+  if (magnitude >= 0x47800000) /* 2^16 */
+    return (uint16_t)(sign | 0x7c00);
+  if (magnitude < 0x38800000) /* 2^-14: a multiple of 2^-24 like all halfs, so this is exact */
+    return (uint16_t)(sign | (uint32_t)((sign ? -sum : sum) * 0x1p24f));
+  magnitude -= (127 - 15) << 23;
+  return (uint16_t)(sign | (magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13); /* to nearest, a tie to even */
+}
+
 /* What the operation makes of `old`: 1: `*new`; 0: it stays; < 0: no such operation. */
-#define DEFINE_STEP(T, TYPE, BITS, SUM, DIFFERENCE, MORE)                                       \
+#define DEFINE_STEP(T, TYPE, BITS, VALUE, SUM, DIFFERENCE, MORE)                                 \
   static int step_##T(int operation, uint##BITS##_t old, const uint##BITS##_t *operand, uint##BITS##_t *new) \
   {                                                                                             \
     const TYPE o = VALUE(TYPE, BITS, old), v = VALUE(TYPE, BITS, operand[0]);                   \
@@ -160,8 +188,9 @@ typedef _Atomic uint16_t atomic_u16;
     return result < 0 ? result : ILK_OK;                                                        \
   }
 
-#define VALUE(TYPE, BITS, bits) (((union { uint##BITS##_t b; TYPE value; }){bits}).value)
+#define SAME_BITS(TYPE, BITS, bits) (((union { uint##BITS##_t b; TYPE value; }){bits}).value)
 #define FLOAT_BITS(TYPE, BITS, sum) (((union { TYPE value; uint##BITS##_t b; }){sum}).b)
+#define HALF_VALUE(TYPE, BITS, bits) half_value(bits)
 
 #define WRAPPED(BITS, expression) ((uint##BITS##_t)(expression))
 #define INTEGER_STEPS(BITS)                                                                     \
@@ -172,29 +201,32 @@ typedef _Atomic uint16_t atomic_u16;
   case ILK_ATOMIC_DEC: *new = o == 0 || o > v ? operand[0] : WRAPPED(BITS, old - UINT64_C(1)); return 1;
 
 #define DEFINE_INTEGER_STEP(T, TYPE, BITS)                                                      \
-  DEFINE_STEP(T, TYPE, BITS, WRAPPED(BITS, (uint64_t)old + operand[0]),                         \
+  DEFINE_STEP(T, TYPE, BITS, SAME_BITS, WRAPPED(BITS, (uint64_t)old + operand[0]),              \
               WRAPPED(BITS, (uint64_t)old - operand[0]), INTEGER_STEPS(BITS))
 #define DEFINE_FLOAT_STEP(T, TYPE, BITS)                                                        \
-  DEFINE_STEP(T, TYPE, BITS, FLOAT_BITS(TYPE, BITS, o + v), FLOAT_BITS(TYPE, BITS, o - v), )
+  DEFINE_STEP(T, TYPE, BITS, SAME_BITS, FLOAT_BITS(TYPE, BITS, o + v), FLOAT_BITS(TYPE, BITS, o - v), )
+#define DEFINE_HALF_STEP(T, TYPE, BITS)                                                         \
+  DEFINE_STEP(T, TYPE, BITS, HALF_VALUE, half_bits(o + v), half_bits(o - v), )
 
 /* The struct module's letter for each type. */
-#define EACH_TYPE(INTEGER, FLOAT)                                                               \
+#define EACH_TYPE(INTEGER, HALF, FLOAT)                                                         \
   INTEGER('b', i8, int8_t, 8) INTEGER('B', u8, uint8_t, 8)                                      \
   INTEGER('h', i16, int16_t, 16) INTEGER('H', u16, uint16_t, 16)                                \
   INTEGER('i', i32, int32_t, 32) INTEGER('I', u32, uint32_t, 32)                                \
   INTEGER('q', i64, int64_t, 64) INTEGER('Q', u64, uint64_t, 64)                                \
-  FLOAT('f', f32, float, 32) FLOAT('d', f64, double, 64)
+  HALF('e', f16, float, 16) FLOAT('f', f32, float, 32) FLOAT('d', f64, double, 64)
 
 #define INTEGER(letter, T, TYPE, BITS) DEFINE_INTEGER_STEP(T, TYPE, BITS)
+#define HALF(letter, T, TYPE, BITS) DEFINE_HALF_STEP(T, TYPE, BITS)
 #define FLOAT(letter, T, TYPE, BITS) DEFINE_FLOAT_STEP(T, TYPE, BITS)
-EACH_TYPE(INTEGER, FLOAT)
+EACH_TYPE(INTEGER, HALF, FLOAT)
 
 static int apply(void *address, int type, int operation, const void *operand, void *previous)
 {
   switch (type) {
 #define CALL(letter, T, TYPE, BITS) \
   case letter: return apply_##T(address, operation, operand, previous);
-    EACH_TYPE(CALL, CALL)
+    EACH_TYPE(CALL, CALL, CALL)
   default: return ILK_EINVAL;
   }
 }

@@ -296,7 +296,7 @@ static const struct {
   bool is_signed, is_float;
 } types[] = {{'b', 8, true, false},  {'B', 8, false, false},  {'h', 16, true, false}, {'H', 16, false, false},
              {'i', 32, true, false}, {'I', 32, false, false}, {'q', 64, true, false}, {'Q', 64, false, false},
-             {'f', 32, true, true},  {'d', 64, true, true}};
+             {'e', 16, true, true},  {'f', 32, true, true},   {'d', 64, true, true}};
 
 static bool little_endian(void)
 {
@@ -382,6 +382,12 @@ START_TEST(apply_to_integers)
 }
 END_TEST
 
+/* What becomes of a float `o`, by the number of the operation; a compare-and-swap stores 7. */
+#define WANTED(o, v)                                                                            \
+  {o, v, v, o == v ? 7 : o, o + v, o - v, 0, 0, 0,                                              \
+   isnan(o) ? o : isnan(v) || v < o ? v : o, isnan(o) ? o : isnan(v) || v > o ? v : o,          \
+   isnan(v) || o <= v ? o : v, isnan(v) || o >= v ? o : v}
+
 /* Of old and operand, for a float; NAN is made by arithmetic too. */
 START_TEST(apply_to_floats)
 {
@@ -389,9 +395,7 @@ START_TEST(apply_to_floats)
   for (int i = 0; i < LENGTH(some); i++)
     for (int j = 0; j < LENGTH(some); j++) {
       double o = some[i], v = some[j];
-      double wanted[] = {o, v, v, o == v ? 7 : o, o + v, o - v, 0, 0, 0,
-                         isnan(o) ? o : isnan(v) || v < o ? v : o, isnan(o) ? o : isnan(v) || v > o ? v : o,
-                         isnan(v) || o <= v ? o : v, isnan(v) || o >= v ? o : v};
+      double wanted[] = WANTED(o, v);
       for (int operation = 0; operation <= ILK_ATOMIC_NANMAX; operation++) {
         double d = o, d_operand[] = {v, 7}, d_previous = 99;
         float f = (float)o, f_operand[] = {(float)v, 7}, f_previous = 99;
@@ -408,6 +412,52 @@ START_TEST(apply_to_floats)
 }
 END_TEST
 
+/* A half's value, and what a number becomes as one: to nearest, a tie to even. */
+
+static double half(uint16_t bits)
+{
+  int exponent = bits >> 10 & 31, digits = bits & 0x3ff;
+  double magnitude = exponent == 31 ? (digits ? NAN : INFINITY)
+                     : exponent     ? ldexp(1024 + digits, exponent - 25)
+                                    : ldexp(digits, -24);
+  return bits & 0x8000 ? -magnitude : magnitude;
+}
+
+static double as_half(double number)
+{
+  int exponent;
+  if (isnan(number) || isinf(number) || number == 0)
+    return number;
+  frexp(number, &exponent);
+  double unit = ldexp(1, exponent > -13 ? exponent - 11 : -24), nearest = nearbyint(number / unit) * unit;
+  return fabs(nearest) > 65504 ? copysign(INFINITY, number) : nearest;
+}
+
+/* Every half, with some. */
+START_TEST(apply_to_halfs)
+{
+  static const uint16_t some[] = {0,      0x8000, 1,      0x8001, 0x03ff, 0x0400, 0x83ff, 0x2c01, 0xac00, 0x3bff, 0x3c00,
+                                  0xbc01, 0x4f6d, 0x5001, 0xd00f, 0x7800, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e12};
+  const uint16_t seven = 0x4700;
+  must(half(seven) == 7 && half(0x7bff) == 65504 && isnan(half(0x7e12)));
+  for (int bits = _i; bits < 0x10000; bits += 16)
+    for (int j = 0; j < LENGTH(some); j++) {
+      uint16_t old = (uint16_t)bits, operand[] = {some[j], seven};
+      double o = half(old), v = half(*operand), wanted[] = WANTED(o, v);
+      for (int operation = 0; operation <= ILK_ATOMIC_NANMAX; operation++) {
+        uint16_t h = old, previous = 99;
+        if (operation >= ILK_ATOMIC_AND && operation <= ILK_ATOMIC_XOR)
+          continue;
+        expect(ilk_atomic_apply(&h, 'e', operation, operand, &previous), ILK_OK);
+        expect(previous, old);
+        double is = half(h), must_be = as_half(wanted[operation]);
+        must(isnan(must_be) ? isnan(is) : is == must_be && !signbit(is) == !signbit(must_be));
+        must((operation >= ILK_ATOMIC_COMPARE_EXCHANGE && operation <= ILK_ATOMIC_SUB) || h == old || h == *operand);
+      }
+    }
+}
+END_TEST
+
 START_TEST(apply_refuses)
 {
   int64_t room[3] = {1, 2, 3}, one = 1, previous = 77;
@@ -418,7 +468,7 @@ START_TEST(apply_refuses)
   REFUSED(ilk_atomic_apply(room, letter, ILK_ATOMIC_ADD, NULL, &previous), ILK_EINVAL);
   REFUSED(ilk_atomic_apply(room, letter, -1, &one, &previous), ILK_EINVAL);
   REFUSED(ilk_atomic_apply(room, letter, ILK_ATOMIC_DEC + 1, &one, &previous), ILK_EINVAL);
-  REFUSED(ilk_atomic_apply(room, 'e', ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
+  REFUSED(ilk_atomic_apply(room, 'g', ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
   REFUSED(ilk_atomic_apply(room, letter + 256, ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
   static const int integers_only[] = {ILK_ATOMIC_AND, ILK_ATOMIC_OR, ILK_ATOMIC_XOR, ILK_ATOMIC_INC, ILK_ATOMIC_DEC};
   for (int i = 0; types[_i].is_float && i < LENGTH(integers_only); i++)
@@ -431,6 +481,7 @@ END_TEST
 static struct {
   _Alignas(64) uint8_t bytes[4]; /* neighbours, each its thread's own but the last */
   uint16_t pair[2];
+  uint16_t half;
   float f32;
   double f64;
   _Atomic int number;
@@ -441,7 +492,7 @@ static void *hammer_apply(void *argument)
   (void)argument;
   int mine = applies.number++ % 3;
   uint8_t one = 1, limit = 6, seen;
-  uint16_t one16 = 1;
+  uint16_t one16 = 1, one_h = 0x3c00;
   float one_f = 1;
   double one_d = 1;
   for (int i = 0; i < ROUNDS; i++) {
@@ -449,6 +500,7 @@ static void *hammer_apply(void *argument)
     ilk_atomic_apply(&applies.bytes[3], 'b', ILK_ATOMIC_INC, &limit, &seen);
     must(seen <= limit);
     ilk_atomic_apply(&applies.pair[1], 'H', ILK_ATOMIC_SUB, &one16, NULL);
+    ilk_atomic_apply(&applies.half, 'e', i % 2 ? ILK_ATOMIC_SUB : ILK_ATOMIC_ADD, &one_h, NULL);
     ilk_atomic_apply(&applies.f32, 'f', ILK_ATOMIC_ADD, &one_f, NULL);
     ilk_atomic_apply(&applies.f64, 'd', ILK_ATOMIC_SUB, &one_d, NULL);
   }
@@ -463,6 +515,7 @@ START_TEST(no_update_by_apply_is_lost)
     expect(applies.bytes[k], (uint8_t)(ROUNDS * ((THREADS + 2 - k) / 3)));
   expect(applies.bytes[3], (int64_t)THREADS * ROUNDS % 7);
   must(applies.pair[0] == 0 && applies.pair[1] == (uint16_t)(-THREADS * ROUNDS));
+  expect(applies.half, 0);
   expect((int64_t)applies.f32, (int64_t)THREADS * ROUNDS);
   expect((int64_t)applies.f64, -(int64_t)THREADS * ROUNDS);
 }
@@ -689,8 +742,9 @@ int main(void)
   TCase *calls = test_case(s, "calls", 20);
   tcase_add_loop_test(calls, each_operation, 0, LENGTH(some_values));
   tcase_add_test(calls, null_and_misaligned);
-  tcase_add_loop_test(calls, apply_to_integers, 0, LENGTH(types) - 2);
+  tcase_add_loop_test(calls, apply_to_integers, 0, LENGTH(types) - 3);
   tcase_add_test(calls, apply_to_floats);
+  tcase_add_loop_test(calls, apply_to_halfs, 0, 16);
   tcase_add_loop_test(calls, apply_refuses, 0, LENGTH(types));
   tcase_add_loop_test(calls, slices_as_one_after_the_other, 0, LENGTH(slices));
   tcase_add_loop_test(calls, slices_refuse, 0, LENGTH(slice_calls));

@@ -1,9 +1,10 @@
 """Atomic operations on the elements of numpy arrays, named and shaped as `numba.cuda.atomic`, on the CPU.
 
 In a kernel compiled by Numba each is inlined, mostly to one instruction; called from Python it does the same through
-the C library. Both are atomic towards each other. Arrays may have any dimension and strides; their elements are integers,
-floats of 32 or 64 bits, or, for all that is not arithmetic, bools. `index` is an integer, or a tuple of one for each
-dimension; negative ones count from the end. Each operation answers the old value, as a scalar of the array's type.
+the C library. Both are atomic towards each other. Arrays may have any dimension and strides; their elements are integers
+or floats of up to 64 bits, or, for all that is not arithmetic, bools. (No float16 in a kernel: Numba has none on the CPU.)
+`index` is an integer, or a tuple of one for each dimension; negative ones count from the end. Each operation answers the
+old value, as a scalar of the array's type.
 
 `order` is the memory order, that of C11: ``"relaxed"``, ``"acquire"``, ``"release"``, ``"acq_rel"`` or, as by default,
 ``"seq_cst"``; in a kernel a literal. From Python every operation is sequentially consistent, whatever is asked.
@@ -165,7 +166,15 @@ OPERATIONS = {
 
 # numpy's kind and size -> the struct module's letter, which the C function knows
 _LETTERS = {"b1": "B", **{f"{k}{2**n}": letters[n] for k, letters in (("i", "bhiq"), ("u", "BHIQ")) for n in range(4)}}
-_LETTERS |= {"f4": "f", "f8": "d"}
+_LETTERS |= {"f2": "e", "f4": "f", "f8": "d"}
+
+# Operation.kinds in words
+_KINDS = {
+    "biu": "integers and bools",
+    "biuf": "integers, floats and bools",
+    "iu": "integers",
+    "iuf": "integers and floats",
+}
 
 _c_apply = QUICK["ilk_atomic_apply"]
 _fence = QUICK["ilk_atomic_fence"]
@@ -179,8 +188,12 @@ def check_order(name: str, order: object) -> None:
 
 def check_type(name: str, dtype: np.dtype[Any]) -> None:
     """TypeError, if the operation does not go on elements of that type."""
-    if dtype.str[1:] not in _LETTERS or dtype.kind not in OPERATIONS[name].kinds or not dtype.isnative:
-        raise TypeError(f"atomic.{name} does not work on arrays of {dtype}")
+    kinds = OPERATIONS[name].kinds
+    if dtype.str[1:] not in _LETTERS or dtype.kind not in kinds or not dtype.isnative:
+        raise TypeError(
+            f"atomic.{name} does not work on arrays of {dtype}: "
+            f"it does on {_KINDS[kinds]} of up to 64 bits in the machine's byte order"
+        )
 
 
 def _apply(name: str, array: NDArray[Element], index: Index, order: str, *values: Value) -> Element:

@@ -42,8 +42,13 @@ def element_type(name, array):
         raise TypingError(f"atomic.{name} takes a numpy array, not {array}")
     try:
         atomic.check_type(name, numpy_support.as_dtype(array.dtype))
-    except (TypeError, NotImplementedError):
+    except TypeError as error:
+        raise TypingError(str(error)) from None
+    except NotImplementedError:
         raise TypingError(f"atomic.{name} does not work on arrays of {array.dtype}") from None
+    if array.dtype is types.float16:
+        # No data model: it cannot even take such an array as an argument, and says NotImplementedError, without a place.
+        raise TypingError(f"atomic.{name} does not work on arrays of float16 in a kernel: Numba has none on the CPU")
     if not array.mutable and name != "load":
         raise TypingError(f"atomic.{name}: the array is read-only")
     return array.dtype
