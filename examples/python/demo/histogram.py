@@ -34,6 +34,7 @@ WAYS = [
     Way("no lock", kernels.unguarded, exact=False),
     Way("PyThread's lock, by ctypes", kernels.pythread_lock, pythread.allocate_lock, pythread.free_lock),
     Way("interlock.Lock", kernels.one_lock, Lock),
+    Way("interlock.Lock, by held()", kernels.with_held, Lock),
     Way("LockArray, a lock per bin", kernels.lock_per_bin, lambda: LockArray(BINS**3)),
     Way("atomic.add", kernels.atomic_add),
     Way("a copy per thread, summed", kernels.unguarded, copies=True),

@@ -8,7 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 import pythread
-from interlock import Counter, Lock, LockArray, atomic
+from interlock import Counter, Lock, LockArray, atomic, held
 
 BINS = 32  # for each of red, green and blue
 
@@ -55,6 +55,17 @@ def one_lock(image: Image, histogram: Histogram, guard: Lock, rows: Counter) -> 
             guard.acquire()
             histogram[i] += 1
             guard.release()
+        y = rows.fetch_add(1)
+
+
+@njit(nogil=True, cache=True)
+def with_held(image: Image, histogram: Histogram, guard: Lock, rows: Counter) -> None:
+    y = rows.fetch_add(1)
+    while y < len(image):
+        for x in range(image.shape[1]):
+            i = bin_of(image, y, x)
+            with held(guard):
+                histogram[i] += 1
         y = rows.fetch_add(1)
 
 
