@@ -89,6 +89,7 @@ static void reset(struct barrier *b)
 COLD static int wait_outside(struct barrier *b, void *handle, struct self *me, int64_t deadline, bool parts)
 {
   int result = ILK_OK;
+  add_seq_cst(&b->outside, 1); /* before it counts as a waiter: see operation_let_go() */
   block_announce(&b->object);
   for (;;) {
     uint32_t turn = load_seq_cst(&b->object.turn);
@@ -104,6 +105,7 @@ COLD static int wait_outside(struct barrier *b, void *handle, struct self *me, i
     result = block(me, handle, 0, &b->object.turn, turn, deadline, 0);
   }
   block_withdraw(&b->object);
+  sub_seq_cst(&b->outside, 1);
   return result;
 }
 
@@ -248,7 +250,9 @@ static bool operation_let_go(struct object *object)
 {
   struct barrier *b = (struct barrier *)object;
   uint64_t state = load_seq_cst(&b->state);
-  return !(state & ACTING) && (state & BROKEN || inside(b, state) == 0);
+  bool inside_go = state & BROKEN || !is_occupied(b, state);
+  bool outside_go = !is_shut(state) || !load_seq_cst(&b->outside);
+  return inside_go && outside_go;
 }
 
 static void operation_describe(void *handle, struct object *object, char *text, size_t size)
@@ -267,6 +271,7 @@ static void operation_after_fork(struct object *object)
   struct barrier *b = (struct barrier *)object;
   uint64_t state = load_relaxed(&b->state);
   store_relaxed(&b->state, (state & TICKETS) - inside(b, state) + (is_broken(state) ? BROKEN : 0));
+  store_relaxed(&b->outside, 0);
 }
 
 const struct kind_operations barrier_operations = {

@@ -34,7 +34,8 @@
        each of its round did before it arrived.
    I4  Sleepers use the object's event count (block.h). Every call is pinned until it has
        woken those it lets go, so a free by the first that gets through waits
-       for it, and for them. */
+       for it, and for them. Not for those `outside` as long as it is shut: who shuts it may be
+       between two calls, and would wait for the free. */
 #ifndef INTERLOCK_BARRIER_STATE_H
 #define INTERLOCK_BARRIER_STATE_H
 
@@ -50,8 +51,9 @@ struct barrier {
   struct object object;
   atomic_u64 state;
   uint32_t parties;
-  bool may_spin;    /* there are CPUs for all */
-  atomic_u32 spins; /* learnt; approximate */
+  bool may_spin;      /* there are CPUs for all */
+  atomic_u32 spins;   /* learnt; approximate */
+  atomic_u32 outside; /* of the waiters: those who have not arrived, for it is shut */
 };
 _Static_assert(sizeof(struct barrier) <= CACHE_LINE, "an object fills one cache line");
 

@@ -392,6 +392,25 @@ START_TEST(an_action_that_fails_breaks_it)
 }
 END_TEST
 
+/* Who waits for a reset's end has not been let go: a free that waited for it would wait for the one
+   between two parts, who would wait for the free. */
+START_TEST(freed_while_a_reset_waits_for_one_between_two_parts)
+{
+  void *b = new_barrier(2);
+  int64_t ticket = ticket_of(b, 0, 0);
+  expect(ilk_barrier_reset(b), ILK_OK);
+  struct waiter next;
+  waiter_sleep(&next, ilk_barrier_timedwait, b, -1);
+  expect(ilk_barrier_free(b), ILK_EBUSY);
+  expect(ilk_barrier_leave(b, ticket), ILK_EBROKEN);
+  while (ilk_barrier_waiting(b) != 1)
+    sched_yield();
+  expect(ilk_barrier_wait(b), 1);
+  expect(waiter_end(&next), 0);
+  free_barrier(b);
+}
+END_TEST
+
 START_TEST(parts_check_their_arguments)
 {
   void *b = new_barrier(1), *freed = new_barrier(1);
@@ -684,6 +703,7 @@ int main(void)
   tcase_add_test(calls, who_leaves_breaks_it);
   tcase_add_test(calls, the_last_acts_before_the_others_go);
   tcase_add_test(calls, an_action_that_fails_breaks_it);
+  tcase_add_test(calls, freed_while_a_reset_waits_for_one_between_two_parts);
   tcase_add_test(calls, parts_check_their_arguments);
 
   TCase *load = test_case(s, "load", 20);
