@@ -1,0 +1,540 @@
+/* The barrier of src/barrier_state.h: tickets, BROKEN, RESET and ACTING, and its sleepers on the
+   object's event count (block.h). In order: each change of the state is one compare-and-swap. Each
+   thread waits a few times: for ever, with a time-out, or in parts, where the last acts before the
+   others go on; another thread aborts or resets, and then frees, at any moment. The pins, of which the
+   order is in handle.pml, are what a free waits for.
+
+   Checked, as assertions: who is let go was in a round that is complete, who is told EBROKEN or
+   a time-out in one that is broken, and never both in one round, however late they look; the number
+   of tickets tells how many are inside, and never falls below the end of a complete round (I1);
+   nobody goes on before the action is over; nobody touches a barrier that is freed; a free is
+   refused only while somebody waits for what has not come. Once nothing moves, who still sleeps has
+   every reason to (assertion), and nothing else is stuck (invalid end states).
+
+   Mutants, each of which must fail: NO_WAKE (the last to arrive wakes nobody), NO_BREAK (who
+   gives up does not), NO_ABORT (an abort does not), NO_END (the last out of a reset round does
+   not), NO_CLEAR (nor does it clear RESET), NO_LATE (who gives up does not look whether the round
+   is complete), NO_RETURN (who finds it broken keeps its ticket), NO_WAITING (a reset does not wait
+   for those inside), NO_SHUT (one
+   arrives while the last acts), NO_ACTOR (a reset does not wait for who acts), NO_TAKING (who acts
+   and finds it broken leaves ACTING), NO_ANNOUNCE (a sleeper looks before it announces
+   itself), NO_TURN (it reads the turn after its look), NO_PIN (the last to arrive is not pinned when it
+   wakes), NO_LETGO (a free is refused for those on their way out), NO_OUTSIDE (a free takes those who wait
+   for the end of a reset for let go). */
+
+#ifndef N
+#define N 3
+#endif
+#ifndef PARTIES
+#define PARTIES 2
+#endif
+#ifndef ROUNDS
+#define ROUNDS 1
+#endif
+#ifndef FIRST
+#define FIRST 0
+#define SECOND 1
+#define THIRD 2
+#endif
+
+/* What calls answer. */
+#define OK 0
+#define TIMEDOUT 1
+#define EBROKEN 2
+#define EHANDLE 3
+
+#define NONE 0
+#define COMPLETE 1
+#define BROKE 2
+
+byte tickets = PARTIES; /* some rounds were: so a ticket too few shows */
+bool broken, reset, acting;
+byte waiters, outside;
+bool turned[N + 1]; /* the turn has changed since that thread read it */
+bool closing, freed, pinned[N + 2];
+
+/* What the assertions go by. */
+byte within;          /* threads in the round that is under way, or broken: */
+bool member[N + 1];
+byte fate[N + 1];     /* of the last round that a thread was in */
+bool acts_now;
+byte least = PARTIES; /* the end of the last round that is complete */
+byte place[N + 1], goal_of[N + 1]; /* where a thread sleeps: 1 in a round, 2 outside */
+
+#define INSIDE (tickets % PARTIES)
+#define IS_OCCUPIED (acting || INSIDE > 0)
+#ifdef NO_SHUT
+#define IS_SHUT (reset)
+#define IS_OPEN (!broken)
+#else
+#define IS_SHUT (reset || (acting && !broken))
+#define IS_OPEN (!broken && !acting)
+#endif
+#define TOUCH assert(!freed)
+
+#ifdef NO_LETGO
+#define LET_GO false
+#else
+#ifdef NO_OUTSIDE
+#define LET_GO (!acting && (broken || INSIDE == 0))
+#else
+#define LET_GO ((broken || (!acting && INSIDE == 0)) && !(IS_SHUT && outside > 0))
+#endif
+#endif
+
+/* After each change. */
+inline check()
+{
+  assert(tickets >= least);
+  assert(INSIDE == within)
+}
+
+inline tell(what)
+{
+  i = 1;
+  do
+  :: i <= N && member[i] -> fate[i] = what; i++
+  :: i <= N && !member[i] -> i++
+  :: else -> break
+  od;
+  i = 0
+}
+
+inline join()
+{
+  tickets++; within++; member[me] = true
+}
+
+inline part()
+{
+  assert(member[me]);
+  tickets--; within--; member[me] = false
+}
+
+inline break_round()
+{
+  broken = true;
+  tell(BROKE)
+}
+
+inline complete_round()
+{
+  assert(within == PARTIES && !acts_now && !broken);
+  tell(COMPLETE);
+  within = 0; member[1] = false; member[2] = false; member[N] = false;
+  least = tickets
+}
+
+inline wake_all()
+{
+  TOUCH;
+  if
+  :: waiters > 0 -> d_step { turned[1] = true; turned[2] = true; turned[N] = true }
+  :: else
+  fi
+}
+
+/* --- what breaks it --- */
+
+inline leave_broken(actor)
+{
+  d_step {
+    TOUCH;
+    if
+    :: actor ->
+#ifndef NO_TAKING
+       acting = false;
+#endif
+       assert(member[me]);
+       member[me] = false
+    :: else -> part()
+    fi;
+    cleared = reset && !IS_OCCUPIED;
+    if
+    :: cleared ->
+#ifndef NO_CLEAR
+       reset = false; broken = false
+#endif
+    :: else
+    fi;
+    check()
+  }
+#ifndef NO_END
+  if
+  :: cleared -> wake_all()
+  :: else
+  fi
+#endif
+}
+
+#ifdef NO_LATE
+#define IS_COMPLETE false
+#else
+#define IS_COMPLETE (tickets >= goal)
+#endif
+
+inline give_up(why)
+{
+  atomic {
+    TOUCH;
+    if
+    :: IS_COMPLETE -> result = OK
+    :: !IS_COMPLETE && broken -> result = EBROKEN
+    :: !IS_COMPLETE && !broken -> break_round(); part(); check(); result = why; gave_up = true
+    fi
+  }
+  if
+  :: gave_up ->
+     gave_up = false;
+#ifndef NO_BREAK
+     wake_all()
+#endif
+  :: !gave_up && result == EBROKEN ->
+#ifndef NO_RETURN
+     leave_broken(false)
+#else
+     skip
+#endif
+  :: else
+  fi
+}
+
+inline break_up()
+{
+  atomic {
+    TOUCH;
+    if
+    :: broken && !reset -> changed = false
+    :: else -> break_round(); reset = false; changed = true
+    fi
+  }
+#ifndef NO_ABORT
+  if
+  :: changed -> wake_all()
+  :: else
+  fi
+#endif
+}
+
+#ifdef NO_ACTOR
+#define WAITS (INSIDE > 0)
+#else
+#define WAITS IS_OCCUPIED
+#endif
+
+inline reset_it()
+{
+  atomic {
+    TOUCH;
+    if
+#ifndef NO_WAITING
+    :: WAITS -> changed = !(broken && reset); break_round(); reset = true
+    :: !WAITS ->
+#else
+    :: true ->
+#endif
+       changed = broken;
+       if
+       :: broken -> broken = false; reset = false
+       :: else
+       fi;
+       check()
+    fi
+  }
+  if
+  :: changed -> wake_all()
+  :: else
+  fi
+}
+
+inline wait_outside()
+{
+  d_step { TOUCH; outside++; waiters++; late = false }
+  do
+  :: turned[me] = false;
+     if
+     :: atomic { !IS_SHUT -> result = OK }; break
+     :: atomic { IS_SHUT && late -> result = TIMEDOUT }
+        if
+        :: kind != 2 -> break_up()
+        :: else
+        fi;
+        break
+     :: atomic { IS_SHUT && !late -> place[me] = 2 };
+end_outside:
+        if
+        :: atomic { turned[me] -> place[me] = 0 }
+        :: atomic { kind != 0 -> late = true; place[me] = 0 }
+        fi
+     fi
+  od;
+  atomic { TOUCH; waiters--; outside--; late = false }
+}
+
+/* --- wait --- */
+
+/* To `goal`, and whether it is the last, or acts. */
+inline arrive()
+{
+  acts = false; last = false;
+  do
+  :: atomic {
+       IS_OPEN ->
+       TOUCH;
+       goal = tickets - INSIDE + PARTIES;
+       if
+       :: kind == 2 && INSIDE == PARTIES - 1 -> acting = true; acts = true; acts_now = true; member[me] = true
+       :: else ->
+          join();
+          assert(!acts_now);
+          if
+          :: INSIDE == 0 -> complete_round(); last = true
+          :: else
+          fi
+       fi;
+       check();
+       result = OK
+     }
+     if
+     :: last ->
+#ifdef NO_PIN
+        leave();
+#endif
+#ifndef NO_WAKE
+        wake_all()
+#endif
+     :: else
+     fi;
+     break
+  :: atomic { !IS_OPEN && !IS_SHUT -> result = EBROKEN; fate[me] = BROKE }; break
+  :: IS_SHUT ->
+     wait_outside();
+     if
+     :: result != OK -> fate[me] = BROKE; break
+     :: else
+     fi
+  od
+}
+
+/* Until the round is over, or for a time. */
+inline sleep()
+{
+  d_step {
+    TOUCH;
+#ifndef NO_ANNOUNCE
+    waiters++;
+#endif
+    late = false
+  }
+  do
+  ::
+#ifndef NO_TURN
+     turned[me] = false;
+#endif
+     if
+     :: atomic { tickets >= goal -> result = OK }; break
+     :: atomic { tickets < goal && (broken || late) -> result = (broken -> EBROKEN : TIMEDOUT) }
+        if
+        :: kind != 2 -> give_up((late -> TIMEDOUT : EBROKEN))
+        :: else
+        fi;
+        break
+     :: atomic { tickets < goal && !broken && !late -> place[me] = 1; goal_of[me] = goal };
+#ifdef NO_TURN
+        turned[me] = false;
+#endif
+#ifdef NO_ANNOUNCE
+        waiters++;
+#endif
+end_sleep:
+        if
+        :: atomic { turned[me] -> place[me] = 0; goal_of[me] = 0 }
+        :: atomic { kind != 0 && !timed -> late = true; timed = true; place[me] = 0; goal_of[me] = 0 }
+        fi
+#ifdef NO_ANNOUNCE
+        ; waiters--
+#endif
+     fi
+  od;
+  atomic {
+    TOUCH;
+#ifndef NO_ANNOUNCE
+    waiters--;
+#endif
+    late = false;
+    pinned[me] = false
+  }
+}
+
+/* --- what a call begins and ends with --- */
+
+inline enter()
+{
+  if
+  :: atomic { !closing && !freed -> pinned[me] = true; result = OK }
+  :: atomic { freed -> result = EHANDLE }
+  fi
+}
+
+inline leave()
+{
+  pinned[me] = false
+}
+
+/* By who acts: d_step's are compare-and-swaps. */
+inline complete(succeeded)
+{
+  atomic {
+    TOUCH;
+    acts_now = false;
+    if
+    :: broken -> result = EBROKEN
+    :: !broken && succeeded ->
+       acting = false; join(); complete_round(); check(); result = OK
+    :: !broken && !succeeded ->
+       acting = false; break_round(); member[me] = false; check(); result = TIMEDOUT
+    fi
+  }
+  if
+  :: result == EBROKEN -> leave_broken(true)
+  :: else -> wake_all()
+  fi
+}
+
+/* 0: for ever, 1: with a time-out, 2: in parts. */
+proctype thread(byte me, kind)
+{
+  byte round = 0, result, goal = 0, i = 0;
+  bool acts, last, late = false, timed, cleared = false, changed = false, gave_up = false;
+  do
+  :: round == ROUNDS -> break
+  :: round < ROUNDS ->
+     enter();
+     if
+     :: result == EHANDLE -> break
+     :: else
+     fi;
+     arrive();
+     if
+     :: kind == 2 || result != OK || last -> leave()
+     :: else
+     fi;
+     if
+     :: result == OK && !last && !acts ->
+        do
+        :: if
+           :: kind == 2 -> enter()
+           :: else
+           fi;
+           if
+           :: result == EHANDLE -> break /* nobody sees who is between two parts */
+           :: else -> sleep()
+           fi;
+           if
+           :: result == OK || kind != 2 -> break
+           :: else -> /* goes on, if it can, or gives up */
+              if
+              :: result == TIMEDOUT
+              :: enter();
+                 if
+                 :: result == EHANDLE -> break
+                 :: else -> give_up(TIMEDOUT); leave(); break
+                 fi
+              fi
+           fi
+        od
+     :: acts ->
+        enter();
+        if
+        :: result == OK ->
+           if
+           :: complete(true)
+           :: complete(false)
+           fi;
+           leave()
+        :: else -> acts_now = false
+        fi
+     :: else
+     fi;
+     atomic {
+       if
+       :: result != EHANDLE -> assert(fate[me] == (result == OK -> COMPLETE : BROKE))
+       :: else
+       fi;
+       assert(!member[me] || freed);
+       fate[me] = NONE; goal = 0; result = 0; last = false; acts = false; timed = false
+     };
+     round++
+  od
+}
+
+inline waited_for(answer)
+{
+  atomic {
+    answer = waiters > 0 && !(LET_GO);
+    assert(!answer || (within > 0 && !broken) || acting || (IS_SHUT && outside > 0))
+  }
+}
+
+inline free()
+{
+  waited_for(busy);
+  if
+  :: busy
+  :: else ->
+     closing = true;
+     do
+     :: waited_for(busy);
+        if
+        :: busy -> closing = false; break
+        :: else ->
+           if
+           :: atomic { !(pinned[1] || pinned[2] || pinned[N]) -> freed = true; closing = false }; break
+           :: waiters > 0 && !(LET_GO)
+           fi
+        fi
+     od
+  fi
+}
+
+proctype meddler()
+{
+  byte me = N + 1, times = 0, i = 0, result;
+  bool changed, busy;
+  if
+  :: enter(); if :: result == OK -> break_up(); leave() :: else fi
+  :: enter(); if :: result == OK -> reset_it(); leave() :: else fi
+#ifdef MORE
+  :: enter(); if :: result == OK -> break_up(); leave() :: else fi;
+     enter(); if :: result == OK -> reset_it(); leave() :: else fi
+#endif
+  :: true
+  fi;
+  if
+  :: free()
+  :: true
+  fi;
+  /* Nothing moves any more: they sleep for a reason. */
+  timeout;
+  d_step {
+    times = 1;
+    do
+    :: times <= N ->
+       assert(!(place[times] == 1 && (tickets >= goal_of[times] || broken)));
+       assert(!(place[times] == 2 && !(IS_SHUT && (within > 0 || acts_now))));
+       times++
+    :: else -> break
+    od
+  }
+}
+
+init {
+  atomic {
+    run meddler();
+    run thread(1, FIRST);
+    run thread(2, SECOND);
+#if N > 2
+    run thread(3, THIRD)
+#endif
+  }
+}
