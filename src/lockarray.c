@@ -84,48 +84,43 @@ int ilk_lockarray_free(void *array)
 
 /* --- within a pin, and with indices in range ------------------------------------- */
 
-/* A call: the array, its handle, and who calls. */
+/* A call: the array, its handle, and who calls. Passed by value, for registers. */
 struct call {
   struct lockarray *a;
   void *handle;
   struct self *me;
 };
 
-static struct wordlock lock_at(const struct call *c, int64_t i)
+static struct wordlock lock_at(struct call c, int64_t i)
 {
   return (struct wordlock){
-      .word = word_at(c->a, i), .me = c->me, .id = self_id(c->me), .handle = c->handle, .index = i};
+      .word = word_at(c.a, i), .me = c.me, .id = self_id(c.me), .handle = c.handle, .index = i};
 }
 
-COLD static int lock_slow(const struct call *c, int64_t i, int64_t timeout_ns)
+COLD static int lock_slow(struct call c, int64_t i, int64_t timeout_ns)
 {
   struct wordlock w = lock_at(c, i);
   return wordlock_lock(&w, timeout_ns);
 }
 
-COLD static int unlock_slow(const struct call *c, int64_t i, bool orphan)
+COLD static int unlock_slow(struct call c, int64_t i, bool orphan)
 {
   struct wordlock w = lock_at(c, i);
   return wordlock_unlock(&w, orphan);
 }
 
-static inline int lock(const struct call *c, int64_t i, int64_t timeout_ns)
+static inline int unlock(struct call c, int64_t i)
 {
-  return likely(wordlock_take(word_at(c->a, i), self_id(c->me))) ? ILK_OK : lock_slow(c, i, timeout_ns);
+  return likely(wordlock_give(word_at(c.a, i), self_id(c.me))) ? ILK_OK : unlock_slow(c, i, false);
 }
 
-static inline int unlock(const struct call *c, int64_t i)
+static bool holds(struct call c, int64_t i)
 {
-  return likely(wordlock_give(word_at(c->a, i), self_id(c->me))) ? ILK_OK : unlock_slow(c, i, false);
-}
-
-static bool holds(const struct call *c, int64_t i)
-{
-  return wordlock_holder(word_at(c->a, i)) == self_id(c->me);
+  return wordlock_holder(word_at(c.a, i)) == self_id(c.me);
 }
 
 /* What is left until the deadline, at least a try. */
-COLD static int lock_until(const struct call *c, int64_t i, int64_t deadline)
+COLD static int lock_until(struct call c, int64_t i, int64_t deadline)
 {
   if (deadline == WAIT_FOREVER)
     return lock_slow(c, i, -1);
@@ -133,12 +128,12 @@ COLD static int lock_until(const struct call *c, int64_t i, int64_t deadline)
   return lock_slow(c, i, left > 0 ? left : 0);
 }
 
-static inline int lock_by(const struct call *c, int64_t i, int64_t deadline)
+static inline int lock_by(struct call c, int64_t i, int64_t deadline)
 {
-  return likely(wordlock_take(word_at(c->a, i), self_id(c->me))) ? ILK_OK : lock_until(c, i, deadline);
+  return likely(wordlock_take(word_at(c.a, i), self_id(c.me))) ? ILK_OK : lock_until(c, i, deadline);
 }
 
-static int lock_pair(const struct call *c, int64_t i, int64_t j, int64_t timeout_ns)
+static int lock_pair(struct call c, int64_t i, int64_t j, int64_t timeout_ns)
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int64_t low = i < j ? i : j, high = i < j ? j : i;
@@ -151,7 +146,7 @@ static int lock_pair(const struct call *c, int64_t i, int64_t j, int64_t timeout
   return second == ILK_OK ? first : second;
 }
 
-static int unlock_pair(const struct call *c, int64_t i, int64_t j)
+static int unlock_pair(struct call c, int64_t i, int64_t j)
 {
   if (!holds(c, i) || !holds(c, j))
     return ILK_EPERM;
@@ -161,7 +156,7 @@ static int unlock_pair(const struct call *c, int64_t i, int64_t j)
   return ILK_OK;
 }
 
-static int lock_range(const struct call *c, int64_t begin, int64_t end, int64_t timeout_ns)
+static int lock_range(struct call c, int64_t begin, int64_t end, int64_t timeout_ns)
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int64_t died = end, died_last = -1; /* the first and the last that were taken from the dead */
@@ -181,7 +176,7 @@ static int lock_range(const struct call *c, int64_t begin, int64_t end, int64_t 
   return died < end ? ILK_OWNER_DIED : ILK_OK;
 }
 
-static int unlock_range(const struct call *c, int64_t begin, int64_t end)
+static int unlock_range(struct call c, int64_t begin, int64_t end)
 {
   for (int64_t i = begin; i < end; i++)
     if (!holds(c, i))
@@ -211,47 +206,69 @@ static inline int enter(struct call *c, void *array)
     handle_leave(c.me, PIN_INNER);                                                              \
   }
 
-static inline bool in_array(const struct call *c, int64_t i)
+static inline bool in_array(const struct lockarray *a, int64_t i)
 {
-  return i >= 0 && i < c->a->n;
+  return (uint64_t)i < (uint64_t)a->n;
 }
 
-static inline bool is_range(const struct call *c, int64_t begin, int64_t end)
+static inline bool is_range(struct call c, int64_t begin, int64_t end)
 {
-  return 0 <= begin && begin <= end && end <= c->a->n;
+  return 0 <= begin && begin <= end && end <= c.a->n;
 }
 
-static inline int lock_for(void *array, int64_t i, int64_t timeout_ns)
+/* One change of one word, if nothing is in the way: else false, and nothing is done. No call
+   is made in here, so that what the fast path needs stays in registers. */
+static inline bool change_fast(void *array, int64_t i, bool (*change)(atomic_u32 *word, uint32_t id))
 {
-  WITH_ARRAY(c, array, in_array(&c, i), lock(&c, i, timeout_ns));
+  struct self *me = self_current;
+  if (unlikely(!me))
+    return false;
+  struct lockarray *a = (struct lockarray *)handle_enter_fast(me, PIN_INNER, array, KIND_LOCKARRAY);
+  if (unlikely(!a))
+    return false;
+  bool done = likely(in_array(a, i)) && change(word_at(a, i), self_id(me));
+  handle_leave(me, PIN_INNER);
+  return done;
+}
+
+COLD static int lock_for(void *array, int64_t i, int64_t timeout_ns)
+{
+  WITH_ARRAY(c, array, in_array(c.a, i), lock_slow(c, i, timeout_ns));
   return result;
 }
 
 int ilk_lockarray_lock(void *array, int64_t i)
 {
-  return answer(lock_for(array, i, -1));
+  return likely(change_fast(array, i, wordlock_take)) ? ILK_OK : answer(lock_for(array, i, -1));
 }
 
 int ilk_lockarray_timedlock(void *array, int64_t i, int64_t timeout_ns)
 {
-  return answer(lock_for(array, i, timeout_ns));
+  return likely(change_fast(array, i, wordlock_take)) ? ILK_OK : answer(lock_for(array, i, timeout_ns));
 }
 
 int ilk_lockarray_trylock(void *array, int64_t i)
 {
+  if (likely(change_fast(array, i, wordlock_take)))
+    return ILK_OK;
   int result = lock_for(array, i, 0);
   return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
+COLD static int unlock_for(void *array, int64_t i)
+{
+  WITH_ARRAY(c, array, in_array(c.a, i), unlock_slow(c, i, false));
+  return answer(result);
+}
+
 int ilk_lockarray_unlock(void *array, int64_t i)
 {
-  WITH_ARRAY(c, array, in_array(&c, i), unlock(&c, i));
-  return answer(result);
+  return likely(change_fast(array, i, wordlock_give)) ? ILK_OK : unlock_for(array, i);
 }
 
 static int lock_pair_for(void *array, int64_t i, int64_t j, int64_t timeout_ns)
 {
-  WITH_ARRAY(c, array, in_array(&c, i) && in_array(&c, j), lock_pair(&c, i, j, timeout_ns));
+  WITH_ARRAY(c, array, in_array(c.a, i) && in_array(c.a, j), lock_pair(c, i, j, timeout_ns));
   return result;
 }
 
@@ -273,13 +290,13 @@ int ilk_lockarray_trylock_pair(void *array, int64_t i, int64_t j)
 
 int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
 {
-  WITH_ARRAY(c, array, in_array(&c, i) && in_array(&c, j), unlock_pair(&c, i, j));
+  WITH_ARRAY(c, array, in_array(c.a, i) && in_array(c.a, j), unlock_pair(c, i, j));
   return answer(result);
 }
 
 static int lock_range_for(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
 {
-  WITH_ARRAY(c, array, is_range(&c, begin, end), lock_range(&c, begin, end, timeout_ns));
+  WITH_ARRAY(c, array, is_range(c, begin, end), lock_range(c, begin, end, timeout_ns));
   return result;
 }
 
@@ -301,7 +318,7 @@ int ilk_lockarray_trylock_range(void *array, int64_t begin, int64_t end)
 
 int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
 {
-  WITH_ARRAY(c, array, is_range(&c, begin, end), unlock_range(&c, begin, end));
+  WITH_ARRAY(c, array, is_range(c, begin, end), unlock_range(c, begin, end));
   return answer(result);
 }
 
