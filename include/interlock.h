@@ -417,6 +417,13 @@ ILK_API int ilk_word_trylock(void *address, int flags);
 ILK_API int ilk_word_timedlock(void *address, int flags, int64_t timeout_ns);
 ILK_API int ilk_word_unlock(void *address, int flags); /* ILK_EPERM: the caller does not hold it */
 
+/* For compilers, which can write the lock of flags 0 into their code: the number, 1..2^30 - 1,
+   that a word contains while the calling thread holds it and nobody waits; always the same for
+   one thread. To lock, compare-and-swap 0 to it (acquire); to unlock, it to 0 (release); where
+   that finds another value, call ilk_word_lock() or ilk_word_unlock(). Each thread asks for
+   its own. < 0: no memory, or a version of the library in which all must call. */
+ILK_API int ilk_word_id(void);
+
 /* Sleeps while the word is `expected` (its 32 bits as an int). ILK_OK: woken, or the word
    is not `expected`, or for no reason: look again. */
 ILK_API int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns);

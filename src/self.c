@@ -1,5 +1,6 @@
 #include "self.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -8,6 +9,7 @@
 #include "handle.h"
 #include "os.h"
 #include "rwlock.h"
+#include "wait.h"
 #include "waitq.h"
 
 _Thread_local struct self *self_current ILK_TLS_MODEL;
@@ -73,7 +75,7 @@ static struct self *claim(struct self *spare)
     else
       me = add_record(spare);
     store_relaxed(&me->native_id, 0);
-    me->words_held = 0;
+    me->uses_words = false;
     me->held = NULL;
     me->spin_limit = me->spin_waits = 0;
     store_relaxed(&me->late_count, 0);
@@ -168,14 +170,19 @@ static void wake_heirs(struct self *me, uint32_t dead)
 
 /* The same for locks in the caller's memory, which a dying thread may not touch: whoever
    waits for such a lock looks again. */
-static void wake_word_heirs(struct self *me)
+static void wake_word_heirs(struct self *me, uint32_t dead)
 {
-  if (!me->words_held)
+  if (!me->uses_words)
     return;
   struct blocked b;
-  for (struct self *r = self_first(); r; r = self_next(r))
-    if (block_look(r, &b) && b.flags & BLOCK_WORD && b.index)
+  for (struct self *r = self_first(); r; r = self_next(r)) {
+    if (!block_look(r, &b) || !(b.flags & BLOCK_WORD) || !b.index)
+      continue;
+    if (b.index == dead)
       block_rouse(r, &b);
+    else /* it fell asleep before the dead thread took the lock, if that did: one wake reaches it */
+      wait_wake(b.word, INT_MAX, false);
+  }
 }
 
 static void thread_exit(void *record)
@@ -192,7 +199,7 @@ static void thread_exit(void *record)
   store_seq_cst(&by_id[dead % THREADS_MAX], NULL);
   waitq_wake_late(me);
   wake_heirs(me, dead);
-  wake_word_heirs(me);
+  wake_word_heirs(me, dead);
   self_current = NULL;
   pthread_mutex_lock(&records_lock);
   retire(me);

@@ -43,7 +43,7 @@ struct self {
   _Alignas(CACHE_LINE) atomic_word pin[PINS];
   uint32_t spin_limit, spin_waits; /* see spin.h */
   void *held;             /* the mutex it locked last and has not unlocked, if simple (see mutex.c) */
-  uint32_t words_held;    /* private word locks it holds (see word.c) */
+  bool uses_words;        /* it may hold private word locks (see word.c) */
   uint32_t reads;         /* places in use below, some may be empty (see rwlock.c) */
 
   /* What it is blocked on: written by its thread, read by any (see block.h). */

@@ -2,9 +2,10 @@
    of the word is touched after the step that releases it, nor by a wake at all: the
    caller may unmap it at once.
 
-   Private words hold the library's id of the thread. No handle names such a lock, so a
-   dying thread cannot look at what it holds, but only knows how many; if any, it has every
-   waiter for such a lock look again, and whoever finds the holder dead takes it.
+   Private words hold the library's id of the thread. No handle names such a lock, and
+   compiled code takes it without a call (ilk_word_id), so a dying thread does not know what
+   it holds. If it ever used such locks, it has every waiter for one look again, and whoever
+   finds the holder dead takes it.
 
    Shared words hold the system's id of the thread, which differs between processes (of one
    pid namespace). Nobody can tell there who is dead. */
@@ -22,58 +23,80 @@ static int check(void *address, int flags)
 
 /* --- the lock ---------------------------------------------------------------------- */
 
-static inline int begin(struct wordlock *w, void *address, int flags)
+/* What stands in a word that the caller holds. */
+static inline uint32_t holder_id(const struct self *me, int flags)
+{
+  return flags & ILK_SHARED ? (uint32_t)load_relaxed(&((struct self *)me)->native_id) & WORDLOCK_HOLDER : self_id(me);
+}
+
+/* One change of the word, if nothing is in the way: else false, and nothing is done. No call
+   is made in here, so that what the fast path needs stays in registers. */
+static inline bool change_fast(void *address, int flags, bool (*change)(atomic_u32 *word, uint32_t id))
+{
+  struct self *me = self_current;
+  if (unlikely(!me || check(address, flags) != ILK_OK))
+    return false;
+  me->uses_words = true;
+  return likely(change(address, holder_id(me, flags)));
+}
+
+static int begin(struct wordlock *w, void *address, int flags)
 {
   int result = check(address, flags);
-  if (unlikely(result != ILK_OK))
+  if (result != ILK_OK)
     return result;
   struct self *me = self_get();
-  if (unlikely(!me))
+  if (!me)
     return ILK_ENOMEM;
-  bool shared = flags & ILK_SHARED;
-  uint32_t id = shared ? (uint32_t)load_relaxed(&me->native_id) & WORDLOCK_HOLDER : self_id(me);
-  *w = (struct wordlock){.word = address, .me = me, .id = id, .shared = shared};
+  me->uses_words = true;
+  *w = (struct wordlock){.word = address, .me = me, .id = holder_id(me, flags), .shared = flags & ILK_SHARED};
   return ILK_OK;
 }
 
-static inline int lock_for(void *address, int flags, int64_t timeout_ns)
+COLD static int lock_slow(void *address, int flags, int64_t timeout_ns)
 {
   struct wordlock w;
   int result = begin(&w, address, flags);
-  if (unlikely(result != ILK_OK))
-    return result;
-  result = likely(wordlock_take(w.word, w.id)) ? ILK_OK : wordlock_lock(&w, timeout_ns);
-  if (likely(result >= 0) && !w.shared)
-    w.me->words_held++;
-  return result;
+  return result == ILK_OK ? wordlock_lock(&w, timeout_ns) : result;
+}
+
+COLD static int unlock_slow(void *address, int flags)
+{
+  struct wordlock w;
+  int result = begin(&w, address, flags);
+  return answer(result == ILK_OK ? wordlock_unlock(&w, false) : result);
 }
 
 int ilk_word_lock(void *address, int flags)
 {
-  return answer(lock_for(address, flags, -1));
+  return change_fast(address, flags, wordlock_take) ? ILK_OK : answer(lock_slow(address, flags, -1));
 }
 
 int ilk_word_timedlock(void *address, int flags, int64_t timeout_ns)
 {
-  return answer(lock_for(address, flags, timeout_ns));
+  return change_fast(address, flags, wordlock_take) ? ILK_OK : answer(lock_slow(address, flags, timeout_ns));
 }
 
 int ilk_word_trylock(void *address, int flags)
 {
-  int result = lock_for(address, flags, 0);
+  if (change_fast(address, flags, wordlock_take))
+    return ILK_OK;
+  int result = lock_slow(address, flags, 0);
   return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 int ilk_word_unlock(void *address, int flags)
 {
-  struct wordlock w;
-  int result = begin(&w, address, flags);
-  if (unlikely(result != ILK_OK))
-    return fail(result);
-  result = likely(wordlock_give(w.word, w.id)) ? ILK_OK : wordlock_unlock(&w, false);
-  if (likely(result == ILK_OK) && !w.shared)
-    w.me->words_held--;
-  return answer(result);
+  return change_fast(address, flags, wordlock_give) ? ILK_OK : unlock_slow(address, flags);
+}
+
+int ilk_word_id(void)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  me->uses_words = true;
+  return (int)self_id(me);
 }
 
 /* --- waiting ------------------------------------------------------------------------- */

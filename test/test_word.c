@@ -285,6 +285,150 @@ START_TEST(a_starver_that_gives_up)
 }
 END_TEST
 
+/* --- as compiled code locks ------------------------------------------------------------------ */
+
+static int inline_lock(void *word)
+{
+  uint32_t seen = 0;
+  if (atomic_compare_exchange_strong_explicit((_Atomic uint32_t *)word, &seen, (uint32_t)ilk_word_id(),
+                                              memory_order_acquire, memory_order_relaxed))
+    return ILK_OK;
+  return ilk_word_lock(word, 0);
+}
+
+static int inline_unlock(void *word)
+{
+  uint32_t seen = (uint32_t)ilk_word_id();
+  if (atomic_compare_exchange_strong_explicit((_Atomic uint32_t *)word, &seen, 0, memory_order_release,
+                                              memory_order_relaxed))
+    return ILK_OK;
+  return ilk_word_unlock(word, 0);
+}
+
+static int call_inline_lock(void *word, int64_t unused)
+{
+  (void)unused;
+  return inline_lock(word);
+}
+
+static int ask_for_id(void *unused, int64_t unused_too)
+{
+  (void)unused, (void)unused_too;
+  return ilk_word_id();
+}
+
+START_TEST(inline_and_calls_agree)
+{
+  flags = 0;
+  uint32_t word = 0;
+  int id = ilk_word_id(), other = elsewhere(ask_for_id, NULL, 0);
+  must(0 < id && id < 1 << 30 && 0 < other && other < 1 << 30 && id != other);
+  expect(ilk_word_id(), id);
+  expect(ilk_word_lock(&word, 0), ILK_OK);
+  expect(word, id);
+  expect(inline_lock(&word), ILK_EDEADLK);
+  expect(inline_unlock(&word), ILK_OK);
+  expect(word, 0);
+  expect(inline_unlock(&word), ILK_EPERM);
+  expect(inline_lock(&word), ILK_OK);
+  expect(elsewhere(call_try, &word, 0), ILK_EBUSY);
+  expect(elsewhere(call_give, &word, 0), ILK_EPERM);
+  expect(ilk_word_unlock(&word, 0), ILK_OK);
+  expect(word, 0);
+}
+END_TEST
+
+START_TEST(inline_unlock_wakes)
+{
+  flags = 0;
+  uint32_t word = 0;
+  expect(inline_lock(&word), ILK_OK);
+  struct waiter w[2];
+  for (int i = 0; i < 2; i++)
+    waiter_sleep(&w[i], call_pass, &word, -1);
+  expect(inline_unlock(&word), ILK_OK);
+  for (int i = 0; i < 2; i++)
+    expect(waiter_end(&w[i]), ILK_OK);
+  expect(word, 0);
+}
+END_TEST
+
+static int inline_hold_and_die(void *word, int64_t unused)
+{
+  (void)unused;
+  int result = inline_lock(word);
+  stage = 1;
+  while (stage == 1)
+    sched_yield();
+  return result;
+}
+
+/* A thread that called for its id alone. */
+START_TEST(inline_owner_died)
+{
+  flags = 0;
+  uint32_t word = 0;
+  expect(elsewhere(call_inline_lock, &word, 0), ILK_OK);
+  expect(inline_lock(&word), ILK_OWNER_DIED);
+  expect(inline_unlock(&word), ILK_OK);
+
+  struct waiter holder, w[2];
+  stage = 0;
+  waiter_start(&holder, inline_hold_and_die, &word, 0);
+  while (stage == 0)
+    sched_yield();
+  for (int i = 0; i < 2; i++)
+    waiter_sleep(&w[i], call_pass, &word, -1);
+  stage = 2;
+  expect(waiter_end(&holder), ILK_OK);
+  int told = 0;
+  for (int i = 0; i < 2; i++)
+    told += waiter_end(&w[i]) == ILK_OWNER_DIED;
+  expect(told, 1);
+  expect(word, 0);
+}
+END_TEST
+
+static int lock_again_and_die(void *word, int64_t unused)
+{
+  (void)unused;
+  while (stage == 0)
+    sched_yield();
+  while (ilk_word_trylock(word, 0) != ILK_OK)
+    sched_yield();
+  stage = 2;
+  while (stage == 2)
+    sched_yield();
+  return ILK_OK;
+}
+
+/* A sleeper that fell asleep for one holder and is overtaken by another, which dies. */
+START_TEST(one_that_overtook_a_sleeper_dies)
+{
+  flags = 0;
+  for (int round = 0; round < 20; round++) {
+    uint32_t word = 0;
+    struct waiter overtaker, w[2];
+    stage = 0;
+    waiter_start(&overtaker, lock_again_and_die, &word, 0);
+    expect(inline_lock(&word), ILK_OK);
+    for (int i = 0; i < 2; i++)
+      waiter_sleep(&w[i], call_pass, &word, -1);
+    stage = 1;
+    expect(inline_unlock(&word), ILK_OK);
+    while (stage == 1)
+      sched_yield();
+    stage = 3;
+    expect(waiter_end(&overtaker), ILK_OK);
+    int told = 0;
+    for (int i = 0; i < 2; i++)
+      told += waiter_end(&w[i]) == ILK_OWNER_DIED;
+    told += ilk_word_lock(&word, 0) == ILK_OWNER_DIED; /* both may have been served before it came */
+    expect(told, 1);
+  }
+}
+END_TEST
+
 /* --- memory that goes away ---------------------------------------------------------------- */
 
 /* The handshake of "Futexes Are Tricky": the second to have the lock unmaps it, at once. */
@@ -388,11 +532,14 @@ static void *stress_run(void *argument)
   struct stress *s = argument;
   int64_t added = 0;
   while (now() < s->end) {
-    int result = below(2) ? ilk_word_lock(&s->word, flags) : ilk_word_timedlock(&s->word, flags, below(60 * US));
+    int64_t way = below(flags ? 2 : 4);
+    int result = way == 0   ? ilk_word_lock(&s->word, flags)
+                 : way == 1 ? ilk_word_timedlock(&s->word, flags, below(60 * US))
+                            : inline_lock(&s->word);
     if (result == ILK_OK) {
       s->plain++, added++;
       jitter();
-      expect(ilk_word_unlock(&s->word, flags), ILK_OK);
+      expect(!flags && below(2) ? inline_unlock(&s->word) : ilk_word_unlock(&s->word, flags), ILK_OK);
     }
     jitter();
   }
@@ -639,6 +786,10 @@ int main(void)
   tcase_add_test(calls, owner_dies_while_others_wait);
   tcase_add_test(calls, owner_dies_as_another_comes);
   tcase_add_test(calls, a_later_owner_dies);
+  tcase_add_test(calls, inline_and_calls_agree);
+  tcase_add_test(calls, inline_unlock_wakes);
+  tcase_add_test(calls, inline_owner_died);
+  tcase_add_test(calls, one_that_overtook_a_sleeper_dies);
   tcase_add_loop_test(calls, wake_on_memory_that_is_gone, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, wait_and_wake, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, wakes_go_to_their_own_word, 0, LENGTH(all_flags));
