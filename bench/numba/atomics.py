@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What a kernel pays for `interlock.atomic` and for locks in an array, in one thread and in turn.
+"""What a kernel pays for `interlock.atomic` and for locks in an array, in turn.
 
-Each of our functions beside the bare LLVM instruction on the same address, without an index or a check; and a lock and
-unlock of `interlock.words` beside the lock array's and the C functions themselves.
+In one thread, each of our functions beside the bare LLVM instruction on the same address, without an index or a check; and
+a lock and unlock of `interlock.words` beside the C functions that they are without inlining, and the lock array's. The same
+around an addition to an element taken at random, also in two threads.
 
 atomics.py [--rounds N] [--out FILE.json]
 """
@@ -10,6 +11,7 @@ atomics.py [--rounds N] [--out FILE.json]
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import threading
@@ -76,6 +78,18 @@ def each_pair(lock: Any, unlock: Any) -> Any:
     return kernel
 
 
+def each_addition(lock: Any, unlock: Any) -> Any:
+    @njit(nogil=True)
+    def kernel(locks, indices, totals, n):  # type: ignore[no-untyped-def]
+        for k in range(n):
+            i = indices[k & 65535]
+            lock(locks, i)
+            totals[i] += 1
+            unlock(locks, i)
+
+    return kernel
+
+
 @njit
 def word_lock(locks, i):  # type: ignore[no-untyped-def]
     nb.ilk_word_lock(locks.ctypes.data + 4 * i, 0)
@@ -115,6 +129,35 @@ def measure(group: dict[str, tuple[Any, np.ndarray]], rounds: int, n: int = 200_
     return times
 
 
+def measure_additions(
+    locks: dict[str, tuple[Any, np.ndarray]], size: int, threads: int, rounds: int
+) -> dict[str, list[float]]:
+    """ns an addition in each of the threads."""
+    n = 200_000
+    random, totals = np.random.default_rng(1), np.zeros(size, np.int64)
+    indices = [random.integers(0, size, 65536) for _ in range(threads)]
+    times: dict[str, list[float]] = {name: [] for name in locks}
+    for kernel, array in locks.values():
+        kernel(array, indices[0], totals, 1)
+    for _ in range(rounds):
+        for name, (kernel, array) in locks.items():
+            gate = threading.Barrier(threads + 1)
+
+            def run(t: int) -> None:
+                gate.wait()  # noqa: B023
+                kernel(array, indices[t], totals, n)  # noqa: B023
+
+            pool = [threading.Thread(target=run, args=(t,)) for t in range(threads)]
+            for thread in pool:
+                thread.start()
+            gate.wait()
+            since = time.perf_counter()
+            for thread in pool:
+                thread.join()
+            times[name].append((time.perf_counter() - since) / n * 1e9)
+    return times
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=51)
@@ -141,13 +184,22 @@ def main() -> None:
             "lock array": (each_pair(array_lock, array_unlock), handle),
         },
     }
-    results = {}
-    for title, group in groups.items():
-        results[title] = times = measure(group, options.rounds)
+    results = {title: measure(group, options.rounds) for title, group in groups.items()}
+    additions = {
+        "C functions": each_addition(word_lock, word_unlock),
+        "words": each_addition(words.lock, words.unlock),
+        "lock array": each_addition(array_lock, array_unlock),
+    }
+    for size, threads in itertools.product((1024, 65536), (1, 2)):
+        arrays = {"lock array": np.array([capi.ilk_lockarray_new(size, 0)])}
+        kernels = {name: (kernel, arrays.get(name, np.zeros(size, np.uint32))) for name, kernel in additions.items()}
+        results[f"{size} locks, {threads} thr."] = measure_additions(kernels, size, threads, options.rounds)
+        capi.ilk_lockarray_free(int(arrays["lock array"][0]))
+    for title, times in results.items():
         base = next(iter(times.values()))
         for name, t in times.items():
             ratio = statistics.median(a / b for a, b in zip(t, base))
-            print(f"{title:16} {name:12} {statistics.median(t):7.2f} ns, least {min(t):6.2f}, of the first {ratio:5.2f}")
+            print(f"{title:19} {name:12} {statistics.median(t):7.2f} ns, least {min(t):6.2f}, of the first {ratio:5.2f}")
     capi.ilk_lockarray_free(int(handle[0]))
     if options.out:
         options.out.write_text(json.dumps(results))

@@ -10,12 +10,12 @@ import warnings
 
 import numpy as np
 import pytest
-from numba import njit
+from numba import njit, prange
 from numba.core.errors import TypingError
 
 import interlock._numba
 from conftest import PATIENCE
-from interlock import DeadlockError, OwnerDiedWarning, capi, words
+from interlock import DeadlockError, OwnerDiedWarning, atomic, capi, words
 
 interlock._numba.init()
 
@@ -147,6 +147,81 @@ def test_owner_died(world):
     assert world[1](locks, 0)
 
 
+@njit(nogil=True)
+def take_and_yield(locks):
+    for i in range(len(locks)):
+        words.lock(locks, i)
+        yield i
+
+
+def test_a_generator_resumed_by_another_thread(in_thread):
+    """A thread's number lasts as long as a call does, and each `next` is one."""
+    locks = np.zeros(2, np.uint32)
+    generator = take_and_yield(locks)
+    assert next(generator) == 0
+    assert in_thread(next, generator) == 1
+    words.unlock(locks, 0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        words.lock(locks, 1)  # that thread is gone
+    assert [w.category for w in caught] == [OwnerDiedWarning]
+
+
+def test_a_kernel_that_dies_with_a_lock_is_noticed_by_who_waits():
+    """It has taken the lock without a call, and the other is asleep when it goes."""
+    locks, order = np.zeros(1, np.uint32), np.zeros(1, np.int64)
+
+    @njit(nogil=True)
+    def hold(locks, order):
+        words.lock(locks, 0)
+        atomic.store(order, 0, 1)
+        while atomic.load(order, 0) == 1:
+            pass
+
+    holder = threading.Thread(target=hold, args=(locks, order))
+    waiter = threading.Thread(target=kernel_lock, args=(locks, 0))
+    holder.start()
+    while order[0] == 0:
+        time.sleep(0.001)
+    waiter.start()
+    time.sleep(0.1)
+    order[0] = 2
+    holder.join(30)
+    waiter.join(30)
+    assert not waiter.is_alive()
+
+
+def test_prange_and_what_is_inlined():
+    """Threads of one kernel, which locks in a function of its own and in an array of two dimensions."""
+    locks, totals = np.zeros((3, 4), np.uint32), np.zeros((3, 4), np.int64)
+
+    @njit
+    def add(locks, totals, i, j):
+        words.lock(locks, (i, j), timeout=60)
+        totals[i, j] += 1
+        words.unlock(locks, (i, j))
+
+    @njit(nogil=True, parallel=True)
+    def work(locks, totals, n):
+        for k in prange(n):
+            add(locks, totals, k % 3, k % 4)
+            words.lock(locks, (0, 0))
+            totals[0, 0] += 1
+            words.unlock(locks, index=(0, 0), shared=False)
+
+    work(locks, totals, 12_000)
+    assert totals.sum() == 24_000 and totals[0, 0] == 13_000
+    assert not (locks & 0x3FFFFFFF).any()
+
+
+def test_one_question_for_all_locks_of_a_kernel():
+    """Which thread it is, is asked outside of the loop; a lock is a compare-and-swap."""
+    count(np.zeros(1, np.uint32), np.zeros(1, np.int64), 0, 0)
+    [code] = [code for types, code in count.inspect_llvm().items() if types[0].layout == "C"]
+    assert code.count("call i32 @ilk_word_id(") == 1
+    assert code.count("cmpxchg") >= 2
+
+
 def test_a_warning_that_is_an_error_leaves_it_unlocked(in_thread):
     locks = np.zeros(1, np.uint32)
     in_thread(words.lock, locks, 0)
@@ -190,7 +265,7 @@ def test_between_processes(tmp_path):
 MODULE = """
 import interlock._numba
 interlock._numba.init()
-from numba import njit
+from numba import njit, prange
 from interlock import words
 
 @njit(nogil=True, cache=True)

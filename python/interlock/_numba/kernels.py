@@ -17,9 +17,10 @@ from .types import TYPES, Object, View
 
 # Parameters whose default is a way of its own to wait: it is told apart from any argument.
 _WAITS = {"blocking", "block", "timeout"}
+_BOOLEANS = {"blocking", "block", "succeeded", "shared"}
 
 
-def _parameter_type(name, given):
+def parameter_type(name, given):
     """The type that an argument of the type `given` is cast to."""
     if isinstance(given, types.Omitted) or given is types.none:
         return given
@@ -27,21 +28,21 @@ def _parameter_type(name, given):
     is_whole = isinstance(given, (types.Integer, types.Boolean))
     if name == "timeout" and (is_whole or isinstance(given, types.Float)):
         return types.float64
-    if name in ("blocking", "block", "succeeded") and is_whole:
+    if name in _BOOLEANS and is_whole:
         return types.boolean
-    if name not in ("blocking", "block", "succeeded", "timeout") and is_whole:
+    if name not in _BOOLEANS and name != "timeout" and is_whole:
         return types.int64
     raise errors.TypingError(f"the argument {name} cannot be of the type {given}")
 
 
-def _argument(context, builder, parameter, typ, value):
+def argument(context, builder, parameter, typ, value):
     """The native value, or None for None and for the default of a wait."""
     if not isinstance(typ, types.Omitted):
         return None if typ is types.none else value
     default = typ.value
     if default is None or (parameter.name in _WAITS and default == parameter.default):
         return None
-    return context.get_constant(_parameter_type(parameter.name, typeof(default)), default)
+    return context.get_constant(parameter_type(parameter.name, typeof(default)), default)
 
 
 def _template(kind, name, method):
@@ -50,7 +51,7 @@ def _template(kind, name, method):
 
         def generic(self, args, kws):
             def given(index, parameter, typ):
-                return _parameter_type(parameter.name, typ)
+                return parameter_type(parameter.name, typ)
 
             def omitted(index, parameter, default):
                 return types.Omitted(default)
@@ -60,7 +61,7 @@ def _template(kind, name, method):
 
     def lower(context, builder, sig, args):
         arguments = {
-            parameter.name: _argument(context, builder, parameter, typ, value)
+            parameter.name: argument(context, builder, parameter, typ, value)
             for parameter, typ, value in zip(method.pysig.parameters.values(), sig.args[1:], args[1:])
         }
         return method.lower(context, builder, sig.args[0], args[0], arguments)
