@@ -5,11 +5,15 @@ import threading
 
 import numpy as np
 import pytest
-from numba import njit
+from numba import njit, types
+from numba.core.typing import signature
+from numba.extending import intrinsic
 
 from conftest import PATIENCE
 from interlock import Counter, Mutex, Semaphore, capi, nb
-from interlock._constants import ILK_EBUSY, ILK_EDEADLK, ILK_EHANDLE, ILK_EPERM, ILK_ETIMEDOUT, ILK_NO_VALUE
+from interlock._constants import ILK_EBUSY, ILK_EDEADLK, ILK_EHANDLE, ILK_ENOTSUP, ILK_EPERM, ILK_ETIMEDOUT, ILK_NO_VALUE
+from interlock._errors import error
+from interlock._numba.emit import Emit
 from interlock._signatures import SIGNATURES
 
 each_way = pytest.mark.parametrize("way", [capi, nb], ids=["capi", "nb"])
@@ -237,3 +241,27 @@ def test_parallel():
     count(mutex.handle, total, 10_000)
     assert total[0] == 10_000
     assert not mutex.locked()
+
+
+@intrinsic
+def raise_code(context, code):
+    def lower(context, builder, sig, args):
+        Emit(context, builder, None, {ILK_EPERM: (KeyError, "own")}).check(args[0])
+        return context.get_dummy_value()
+
+    return signature(types.none, types.intc), lower
+
+
+def test_every_code_has_its_exception():
+    @njit
+    def kernel(code):
+        raise_code(code)
+
+    for code in range(1, ILK_ENOTSUP - 3, -1):
+        if code >= 0:
+            assert kernel(code) is None
+            continue
+        expected = KeyError("own") if code == ILK_EPERM else error(code if code >= ILK_ENOTSUP else 0)
+        with pytest.raises(type(expected)) as caught:
+            kernel(code)
+        assert caught.value.args == expected.args

@@ -2,14 +2,16 @@
 
 import math
 from threading import TIMEOUT_MAX
+from types import SimpleNamespace
 
 from llvmlite import ir
 from numba import njit
 from numba.core import cgutils, types
+from numba.core.callconv import RETCODE_USEREXC
 
-from .._constants import ILK_ENOTSUP, ILK_ETIMEDOUT
-from .._errors import error
+from .._constants import ILK_ETIMEDOUT
 from .._signatures import SIGNATURES
+from .exceptions import exception_of
 from .symbols import TYPES
 
 
@@ -39,10 +41,13 @@ class Emit:
     def raise_if(self, condition, code):
         """Raises the exception of `code`. Nothing of this is in the way of those that do not raise."""
         with cgutils.if_unlikely(self.builder, condition):
-            call_conv = self.context.call_conv
-            raiser = _raiser(self.context, self.builder.module, self.errors)
-            status, _ = call_conv.call_function(self.builder, raiser, types.none, (types.intc,), [code])
-            call_conv.return_status_propagate(self.builder, status)
+            exception = exception_of(self.builder, code)
+            python = self.context.get_python_api(self.builder)
+            for own, (kind, *args) in self.errors.items():
+                other = python.serialize_object((kind, tuple(args), None))
+                exception = self.builder.select(self.compare(code, "==", own), other, exception)
+            status = SimpleNamespace(code=RETCODE_USEREXC, excinfoptr=exception)
+            self.context.call_conv.return_status_propagate(self.builder, status)
 
     def check(self, code):
         """The code, if it is not an error."""
@@ -116,34 +121,3 @@ def queue_ns(block, timeout):
     if timeout < 0:
         raise ValueError("'timeout' must be a non-negative number")
     return _to_ns(timeout)
-
-
-def _raiser(context, module, errors):
-    """The function that raises for a code: it takes the exception from a table, which all calls in a module share."""
-    name = "interlock.raise" + "".join(f".{code}.{kind.__name__}.{args}" for code, (kind, *args) in errors.items())
-    if name in module.globals:
-        return module.globals[name]
-    call_conv = context.call_conv
-    function = ir.Function(module, call_conv.get_function_type(types.none, (types.intc,)), name)
-    call_conv.decorate_function(function, ["code"], (types.intc,))
-    function.linkage = "internal"
-    function.attributes.add("cold")
-    function.attributes.add("noinline")
-    builder = ir.IRBuilder(function.append_basic_block())
-    call_conv.return_user_exc(builder, RuntimeError, ("unknown error",))
-    # This raises now, whatever the code; so before it returns, another exception takes that one's place.
-    builder.position_before(builder.block.terminator)
-    exceptions = [(type(e), e.args) for e in map(error, range(0, ILK_ENOTSUP - 1, -1))]
-    for code, (kind, *args) in errors.items():
-        exceptions[-code] = kind, tuple(args)
-    python = context.get_python_api(builder)
-    rows = [python.serialize_object((kind, args, None)) for kind, args in exceptions]
-    table = cgutils.add_global_variable(module, ir.ArrayType(rows[0].type, len(rows)), name + ".table")
-    table.initializer = ir.Constant(table.value_type, rows)
-    table.global_constant, table.linkage = True, "internal"
-    (code,) = call_conv.get_arguments(function)
-    row = builder.neg(code)
-    row = builder.select(builder.icmp_unsigned("<", row, row.type(len(rows))), row, row.type(0))
-    _, excinfo = function.args[:2]
-    builder.store(builder.load(cgutils.gep_inbounds(builder, table, 0, row)), excinfo)
-    return function
