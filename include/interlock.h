@@ -258,10 +258,11 @@ ILK_API int ilk_barrier_timedwait(void *barrier, int64_t timeout_ns);
    says complete, and until then nobody else arrives.
 
    await: ILK_OK: the round is complete. After any other answer the caller may await again,
-   as nothing is broken by it, or leave. ILK_EINVAL: ticket < 0.
+   as nothing is broken by it, or leave. ILK_EINVAL: ticket < 0. ILK_EPERM: nobody has arrived with
+   that ticket: who acts has not, nor have those in a fork's child that arrived before the fork.
 
    leave: gives up. ILK_OK: the round is complete; ILK_ETIMEDOUT: it was not, and the barrier is
-   broken now; ILK_EBROKEN: it was before.
+   broken now; ILK_EBROKEN: it was before; ILK_EPERM: as above, or all have left.
 
    complete, by who acts: with succeeded == 0 it breaks the barrier. ILK_OK: the round is
    complete; ILK_EBROKEN: broken; ILK_EPERM: nobody acts for that round.

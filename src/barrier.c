@@ -35,16 +35,20 @@ void barrier_wake_all(struct barrier *b)
 
 /* --- what breaks it ------------------------------------------------------------------- */
 
-COLD void barrier_leave_broken(struct barrier *b, uint64_t who)
+COLD int barrier_leave_broken(struct barrier *b, uint64_t who)
 {
   uint64_t state = load_relaxed(&b->state), next;
   do {
+    /* It stays broken for who is inside; but a caller may be wrong about that. */
+    if (!(state & BROKEN) || !(who == ACTING ? (state & ACTING) : inside(b, state)))
+      return ILK_EPERM;
     next = state - who;
     if (!is_occupied(b, next) && state & RESET)
       next &= TICKETS;
   } while (!cas_seq_cst(&b->state, &state, next));
   if (!(next & BROKEN))
     barrier_wake_all(b); /* those that wait for the end of the reset */
+  return ILK_EBROKEN;
 }
 
 COLD int barrier_give_up(struct barrier *b, uint64_t goal, int result)
@@ -53,10 +57,10 @@ COLD int barrier_give_up(struct barrier *b, uint64_t goal, int result)
   do {
     if (is_complete(state, goal))
       return ILK_OK;
-    if (state & BROKEN) {
-      barrier_leave_broken(b, 1);
-      return ILK_EBROKEN;
-    }
+    if (state & BROKEN)
+      return barrier_leave_broken(b, 1);
+    if (!inside(b, state))
+      return ILK_EPERM;
   } while (!cas_seq_cst(&b->state, &state, (state | BROKEN) - 1));
   barrier_wake_all(b);
   return result;

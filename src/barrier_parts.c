@@ -29,8 +29,11 @@ static int wait_part(struct barrier *b, void *handle, struct self *me, int64_t t
     return ILK_EINVAL;
   uint64_t goal = goal_of(b, (uint64_t)ticket);
   /* Acquire: pairs with the last arrival (I3). */
-  if (is_complete(load_acquire(&b->state), goal))
+  uint64_t state = load_acquire(&b->state);
+  if (is_complete(state, goal))
     return ILK_OK;
+  if (is_not_taken(state, (uint64_t)ticket))
+    return ILK_EPERM;
   return barrier_sleep(b, handle, me, goal, clock_deadline(timeout_ns), true);
 }
 
@@ -39,10 +42,18 @@ int ilk_barrier_await(void *barrier, int64_t ticket, int64_t timeout_ns)
   WITH_BARRIER(barrier, b, answer(wait_part(b, barrier, me, ticket, timeout_ns)));
 }
 
+static int leave(struct barrier *b, int64_t ticket)
+{
+  if (ticket < 0)
+    return ILK_EINVAL;
+  if (is_not_taken(load_seq_cst(&b->state), (uint64_t)ticket))
+    return ILK_EPERM;
+  return barrier_give_up(b, goal_of(b, (uint64_t)ticket), ILK_ETIMEDOUT);
+}
+
 int ilk_barrier_leave(void *barrier, int64_t ticket)
 {
-  WITH_BARRIER(barrier, b,
-               answer(ticket < 0 ? ILK_EINVAL : barrier_give_up(b, goal_of(b, (uint64_t)ticket), ILK_ETIMEDOUT)));
+  WITH_BARRIER(barrier, b, answer(leave(b, ticket)));
 }
 
 /* By who acts: arrives, or breaks it. */
@@ -52,10 +63,8 @@ static int complete(struct barrier *b, int64_t ticket, bool succeeded)
   do {
     if (!(state & ACTING) || (!(state & BROKEN) && (state & TICKETS) != (uint64_t)ticket))
       return ILK_EPERM;
-    if (state & BROKEN) {
-      barrier_leave_broken(b, ACTING);
-      return ILK_EBROKEN;
-    }
+    if (state & BROKEN)
+      return barrier_leave_broken(b, ACTING);
     next = (succeeded ? state + 1 : state | BROKEN) & ~ACTING;
   } while (!cas_seq_cst(&b->state, &state, next));
   barrier_wake_all(b);

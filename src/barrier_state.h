@@ -84,6 +84,13 @@ static inline bool is_shut(uint64_t state)
   return state & RESET || (state & (ACTING | BROKEN)) == ACTING;
 }
 
+/* Where nothing is broken: has nobody that ticket? It never was taken, was given back, or a fork's child
+   has left it behind; or its owner acts, and has the place, but arrives when it completes. */
+static inline bool is_not_taken(uint64_t state, uint64_t ticket)
+{
+  return !(state & BROKEN) && ticket >= (state & TICKETS);
+}
+
 /* The round that a ticket is for ends there (I1). */
 static inline uint64_t goal_of(const struct barrier *b, uint64_t ticket)
 {
@@ -97,10 +104,10 @@ int barrier_arrive(struct barrier *b, void *handle, struct self *me, int64_t dea
                    uint64_t *ticket);
 /* Until the round is complete: ILK_OK, or broken. Of a wait in parts, nothing else changes. */
 int barrier_sleep(struct barrier *b, void *handle, struct self *me, uint64_t goal, int64_t deadline, bool parts);
-/* Breaks the caller's round, and leaves it. ILK_OK: too late, it is complete. */
+/* Breaks the caller's round, and leaves it. ILK_OK: too late, it is complete; ILK_EPERM: as with leave_broken. */
 int barrier_give_up(struct barrier *b, uint64_t goal, int result);
-/* Out of a broken round; `who`: ACTING, or 1. */
-void barrier_leave_broken(struct barrier *b, uint64_t who);
+/* Out of a broken round, ILK_EBROKEN; `who`: ACTING, or 1. ILK_EPERM: there is nobody to leave it. */
+int barrier_leave_broken(struct barrier *b, uint64_t who);
 /* After a change of the state, which was seq_cst (see block.h). */
 void barrier_wake_all(struct barrier *b);
 

@@ -411,6 +411,59 @@ START_TEST(freed_while_a_reset_waits_for_one_between_two_parts)
 }
 END_TEST
 
+/* Nor complete. A ticket too few would make rounds that are over incomplete, or the number wrap. */
+START_TEST(who_is_not_inside_cannot_leave)
+{
+  void *b = new_barrier(2);
+  for (int round = 0; round < 2; round++) {
+    int64_t next = 2 * round, ticket = ticket_of(b, 0, 0);
+    expect(ticket, next);
+    expect(ilk_barrier_leave(b, ticket + 1), ILK_EPERM); /* not given out yet */
+    expect(ilk_barrier_leave(b, INT64_MAX), ILK_EPERM);
+    expect(ilk_barrier_await(b, ticket + 1, 0), ILK_EPERM);
+    expect(ilk_barrier_is_broken(b), 0);
+    expect(ilk_barrier_leave(b, ticket), ILK_ETIMEDOUT);
+    for (int again = 0; again < 3; again++)
+      expect(ilk_barrier_leave(b, ticket), ILK_EPERM);
+    expect_broken(b);
+    expect(ilk_barrier_reset(b), ILK_OK);
+    expect(ilk_barrier_leave(b, ticket), ILK_EPERM);
+
+    ticket = ticket_of(b, 0, 0);
+    int64_t last = ticket_of(b, 1, 1);
+    expect(ilk_barrier_leave(b, last), ILK_EPERM); /* who acts completes */
+    expect(ilk_barrier_await(b, last, 0), ILK_EPERM);
+    expect(ilk_barrier_complete(b, last, 1), ILK_OK);
+    expect(ilk_barrier_await(b, ticket, 0), ILK_OK);
+    expect(ilk_barrier_leave(b, ticket), ILK_OK);
+  }
+  free_barrier(b);
+}
+END_TEST
+
+/* As an interpreter's signal handler may. */
+START_TEST(bug_12_fork_between_two_parts)
+{
+  void *b = new_barrier(2);
+  int64_t ticket = ticket_of(b, 0, 0);
+  pid_t child = fork();
+  if (child == 0) { /* there it has not arrived */
+    expect(ilk_barrier_await(b, ticket, -1), ILK_EPERM);
+    expect(ilk_barrier_leave(b, ticket), ILK_EPERM);
+    expect(ilk_barrier_is_broken(b), 0);
+    expect(ticket_of(b, 0, 0), ticket);
+    expect(ticket_of(b, 0, 1), ticket + 1);
+    expect(ilk_barrier_await(b, ticket, -1), ILK_OK);
+    expect(ilk_barrier_free(b), ILK_OK);
+    _exit(0);
+  }
+  child_end(child);
+  expect(ilk_barrier_wait(b), 1);
+  expect(ilk_barrier_await(b, ticket, -1), ILK_OK);
+  free_barrier(b);
+}
+END_TEST
+
 START_TEST(parts_check_their_arguments)
 {
   void *b = new_barrier(1), *freed = new_barrier(1);
@@ -704,6 +757,8 @@ int main(void)
   tcase_add_test(calls, the_last_acts_before_the_others_go);
   tcase_add_test(calls, an_action_that_fails_breaks_it);
   tcase_add_test(calls, freed_while_a_reset_waits_for_one_between_two_parts);
+  tcase_add_test(calls, who_is_not_inside_cannot_leave);
+  tcase_add_test(calls, bug_12_fork_between_two_parts);
   tcase_add_test(calls, parts_check_their_arguments);
 
   TCase *load = test_case(s, "load", 20);
