@@ -6,7 +6,8 @@
    Mutants, each of which must fail: NO_HEAVY (the waiter does not run the heavy side),
    NO_RECHECK (it sleeps without a look after joining), NO_WAKE (unlock does not look
    whether a wake is wanted), NO_REWANT (one that woke does not say so again), NO_SIGNAL (a release that finds somebody first does not signal it),
-   NO_GIVEN (a hand-over does not say so), NO_PATIENCE (one that woke gives up before it has said so again). */
+   NO_GIVEN (a hand-over does not say so), NO_BARGING (a release that finds the mutex taken again
+   leaves nothing to the release of who took it), NO_PATIENCE (one that woke gives up before it has said so again). */
 
 #ifndef N
 #define N 3
@@ -87,7 +88,10 @@ inline wake_first()
        :: signal[first] == NONE && SEEN == FREE -> signal[first] = WOKEN; wanted = false
 #endif
        :: signal[first] != NONE -> wanted = false /* on its way: it will say it anew */
-       :: else
+       :: else ->
+#ifdef NO_BARGING
+          wanted = false
+#endif
        fi
     :: else -> wanted = false
     fi;
