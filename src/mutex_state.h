@@ -19,8 +19,8 @@
    I1  Only the holder changes a held state, but for HANDOFF, a dead holder's, and reset.
    I2  A waiter sleeps only after it said `wanted`, ran the heavy fence, and then saw the
        mutex held; a releaser first stores FREE, then looks at `wanted`. So it sleeps
-       only when a release that looks is still to come. Who signals a waiter takes
-       `wanted` back: until that waiter says it anew, releases have nothing to do. So a woken
+       only when a release that looks is still to come. Who signals a waiter, or finds the
+       first signalled, takes `wanted` back: until that one says it anew, releases have nothing to do. So a woken
        one that looks in vain says it, and looks again, before it sleeps or gives up.
    I3  The store of a release may erase a HANDOFF that came at the same time. That
        loses no wake (`wanted`), only fairness for one turn.

@@ -29,9 +29,7 @@ def by_object() -> Any:
     return kernel
 
 
-def by_ctypes() -> Any:
-    lock, unlock = capi.ilk_mutex_lock, capi.ilk_mutex_unlock
-
+def by_call(lock: Any, unlock: Any) -> Any:
     @njit(nogil=True)
     def kernel(h, n):  # type: ignore[no-untyped-def]
         for _ in range(n):
@@ -39,6 +37,14 @@ def by_ctypes() -> Any:
             unlock(h)
 
     return kernel
+
+
+def by_ctypes() -> Any:
+    return by_call(capi.ilk_mutex_lock, capi.ilk_mutex_unlock)
+
+
+def by_symbol() -> Any:
+    return by_call(nb.ilk_mutex_lock, nb.ilk_mutex_unlock)
 
 
 def by_ctypes_and_raise() -> Any:
@@ -51,18 +57,6 @@ def by_ctypes_and_raise() -> Any:
                 raise RuntimeError("not locked")
             if unlock(h) < 0:
                 raise RuntimeError("not unlocked")
-
-    return kernel
-
-
-def by_symbol() -> Any:
-    lock, unlock = nb.ilk_mutex_lock, nb.ilk_mutex_unlock
-
-    @njit(nogil=True)
-    def kernel(h, n):  # type: ignore[no-untyped-def]
-        for _ in range(n):
-            lock(h)
-            unlock(h)
 
     return kernel
 
