@@ -1,7 +1,7 @@
 /* The asymmetric fence: Dekker's "I store mine, then I look at yours" between a
    side that runs always (light) and a side that runs seldom (heavy).
 
-       light:  fence_store(&mine, value);              fence_load(&theirs)
+       light:  fence_light(&mine, value, &theirs): a store of mine, then a load of theirs
        heavy:  a seq_cst store of theirs;  fence_heavy();  load_seq_cst(&mine)
 
    At least one of the two sees the other's store. Where the system can run a
@@ -34,20 +34,21 @@
 extern HIDDEN bool fence_is_asymmetric;
 #endif
 
-/* A release store, ordered before the fence_load() that follows it. */
-#define fence_store(address, value)                                                             \
-  do {                                                                                          \
-    if (__builtin_expect(fence_is_asymmetric, 1)) {                                             \
-      store_release((address), (value));                                                        \
+/* Stores `value` to `mine` (release), then loads `theirs` (acquire), which it answers. One look
+   at the kind of fence for both: a branch more is a cycle more. */
+#define fence_light(mine, value, theirs)                                                        \
+  __extension__({                                                                               \
+    __typeof__(load_relaxed(theirs)) fence_seen;                                                \
+    if (likely(fence_is_asymmetric)) {                                                          \
+      store_release((mine), (value));                                                           \
       atomic_signal_fence(memory_order_seq_cst);                                                \
+      fence_seen = load_acquire(theirs);                                                        \
     } else {                                                                                    \
-      (void)exchange_seq_cst((address), (value));                                               \
+      (void)exchange_seq_cst((mine), (value));                                                  \
+      fence_seen = load_seq_cst(theirs);                                                        \
     }                                                                                           \
-  } while (0)
-
-/* An acquire load, ordered after the fence_store() before it. */
-#define fence_load(address)                                                                     \
-  (__builtin_expect(fence_is_asymmetric, 1) ? load_acquire(address) : load_seq_cst(address))
+    fence_seen;                                                                                 \
+  })
 
 void fence_heavy(void);
 

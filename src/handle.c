@@ -5,9 +5,12 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-union slot *handle_slots;
+/* The seal of the slot for NULL, which so is no handle's, not even NULL's. */
+#define NEVER 1
+
+union slot *handle_slots = &handle_none;
 atomic_u32 handle_limit;
-union slot handle_none;
+union slot handle_none = {.object = {.seal = NEVER}};
 
 _Static_assert(sizeof(union slot) == CACHE_LINE, "an object fills one cache line");
 
@@ -26,37 +29,43 @@ struct free_slot {
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t slots_reserved;        /* address space */
-static uint32_t slots_used;            /* given out at least once */
+static uint32_t slots_used = 1;        /* given out at least once, or for NULL */
 static uint32_t free_first, free_last; /* index + 1: first in, first out */
 static int64_t live;
-
-__attribute__((constructor(102))) static void reserve(void)
-{
-  /* Address space alone; a small machine or a limit on it gets what there is. */
-  for (uint32_t n = HANDLE_SLOTS_MAX; n >= GROWTH; n /= 2) {
-    void *region = mmap(NULL, (size_t)n * sizeof(union slot), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (region != MAP_FAILED) {
-      handle_slots = region;
-      slots_reserved = n;
-      return;
-    }
-  }
-}
 
 static struct free_slot *slot_at(uint32_t index)
 {
   return (struct free_slot *)&handle_slots[index];
 }
 
-static bool grow(void)
+static bool grow(union slot *slots)
 {
   uint32_t limit = load_relaxed(&handle_limit);
   if (limit == slots_reserved)
     return false;
-  if (mprotect(&handle_slots[limit], GROWTH * sizeof(union slot), PROT_READ | PROT_WRITE) != 0)
+  if (mprotect(&slots[limit], GROWTH * sizeof(union slot), PROT_READ | PROT_WRITE) != 0)
     return false;
   store_release(&handle_limit, limit + GROWTH);
   return true;
+}
+
+/* Address space alone, but for the first slots; a small machine or a limit on it gets what there is. */
+__attribute__((constructor(102))) static void reserve(void)
+{
+  for (uint32_t n = HANDLE_SLOTS_MAX; n >= GROWTH; n /= 2) {
+    void *region = mmap(NULL, (size_t)n * sizeof(union slot), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (region == MAP_FAILED)
+      continue;
+    slots_reserved = n;
+    if (grow(region)) {
+      handle_slots = region;
+      store_relaxed(&handle_slots[0].object.seal, NEVER);
+    } else {
+      slots_reserved = 0;
+      munmap(region, (size_t)n * sizeof(union slot));
+    }
+    return;
+  }
 }
 
 struct object *handle_reserve(enum kind kind, void **handle)
@@ -68,7 +77,7 @@ struct object *handle_reserve(enum kind kind, void **handle)
     free_first = load_relaxed(&slot_at(index)->next);
     if (!free_first)
       free_last = 0;
-  } else if (slots_used < load_relaxed(&handle_limit) || grow()) {
+  } else if (slots_used < load_relaxed(&handle_limit) || grow(handle_slots)) {
     index = slots_used++;
   } else {
     pthread_mutex_unlock(&table_lock);
@@ -92,7 +101,7 @@ void *handle_publish(struct object *object, void *handle, uint32_t state)
   pthread_mutex_lock(&table_lock);
   live++;
   store_release(&object->head, head_of(handle, state));
-  store_release(&object->tag, handle_tag(handle));
+  store_release(&object->seal, head_of(handle, head_state(load_relaxed(&object->seal))));
   pthread_mutex_unlock(&table_lock);
   return handle;
 }
@@ -103,7 +112,7 @@ static void slot_put_back(void *handle, bool reusable)
   uint32_t generation = handle_tag(handle) & ((UINT32_C(1) << HANDLE_GENERATION_BITS) - 1);
   struct free_slot *slot = slot_at(index);
   bool used_up = generation == (UINT32_C(1) << HANDLE_GENERATION_BITS) - 1;
-  store_release(&slot->object.tag, 0);
+  store_release(&slot->object.seal, 0);
   store_release(&slot->object.head, 0);
   if (!reusable || (used_up && !HANDLE_GENERATIONS_WRAP))
     return;
@@ -124,7 +133,6 @@ void handle_abandon(struct object *object, void *handle)
   pthread_mutex_unlock(&table_lock);
 }
 
-/* Is the handle pinned by a thread? */
 /* A thread that is inside, or NULL. */
 static struct self *pinner(void *handle)
 {
@@ -154,7 +162,7 @@ static int close_locked(struct object *object, void *handle, enum kind kind,
     uint64_t closing = head | CLOSING;
     if (!cas_seq_cst(&object->head, &head, closing))
       continue;
-    store_seq_cst(&object->tag, handle_tag(handle) | TAG_CLOSING);
+    or_seq_cst(&object->seal, CLOSING);
 
     /* From here compare-and-swaps of the head fail, and calls that pin see CLOSING.
        Pins that came before are seen after the fence: they go, or turn out to be waiters. */
@@ -169,7 +177,7 @@ static int close_locked(struct object *object, void *handle, enum kind kind,
     refused = refused || (busy && busy(object, head_state(head)));
     if (refused) {
       and_seq_cst(&object->head, ~CLOSING); /* and keeps what else changed */
-      store_release(&object->tag, handle_tag(handle));
+      and_seq_cst(&object->seal, ~CLOSING);
       return ILK_EBUSY;
     }
     /* The last call inside may have stored a head without CLOSING: then once more. */
@@ -177,7 +185,7 @@ static int close_locked(struct object *object, void *handle, enum kind kind,
     if (head == closing)
       return ILK_OK;
     head = and_seq_cst(&object->head, ~CLOSING) & ~CLOSING; /* what we answer next, it is open again */
-    store_release(&object->tag, handle_tag(handle));
+    and_seq_cst(&object->seal, ~CLOSING);
   }
 }
 
@@ -211,24 +219,21 @@ int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint
 bool handle_enter_slow(struct self *me, enum pin pin, void *handle)
 {
   struct object *object = handle_object(handle);
-  for (;;) {
-    uint32_t tag = fence_load(&object->tag);
-    if (tag == handle_tag(handle))
-      return true;
+  do {
     handle_leave(me, pin);
-    if ((tag & ~TAG_CLOSING) != handle_tag(handle))
+    if (!head_is(load_acquire(&object->seal) & ~CLOSING, handle))
       return false;
     sched_yield(); /* being freed, or not: in a moment we know */
-    fence_store(&me->pin[pin], (uintptr_t)handle);
-  }
+  } while (!head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal), handle));
+  return true;
 }
 
 bool handle_retry(struct self *me, enum pin pin, void *handle)
 {
   handle_leave(me, pin);
   sched_yield();
-  fence_store(&me->pin[pin], (uintptr_t)handle);
-  return handle_enter_slow(me, pin, handle);
+  uint64_t seal = fence_light(&me->pin[pin], (uintptr_t)handle, &handle_object(handle)->seal);
+  return head_is(seal, handle) || handle_enter_slow(me, pin, handle);
 }
 
 int64_t handle_live(void)
@@ -267,7 +272,7 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
   (void)context;
   if (load_relaxed(&object->head) >> 32 & TAG_CLOSING) {
     /* Another thread was releasing what it owns: how far it came, nobody knows. */
-    store_relaxed(&object->tag, 0);
+    store_relaxed(&object->seal, 0);
     store_relaxed(&object->head, 0);
     live--;
     return;

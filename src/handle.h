@@ -26,7 +26,7 @@
 
    Invariants:
    I1  head.tag == a handle's tag and no CLOSING  <=>  the handle is live. The copy in
-       `tag`, at which pinned calls look, is set after the head, and cleared with it.
+       `seal`, at which pinned calls look, is set after the head, and cleared with it.
    I2  Tags change only under the table's lock.
    I3  a slot is given out again only after handle_close() succeeded: at that
        moment no pin names the handle, and waiters == 0.
@@ -62,7 +62,8 @@ enum kind {
 /* Every object begins with this; its kind's own part follows, within the line. */
 struct object {
   atomic_u64 head;    /* tag << 32 | state */
-  atomic_u32 tag;     /* the tag again: a look at a head that was just swapped stalls */
+  atomic_u64 seal;    /* the tag again, for a look at a head that was just swapped stalls; and, in the
+                         lower half, what its kind wants to know by the same look (see mutex_state.h) */
   atomic_u32 waiters; /* threads that wait for it (see block.h) */
   atomic_u32 turn;    /* what they sleep on, where they have no queue */
 };
@@ -151,7 +152,7 @@ static inline bool handle_is(void *handle, enum kind kind)
   return (handle_tag(handle) & (TAG_KIND_MASK | TAG_LIVE | TAG_CLOSING)) == (TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT);
 }
 
-/* The head of a live object of that handle, in that state. */
+/* The head of a live object of that handle, in that state; and its seal. */
 static inline uint64_t head_of(void *handle, uint32_t state)
 {
   return (uint64_t)handle_tag(handle) << 32 | state;
@@ -174,7 +175,7 @@ union slot {
   unsigned char line[CACHE_LINE];
 };
 
-extern HIDDEN union slot *handle_slots; /* constant once the library is loaded */
+extern HIDDEN union slot *handle_slots; /* constant once the library is loaded; the first is never live */
 extern HIDDEN atomic_u32 handle_limit;  /* slots that may be looked at */
 extern HIDDEN union slot handle_none;      /* where a wild index leads: never live */
 
@@ -189,7 +190,7 @@ static inline struct object *handle_object(void *handle)
   return object;
 }
 
-/* The same for a handle that cannot be wild. */
+/* The same for a handle that cannot be wild, or NULL. */
 static inline struct object *handle_held_object(void *handle)
 {
   return &handle_slots[handle_index(handle)].object;
@@ -209,9 +210,8 @@ static inline struct object *handle_enter_fast(struct self *me, enum pin pin, vo
   struct object *object = handle_object(handle);
   if (unlikely(!handle_is(handle, kind)))
     return NULL;
-  fence_store(&me->pin[pin], (uintptr_t)handle); /* Dekker with handle_close() */
-  /* Acquire: pairs with the release that made the object. */
-  return likely(fence_load(&object->tag) == handle_tag(handle)) ? object : NULL;
+  /* Dekker with handle_close(). Its acquire pairs with the release that made the object. */
+  return likely(head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal), handle)) ? object : NULL;
 }
 
 COLD bool handle_enter_slow(struct self *me, enum pin pin, void *handle);

@@ -18,7 +18,7 @@ void *ilk_mutex_new(int flags)
   if (!m)
     return fail_null(ILK_ENOMEM);
   m->flags = flags;
-  store_relaxed(&m->special, (flags & ILK_FAIR ? SPECIAL_FAIR : 0) | (flags & ILK_UNOWNED ? SPECIAL_UNOWNED : 0));
+  store_relaxed(&m->object.seal, (flags & ILK_FAIR ? SPECIAL_FAIR : 0) | (flags & ILK_UNOWNED ? SPECIAL_UNOWNED : 0));
   return handle_publish(&m->object, handle, FREE);
 }
 
@@ -108,16 +108,15 @@ COLD static int wake_pinned(struct mutex *m, struct self *me)
   return ILK_OK;
 }
 
-/* An unowned mutex that its holder unlocks, as far as `special` knows. Pinned, for
+/* An unowned mutex that its holder unlocks, as far as its seal knows. Pinned, for
    another thread may do the same at this moment, by mistake, and free it. */
 static inline int unlock_unowned(struct mutex *m, void *handle, struct self *me)
 {
-  fence_store(&me->pin[PIN_INNER], (uintptr_t)handle);
-  if (unlikely(fence_load(&m->object.tag) != handle_tag(handle)))
+  uint64_t seal = fence_light(&me->pin[PIN_INNER], (uintptr_t)handle, &m->object.seal);
+  if (unlikely(!head_is(seal, handle)))
     return unlock_slow(handle);
   me->held = NULL;
-  fence_store(&m->object.head, head_of(handle, FREE)); /* Dekker with wait_in_queue() */
-  if (unlikely(fence_load(&m->wanted)))
+  if (unlikely(fence_light(&m->object.head, head_of(handle, FREE), &m->wanted))) /* Dekker with wait_in_queue() */
     return wake_pinned(m, me);
   handle_leave(me, PIN_INNER);
   return ILK_OK;
@@ -126,13 +125,11 @@ static inline int unlock_unowned(struct mutex *m, void *handle, struct self *me)
 /* By its holder. It is not freed before this store, which only a HANDOFF can precede (I3). */
 static inline int unlock_held(struct mutex *m, void *handle, struct self *me)
 {
-  /* Acquire: the tag is looked at after it, so both are of this mutex: one that was
-     taken away and freed has another tag before its slot says anything else. */
-  uint32_t special = load_acquire(&m->special);
-  if (unlikely(special != SIMPLE || load_relaxed(&m->object.tag) != handle_tag(handle)))
-    return special == SPECIAL_UNOWNED ? unlock_unowned(m, handle, me) : unlock_slow(handle);
-  fence_store(&m->object.head, head_of(handle, FREE)); /* Dekker with wait_in_queue() */
-  uint32_t wanted = fence_load(&m->wanted);
+  /* The tag with it: one that was taken away and freed has another seal. */
+  uint64_t seal = load_relaxed(&m->object.seal);
+  if (unlikely(seal != head_of(handle, SIMPLE)))
+    return seal == head_of(handle, SPECIAL_UNOWNED) ? unlock_unowned(m, handle, me) : unlock_slow(handle);
+  uint32_t wanted = fence_light(&m->object.head, head_of(handle, FREE), &m->wanted); /* Dekker with wait_in_queue() */
   me->held = NULL;
   return likely(!wanted) ? ILK_OK : wake_slow(handle, me);
 }
@@ -140,8 +137,9 @@ static inline int unlock_held(struct mutex *m, void *handle, struct self *me)
 int ilk_mutex_unlock(void *mutex)
 {
   struct self *me = self_current;
-  /* The mutex locked last is in the record (I6); of those before it the head tells. */
-  if (likely(me && mutex && me->held == mutex))
+  /* The mutex locked last is in the record (I6), where NULL says none, and whose seal is no
+     mutex's; of those before it the head tells. */
+  if (likely(me && me->held == mutex))
     return unlock_held((struct mutex *)handle_held_object(mutex), mutex, me);
   struct object *object = handle_object(mutex);
   if (me && handle_is(mutex, KIND_MUTEX) && load_relaxed(&object->head) == head_of(mutex, self_id(me)))
@@ -169,7 +167,7 @@ int mutex_take_back(void *handle, struct self *me, uint32_t depth)
     me->held = handle;
     m->depth += depth;
     if (depth)
-      or_relaxed(&m->special, SPECIAL_NESTED);
+      or_relaxed(&m->object.seal, SPECIAL_NESTED);
   }
   handle_leave(me, PIN_INNER);
   return result;
@@ -221,7 +219,7 @@ static void make_free(struct mutex *m, void *handle, struct self *me)
   do {
     was = self_find(holder(head));
     if (was && was != me) /* its own unlock is not to be trusted now */
-      or_seq_cst(&m->special, is_owned(m) ? SPECIAL_FORCED : SPECIAL_CROSSED);
+      or_seq_cst(&m->object.seal, is_owned(m) ? SPECIAL_FORCED : SPECIAL_CROSSED);
   } while (!cas_seq_cst(&m->object.head, &head, head_of(handle, self_id(me))));
   if (was)
     waitq_wake_late(was);
@@ -261,7 +259,7 @@ int ilk_mutex_free(void *mutex)
   /* Where a reset took it from a live thread, that thread's unlock may still be about
      to store: its slot is then not used again. */
   struct mutex *m = (struct mutex *)handle_object(mutex);
-  handle_recycle(mutex, !(load_relaxed(&m->special) & SPECIAL_FORCED));
+  handle_recycle(mutex, !(load_relaxed(&m->object.seal) & SPECIAL_FORCED));
   return ILK_OK;
 }
 

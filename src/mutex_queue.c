@@ -13,7 +13,7 @@
 void mutex_forget_depth(struct mutex *m)
 {
   m->depth = 0;
-  and_relaxed(&m->special, ~(uint32_t)SPECIAL_NESTED);
+  and_relaxed(&m->object.seal, ~SPECIAL_NESTED);
 }
 
 /* One attempt: ILK_OK, ILK_OWNER_DIED: taken; ILK_EBUSY: another holds it;
@@ -39,7 +39,7 @@ static int attempt(struct mutex *m, void *handle, struct self *me)
       if (m->depth == UINT32_MAX - 1)
         return ILK_EOVERFLOW;
       if (!m->depth++)
-        or_relaxed(&m->special, SPECIAL_NESTED);
+        or_relaxed(&m->object.seal, SPECIAL_NESTED);
       return ILK_OK;
     }
     if (self_find(holder(head)))
@@ -59,7 +59,7 @@ static bool mark_handoff(struct mutex *m)
   while (head_state(head) != FREE) {
     if (head_state(head) & HANDOFF || cas_relaxed(&m->object.head, &head, head | HANDOFF)) {
       if (!is_fair(m))
-        or_relaxed(&m->special, SPECIAL_MARKED);
+        or_relaxed(&m->object.seal, SPECIAL_MARKED);
       return true;
     }
   }
@@ -240,7 +240,7 @@ static bool hand_over(struct mutex *m, void *handle, uint64_t head)
     waitq_unlock(&m->object);
     return false;
   }
-  and_relaxed(&m->special, ~(uint32_t)SPECIAL_MARKED);
+  and_relaxed(&m->object.seal, ~SPECIAL_MARKED);
   struct self *next = m->queue.first;
   uint32_t state = FREE;
   if (next) {
@@ -264,10 +264,9 @@ static bool release(struct mutex *m, void *handle, uint64_t head)
     return hand_over(m, handle, head);
   if (is_fair(m))
     return cas_release(&m->object.head, &head, head_of(handle, FREE));
-  if (load_relaxed(&m->special) & SPECIAL_MARKED) /* a store erased the mark's HANDOFF (I3) */
-    and_relaxed(&m->special, ~(uint32_t)SPECIAL_MARKED);
-  fence_store(&m->object.head, head_of(handle, FREE)); /* Dekker with wait_in_queue() */
-  if (fence_load(&m->wanted))
+  if (load_relaxed(&m->object.seal) & SPECIAL_MARKED) /* a store erased the mark's HANDOFF (I3) */
+    and_relaxed(&m->object.seal, ~SPECIAL_MARKED);
+  if (fence_light(&m->object.head, head_of(handle, FREE), &m->wanted)) /* Dekker with wait_in_queue() */
     mutex_wake_first(m);
   return true;
 }
@@ -290,7 +289,7 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
     }
     if (m->depth && !depth) {
       if (!--m->depth)
-        and_relaxed(&m->special, ~(uint32_t)SPECIAL_NESTED);
+        and_relaxed(&m->object.seal, ~SPECIAL_NESTED);
       return ILK_OK;
     }
     if (m->depth) {
@@ -298,9 +297,9 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
       mutex_forget_depth(m);
     }
     if (holder(head) != self_id(me))
-      or_seq_cst(&m->special, SPECIAL_CROSSED); /* who locked it must not believe its record (I6) */
-    if (load_relaxed(&m->special) & SPECIAL_LATE)
-      and_relaxed(&m->special, ~(uint32_t)SPECIAL_LATE);
+      or_seq_cst(&m->object.seal, SPECIAL_CROSSED); /* who locked it must not believe its record (I6) */
+    if (load_relaxed(&m->object.seal) & SPECIAL_LATE)
+      and_relaxed(&m->object.seal, ~SPECIAL_LATE);
     if (release(m, handle, head)) {
       if (me->held == handle)
         me->held = NULL;
@@ -321,7 +320,7 @@ bool mutex_wake_at_unlock(void *handle, struct self *me, struct self *record)
     return false;
   bool later = is_owned(m) && waitq_wake_later(me, record);
   if (later) {
-    or_seq_cst(&m->special, SPECIAL_LATE);
+    or_seq_cst(&m->object.seal, SPECIAL_LATE);
     /* Dekker with ilk_mutex_reset(): it takes the mutex, then looks whom we have put off. */
     if (holder(load_seq_cst(&m->object.head)) != self_id(me))
       waitq_wake_late(me);

@@ -29,9 +29,9 @@
        for whoever is first then. At most one signalled waiter is on its way.
    I5  `depth` is the holder's own, and 0 when it is free.
    I6  A thread's record says which mutex it locked last and has not unlocked: `held`.
-       While `special` is SIMPLE that is enough to know that it holds it, without a look at
+       While the mutex is SIMPLE that is enough to know that it holds it, without a look at
        the head, which would stall on the swap that locked it. Whoever takes a mutex away
-       from its holder, or needs another kind of unlock, says so in `special` first:
+       from its holder, or needs another kind of unlock, says so in the seal first:
        a mark, a lock taken twice, an unlock by another thread, a reset. If it is freed
        after that, the record is wrong about a mutex that is gone: the tag tells.
    I7  Wakes that a condition's notify has put off (waitq.h) are for threads that need this mutex
@@ -55,21 +55,18 @@
 
 #define STARVING NS_PER_MS
 
-/* Why an unlock may not be a mere store. */
-enum special {
-  SIMPLE = 0,
-  SPECIAL_FAIR = 1,
-  SPECIAL_UNOWNED = 2,
-  SPECIAL_NESTED = 4,  /* depth > 0 */
-  SPECIAL_MARKED = 8,  /* HANDOFF was set */
-  SPECIAL_CROSSED = 16, /* was once unlocked by a thread that had not locked it */
-  SPECIAL_FORCED = 32, /* was once reset while a live thread held it: see ilk_mutex_free() */
-  SPECIAL_LATE = 64,   /* its holder has wakes to give: see mutex_wake_at_unlock() */
-};
+/* Why an unlock may not be a mere store: the lower half of the object's seal. */
+#define SIMPLE 0
+#define SPECIAL_FAIR UINT64_C(1)
+#define SPECIAL_UNOWNED UINT64_C(2)
+#define SPECIAL_NESTED UINT64_C(4)   /* depth > 0 */
+#define SPECIAL_MARKED UINT64_C(8)   /* HANDOFF was set */
+#define SPECIAL_CROSSED UINT64_C(16) /* was once unlocked by a thread that had not locked it */
+#define SPECIAL_FORCED UINT64_C(32)  /* was once reset while a live thread held it: see ilk_mutex_free() */
+#define SPECIAL_LATE UINT64_C(64)    /* its holder has wakes to give: see mutex_wake_at_unlock() */
 
 struct mutex {
   struct object object;
-  atomic_u32 special;
   atomic_u32 wanted; /* 1: the first in the queue is, or will be, asleep and not signalled */
   uint32_t depth;    /* locks by the holder beyond the first */
   int flags;

@@ -203,8 +203,8 @@ static inline int read_published(struct self *me, void *handle, uint32_t i, int6
   uint64_t open = head_of(handle, BIASED);
   if (unlikely(!handle_is(handle, KIND_RWLOCK)) || load_relaxed(&object->head) != open)
     return read_unpublished(handle, timeout_ns);
-  fence_store(&me->reads_published[i], (uintptr_t)handle); /* Dekker with drain() */
-  if (unlikely(fence_load(&object->head) != open)) /* acquire: the last write unlock */
+  /* Dekker with drain(). Its acquire: the last write unlock. */
+  if (unlikely(fence_light(&me->reads_published[i], (uintptr_t)handle, &object->head) != open))
     return read_withdrawn(me, handle, i, timeout_ns);
   me->reads = i + 1;
   return ILK_OK;
@@ -259,8 +259,7 @@ static void read_leave(struct self *me, uint32_t i)
     count_out(me, handle);
   } else {
     handle = (void *)load_relaxed(&me->reads_published[i]);
-    fence_store(&me->reads_published[i], 0);
-    if (head_state(fence_load(&handle_object(handle)->head)) != BIASED)
+    if (head_state(fence_light(&me->reads_published[i], 0, &handle_object(handle)->head)) != BIASED)
       withdraw(me, handle, i);
   }
   hold_trim(me);
@@ -288,12 +287,12 @@ COLD static int read_unlock_slow(void *handle)
 /* The handle is published at place i, the last, once: no more. */
 static inline int leave_published(struct self *me, void *handle, uint32_t i)
 {
-  fence_store(&me->reads_published[i], 0); /* Dekker with drain() */
+  /* Dekker with drain(). The lock may be freed by now; then this is no longer its head, or nobody waits. */
+  uint64_t head = fence_light(&me->reads_published[i], 0, &handle_held_object(handle)->head);
   me->reads = i;
   if (i)
     hold_trim(me);
-  /* The lock may be freed by now; then this is no longer its head, or nobody waits. */
-  if (unlikely(fence_load(&handle_held_object(handle)->head) != head_of(handle, BIASED)))
+  if (unlikely(head != head_of(handle, BIASED)))
     withdraw(me, handle, i);
   return ILK_OK;
 }

@@ -102,7 +102,7 @@ int ilk_tally_add(void *tally, int64_t delta)
   struct self *me = self_current;
   struct tally *t = (struct tally *)handle_object(tally);
   struct cells_place place = place_of(t);
-  if (unlikely(!me || !handle_is(tally, KIND_TALLY) || load_acquire(&t->object.tag) != handle_tag(tally)))
+  if (unlikely(!me || !handle_is(tally, KIND_TALLY) || !head_is(load_acquire(&t->object.seal), tally)))
     return add_slow(tally, delta);
   struct cell *cell = cells_find(&me->tallies, &place);
   return likely(cell) ? add(cell, delta) : add_slow(tally, delta);
