@@ -109,7 +109,8 @@ static void want_wake(struct mutex *m)
   fence_heavy(); /* says so, then looks; a release stores, then looks */
 }
 
-/* Joins the queue; a fair mutex is marked first, so that nobody can overtake.
+/* Joins the queue; a fair mutex is marked first, so that nobody can overtake. Who finds others
+   there leaves it to them to ask for a wake (I2): the heavy fence disturbs who holds the mutex.
    False: no need to, `*taken` is what attempt() answered. */
 static bool join(struct mutex *m, void *handle, struct self *me, int *taken)
 {
@@ -124,8 +125,9 @@ static bool join(struct mutex *m, void *handle, struct self *me, int *taken)
   }
   me->queue_since = since;
   waitq_append(&m->object, &m->queue, me);
+  bool first = m->queue.first == me;
   waitq_unlock(&m->object);
-  if (!is_fair(m)) /* there the release is a swap, which HANDOFF stops */
+  if (first && !is_fair(m)) /* a fair one's release is a swap, which HANDOFF stops */
     want_wake(m);
   return true;
 }

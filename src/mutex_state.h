@@ -17,11 +17,14 @@
 
    Invariants:
    I1  Only the holder changes a held state, but for HANDOFF, a dead holder's, and reset.
-   I2  A waiter sleeps only after it said `wanted`, ran the heavy fence, and then saw the
-       mutex held; a releaser first stores FREE, then looks at `wanted`. So it sleeps
-       only when a release that looks is still to come. Who signals a waiter, or finds the
-       first signalled, takes `wanted` back: until that one says it anew, releases have nothing to do. So a woken
-       one that looks in vain says it, and looks again, before it sleeps or gives up.
+   I2  The first in the queue sleeps only after it said `wanted`, ran the heavy fence, and then
+       saw the mutex held; a releaser first stores FREE, then looks at `wanted`. So it sleeps
+       only when a release that looks is still to come. Those behind it sleep on its word: it
+       leaves the queue as the holder, with `wanted` said for them, so that its own release looks;
+       or it gives up, and what it said stays, for the next. Who signals a waiter, or finds the
+       first signalled, takes `wanted` back: until that one says it anew, releases have nothing
+       to do. So a woken one that looks in vain says it, and looks again, before it sleeps or
+       gives up.
    I3  The store of a release may erase a HANDOFF that came at the same time. That
        loses no wake (`wanted`), only fairness for one turn.
    I4  A waiter clears its signal, looks, and leaves or stays in one step with the queue

@@ -5,9 +5,11 @@
 
    Mutants, each of which must fail: NO_HEAVY (the waiter does not run the heavy side),
    NO_RECHECK (it sleeps without a look after joining), NO_WAKE (unlock does not look
-   whether a wake is wanted), NO_REWANT (one that woke does not say so again), NO_SIGNAL (a release that finds somebody first does not signal it),
+   whether a wake is wanted), NO_REWANT (one that woke does not say so again), NO_SIGNAL (a
+   release that finds somebody first does not signal it),
    NO_GIVEN (a hand-over does not say so), NO_BARGING (a release that finds the mutex taken again
-   leaves nothing to the release of who took it), NO_PATIENCE (one that woke gives up before it has said so again). */
+   leaves nothing to the release of who took it), NO_PATIENCE (one that woke gives up before it has said so again), NO_FIRST (nobody
+   says so on joining, not even the first), NO_WORD (one that gives up takes back what it said, and others slept on). */
 
 #ifndef N
 #define N 3
@@ -132,7 +134,11 @@ inline look()
 #else
      :: taken || (given_up && !woken) ->
 #endif
+#ifdef NO_WORD
+        d_step { queue ?? eval(me); wanted = taken && nempty(queue) }
+#else
         d_step { queue ?? eval(me); wanted = nempty(queue) }
+#endif
      :: else
      fi
   fi;
@@ -156,9 +162,15 @@ inline lock()
   :: taken
   :: else ->
      lock_queue();
-     d_step { queue ! me; signal[me] = NONE }
+     d_step { first = empty(queue); queue ! me; signal[me] = NONE }
      unlock_queue();
-     want_wake();
+     if
+#ifndef NO_FIRST
+     :: first -> want_wake() /* those behind sleep on its word */
+#endif
+     :: else
+     fi;
+     first = 0;
 #ifdef NO_RECHECK
      if :: signal[me] != NONE :: timed -> given_up = true fi;
 #endif
