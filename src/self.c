@@ -55,9 +55,16 @@ static uint32_t next_id(void)
   return 0;
 }
 
+static void forget_recent(struct self *record)
+{
+  for (uint32_t i = 0; i < RECENT; i++)
+    store_relaxed(&record->recent[i].tally, recent_none(i));
+}
+
 static struct self *add_record(struct self *record)
 {
   *record = (struct self){.reads_limit = 1};
+  forget_recent(record);
   store_relaxed(&record->next, load_relaxed(&records));
   store_seq_cst(&records, record);
   return record;
@@ -221,9 +228,11 @@ void self_after_fork(bool child)
 {
   struct self *me = self_current;
   if (child) {
-    for (struct self *r = self_first(); r; r = self_next(r))
+    for (struct self *r = self_first(); r; r = self_next(r)) {
+      forget_recent(r); /* what was being freed is gone */
       if (r != me && self_id(r))
         retire(r);
+    }
     if (me)
       store_relaxed(&me->native_id, os_thread_id());
   }

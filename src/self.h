@@ -31,6 +31,21 @@
    that other threads wait for. */
 enum pin { PIN_OUTER, PIN_INNER, PIN_LOOK, PINS };
 
+/* Tallies that a record names, each at the place that its index' remainder says. */
+#define RECENT 64
+
+/* A tally that the thread has added to, and its cell: see tally.c. */
+struct recent {
+  atomic_word tally; /* a handle, or recent_none() */
+  struct cell *cell;
+};
+
+/* What an empty place says: something that is not looked for there, as NULL is in the first. */
+static inline uintptr_t recent_none(uint32_t place)
+{
+  return place == 0;
+}
+
 struct self {
   /* Read by all, at times in a loop, and hardly ever written: on a line of its own. */
   _Alignas(CACHE_LINE) atomic_u32 id; /* 0: the record is nobody's */
@@ -75,6 +90,7 @@ struct self {
      read at every add, by others at every sum, and hardly ever written. */
   _Alignas(CACHE_LINE) struct cells tallies; /* they outlive the thread, for their sums */
   struct cells locals;                       /* they do not */
+  struct recent recent[RECENT];
 };
 
 /* Initial-exec where the C library allows it in a loaded library: one load, no call. */

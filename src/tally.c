@@ -12,9 +12,10 @@
    I1  The cell of a thread that is gone stays, and counts; the next thread with that
        record goes on with it. So it is in a fork's child with all others' cells.
    I2  A cell counts only for the tally whose serial it bears, and begins with 0 for it.
-   I3  An add does not pin. It reads the place and then the tag: if the tag is right, so is
-       the place. If the tally is freed after that, the add still goes to a cell of its own
-       thread, under a serial that nobody asks for any more. All other calls pin.
+   I3  A thread's recent tallies are live: its record names one, with the cell, from within a
+       pin, and a free takes the name out of all records before it is over. So the handle alone,
+       found there, tells all, and an add does not pin. If the tally is freed at that moment, the
+       add goes to a cell of its own thread, under a serial that nobody asks for any more.
 
    Relaxed suffices: "quiet" adders are those whose adds happen before the sum, by what the
    caller does; and one cell's adds are seen in their order, so none is counted twice. */
@@ -27,18 +28,10 @@
 
 struct tally {
   struct object object;
-  atomic_u64 where; /* these two never change: the place, level << 32 | offset, */
-  atomic_u64 serial; /* and its serial */
+  struct cells_place place;
   atomic_i64 base;
 };
 _Static_assert(sizeof(struct tally) <= CACHE_LINE, "an object fills one cache line");
-
-/* Acquire: comes before a look at the tag that follows. */
-static inline struct cells_place place_of(struct tally *t)
-{
-  uint64_t where = load_acquire(&t->where);
-  return (struct cells_place){(uint32_t)(where >> 32), (uint32_t)where, load_acquire(&t->serial)};
-}
 
 void *ilk_tally_new(void)
 {
@@ -51,10 +44,23 @@ void *ilk_tally_new(void)
     cells_give_back(&place);
     return fail_null(ILK_ENOMEM);
   }
-  /* Release, as the zeroes before: who reads one of these then sees the tag that was before it. */
-  store_release(&t->where, (uint64_t)place.level << 32 | place.offset);
-  store_release(&t->serial, place.serial);
+  t->place = place;
   return handle_publish(&t->object, handle, 0);
+}
+
+static inline struct recent *recent_place(struct self *record, void *tally)
+{
+  return &record->recent[handle_index(tally) % RECENT];
+}
+
+/* Closed: nobody names it any more (I3). */
+static void forget(void *tally)
+{
+  for (struct self *r = self_first(); r; r = self_next(r)) {
+    uintptr_t named = (uintptr_t)tally;
+    /* Its thread may name another there at this moment: then that stays. */
+    cas_relaxed(&recent_place(r, tally)->tally, &named, recent_none(handle_index(tally) % RECENT));
+  }
 }
 
 int ilk_tally_free(void *tally)
@@ -62,8 +68,8 @@ int ilk_tally_free(void *tally)
   int result = handle_close(tally, KIND_TALLY, NULL);
   if (result != ILK_OK)
     return fail(result);
-  struct cells_place place = place_of((struct tally *)handle_object(tally));
-  cells_give_back(&place);
+  forget(tally);
+  cells_give_back(&((struct tally *)handle_object(tally))->place);
   handle_recycle(tally, true);
   return ILK_OK;
 }
@@ -79,7 +85,7 @@ static inline int add(struct cell *cell, int64_t delta)
   return ILK_OK;
 }
 
-/* The thread's first add, or no such tally. */
+/* Not a recent one, or no such tally. */
 COLD static int add_slow(void *tally, int64_t delta)
 {
   struct self *me = self_get();
@@ -88,10 +94,14 @@ COLD static int add_slow(void *tally, int64_t delta)
   struct tally *t = enter(me, tally);
   if (!t)
     return fail(ILK_EHANDLE);
-  struct cells_place place = place_of(t);
-  struct cell *cell = cells_find(&me->tallies, &place);
+  struct cell *cell = cells_find(&me->tallies, &t->place);
   if (!cell)
-    cell = cells_make(&me->tallies, &place);
+    cell = cells_make(&me->tallies, &t->place);
+  if (cell) {
+    struct recent *recent = recent_place(me, tally);
+    recent->cell = cell;
+    store_relaxed(&recent->tally, (uintptr_t)tally); /* forget() comes after the pin */
+  }
   int result = cell ? add(cell, delta) : fail(ILK_ENOMEM);
   handle_leave(me, PIN_INNER);
   return result;
@@ -100,21 +110,20 @@ COLD static int add_slow(void *tally, int64_t delta)
 int ilk_tally_add(void *tally, int64_t delta)
 {
   struct self *me = self_current;
-  struct tally *t = (struct tally *)handle_object(tally);
-  struct cells_place place = place_of(t);
-  if (unlikely(!me || !handle_is(tally, KIND_TALLY) || !head_is(load_acquire(&t->object.seal), tally)))
-    return add_slow(tally, delta);
-  struct cell *cell = cells_find(&me->tallies, &place);
-  return likely(cell) ? add(cell, delta) : add_slow(tally, delta);
+  if (likely(me)) {
+    struct recent *recent = recent_place(me, tally);
+    if (likely(load_relaxed(&recent->tally) == (uintptr_t)tally))
+      return add(recent->cell, delta);
+  }
+  return add_slow(tally, delta);
 }
 
 /* Since it was made, whatever the resets. */
 static int64_t all_cells(struct tally *t)
 {
   uint64_t sum = 0;
-  struct cells_place place = place_of(t);
   for (struct self *r = self_first(); r; r = self_next(r)) {
-    struct cell *cell = cells_find(&r->tallies, &place);
+    struct cell *cell = cells_find(&r->tallies, &t->place);
     if (cell)
       sum += (uint64_t)load_relaxed(&cell->value);
   }

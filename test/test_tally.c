@@ -42,6 +42,7 @@ START_TEST(no_such_handle)
 {
   void *tally = new_tally(), *counter = ilk_counter_new(0);
   void *bad[] = {NULL, tally, counter, (void *)1, (void *)UINTPTR_MAX, &tally};
+  expect(ilk_tally_add(tally, 1), ILK_OK); /* now the thread has a record, which names it */
   free_tally(tally);
   for (int i = 0; i < LENGTH(bad); i++) {
     expect(ilk_tally_add(bad[i], 1), ILK_EHANDLE);
@@ -112,6 +113,33 @@ START_TEST(threads_that_are_gone_count)
     expect(ilk_tally_sum(t), i);
   }
   free_tally(t);
+}
+END_TEST
+
+static int add_64(void *handles, int64_t delta)
+{
+  for (int i = 0; i < 64; i++)
+    expect(ilk_tally_add(((void **)handles)[i], delta), ILK_OK);
+  return ILK_OK;
+}
+
+/* More than a record names at a time: each add still goes to its own. */
+START_TEST(more_than_are_named)
+{
+  enum { MANY = 192 };
+  void *tallies[MANY];
+  for (int i = 0; i < MANY; i++)
+    tallies[i] = new_tally();
+  for (int round = 0; round < 3; round++)
+    for (int i = 0; i < MANY; i += 64) {
+      add_64(&tallies[i], i + 1);
+      expect(elsewhere(add_64, &tallies[i], 1000), ILK_OK);
+    }
+  for (int i = 0; i < MANY; i++) {
+    expect(ilk_tally_sum(tallies[i]), 3 * (i / 64 * 64 + 1 + 1000));
+    free_tally(tallies[i]);
+    expect(ilk_tally_add(tallies[i], 1), ILK_EHANDLE);
+  }
 }
 END_TEST
 
@@ -253,6 +281,55 @@ START_TEST(free_while_it_is_hammered)
 }
 END_TEST
 
+static _Atomic int named;
+
+static void *add_until_it_is_gone(void *t)
+{
+  expect(ilk_tally_add(t, 1), ILK_OK);
+  named++;
+  while (ilk_tally_add(t, 1) == ILK_OK)
+    ;
+  expect(ilk_last_error(), ILK_EHANDLE);
+  return NULL;
+}
+
+/* Every thread's record names it: the free takes it out of all, or they would add for ever. */
+START_TEST(after_a_free_no_thread_adds)
+{
+  pthread_t threads[4];
+  void *t = new_tally();
+  expect(ilk_tally_add(t, 1), ILK_OK);
+  for (int i = 0; i < LENGTH(threads); i++)
+    threads[i] = start(add_until_it_is_gone, t);
+  while (named < LENGTH(threads))
+    sched_yield();
+  free_tally(t);
+  expect(ilk_tally_add(t, 1), ILK_EHANDLE);
+  for (int i = 0; i < LENGTH(threads); i++)
+    join(threads[i]);
+}
+END_TEST
+
+static void add_to_the_freed(void *t)
+{
+  expect(ilk_tally_free(t), ILK_OK);
+  expect(ilk_tally_add(t, 1), ILK_EHANDLE);
+  void *next = new_tally(); /* in its slot, maybe */
+  expect(ilk_tally_add(next, 1), ILK_OK);
+  expect(ilk_tally_sum(next), 1);
+}
+
+START_TEST(freed_in_a_forks_child)
+{
+  void *t = new_tally();
+  expect(ilk_tally_add(t, 1), ILK_OK);
+  in_child(add_to_the_freed, t);
+  expect(ilk_tally_add(t, 1), ILK_OK);
+  expect(ilk_tally_sum(t), 2);
+  free_tally(t);
+}
+END_TEST
+
 /* The child keeps all sums, and all calls work, whatever the others were inside of. */
 START_TEST(fork_while_another_thread_is_inside_cpython_112275)
 {
@@ -299,12 +376,15 @@ int main(void)
   tcase_add_test(calls, a_new_one_is_empty);
   tcase_add_test(calls, many_tallies);
   tcase_add_test(calls, threads_that_are_gone_count);
+  tcase_add_test(calls, more_than_are_named);
+  tcase_add_test(calls, freed_in_a_forks_child);
 
   TCase *load = test_case(s, "load", 30);
   tcase_add_test(load, exact_once_quiet);
   tcase_add_test(load, sum_while_they_add);
   tcase_add_test(load, reset_while_they_add);
   tcase_add_test(load, free_while_it_is_hammered);
+  tcase_add_test(load, after_a_free_no_thread_adds);
   tcase_add_test(load, fork_while_another_thread_is_inside_cpython_112275);
   return run_suite(s);
 }
