@@ -89,6 +89,7 @@ struct object *handle_reserve(enum kind kind, void **handle)
   uint32_t generation = (load_relaxed(&slot->generation) + 1) & ((UINT32_C(1) << HANDLE_GENERATION_BITS) - 1);
   *handle = handle_make(TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT | generation, index);
   /* Late calls for the slot's last object may still look: hence atomically. */
+  store_relaxed(&slot->object.seal, 0);
   store_relaxed(&slot->object.waiters, 0);
   store_relaxed(&slot->object.turn, 0);
   for (size_t i = sizeof(struct object) / 8; i < CACHE_LINE / 8; i++)
@@ -112,7 +113,7 @@ static void slot_put_back(void *handle, bool reusable)
   uint32_t generation = handle_tag(handle) & ((UINT32_C(1) << HANDLE_GENERATION_BITS) - 1);
   struct free_slot *slot = slot_at(index);
   bool used_up = generation == (UINT32_C(1) << HANDLE_GENERATION_BITS) - 1;
-  store_release(&slot->object.seal, 0);
+  store_release(&slot->object.seal, head_state(load_relaxed(&slot->object.seal))); /* what it says else outlives it */
   store_release(&slot->object.head, 0);
   if (!reusable || (used_up && !HANDLE_GENERATIONS_WRAP))
     return;

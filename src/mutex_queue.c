@@ -279,7 +279,8 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
   if (depth)
     *depth = 0;
   for (;;) {
-    uint64_t head = load_relaxed(&m->object.head);
+    /* Acquire: the queue as it was when another took what we unlock. */
+    uint64_t head = load_acquire(&m->object.head);
     if (!head_is(head, handle)) {
       if (!handle_retry(me, PIN_INNER, handle))
         return ILK_EHANDLE;
@@ -298,11 +299,15 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
       *depth = m->depth;
       mutex_forget_depth(m);
     }
-    if (holder(head) != self_id(me))
+    bool crossed = holder(head) != self_id(me);
+    if (crossed)
       or_seq_cst(&m->object.seal, SPECIAL_CROSSED); /* who locked it must not believe its record (I6) */
     if (load_relaxed(&m->object.seal) & SPECIAL_LATE)
       and_relaxed(&m->object.seal, ~SPECIAL_LATE);
     if (release(m, handle, head)) {
+      /* Who took it may not have left the queue yet, and so not said `wanted` for the rest. */
+      if (crossed && load_relaxed(&m->object.waiters))
+        mutex_wake_first(m);
       if (me->held == handle)
         me->held = NULL;
       if (load_relaxed(&me->late_count))

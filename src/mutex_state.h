@@ -20,7 +20,8 @@
    I2  The first in the queue sleeps only after it said `wanted`, ran the heavy fence, and then
        saw the mutex held; a releaser first stores FREE, then looks at `wanted`. So it sleeps
        only when a release that looks is still to come. Those behind it sleep on its word: it
-       leaves the queue as the holder, with `wanted` said for them, so that its own release looks;
+       leaves the queue as the holder, with `wanted` said for them, so that its own release looks
+       (that of another thread, of an unowned mutex, may come before it left: it looks at the queue);
        or it gives up, and what it said stays, for the next. Who signals a waiter, or finds the
        first signalled, takes `wanted` back: until that one says it anew, releases have nothing
        to do. So a woken one that looks in vain says it, and looks again, before it sleeps or

@@ -38,7 +38,7 @@ void waitq_append(struct object *object, struct waitq *queue, struct self *recor
   else
     queue->first = record;
   queue->last = record;
-  add_seq_cst(&object->waiters, 1); /* heavy side of the unlocker's fence_load() */
+  add_seq_cst(&object->waiters, 1); /* heavy side of the unlocker's fence_light() */
 }
 
 void waitq_remove(struct object *object, struct waitq *queue, struct self *record)

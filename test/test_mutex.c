@@ -121,6 +121,47 @@ START_TEST(unowned_is_unlocked_for_a_waiter)
 }
 END_TEST
 
+static struct {
+  void *mutex;
+  pthread_barrier_t begins, ends;
+} turns;
+enum { TURNS = JITTERED ? 3000 : 30000 };
+
+static void *take_a_turn(void *unused)
+{
+  (void)unused;
+  for (int i = 0; i < TURNS; i++) {
+    pthread_barrier_wait(&turns.begins);
+    expect(ilk_mutex_lock(turns.mutex), ILK_OK);
+    pthread_barrier_wait(&turns.ends);
+  }
+  return NULL;
+}
+
+/* Two lock, a third unlocks twice, each time as soon as it can: the one who has just taken it may
+   not have left the queue yet, in which the other sleeps. */
+START_TEST(unowned_is_unlocked_as_it_is_taken)
+{
+  turns.mutex = new_mutex(unowned_flags[_i]);
+  expect(ilk_mutex_lock(turns.mutex), ILK_OK);
+  pthread_barrier_init(&turns.begins, NULL, 3);
+  pthread_barrier_init(&turns.ends, NULL, 3);
+  pthread_t threads[] = {start(take_a_turn, NULL), start(take_a_turn, NULL)};
+  for (int i = 0; i < TURNS; i++) {
+    pthread_barrier_wait(&turns.begins);
+    if (below(2)) /* both are asleep, or not */
+      spin(below(2000));
+    for (int unlocks = 0; unlocks < 2;)
+      unlocks += ilk_mutex_unlock(turns.mutex) == ILK_OK;
+    pthread_barrier_wait(&turns.ends);
+  }
+  for (int i = 0; i < LENGTH(threads); i++)
+    join(threads[i]);
+  expect(ilk_mutex_unlock(turns.mutex), ILK_OK);
+  free_mutex(turns.mutex);
+}
+END_TEST
+
 START_TEST(recursive_depth)
 {
   void *m = new_mutex(ILK_RECURSIVE | (_i ? ILK_FAIR : 0));
@@ -500,6 +541,7 @@ int main(void)
   tcase_add_loop_test(calls, lock_of_ones_own, 0, LENGTH(owned_flags));
   tcase_add_loop_test(calls, lock_of_ones_own_unowned, 0, LENGTH(unowned_flags));
   tcase_add_loop_test(calls, unowned_is_unlocked_for_a_waiter, 0, LENGTH(unowned_flags));
+  tcase_add_loop_test(calls, unowned_is_unlocked_as_it_is_taken, 0, LENGTH(unowned_flags));
   tcase_add_loop_test(calls, recursive_depth, 0, 2);
   tcase_add_loop_test(calls, depth_is_the_callers, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, free_while_in_use, 0, LENGTH(all_flags));

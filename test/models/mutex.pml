@@ -1,7 +1,10 @@
-/* The mutex of src/mutex.c (default flags), under total store order with the
+/* The mutex of src/mutex.c, not fair, under total store order with the
    asymmetric fence: an unlock's store stays in its thread's buffer until it drains at
    any moment, or a heavy fence drains all buffers. Checked: exclusion (assertion), and
    no lost wake (a sleeper that nobody will wake is an invalid end state).
+
+   Either all unlock what they have locked; or it is unowned, some only lock, and another unlocks
+   it as often.
 
    Mutants, each of which must fail: NO_HEAVY (the waiter does not run the heavy side),
    NO_RECHECK (it sleeps without a look after joining), NO_WAKE (unlock does not look
@@ -9,7 +12,8 @@
    release that finds somebody first does not signal it),
    NO_GIVEN (a hand-over does not say so), NO_BARGING (a release that finds the mutex taken again
    leaves nothing to the release of who took it), NO_PATIENCE (one that woke gives up before it has said so again), NO_FIRST (nobody
-   says so on joining, not even the first), NO_WORD (one that gives up takes back what it said, and others slept on). */
+   says so on joining, not even the first), NO_WORD (one that gives up takes back what it said, and others slept on), NO_CROSSED (one that
+   unlocks what another has locked looks at `wanted` alone, which that one may not have said yet). */
 
 #ifndef N
 #define N 3
@@ -245,6 +249,56 @@ proctype thread(byte me; bool timed)
   od
 }
 
+/* Of an unowned one: locks only. */
+proctype consumer(byte me)
+{
+  byte t = 0, first = 0;
+  bool taken, given_up, marked, woken, timed;
+  lock();
+  assert(taken)
+}
+
+/* Unlocks only, once for each consumer. */
+proctype producer(byte me)
+{
+  byte round = 0, seen, first = 0;
+  do
+  :: round < N - 1 ->
+     SEEN != FREE;
+     seen = SEEN;
+     if
+     :: seen > HANDOFF ->
+        lock_queue();
+        d_step {
+          if
+          :: state == seen ->
+             round++;
+             if
+             :: nempty(queue) -> queue ? first; wanted = nempty(queue); state = first; signal[first] = GIVEN
+             :: else -> state = FREE
+             fi
+          :: else
+          fi;
+          first = 0
+        }
+        unlock_queue()
+     :: else ->
+        drain(me); /* says that it is crossed */
+        pending[me] = true;
+        round++;
+        if
+#ifdef NO_CROSSED
+        :: wanted -> wake_first()
+#else
+        :: wanted || nempty(queue) -> wake_first()
+#endif
+        :: else
+        fi
+     fi
+  :: else -> break
+  od
+}
+
 /* Buffers drain when they like. */
 proctype memory()
 {
@@ -259,10 +313,18 @@ end:
 init {
   atomic {
     run memory();
-    run thread(1, false);
-    run thread(2, false);
+    if
+    :: run thread(1, false);
+       run thread(2, false);
 #if N > 2
-    run thread(3, true)
+       run thread(3, true)
 #endif
+    :: state = N; /* locked by the producer */
+       run consumer(1);
+#if N > 2
+       run consumer(2);
+#endif
+       run producer(N)
+    fi
   }
 }
