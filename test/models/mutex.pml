@@ -11,9 +11,10 @@
    whether a wake is wanted), NO_REWANT (one that woke does not say so again), NO_SIGNAL (a
    release that finds somebody first does not signal it),
    NO_GIVEN (a hand-over does not say so), NO_BARGING (a release that finds the mutex taken again
-   leaves nothing to the release of who took it), NO_PATIENCE (one that woke gives up before it has said so again), NO_FIRST (nobody
-   says so on joining, not even the first), NO_WORD (one that gives up takes back what it said, and others slept on), NO_CROSSED (one that
-   unlocks what another has locked looks at `wanted` alone, which that one may not have said yet). */
+   leaves nothing to the release of who took it), NO_PATIENCE (one that woke gives up before it
+   has said so again), NO_FIRST (nobody says so on joining, not even the first), NO_WORD (one that
+   gives up takes back what it said, and others slept on), NO_CROSSED (one that unlocks what
+   another has locked looks at `wanted` alone, which that one may not have said yet). */
 
 #ifndef N
 #define N 3
