@@ -13,7 +13,7 @@
        record goes on with it. So it is in a fork's child with all others' cells.
    I2  A cell counts only for the tally whose serial it bears, and begins with 0 for it.
    I3  A thread's recent tallies are live: its record names one, with the cell, from within a
-       pin, and a free takes the name out of all records before it is over. So the handle alone,
+       pin, and every free takes the name out of all records before it answers. So the handle alone,
        found there, tells all, and an add does not pin. If the tally is freed at that moment, the
        add goes to a cell of its own thread, under a serial that nobody asks for any more.
 
@@ -66,8 +66,10 @@ static void forget(void *tally)
 int ilk_tally_free(void *tally)
 {
   int result = handle_close(tally, KIND_TALLY, NULL);
-  if (result != ILK_OK)
+  if (result != ILK_OK) {
+    forget(tally); /* another's free may not have come to it yet, and no add is to work after this answer */
     return fail(result);
+  }
   forget(tally);
   cells_give_back(&((struct tally *)handle_object(tally))->place);
   handle_recycle(tally, true);

@@ -310,6 +310,42 @@ START_TEST(after_a_free_no_thread_adds)
 }
 END_TEST
 
+static struct {
+  void *_Atomic tally;
+  pthread_barrier_t named, freed;
+} contested;
+enum { CONTESTS = JITTERED ? 3000 : 30000 };
+
+static _Atomic int frees;
+
+static void *free_it_too(void *first)
+{
+  for (int i = 0; i < CONTESTS; i++) {
+    if (first)
+      contested.tally = new_tally();
+    pthread_barrier_wait(&contested.freed);
+    expect(ilk_tally_add(contested.tally, 1), ILK_OK);
+    pthread_barrier_wait(&contested.named);
+    spin(below(50));
+    frees += ilk_tally_free(contested.tally) == ILK_OK;
+    expect(ilk_tally_add(contested.tally, 1), ILK_EHANDLE);
+    pthread_barrier_wait(&contested.freed);
+  }
+  return NULL;
+}
+
+/* Who is told that it is freed already is not to add either, though the other's free goes on. */
+START_TEST(freed_by_two)
+{
+  pthread_barrier_init(&contested.named, NULL, 2);
+  pthread_barrier_init(&contested.freed, NULL, 2);
+  pthread_t other = start(free_it_too, NULL);
+  free_it_too(&contested);
+  join(other);
+  expect(frees, CONTESTS);
+}
+END_TEST
+
 static void add_to_the_freed(void *t)
 {
   expect(ilk_tally_free(t), ILK_OK);
@@ -385,6 +421,7 @@ int main(void)
   tcase_add_test(load, reset_while_they_add);
   tcase_add_test(load, free_while_it_is_hammered);
   tcase_add_test(load, after_a_free_no_thread_adds);
+  tcase_add_test(load, freed_by_two);
   tcase_add_test(load, fork_while_another_thread_is_inside_cpython_112275);
   return run_suite(s);
 }
