@@ -30,6 +30,7 @@
 
 struct condition {
   struct object object;
+  LATE_LOOKS;
   uint32_t between, owed; /* I3 */
   struct waitq queue;
 };

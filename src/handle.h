@@ -68,6 +68,11 @@ struct object {
   atomic_u32 turn;    /* what they sleep on, where they have no queue */
 };
 
+/* A body's first 32 bits are atomic in every kind, for late calls of the slot's last object may
+   still look there (a mutex's `wanted`, a semaphore's maximum, a readers-writer lock's writer). A
+   kind that has nothing atomic to put there begins with this. */
+#define LATE_LOOKS atomic_u32 late_looks
+
 /* What the rooms ask a kind; NULL where there is nothing to say. */
 struct kind_operations {
   const char *name;

@@ -14,6 +14,7 @@
 
 struct local {
   struct object object;
+  LATE_LOOKS;
   struct cells_place place;
 };
 _Static_assert(sizeof(struct local) <= CACHE_LINE, "an object fills one cache line");

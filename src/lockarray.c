@@ -19,6 +19,7 @@
 
 struct lockarray {
   struct object object;
+  LATE_LOOKS;
   atomic_u32 *words; /* these three never change */
   int64_t n;
   unsigned shift; /* words from one lock to the next, as a power of two */

@@ -77,6 +77,7 @@ struct mutex {
   struct waitq queue;
 };
 _Static_assert(sizeof(struct mutex) <= CACHE_LINE, "an object fills one cache line");
+_Static_assert(offsetof(struct mutex, wanted) == sizeof(struct object), "see LATE_LOOKS");
 
 static inline bool is_owned(const struct mutex *m)
 {

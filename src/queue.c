@@ -33,8 +33,8 @@ struct side {
 
 struct queue {
   struct object object; /* its `waiters` counts both sides'; its `turn` is not used */
-  struct ring ring;
   struct side putters, getters;
+  struct ring ring;
 };
 _Static_assert(sizeof(struct queue) <= CACHE_LINE, "an object fills one cache line");
 

@@ -81,15 +81,16 @@ _Static_assert((uint64_t)THREADS_MAX * READS_MAX <= COUNT_MASK, "all threads may
 
 struct rwlock {
   struct object object;
+  atomic_u32 writer; /* the id of the thread that has WRITER */
+  atomic_u32 calm;   /* reads counted since the last write; approximate */
   struct waitq queue;
   uint32_t writers : 31; /* in the queue; guarded by its lock, */
   uint32_t fair : 1;     /* and so, once it is made, is this: RESERVED for whoever is first */
-  atomic_u32 writer; /* the id of the thread that has WRITER */
-  atomic_u32 calm;   /* reads counted since the last write; approximate */
   atomic_u32 died;   /* the next to acquire is told that a writer died */
   atomic_i64 biased_from; /* not BIASED again before this time */
 };
 _Static_assert(sizeof(struct rwlock) <= CACHE_LINE, "an object fills one cache line");
+_Static_assert(offsetof(struct rwlock, writer) == sizeof(struct object), "see LATE_LOOKS");
 
 /* May a newcomer read, or a thread from the queue? */
 static inline bool rwlock_is_open_to_read(uint32_t state, bool queued)

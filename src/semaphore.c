@@ -22,6 +22,7 @@ struct semaphore {
   atomic_u32 maximum; /* never changes */
 };
 _Static_assert(sizeof(struct semaphore) <= CACHE_LINE, "an object fills one cache line");
+_Static_assert(offsetof(struct semaphore, maximum) == sizeof(struct object), "see LATE_LOOKS");
 
 void *ilk_semaphore_new(int64_t initial, int64_t maximum)
 {

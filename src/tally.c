@@ -28,6 +28,7 @@
 
 struct tally {
   struct object object;
+  LATE_LOOKS;
   struct cells_place place;
   atomic_i64 base;
 };
