@@ -54,7 +54,7 @@ static inline struct recent *recent_place(struct self *record, void *tally)
   return &record->recent[handle_index(tally) % RECENT];
 }
 
-/* Closed: nobody names it any more (I3). */
+/* No longer live: nobody names it any more (I3). */
 static void forget(void *tally)
 {
   for (struct self *r = self_first(); r; r = self_next(r)) {
@@ -67,11 +67,9 @@ static void forget(void *tally)
 int ilk_tally_free(void *tally)
 {
   int result = handle_close(tally, KIND_TALLY, NULL);
-  if (result != ILK_OK) {
-    forget(tally); /* another's free may not have come to it yet, and no add is to work after this answer */
+  forget(tally); /* also if it was closed already: that free may not have come to it yet */
+  if (result != ILK_OK)
     return fail(result);
-  }
-  forget(tally);
   cells_give_back(&((struct tally *)handle_object(tally))->place);
   handle_recycle(tally, true);
   return ILK_OK;
