@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import sys
+import weakref
+from _thread import interrupt_main
 from collections.abc import Callable
 from operator import index
 from threading import BrokenBarrierError
 from time import monotonic_ns
+from typing import Any
 
-from ._constants import ILK_ETIMEDOUT, ILK_OK
+from ._constants import ILK_EBROKEN, ILK_EHANDLE, ILK_ETIMEDOUT, ILK_OK
 from ._errors import check
 from ._handle import Handle
 from ._library import BLOCKING, QUICK
@@ -29,9 +33,12 @@ _waiting = QUICK["ilk_barrier_waiting"]
 class Barrier(Handle):
     """As `threading.Barrier`: `parties` threads wait for each other, again and again.
 
-    The last to arrive calls `action` before the others go on, if it comes from Python: a kernel that is the last lets
-    them go at once. An exception in the action, a wait that times out, is interrupted or cancelled, and `abort()` break
-    the barrier: until a `reset()`, every wait raises threading.BrokenBarrierError. `timeout` is that of waits without.
+    The last to arrive calls `action` before the others go on. An exception in the action, a wait that times out, is
+    interrupted or cancelled, and `abort()` break the barrier: until a `reset()`, every wait raises
+    threading.BrokenBarrierError. `timeout` is that of waits without.
+
+    A kernel that waits at a barrier with an action takes the GIL meanwhile. An exception of an action that a kernel calls
+    is printed; the kernel gets BrokenBarrierError.
     """
 
     _free = QUICK["ilk_barrier_free"]
@@ -46,6 +53,7 @@ class Barrier(Handle):
         self._parties = parties
         self._action = action
         self._timeout_ns = optional_ns(timeout)
+        self._wait_for_kernels: Any = None
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits for the others; the caller's place in the order of arrival, 0..parties - 1."""
@@ -94,6 +102,27 @@ class Barrier(Handle):
         if ended == ILK_OK:
             return place
         return code if ended == ILK_ETIMEDOUT else ended
+
+    @property
+    def _wait_address(self) -> int:
+        """The address of a C function by which kernels wait where there is an action, else 0."""
+        if self._action is None:
+            return 0
+        if self._wait_for_kernels is None:
+            this = weakref.ref(self)  # kernels keep the barrier alive; this must not
+
+            def wait_for_kernels(ns: int) -> int:
+                barrier = this()
+                try:
+                    return barrier._wait_in_parts(ns) if barrier is not None else ILK_EHANDLE
+                except KeyboardInterrupt:
+                    interrupt_main()  # raised there once the kernel has returned
+                except BaseException as error:
+                    sys.excepthook(type(error), error, error.__traceback__)
+                return ILK_EBROKEN
+
+            self._wait_for_kernels = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(wait_for_kernels)
+        return ctypes.cast(self._wait_for_kernels, ctypes.c_void_p).value or 0
 
     def abort(self) -> None:
         """Breaks it."""

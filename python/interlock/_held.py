@@ -34,10 +34,3 @@ class held:
 
     def __exit__(self, *exception: object) -> None:
         self._release(*self._arguments)
-
-    @staticmethod
-    def mutate_with_body(*arguments: Any) -> object:
-        """Numba calls this for a ``with held(...)`` that it compiles."""
-        from ._numba.held import lift
-
-        return lift(*arguments)

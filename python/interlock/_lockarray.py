@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic_ns
 
 from ._constants import ILK_EBUSY, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED, ILK_PADDED
 from ._errors import check, warn_owner_died
 from ._handle import Handle, int64
+from ._held import held as _held
 from ._library import BLOCKING, QUICK
 from ._wait import is_sliced, timeout_ns, wait
 
@@ -89,14 +89,19 @@ class LockArray(Handle):
         """Releases them all. RuntimeError: the caller does not hold all; then none is released."""
         _released(_unlock_range(self._handle, int64(begin), int64(end)))
 
-    @contextmanager
-    def holding(self, i: int) -> Iterator[None]:
-        """``with locks.holding(i): ...``"""
-        self.acquire(i)
-        try:
-            yield
-        finally:
-            self.release(i)
+    def held(self, i: int) -> _held:
+        """``with locks.held(i): ...`` holds lock `i`, in a kernel as well. `holding` is another name for it."""
+        return _held(self, i)
+
+    holding = held
+
+    def held_pair(self, i: int, j: int) -> _held:
+        """``with locks.held_pair(i, j): ...`` holds the locks `i` and `j`, in a kernel as well."""
+        return _held(self, "pair", i, j)
+
+    def held_range(self, begin: int, end: int) -> _held:
+        """``with locks.held_range(begin, end): ...`` holds the locks `begin`..`end` - 1, in a kernel as well."""
+        return _held(self, "range", begin, end)
 
     def _wait(self, timed: Callable[..., int], a: int, b: int, ns: int, indices: Iterable[int]) -> int:
         """Acquires all of `indices`, in their order, which is the library's."""

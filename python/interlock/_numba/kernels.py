@@ -45,7 +45,7 @@ def argument(context, builder, parameter, typ, value):
     return context.get_constant(parameter_type(parameter.name, typeof(default)), default)
 
 
-def _template(kind, name, method):
+def method_template(kind, name, method):
     class MethodTemplate(AbstractTemplate):
         key = f"interlock.{kind}.{name}"
 
@@ -72,7 +72,7 @@ def _template(kind, name, method):
 
 _TABLE = {kind: {**of_all(kind), **methods} for kind, methods in METHODS.items()}
 _TEMPLATES = {
-    (kind, name): _template(kind, name, method)
+    (kind, name): method_template(kind, name, method)
     for kind, methods in _TABLE.items()
     for name, method in methods.items()
     if not isinstance(method, Property)

@@ -173,8 +173,15 @@ def _of_the_lock(method):
 
 def _barrier_wait(e, a):
     ns = e.wait_ns(a.timeout)
-    place = e.check(e.call("ilk_barrier_timedwait", e.view.timeout_ns if ns is None else ns))
-    return e.builder.sext(place, _INT64)
+    ns = e.view.timeout_ns if ns is None else ns
+    address, place = e.view.wait_address, cgutils.alloca_once(e.builder, _INT)
+    with e.builder.if_else(e.compare(address, "==", 0), likely=True) as (plain, with_action):
+        with plain:
+            e.builder.store(e.call("ilk_barrier_timedwait", ns), place)
+        with with_action:  # a function of Python's, which calls the action
+            function = e.builder.inttoptr(address, ir.FunctionType(_INT64, [_INT64]).as_pointer())
+            e.builder.store(e.builder.trunc(e.builder.call(function, [ns]), _INT), place)
+    return e.builder.sext(e.check(e.builder.load(place)), _INT64)
 
 
 def _once_end(e, a):
@@ -207,6 +214,14 @@ def _handle(e):
 
 def _created(e):
     return e.check_value(e.view.handle, e.compare(e.view.handle, "==", 0), lambda: e.call("ilk_last_error"))
+
+
+def _release_writing(e, a):
+    """As `release_write`, or `release_read` where the writer has become a reader."""
+    code = e.call("ilk_rwlock_write_unlock")
+    with cgutils.if_unlikely(e.builder, e.compare(code, "==", c.ILK_EPERM)):
+        e.check(e.call("ilk_rwlock_read_unlock"))
+    e.raise_if(e.builder.and_(e.compare(code, "<", 0), e.compare(code, "!=", c.ILK_EPERM)), code)
 
 
 def _unheld(text):
@@ -246,6 +261,9 @@ _not_notifying = _unheld("cannot notify on un-acquired lock")
 _timed_out = {c.ILK_ETIMEDOUT: (BrokenBarrierError,)}
 _full, _empty = {c.ILK_ETIMEDOUT: (Full,)}, {c.ILK_ETIMEDOUT: (Empty,)}
 _not_held = _unheld("cannot release a lock that the caller does not hold")
+
+# For `with rw.writing():`, whose body may downgrade.
+RELEASE_WRITING = Method("", types.none, _release_writing, _writes)
 
 METHODS = {
     "Lock": _mutex,

@@ -8,7 +8,7 @@ so a call in a loop counts no references.
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, errors, types
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import lower_cast, lower_constant
 from numba.core.pythonapi import NativeValue, box, unbox
@@ -21,7 +21,7 @@ from .._handle import Handle
 
 # Class -> field -> the integer of the Python object that it holds.
 FIELDS = {
-    "Barrier": {"parties": "_parties", "timeout_ns": "_timeout_ns"},
+    "Barrier": {"parties": "_parties", "timeout_ns": "_timeout_ns", "wait_address": "_wait_address"},
     "BoundedSemaphore": {"maximum": "_maximum"},
     "Condition": {"lock": "_lock._handle"},
     "LockArray": {"length": "_n"},
@@ -146,11 +146,14 @@ TYPES = {name: Object(name) for name in CLASSES}
 def type_of(obj: Any) -> Any:
     """The Numba type of an object: also of a subclass of ours, whose methods are unknown to kernels."""
     if isinstance(obj, interlock.Condition) and obj._inner is not None:
-        raise AttributeError("a condition whose lock is none of interlock's is for Python code alone")
+        raise errors.TypingError(
+            "a Condition whose lock is none of interlock's is for Python code alone: "
+            "make it of an interlock.Lock, RLock or Mutex to use it in a kernel"
+        )
     return next(TYPES[base.__name__] for base in type(obj).__mro__ if CLASSES.get(base.__name__) is base)
 
 
 for _name, _class in CLASSES.items():
     as_numba_type.register(_class, TYPES[_name])
-    if _class is not interlock.Condition:
+    if _class is not interlock.Condition:  # which one it is decides
         _class._numba_type_ = TYPES[_name]
