@@ -94,16 +94,19 @@ class Condition(Handle):
             self._inner.release()  # before the lock: who notifies takes them in that order
             self._acquire_restore(state)
 
-    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
-        """Waits until `predicate()`, called with the lock held, is true; its value. At most `timeout` seconds."""
+    def wait_for(self, predicate: Callable[..., T], timeout: float | None = None, args: tuple[Any, ...] = ()) -> T:
+        """Waits until `predicate(*args)`, called with the lock held, is true; its value. At most `timeout` seconds.
+
+        A kernel's predicate is a compiled function. It cannot capture variables of the kernel: they go by `args`.
+        """
         deadline = None if timeout is None else monotonic() + timeout
-        result = predicate()
+        result = predicate(*args)
         while not result:
             left = None if deadline is None else deadline - monotonic()
             if left is not None and left <= 0:
                 break
             self.wait(left)
-            result = predicate()
+            result = predicate(*args)
         return result
 
     def notify(self, n: int = 1) -> None:

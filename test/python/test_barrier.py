@@ -5,6 +5,7 @@ import time
 from threading import BrokenBarrierError
 
 import pytest
+from numba import njit
 
 from conftest import PATIENCE, until
 from interlock import Barrier, capi
@@ -194,3 +195,33 @@ def test_repr():
     assert repr(barrier).endswith(": waiters=0/3>")
     barrier.abort()
     assert repr(barrier).endswith(": broken>")
+
+
+def test_a_kernel_that_arrives_last_calls_the_action():
+    @njit(nogil=True)
+    def phases(barrier, n):
+        last = 0
+        for _ in range(n):
+            last += barrier.wait() == 1
+        return last
+
+    ran = []
+    barrier = Barrier(2, action=lambda: ran.append(threading.get_ident()))
+    threads = [threading.Thread(target=phases, args=(barrier, 10)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ran) == 10
+
+
+def test_an_action_that_fails_in_a_kernels_wait_breaks_the_barrier(capsys):
+    @njit(nogil=True)
+    def arrive(barrier):
+        return barrier.wait()
+
+    barrier = Barrier(1, action=lambda: [][1])
+    with pytest.raises(BrokenBarrierError):
+        arrive(barrier)
+    assert "list index out of range" in capsys.readouterr().err
+    assert barrier.broken

@@ -9,9 +9,10 @@ from numba.core import cgutils, errors, types
 from numba.core.imputils import lower_builtin, lower_getattr_generic
 from numba.core.typing import fold_arguments, signature
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global
-from numba.extending import intrinsic, overload_method
+from numba.extending import intrinsic, overload_method, register_jitable
 
 from .. import nb
+from .live import live_predicate
 from .methods import METHODS, Property, of_all
 from .types import TYPES, Object, View
 
@@ -114,29 +115,41 @@ def _len(context, builder, sig, args):
 
 
 @overload_method(Object, "wait_for")
-def _wait_for(condition, predicate, timeout=None):
+def _wait_for(condition, predicate, timeout=None, args=()):
     if condition.kind != "Condition":
         return None
+    if isinstance(predicate, types.Dispatcher):
+        check = live_predicate(predicate.dispatcher)
+
+        @register_jitable
+        def holds(predicate, args):
+            return check(*args)
+    else:
+
+        @register_jitable
+        def holds(predicate, args):
+            return predicate(*args)
+
     if timeout in (None, types.none) or isinstance(timeout, types.Omitted):
 
-        def wait_for(condition, predicate, timeout=None):
-            result = predicate()
+        def wait_for(condition, predicate, timeout=None, args=()):
+            result = holds(predicate, args)
             while not result:
                 condition.wait()
-                result = predicate()
+                result = holds(predicate, args)
             return result
 
     else:
 
-        def wait_for(condition, predicate, timeout=None):
+        def wait_for(condition, predicate, timeout=None, args=()):
             deadline = nb.ilk_clock() / 1e9 + timeout
-            result = predicate()
+            result = holds(predicate, args)
             while not result:
                 left = deadline - nb.ilk_clock() / 1e9
                 if left <= 0:
                     break
                 condition.wait(left)
-                result = predicate()
+                result = holds(predicate, args)
             return result
 
     return wait_for

@@ -1,0 +1,159 @@
+"""Global arrays that change while kernels run.
+
+To Numba a global array, or one that a closure captures, is a constant: a kernel reads a copy that was made when it was
+compiled. An atomic operation on such an array would change or read that copy, and never meet the other threads. So where a
+kernel calls `interlock.atomic` or `interlock.words` on one, all its references to that array are to the array itself, by
+its address, as Numba itself does for large ones: such a kernel is not cached. So are all arrays in a predicate of
+`Condition.wait_for`.
+"""
+
+import inspect
+from types import FunctionType
+from weakref import WeakSet
+
+import numpy as np
+from numba import njit, typeof
+from numba.core import cgutils, ir, types
+from numba.core.datamodel import models, register_default
+from numba.core.imputils import lower_builtin, lower_constant
+from numba.core.ir_utils import find_outer_value, guard
+from numba.core.rewrites import Rewrite, register_rewrite
+from numba.core.typing import signature
+from numba.extending import typeof_impl
+from numba.np.arrayobj import make_array, populate_array
+
+from .. import atomic, words
+
+_FUNCTIONS = {f for module in (atomic, words) for f in vars(module).values() if inspect.isfunction(f)}
+
+_predicates = WeakSet()  # functions all of whose global arrays are live
+
+
+_references = {}  # the id of an array -> its reference
+_lowered = set()  # the types of references that Numba knows how to call
+
+
+class _Reference:
+    """An array, kept for ever: compiled code has its address. A kernel calls this to get it."""
+
+    def __init__(self, array):
+        self.array = array
+        _references[id(array)] = self
+
+    @classmethod
+    def to(cls, array):
+        return _references.get(id(array)) or cls(array)
+
+
+class _ReferenceType(types.Callable, types.Opaque):
+    def __init__(self, reference):
+        self.reference = reference
+        super().__init__(f"interlock.live({id(reference.array):#x})")
+
+    @property
+    def key(self):
+        return id(self.reference)
+
+    def get_call_type(self, context, args, kws):
+        return signature(typeof(self.reference.array))
+
+    def get_call_signatures(self):
+        return [], False
+
+    def get_impl_key(self, sig):
+        if self not in _lowered:
+            _lowered.add(self)
+            lower_builtin(self)(self._lower)
+        return self
+
+    def _lower(self, context, builder, sig, args):
+        array, typ = self.reference.array, sig.return_type
+        view = make_array(typ)(context, builder)
+        address = context.add_dynamic_addr(builder, array.ctypes.data, info="numpy.ndarray")
+        numbers = [cgutils.pack_array(builder, [context.get_constant(types.intp, n) for n in values], cgutils.intp_t)
+                   for values in (array.shape, array.strides)]  # fmt: skip
+        populate_array(
+            view,
+            data=builder.bitcast(address, view.data.type),
+            shape=numbers[0],
+            strides=numbers[1],
+            itemsize=context.get_constant(types.intp, array.itemsize),
+            meminfo=None,
+        )
+        return view._getvalue()
+
+
+register_default(_ReferenceType)(models.OpaqueModel)
+
+
+@typeof_impl.register(_Reference)
+def _typeof(reference, c):
+    return _ReferenceType(reference)
+
+
+@lower_constant(_ReferenceType)
+def _constant(context, builder, typ, reference):
+    return context.get_dummy_value()
+
+
+def _outer_array(func_ir, variable):
+    value = guard(find_outer_value, func_ir, variable)
+    return value if isinstance(value, np.ndarray) else None
+
+
+def _live_arrays(func_ir):
+    """The ids of the arrays that this function must not take for constants. None: all."""
+    if func_ir.func_id.func in _predicates:
+        return None
+    found = set()
+    for block in func_ir.blocks.values():
+        for call in block.find_exprs(op="call"):
+            if call.args and guard(find_outer_value, func_ir, call.func) in _FUNCTIONS:
+                array = _outer_array(func_ir, call.args[0])
+                if array is not None:
+                    found.add(id(array))
+    return found
+
+
+@register_rewrite("before-inference")
+class _MakeLive(Rewrite):
+    def match(self, func_ir, block, typemap, calltypes):
+        def is_outer(value):
+            return isinstance(value, (ir.Global, ir.FreeVar)) or (isinstance(value, ir.Expr) and value.op == "getattr")
+
+        arrays = {}
+        for stmt in block.find_insts(ir.Assign):
+            if is_outer(stmt.value):
+                array = _outer_array(func_ir, stmt.target)
+                if array is not None:
+                    arrays[stmt] = array
+        live = _live_arrays(func_ir) if arrays else ()
+        self._func_ir, self._block = func_ir, block
+        self._arrays = {stmt: a for stmt, a in arrays.items() if live is None or id(a) in live}
+        return bool(self._arrays)
+
+    def apply(self):
+        block = ir.Block(self._block.scope, self._block.loc)
+        definitions = self._func_ir._definitions
+        for stmt in self._block.body:
+            if stmt in self._arrays:
+                reference = block.scope.redefine("$live", stmt.loc)
+                value = ir.Global("live", _Reference.to(self._arrays[stmt]), stmt.loc)
+                block.append(ir.Assign(value, reference, stmt.loc))
+                definitions[reference.name] = [value]
+                stmt = ir.Assign(ir.Expr.call(reference, (), (), stmt.loc), stmt.target, stmt.loc)
+                definitions[stmt.target.name] = [stmt.value]
+            block.append(stmt)
+        return block
+
+
+def live_predicate(dispatcher):
+    """A predicate that sees the arrays that it names as they are. The same one, if it names none."""
+    f = dispatcher.py_func
+    names = inspect.getclosurevars(f)
+    if not any(isinstance(value, np.ndarray) for value in [*names.globals.values(), *names.nonlocals.values()]):
+        return dispatcher
+    copy = FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
+    copy.__kwdefaults__, copy.__module__, copy.__qualname__ = f.__kwdefaults__, f.__module__, f.__qualname__
+    _predicates.add(copy)
+    return njit(copy)

@@ -1,0 +1,154 @@
+"""Global arrays in kernels: an atomic operation meets the array itself, not Numba's copy of it."""
+
+import threading
+import types
+
+import numpy as np
+import pytest
+from numba import njit, prange
+
+from conftest import until
+from interlock import Condition, Event, Lock, atomic, words
+
+FLAG = np.zeros(1, np.int64)
+COUNTS = np.zeros(8, np.int64)
+LOCKS = np.zeros(4, np.uint32)
+SEEN = np.zeros(4, np.float64)
+module = types.ModuleType("module")
+module.counts = np.zeros(3, np.int64)
+
+
+def test_a_stop_flag_is_seen():
+    @njit(nogil=True)
+    def work(started):
+        started.set()
+        while atomic.load(FLAG, 0) == 0:
+            pass
+
+    started = Event()
+    FLAG[0] = 1
+    work(started)  # compiled here
+    FLAG[0] = 0
+    started.clear()
+    thread = threading.Thread(target=work, args=(started,))
+    thread.start()
+    assert started.wait()
+    atomic.store(FLAG, 0, 1)
+    thread.join()
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_counts_are_the_arrays(parallel):
+    @njit(parallel=parallel)
+    def count(n):
+        for i in prange(n):
+            atomic.add(COUNTS, i % 8, 1)
+        return COUNTS[3]  # a plain read of the same array
+
+    COUNTS[:] = 100
+    assert count(16) == 102
+    assert (COUNTS == 102).all()
+
+
+def test_captured_and_in_a_module():
+    own = np.zeros((2, 2))
+
+    @njit
+    def kernel(i):
+        atomic.add(own, (i, 1), 2.5)
+        atomic.max(module.counts, i, 7)
+
+        def inner():
+            return atomic.sub(COUNTS, i, 1)
+
+        return own[i, 1] + inner()
+
+    COUNTS[:] = 5
+    assert kernel(1) == 7.5 and kernel(1) == 9.0
+    assert own.tolist() == [[0, 0], [0, 5]] and COUNTS[1] == 3
+    assert module.counts.tolist() == [0, 7, 0]
+
+
+def test_locks_of_a_global_array():
+    @njit
+    def take():
+        return words.lock(LOCKS, 2, timeout=0.0)
+
+    assert take() and not words.trylock(LOCKS, 2)
+    words.unlock(LOCKS, 2)
+
+
+def test_other_global_arrays_are_numbas():
+    @njit
+    def read():
+        return SEEN[0]
+
+    SEEN[0] = 1
+    assert read() == 1
+    SEEN[0] = 2
+    assert read() == 1  # a constant, as Numba documents
+
+
+@njit
+def is_seen():
+    return SEEN[1] != 0
+
+
+@njit
+def is_at_least(a, n):
+    return a[0] >= n
+
+
+def test_a_predicate_sees_a_global_array_and_its_arguments():
+    @njit(nogil=True)
+    def consume(condition, a):
+        condition.acquire()
+        seen = condition.wait_for(is_seen)
+        enough = condition.wait_for(is_at_least, 100.0, (a, 2))
+        never = condition.wait_for(is_at_least, 0.01, (a, 9))
+        condition.release()
+        return seen, enough, never
+
+    condition, a, results = Condition(Lock()), np.zeros(1), []
+    SEEN[1] = 0
+    thread = threading.Thread(target=lambda: results.append(consume(condition, a)))
+    thread.start()
+    for change in (SEEN, 1), (a, 0), (a, 0):
+        with condition:
+            change[0][change[1]] += 1
+            condition.notify_all()
+    until(lambda: results)
+    thread.join()
+    assert results == [(True, True, False)]
+
+
+def test_a_predicate_with_arguments_in_python():
+    condition = Condition()
+    with condition:
+        assert condition.wait_for(lambda a, b: a + b, 1, (1, 2)) == 3
+        assert not condition.wait_for(lambda a: a, 0, (0,))
+
+
+CACHED = """
+import warnings
+warnings.simplefilter("ignore")
+import numpy as np
+from numba import njit
+from interlock import atomic
+
+COUNTS = np.zeros(2, np.int64)
+
+@njit(cache=True)
+def count():
+    return atomic.add(COUNTS, 1, 1)
+
+count()
+assert COUNTS[1] == 1
+"""
+
+
+def test_such_a_kernel_is_not_cached(python, tmp_path):
+    script = tmp_path / "cached.py"
+    script.write_text(CACHED)
+    for _ in range(2):
+        python(script, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
