@@ -30,7 +30,7 @@ FEATURES = (
 )  # fmt: skip
 
 # How often a program has each, where not half of the time.
-ODDS = {"objmode": 0.03, "jitclass": 0.15, "inlined": 0.15, "raise": 0.25, "try_in": 0.25, "try_around": 0.25, "closure": 0.2}
+ODDS = {"objmode": 0.03, "prange": 0.6, "neighbours": 0.7, "jitclass": 0.15, "inlined": 0.15, "raise": 0.25, "try_in": 0.25, "try_around": 0.25, "closure": 0.2}
 
 ATOMICS = ("add", "sub", "min", "max", "exch", "and_", "or_", "xor", "inc", "dec")
 FLOAT_ATOMICS = ("add", "sub", "min", "max", "exch")
@@ -65,7 +65,7 @@ class Generator:
     rng: random.Random
     forms: tuple = FORMS
     without: frozenset = frozenset()
-    size: int = 14
+    size: int = 18
     features: set = field(default_factory=set)
     calls: dict = field(default_factory=dict)  # functions of the program -> the locks that they take
     names: int = 0
@@ -207,7 +207,7 @@ class Generator:
                 simple.append(write)
         compound = []
         if s.depth < 4 and self.left > 0:
-            compound = [self.branch, self.with_lock, self.with_lock, self.with_lock]
+            compound = [self.branch, self.with_lock, self.with_lock, self.with_lock, self.idiom]
             for feature, write in (
                 ("loops", self.loop), ("while", self.while_loop), ("explicit", self.explicit), ("words", self.word),
                 ("try_beside", self.try_statement), ("unassigned", self.unassigned), ("objmode", self.objmode),
@@ -482,6 +482,8 @@ class Generator:
         )  # fmt: skip
         body = [f"{c} = {self.expression(inner_start(inner, readable, i))}", f"{d} = {self.const()}"]
         body += [line for _ in range(self.rng.randrange(1, 4)) for line in self.statement(inner)]
+        if self.odds(0.4):
+            body += self.idiom(inner) or []
         lines, reduced = [], None
         if self.has("reductions") and self.odds(0.5):
             reduced = self.fresh("r")
@@ -514,6 +516,68 @@ class Generator:
             choices.append([f"f[:] = f + f[{self.rng.randrange(world.LENGTH)}] % 2.0"])
         return self.rng.choice(choices)
 
+    # --- what users write with locks, each around random parts
+
+    def idiom(self, s):
+        """Some lines of a kind that a random choice of statements would seldom make."""
+        item = self.context(s)
+        if not item:
+            return None
+        lock, name = item
+        inner = s.within("with", taken=s.taken | self.excluded(name), loops=0)
+        array, x, i = self.pick("a", "b"), self.pick(*s.set_ints), self.rng.randrange(world.LENGTH)
+        turns, start = self.fresh("turns"), [f"{x} = {self.number(s)}"]
+        idioms = [
+            # the best so far
+            [*start, f"{x} = {self.const()}", f"with {lock}:", f"    {x} = {self.pick('max', 'min')}({x}, {self.number(inner)})"],
+            # up a tree
+            [f"{turns} = 0", f"while idx[{x} % 8] != {x} and {turns} < 5:", f"    {turns} += 1", f"    with {lock}:",
+             f"        {x} = idx[{x} % 8]"],
+            # until enough is done, by another block, a call or an atomic
+            [f"{turns} = 0", f"while {array}[{i}] < 12 and {turns} < 20:", f"    {turns} += 1", f"    with {lock}:",
+             f"        {self.pick(f'{array}[{i}] += 1', f'bump({array}, {i}, 1)', f'atomic.add({array}, {i}, 1)')}"],
+            # take one
+            [*start, f"{x} = -1", f"with {lock}:", f"    if {array}[{i}] < {self.pick(5, 20)}:", f"        {x} = {array}[{i}]",
+             f"        {self.pick(f'{array}[{i}] += 1', f'bump({array}, {i}, 3)')}"],
+        ]  # fmt: skip
+        if self.has("objects"):
+            idioms.append([f"{turns} = 0", f"while not queue.closed and {turns} < 5:", f"    {turns} += 1", f"    with {lock}:",
+                           f"        if {turns} > {self.pick(1, 3)}:", "            queue.close()", f"{x} = {turns}"])  # fmt: skip
+            idioms.append(["pool.release()", f"{x} = pool.value", f"with {lock}:", "    latch.add(1)", f"    {x} = latch.value"])
+        if self.has("lists") and s.lists and "prange" not in s.inside:
+            idioms.append([f"with {lock}:", f"    {self.pick(*s.lists)}.append(int({x}))"])
+        return self.rng.choice(idioms)
+
+    def parallel_idiom(self, s):
+        """A parallel loop as users write it, between neighbours of the same length."""
+        i, g, x = self.fresh("i"), self.fresh("g"), self.pick(*s.set_ints)
+        over = self.pick("n", "len(a)", "len(a)")
+        inner = s.within("prange", loops=0)
+        lock, name = self.context(inner) or ("held(sem)", "sem")
+        index, small = self.pick(f"idx[{i}]", i, "0"), self.pick("1", "2", f"idx[{i}]")
+        atomic = [f"atomic.{self.pick('add', 'max', 'sub', 'xor')}({g}, {index}, {small})"]
+        body = self.pick(
+            atomic, atomic,
+            [f"with {lock}:", f"    {g}[{index}] += {small}"],
+            [f"with {lock}:", f"    {g}[{index}] += {small}"],
+            [f"bump({g}, {index}, {small})"] if name not in ("a",) and self.odds(0.1) else atomic,
+            [f"words.lock(w, {i} % {world.LOCKS})", f"{g}[{index}] += {small}", f"words.unlock(w, {i} % {world.LOCKS})"],
+            ["counter.fetch_add(1)", f"{g}[{i}] = counter.load()"], ["latch.add(1)", f"{g}[{i}] = latch.value"],
+        )  # fmt: skip
+        if over == "n":
+            over = self.pick("n", f"len({g})")
+        lines = [f"{g} = {self.pick('np.zeros(8, np.int64)', 'np.zeros(len(a), np.int64)', 'a.copy()', 'a + 1')}"]
+        lines += [f"for {i} in prange({over}):", *self.indented(body)]
+        after, j = self.fresh("h"), self.fresh("i")
+        return lines + self.pick(
+            [f"{x} = {g}[{self.rng.randrange(world.LENGTH)}]"],
+            [f"{x} = {g}[0] + counter.load() % 100"],
+            [f"{after} = {g} + {g}[0]", f"{x} = {after}[1]"],
+            [f"for {j} in prange({over}):", f"    {self.pick('a', 'b')}[{j}] = {g}[{self.pick(j, '0', f'idx[{j}]')}]"],
+            [f"for {j} in prange({over}):", f"    b[{j}] = counter.load()"],
+            [f"{x} = int({g}.sum() % 1009)"],
+        )
+
     # --- functions
 
     def function(self, name, inside, head):
@@ -528,7 +592,7 @@ class Generator:
     def program(self, number):
         rng = self.rng
         self.features = {f for f in FEATURES if f not in self.without and self.odds(ODDS.get(f, 0.5))}
-        self.left = rng.randrange(4, self.size)
+        self.left = rng.randrange(6, self.size)
         s = Scope(("x", "y", "n", "k"), ("x", "y", "k"))
         head = [f"k = {self.const()}"]
         result = ["x", "y", "k"]
@@ -567,7 +631,7 @@ class Generator:
             body.insert(0, "out.append(n)")  # else it has no type
         kernel = ["@kernel_options", "def kernel(PARAMETERS):", *self.indented([*head, *body, f"return {s.result}"])]
         source = assemble([*functions, kernel])
-        parallel = self.has("prange") and self.odds(0.8) or self.odds(0.1)
+        parallel = self.has("prange") and self.odds(0.9) or self.odds(0.1)
         return Program(source, parallel, self.odds(0.5), self.odds(0.15), str(number), extras={})
 
     def top(self, s):
@@ -576,8 +640,10 @@ class Generator:
         parallel = self.has("prange")
         for _ in range(parts):
             choice = self.rng.random()
-            if parallel and choice < 0.5:
+            if parallel and choice < 0.4:
                 lines += self.prange_loop(s)
+            elif parallel and choice < 0.6:
+                lines += self.parallel_idiom(s)
             elif parallel and self.has("neighbours") and choice < 0.9:
                 lines += self.neighbour(s)
             else:
