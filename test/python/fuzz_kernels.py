@@ -74,7 +74,7 @@ def numbers(arguments, forms):
     while deadline is None or time.monotonic() < deadline:
         if arguments.programs and number >= arguments.first + arguments.programs:
             return
-        yield generate.generate(arguments.seed, number, forms, arguments.without)
+        yield generate.generate(arguments.seed, number, forms, arguments.without, arguments.size)
         number += 1
 
 
@@ -89,6 +89,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--forms", type=lambda text: text.split(","), help=f"of {','.join(generate.FORMS)}; those that work")
     parser.add_argument("--without", type=lambda text: text.split(","), default=[], help=",".join(generate.FEATURES))
+    parser.add_argument("--size", type=int, default=generate.SIZE, help=f"of a program; {generate.SMALL} is a small one")
     parser.add_argument("--shrink", type=int, default=20, help="so many findings are shrunk")
     parser.add_argument("--findings", type=Path, help="a file for the findings, rewritten after each")
     parser.add_argument("--keep", type=Path, help="a folder for the shrunk programs")

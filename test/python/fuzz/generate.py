@@ -32,6 +32,8 @@ FEATURES = (
 # How often a program has each, where not half of the time.
 ODDS = {"objmode": 0.03, "prange": 0.6, "neighbours": 0.7, "jitclass": 0.15, "inlined": 0.15, "raise": 0.25, "try_in": 0.25, "try_around": 0.25, "closure": 0.2}
 
+SIZE, SMALL = 18, 8  # statements of a program, about: a small one is compiled in a third of the time
+
 ATOMICS = ("add", "sub", "min", "max", "exch", "and_", "or_", "xor", "inc", "dec")
 FLOAT_ATOMICS = ("add", "sub", "min", "max", "exch")
 
@@ -65,7 +67,7 @@ class Generator:
     rng: random.Random
     forms: tuple = FORMS
     without: frozenset = frozenset()
-    size: int = 18
+    size: int = SIZE
     features: set = field(default_factory=set)
     calls: dict = field(default_factory=dict)  # functions of the program -> the locks that they take
     names: int = 0
@@ -591,8 +593,9 @@ class Generator:
 
     def program(self, number):
         rng = self.rng
-        self.features = {f for f in FEATURES if f not in self.without and self.odds(ODDS.get(f, 0.5))}
-        self.left = rng.randrange(6, self.size)
+        scale = 0.6 if self.size <= SMALL else 1
+        self.features = {f for f in FEATURES if f not in self.without and self.odds(scale * ODDS.get(f, 0.5))}
+        self.left = rng.randrange(self.size // 3, self.size)
         s = Scope(("x", "y", "n", "k"), ("x", "y", "k"))
         head = [f"k = {self.const()}"]
         result = ["x", "y", "k"]
@@ -636,7 +639,7 @@ class Generator:
 
     def top(self, s):
         lines = []
-        parts = self.rng.randrange(2, 5)
+        parts = self.rng.randrange(2, 5) if self.size > SMALL else self.pick(1, 2)
         parallel = self.has("prange")
         for _ in range(parts):
             choice = self.rng.random()
@@ -648,7 +651,7 @@ class Generator:
                 lines += self.neighbour(s)
             else:
                 lines += self.statement(s)
-        if parallel and self.has("neighbours"):
+        if parallel and self.has("neighbours") and self.size > SMALL:
             lines += self.neighbour(s)
         for name in self.calls:
             if not any(f"{name}(" in line for line in lines):
@@ -679,7 +682,7 @@ def assemble(functions):
     return "\n\n".join(texts) + "\n"
 
 
-def generate(seed, number, forms=FORMS, without=()):
-    """Program `number` of `seed`."""
+def generate(seed, number, forms=FORMS, without=(), size=SIZE):
+    """Program `number` of `seed`, of up to about `size` random statements."""
     rng = random.Random(f"{seed} {number}")
-    return Generator(rng, tuple(forms), frozenset(without)).program(f"{seed}-{number}")
+    return Generator(rng, tuple(forms), frozenset(without), size).program(f"{seed}-{number}")
