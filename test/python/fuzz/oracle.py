@@ -1,13 +1,13 @@
 """One program: run in Python, compiled, and, where these differ, without interlock. The verdict is a dict with a `class`:
 
-    right            the compiled kernel does what Python does
-    refused          it is refused when it is compiled, with a sentence of interlock's
-    numba            so does the program without interlock: a limit or a fault of Numba's alone
-    wrong            another result, other arrays, another state of an object, another exception
-    hidden write     wrong, and Numba alone is wrong too, but only where it cannot see the writes of a function that is called
-    unclear          refused without a sentence that a user understands, though Numba takes the program without interlock
-    crash, hang      the process ended, or did not (given by the pool)
-    invalid          Python itself cannot run it: a fault of the generator, or of a step of the shrinker
+right            the compiled kernel does what Python does
+refused          it is refused when it is compiled, with a sentence of interlock's
+numba            so does the program without interlock: a limit or a fault of Numba's alone
+wrong            another result, other arrays, another state of an object, another exception
+hidden write     wrong, and so is Numba alone, but only where it cannot see the writes of a function that is called
+unclear          refused without a sentence that a user understands, though Numba takes the program without interlock
+crash, hang      the process ended, or did not (given by the pool)
+invalid          Python itself cannot run it: a fault of the generator, or of a step of the shrinker
 """
 
 import ast
@@ -67,11 +67,12 @@ class Refused(Exception):
 
 @dataclass
 class Outcome:
-    """What a run did. `loose`: Numba's own text for this exception differs from Python's."""
+    """What a run did."""
 
     value: object
     exception: object
     states: dict
+    guards: dict
 
     def difference(self, other):
         """What is not the same, in words; None if all is."""
@@ -83,6 +84,10 @@ class Outcome:
             if state != other.states[name]:
                 return f"state of {name}: {state} in Python, {other.states[name]} compiled"
         return None
+
+    def outside(self):
+        """The array beside which something was written; None if none was."""
+        return next((name for name, changed in self.guards.items() if changed), None)
 
 
 def _equal(a, b):
@@ -162,6 +167,7 @@ def _compiled(program, source, how, helper=None):
 
 def _run(kernel, names, program, run, how, compiled):
     values = world.arguments(names, program.seed, run, how, compiled)
+    before = world.guards(names, values)
     result = exception = None
     try:
         result = kernel(*values)
@@ -172,7 +178,8 @@ def _run(kernel, names, program, run, how, compiled):
     result = _normal(result)
     if not compiled:
         _check_numbers(result)
-    return Outcome(result, exception, world.states(names, values))
+    after = world.guards(names, values)
+    return Outcome(result, exception, world.states(names, values), {name: after[name] != before[name] for name in before})
 
 
 def _check_exception(error, program):
@@ -241,6 +248,8 @@ def _judge(program, stage):
     for run in range(program.runs):
         stage("run")
         got = _run(kernel, names, program, run, "make", True)
+        if outside := got.outside():
+            return {"class": "wrong", "detail": f"run {run}: writes outside {outside}"}  # even if Numba does so itself
         difference = want[run].difference(got)
         if difference:
             return _fault(program, f"run {run}: {difference}", stage)

@@ -4,8 +4,6 @@
 itself in Python alone, so what these functions answer need not be what interlock answers.
 """
 
-# ruff: noqa: N802
-
 from queue import Empty, Full
 
 

@@ -6,8 +6,9 @@ decorated with `@helper`, `@inlined` or `@kernel_options`; each way of running i
 
 import random
 
-import interlock
 import numpy as np
+
+import interlock
 from interlock import atomic, capi, held, words
 
 LENGTH = 8  # of the one-dimensional arrays
@@ -167,6 +168,12 @@ def arguments(names, seed, run, how="make", compiled=False):
 def states(names, values):
     """What remains in the arguments after a run."""
     return {name: PARAMETERS[name].state(value) for name, value in zip(names, values)}
+
+
+def guards(names, values):
+    """What stands on both sides of each array."""
+    kept = {name: PARAMETERS[name].state(value) for name, value in zip(names, values) if isinstance(PARAMETERS[name], Array)}
+    return {name: (state[:GUARD], state[-GUARD:]) for name, state in kept.items()}
 
 
 # --- helper functions, in Python; `how` is what makes a compiled function of each ----------------------------------
