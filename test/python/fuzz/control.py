@@ -19,6 +19,23 @@ def is_lock_context(node):
     return isinstance(node.func, ast.Attribute) and node.func.attr in METHODS_OF_LOCKS
 
 
+def _takes_lock(node):
+    if isinstance(node, ast.With):
+        return any(is_lock_context(item.context_expr) for item in node.items)
+    return isinstance(node, ast.Attribute) and (node.attr == "lock" or node.attr.startswith("acquire"))
+
+
+def writes_under_locks(source):
+    """Whether every parallel loop that writes by a call also takes a lock, so that nothing may be moved across it."""
+    for loop in ast.walk(ast.parse(source)):
+        if isinstance(loop, ast.For) and isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") == "prange":
+            inside = list(ast.walk(loop))
+            writes = any(isinstance(node, ast.Name) and node.id == "bump" for node in inside)
+            if writes and not any(map(_takes_lock, inside)):
+                return False
+    return True
+
+
 def _call(name, arguments, keywords=()):
     return ast.Call(func=ast.Name(id=name, ctx=ast.Load()), args=arguments, keywords=list(keywords))
 

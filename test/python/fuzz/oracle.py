@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from . import plain, world
-from .control import control
+from .control import control, writes_under_locks
 
 PYTHON_SECONDS = 20  # a run in Python takes a moment; one that takes this never ends
 RUNS = 4
@@ -284,7 +284,7 @@ def judge_control(program, stage=lambda name: None):
     detail = _control_fault(program, source, want, None)
     if detail is None:
         return {"class": "right"}
-    if any(f"{function.__name__}(" in source for function in world.HELPERS):
+    if world.bump.__name__ in source and writes_under_locks(program.source):
         import numba
 
         if _control_fault(program, source, want, numba.njit(inline="always")) is None:

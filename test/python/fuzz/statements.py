@@ -144,6 +144,8 @@ class Statements(Expressions):
         )
 
     def helper_call(self, s):
+        if "prange" in s.inside and "with" not in s.inside:
+            return None  # Numba does not see that the loop writes, and no lock keeps it from moving what reads
         return [f"bump({self.pick('a', 'b', 'a')}, {self.pick(*s.ints)}, {self.small(s)})"]
 
     def branch(self, s):
