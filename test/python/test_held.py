@@ -960,3 +960,43 @@ def test_methods_and_arguments():
     ]  # fmt: skip
     with pytest.raises(AttributeError):
         held(3)
+
+
+def test_one_inlined_function_with_two_kinds_of_locks():
+    @njit(inline="always")
+    def add(lock, a):
+        with lock:
+            a[0] += 1
+            fail(a[0] - 3 if a[0] > 3 else 0)
+
+    @njit
+    def kernel(x, y, a):
+        add(x, a)
+        add(y, a)
+        try:
+            add(x, a)
+            add(y, a)
+        except Exception:
+            return not x.locked() and not y.locked()
+        return False
+
+    assert kernel(interlock.Mutex(), interlock.RLock(), np.zeros(1, np.int64))
+
+
+def test_a_try_around_a_with_in_a_closure():
+    @njit
+    def kernel(lock, a):
+        def inner(v):
+            try:
+                with held(lock):
+                    a[0] += 1
+                    fail(v)
+            except Exception:
+                v += 1
+            return v
+
+        return inner(2) + inner(0)
+
+    lock = Mutex(False, False)
+    assert kernel(lock, np.zeros(1)) == 3 and not lock.locked()
+    lock.close()

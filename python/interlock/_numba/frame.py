@@ -8,6 +8,8 @@ fails, its exception replaces the first one, as in Python.
 Relied upon: Numba returns from a function by `ret` of its LLVM builder, with a constant for each normal way.
 """
 
+from contextlib import contextmanager
+
 from llvmlite import ir
 from numba.core import cgutils
 from numba.core.callconv import RETCODE_NONE, RETCODE_OK, RETCODE_STOPIT
@@ -15,28 +17,50 @@ from numba.core.callconv import RETCODE_NONE, RETCODE_OK, RETCODE_STOPIT
 _NORMAL = (RETCODE_OK, RETCODE_NONE, RETCODE_STOPIT)
 
 
-class Frame:
-    """What a function that is being compiled holds when it returns an error.
+class _Chain:
+    """Blocks that release what is held at one site after another, and then go on at `last`."""
 
-    `builder.ret` of an error branches to `_first`, whose chain of blocks ends in the return: one for each site, which
-    releases what is held there.
-    """
+    def __init__(self, builder, last):
+        self._builder, self._next = builder, last
+        self.first = builder.function.append_basic_block("held.unwind")
+        with builder.goto_block(self.first):
+            builder.branch(last)
+
+    def add(self, site):
+        block = self._builder.function.append_basic_block("held.unwind")
+        with self._builder.goto_block(block):
+            site.release_if_held()
+            self._builder.branch(self._next)
+        self._next = block
+        with _replaced_terminator(self._builder, self.first):
+            self._builder.branch(block)
+
+
+@contextmanager
+def _replaced_terminator(builder, block):
+    block.instructions.pop()
+    block.terminator = None
+    with builder.goto_block(block):
+        yield
+
+
+class Frame:
+    """What a function that is being compiled holds when it returns an error: `builder.ret` of one goes to a chain."""
 
     def __init__(self, context, builder):
         self._context, self._builder, self._return = context, builder, builder.ret
-        self._sites = {}
-        function = builder.function
+        self._sites = {}  # (number, type) -> site: code that is inlined twice may meet two types
+        self._caught = {}  # number -> the chains where handlers begin
         self._code = cgutils.alloca_once(builder, cgutils.int32_t)
-        self._last = function.append_basic_block("held.return")
-        self._first = function.append_basic_block("held.unwind")
-        with builder.goto_block(self._last):
+        last = builder.function.append_basic_block("held.return")
+        with builder.goto_block(last):
             self._return(builder.load(self._code))
-        self._next = self._last  # to which the next site's block leads
-        with builder.goto_block(self._first):
-            builder.branch(self._last)
-        for block in function.blocks:
-            if block is not self._last and isinstance(block.terminator, ir.Ret):
-                self._redirect(block)
+        self._returns = _Chain(builder, last)
+        for block in builder.function.blocks:
+            if block is not last and isinstance(block.terminator, ir.Ret):
+                code = block.terminator.operands[0]
+                with _replaced_terminator(builder, block):
+                    self.ret(code)
         builder.ret = self.ret
 
     @classmethod
@@ -51,54 +75,52 @@ class Frame:
         if isinstance(code, ir.Constant) and code.constant in _NORMAL:
             return self._return(code)
         self._builder.store(code, self._code)
-        return self._builder.branch(self._first)
+        return self._builder.branch(self._returns.first)
 
-    def _redirect(self, block):
-        """Makes a return that is there already one of ours."""
-        code = block.terminator.operands[0]
-        if not (isinstance(code, ir.Constant) and code.constant in _NORMAL):
-            block.instructions.pop()
-            block.terminator = None
-            with self._builder.goto_block(block):
-                self.ret(code)
+    def site(self, number, typ, is_caught):
+        """The site with that number. `is_caught`: a handler in this function may have to release it."""
+        if (number, typ) not in self._sites:
+            site = self._sites[number, typ] = Site(self._context, self._builder, typ, is_caught)
+            for chain in [self._returns, *self._caught.get(number, ())]:
+                chain.add(site)
+        return self._sites[number, typ]
 
-    def site(self, number, typ):
-        """The variables of a site: whether it is held, and what."""
-        if number not in self._sites:
-            builder = self._builder
-            flag = cgutils.alloca_once(builder, cgutils.bool_t)
-            value = cgutils.alloca_once(builder, self._context.get_value_type(typ))
-            self._sites[number] = site = Site(self._context, builder, typ, flag, value)
-            block = builder.function.append_basic_block("held.unwind")
-            with builder.goto_block(block):
-                site.release_if_held()
-                builder.branch(self._next)
-            self._next = block
-            self._first.instructions.pop()
-            self._first.terminator = None
-            with builder.goto_block(self._first):
-                builder.branch(block)
-        return self._sites[number]
+    def unwind(self, number):
+        """Releases what is held at the sites with that number, those too that are yet to be compiled."""
+        last = self._builder.append_basic_block("held.unwound")
+        chain = _Chain(self._builder, last)
+        for (other, _), site in self._sites.items():
+            if other == number:
+                chain.add(site)
+        self._caught.setdefault(number, []).append(chain)
+        self._builder.branch(chain.first)
+        self._builder.position_at_end(last)
 
 
 class Site:
-    def __init__(self, context, builder, typ, flag, value):
+    """A place of a ``with``: variables of the function that say whether it is held, and what."""
+
+    def __init__(self, context, builder, typ, is_counted):
         self._context, self._builder, self._typ = context, builder, typ
-        self._flag, self._value = flag, value
+        # What Numba's variables refer to outlives an error that is returned, but perhaps not one that is caught.
+        self._is_counted = is_counted
+        self._flag = cgutils.alloca_once(builder, cgutils.bool_t)
+        self._value = cgutils.alloca_once(builder, context.get_value_type(typ))
 
     def acquire(self, value):
-        """Acquires it. From then on, an error that the function returns releases it.
-
-        Numba's variable of the value outlives that: it is named again wherever this is released, and an error that is
-        returned leaves it as it is.
-        """
+        """Acquires it. From then on, an error that the function returns releases it."""
         self._call("acquire", value)
+        if self._is_counted:
+            self._context.nrt.incref(self._builder, self._typ, value)
         self._builder.store(value, self._value)
         self._builder.store(cgutils.true_bit, self._flag)
 
     def release(self):
+        value = self._builder.load(self._value)
         self._builder.store(cgutils.false_bit, self._flag)
-        self._call("release", self._builder.load(self._value))
+        self._call("release", value)
+        if self._is_counted:
+            self._context.nrt.decref(self._builder, self._typ, value)
 
     def release_if_held(self):
         with self._builder.if_then(self._builder.load(self._flag)):

@@ -2,10 +2,10 @@
 
 `withs` translates a ``with`` into three calls, with a number for its place in the code, its site:
 
-    enter(site, manager)
-    ...                      the body stays where it stands
-    leave(site, manager)     on each normal way out
-    unwind(site, manager)    where an exception handler begins that is outside the body
+    enter(site, is_caught, manager)
+    ...                                the body stays where it stands
+    leave(site, is_caught, manager)    on each normal way out
+    unwind(site)                       where an exception handler begins that is outside the body: then `is_caught`
 
 What they do is in `frame`.
 
@@ -142,9 +142,9 @@ class _Function:
 
 
 def _type_call(context, args, kws):
-    site, manager = args
-    _held_type(context, manager)
-    return signature(types.none, site, manager)
+    if len(args) == 3:
+        _held_type(context, args[2])
+    return signature(types.none, *args)
 
 
 enter, leave, unwind = (_Function(name, _type_call) for name in ("enter", "leave", "unwind"))
@@ -250,15 +250,16 @@ for _key in (Object, View):
 # --- the calls, as LLVM gets them ------------------------------------------------------------------------------------------
 
 
-def _site(context, builder, number, manager):
-    return Frame.of(context, builder).site(number.literal_value, _held_type(context.typing_context, manager))
+def _site(context, builder, number, is_caught, manager):
+    typ = _held_type(context.typing_context, manager)
+    return Frame.of(context, builder).site(number.literal_value, typ, bool(is_caught.literal_value))
 
 
 @lower_builtin(enter, types.VarArg(types.Any))
 def _lower_enter(context, builder, sig, args):
-    manager, value = sig.args[1], args[1]
-    typ = _held_type(context.typing_context, manager)
+    manager, value = sig.args[2], args[2]
     if not isinstance(manager, Held):
+        typ = _held_type(context.typing_context, manager)
         held = cgutils.create_struct_proxy(typ)(context, builder)
         held.lock = context.cast(builder, value, manager, typ.lock)
         value = held._getvalue()
@@ -274,5 +275,5 @@ def _lower_leave(context, builder, sig, args):
 
 @lower_builtin(unwind, types.VarArg(types.Any))
 def _lower_unwind(context, builder, sig, args):
-    _site(context, builder, *sig.args).release_if_held()
+    Frame.of(context, builder).unwind(sig.args[0].literal_value)
     return context.get_dummy_value()

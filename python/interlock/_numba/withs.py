@@ -201,13 +201,18 @@ class _With:
     def __init__(self, label, stmt):
         self.label, self.manager, self.loc = label, stmt.contextmanager, stmt.loc
         self.site = next(_sites)
+        self.is_caught = False  # by a handler of this function, outside
         self.exits = []  # the labels of blocks with a normal way out
 
     def operands(self, block, code, loc):
-        """A variable with the number of this ``with``, and the manager, which is kept alive by being named."""
-        site = block.scope.redefine("$held_site", loc)
-        code.append(ir.Assign(ir.Const(self.site, loc), site, loc))
-        return [site, self.manager]
+        """The number of this ``with`` and whether an exception in it is caught; and the manager, which this keeps alive."""
+        return [_constant(block, code, self.site, loc), _constant(block, code, int(self.is_caught), loc), self.manager]
+
+
+def _constant(block, code, value, loc):
+    variable = block.scope.redefine("$held_const", loc)
+    code.append(ir.Assign(ir.Const(value, loc), variable, loc))
+    return variable
 
 
 def _call(block, code, function, arguments, loc, target=None):
@@ -236,6 +241,12 @@ def _rewrite(func_ir, offsets):
     nest = _Nest(blocks, withs + others)
     _check(blocks, nest, withs, others, exit_of)
 
+    handlers = {}
+    for label, sources in _handlers(blocks).items():
+        caught = [w for w in withs if not nest.is_inside(label, w) and any(nest.is_inside(source, w) for source in sources)]
+        for this in caught:
+            this.is_caught = True
+        handlers[label] = caught
     for label, block in blocks.items():
         code = []
         for stmt in block.body:
@@ -248,9 +259,8 @@ def _rewrite(func_ir, offsets):
             elif not (isinstance(stmt, ir.PopBlock) and nest.innermost(label) not in others):
                 code.append(stmt)
         block.body = code
-    for label, sources in _handlers(blocks).items():
-        left = [w for w in withs if not nest.is_inside(label, w) and any(nest.is_inside(source, w) for source in sources)]
-        _unwind_at(blocks[label], left)
+    for label, caught in handlers.items():
+        _unwind_at(blocks[label], caught)
     func_ir._definitions = build_definitions(blocks)
 
 
@@ -309,7 +319,13 @@ class _Nest:
 
 
 def _check(blocks, nest, withs, others, exit_of):
-    """Refuses what cannot be had in the body of a ``with``."""
+    """Refuses what cannot be had."""
+    for other in others:
+        if len(blocks[other.label].terminator.get_targets()) != 1:
+            raise errors.CompilerError(
+                "Numba cannot have `with objmode` or another of its contexts inside a `try`: put it in a function of its own",
+                loc=other.loc,
+            )
     for this in withs:
         for other in others:
             if nest.is_inside(this.label, other):
@@ -351,7 +367,7 @@ def _unwind_at(block, withs):
     code, loc = [], block.loc
     _call(block, code, eh.mark_try_block, (), loc)
     for this in reversed(withs):
-        _call(block, code, unwind, this.operands(block, code, loc), loc)
+        _call(block, code, unwind, [_constant(block, code, this.site, loc)], loc)
     _call(block, code, eh.end_try_block, (), loc)
     # From Python 3.11 on, the handler begins with the end of its own `try`.
     is_ended = len(block.body) > 1 and getattr(getattr(block.body[0], "value", None), "value", None) is eh.end_try_block
