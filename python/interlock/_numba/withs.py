@@ -323,7 +323,7 @@ def _check(blocks, nest, withs, others, exit_of):
     for other in others:
         if len(blocks[other.label].terminator.get_targets()) != 1:
             raise errors.CompilerError(
-                "Numba cannot have `with objmode` or another of its contexts inside a `try`: put it in a function of its own",
+                "Numba cannot have `with objmode` or another of its contexts inside a `try`: give it a function of its own",
                 loc=other.loc,
             )
     for this in withs:
