@@ -4,9 +4,9 @@ Numba imports this itself, by the entry point `numba_extensions`; where it does 
 does. All works from Numba 0.56 on. (Debian's 0.56 lacks the threading layer `tbb`.)
 """
 
-from . import atomic, held, kernels, withs, words
+from . import atomic, held, kernels, live, parallel, withs, words
 
-__all__ = ["atomic", "held", "kernels", "withs", "words"]
+__all__ = ["atomic", "held", "kernels", "live", "parallel", "withs", "words"]
 
 withs.install()
 

@@ -1,0 +1,187 @@
+"""parallel=True: calls of interlock keep their places among the reads and writes around them.
+
+Numba's parallel passes take only assignments and setitems for writes. They let statements change places with a parallel
+loop, fuse two loops, take reads out of a loop, and tell LLVM that nobody else touches the loop's arrays, as if a call
+that locks, counts or waits were nothing. So in kernels that use interlock, a parallel loop that runs code of which Numba
+knows nothing (a method or property of an object, an atomic, a helper) is a barrier here: it is fused with no other, nothing
+changes places with it, no read of memory leaves it, and its arrays may be touched by others. Other loops and other
+kernels are as without interlock.
+
+This relies on what Numba does not publish, which is the same from 0.56 to 0.68: five functions of its modules
+`numba.parfors.parfor` and `numba.parfors.parfor_lowering`, found by their names there when they are called, and their
+parameters. Each is replaced by one that calls it. Where one of them is missing or has other parameters, kernels with
+parallel=True that use interlock are refused (`refuse_unknown_numba`).
+"""
+
+# mypy: ignore-errors
+
+import inspect
+from functools import wraps
+
+import numba
+from numba.core import errors, ir, types
+from numba.core.types import functions
+from numba.parfors import parfor as passes
+from numba.parfors import parfor_lowering as lowering
+
+from .uses import is_opaque, uses_interlock
+
+# Function -> its parameters, as far as they are used here.
+RELIES_ON = {
+    (passes, "maximize_fusion"): ["func_ir", "blocks", "typemap", "up_direction"],
+    (passes, "_can_reorder_stmts"): ["stmt", "next_stmt", "func_ir", "call_table", "alias_map", "arg_aliases"],
+    (passes, "try_fuse"): ["equiv_set", "parfor1", "parfor2", "metadata", "func_ir", "typemap"],
+    (lowering, "hoist"): ["parfor_params", "loop_body", "typemap", "wrapped_blocks"],
+    (lowering, "_create_gufunc_for_parfor_body"): [
+        *["lowerer", "parfor", "typemap", "typingctx", "targetctx", "flags", "locals", "has_aliases"],
+        *["index_var_typ", "races"],
+    ],
+}
+
+
+def unknown_parts():
+    """Those of `RELIES_ON` that this Numba does not have so."""
+    return [
+        f"{module.__name__}.{name}"
+        for (module, name), parameters in RELIES_ON.items()
+        if not hasattr(module, name) or list(inspect.signature(getattr(module, name)).parameters) != parameters
+    ]
+
+
+# --- barriers ---------------------------------------------------------------------------------------------------------
+
+
+_MARK = "interlock.barrier"  # in the __dict__ of a parallel loop: its attributes are parts of an expression
+
+
+def _statements(blocks):
+    """All statements, those of loops within loops too."""
+    for block in blocks:
+        for stmt in block.body:
+            yield stmt
+            if isinstance(stmt, passes.Parfor):
+                yield from _statements([stmt.init_block, *stmt.loop_body.values()])
+
+
+def _is_barrier(blocks, typemap):
+    names = {var.name for stmt in _statements(blocks) if not isinstance(stmt, ir.Del) for var in stmt.list_vars()}
+    return any(is_opaque(typemap[name]) for name in names if name in typemap)
+
+
+def _loop_is_barrier(loop, typemap):
+    return _is_barrier([loop.init_block, *loop.loop_body.values()], typemap)
+
+
+def _marked(stmt):
+    return isinstance(stmt, passes.Parfor) and _MARK in vars(stmt)
+
+
+# --- fusion -----------------------------------------------------------------------------------------------------------
+
+
+def _maximize_fusion(original, func_ir, blocks, typemap, up_direction=True):
+    if uses_interlock(typemap):
+        for stmt in _statements(blocks.values()):
+            if isinstance(stmt, passes.Parfor) and _loop_is_barrier(stmt, typemap):
+                vars(stmt)[_MARK] = True
+    return original(func_ir, blocks, typemap, up_direction)
+
+
+def _can_reorder_stmts(original, stmt, next_stmt, *rest):
+    return not (_marked(stmt) or _marked(next_stmt)) and original(stmt, next_stmt, *rest)
+
+
+def _try_fuse(original, equiv_set, parfor1, parfor2, *rest):
+    if _marked(parfor1) or _marked(parfor2):
+        message = f"- fusion failed: loop #{parfor1.id} or #{parfor2.id} runs code that may lock or wait."
+        return None, passes.FusionReport(parfor1.id, parfor2.id, message)
+    return original(equiv_set, parfor1, parfor2, *rest)
+
+
+# --- reads that leave a loop ------------------------------------------------------------------------------------------
+
+# Their values are in registers, or in memory that does not change.
+_VALUES = (types.Number, types.Boolean, types.Literal, types.NoneType, types.UnicodeType, types.Bytes, types.DType)
+_VALUES += (types.Module, types.NumberClass, types.BaseFunction, types.Dispatcher, types.SliceType, types.Omitted)
+_VALUES += (functions.BoundFunction, types.EnumMember, types.NPDatetime, types.NPTimedelta, types.UniTupleIter)
+
+
+def _is_value(typ):
+    if isinstance(typ, types.BaseTuple):
+        return all(map(_is_value, typ))
+    return isinstance(typ, _VALUES)
+
+
+def _reads_memory(stmt, typemap):
+    """Whether an assignment's value depends on memory that may change."""
+    value, result = stmt.value, typemap[stmt.target.name]
+    if not isinstance(value, ir.Expr) or isinstance(result, functions.BoundFunction):
+        return False
+    if value.op in ("getattr", "getitem", "static_getitem", "typed_getitem"):
+        source = typemap[value.value.name]
+        if isinstance(source, types.BaseTuple):
+            return False
+        if isinstance(source, types.Array):
+            # Its shape, or a part of it, is not in its memory. The index is a value, or the part is one of copies.
+            indices = [var for var in value.list_vars() if var.name != value.value.name]
+            is_part = value.op == "getattr" or isinstance(result, types.Array)
+            return not (is_part and all(_is_value(typemap[var.name]) for var in indices))
+    return not all(_is_value(typemap[var.name]) for var in value.list_vars())
+
+
+def _hoist(original, parfor_params, loop_body, typemap, wrapped_blocks):
+    if not (uses_interlock(typemap) and _is_barrier(loop_body.values(), typemap)):
+        return original(parfor_params, loop_body, typemap, wrapped_blocks)
+    # The blocks from which it takes statements: the loop's, and what leads to a loop within.
+    blocks = list(loop_body.values())
+    blocks += [stmt.init_block for block in loop_body.values() for stmt in block.body if isinstance(stmt, passes.Parfor)]
+    before = [list(block.body) for block in blocks]
+    hoisted, not_hoisted = original(parfor_params, loop_body, typemap, wrapped_blocks)
+    back, stay = set(), []
+    for stmt in hoisted:
+        names = {var.name for var in stmt.list_vars()}
+        if names & back or _reads_memory(stmt, typemap):
+            back.add(stmt.target.name)
+            not_hoisted.append((stmt, "it may change under a lock"))
+        else:
+            stay.append(stmt)
+    gone = set(map(id, stay))
+    for block, body in zip(blocks, before):
+        block.body = [stmt for stmt in body if id(stmt) not in gone]
+    return stay, not_hoisted
+
+
+def _create_gufunc(original, lowerer, parfor, typemap, *rest):
+    rest = list(rest)
+    place = RELIES_ON[lowering, "_create_gufunc_for_parfor_body"].index("has_aliases") - 3
+    # Else LLVM may keep an array's element in a register during a call.
+    rest[place] = rest[place] or (uses_interlock(typemap) and _loop_is_barrier(parfor, typemap))
+    return original(lowerer, parfor, typemap, *rest)
+
+
+# --- installation -----------------------------------------------------------------------------------------------------
+
+_REPLACEMENTS = {
+    (passes, "maximize_fusion"): _maximize_fusion,
+    (passes, "_can_reorder_stmts"): _can_reorder_stmts,
+    (passes, "try_fuse"): _try_fuse,
+    (lowering, "hoist"): _hoist,
+    (lowering, "_create_gufunc_for_parfor_body"): _create_gufunc,
+}
+
+_unknown = unknown_parts()
+
+
+def _replace(module, name, replacement):
+    original = getattr(module, name)
+
+    @wraps(original)
+    def wrapper(*args, **kwargs):
+        return replacement(original, *args, **kwargs)
+
+    setattr(module, name, wrapper)
+
+
+if not _unknown:
+    for (_module, _name), _replacement in _REPLACEMENTS.items():
+        _replace(_module, _name, _replacement)

@@ -1,0 +1,136 @@
+"""Whether a kernel uses interlock, and which of its variables may lead to code that does.
+
+Judged by the types of the kernel's variables, and by the names to which the Python functions behind them refer, however
+deep. No product of a compilation is needed: a helper that Numba loads from its cache is judged like any other.
+"""
+
+# mypy: ignore-errors
+
+import types as python
+
+from numba.core import types
+from numba.core.dispatcher import Dispatcher
+from numba.core.types import functions
+
+from .._library import BLOCKING
+from .._signatures import SIGNATURES
+from .types import Object, View
+
+_FOREIGN = ("numba", "numpy", "math", "builtins", "operator", "_operator")  # they do not call us
+
+
+def _package(thing):
+    """The top-level package in which a module, a function, a class or the class of an object is defined."""
+    if isinstance(thing, python.ModuleType):
+        return thing.__name__.partition(".")[0]
+    module = getattr(thing, "__module__", None)
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def _template_functions(template):
+    """The Python functions of an overload or intrinsic."""
+    return [
+        vars(owner)[name].__func__
+        for owner in template.__mro__
+        for name in ("_overload_func", "_definition_func")
+        if isinstance(vars(owner).get(name), staticmethod)
+    ]
+
+
+def _parts(typ):
+    """What a type consists of, or leads to when it is called."""
+    if isinstance(typ, functions.BoundFunction):
+        return [typ.this, *_template_functions(typ.template)]
+    if isinstance(typ, types.Function):
+        return [typ.typing_key, *(f for template in typ.templates for f in _template_functions(template))]
+    if isinstance(typ, types.Dispatcher):
+        return [typ.dispatcher]
+    if isinstance(typ, types.Module):
+        return [typ.pymod]
+    if isinstance(typ, types.ClassInstanceType):
+        return [typ.class_type]
+    if isinstance(typ, types.ClassType):
+        methods = [*typ.jit_methods.values(), *typ.jit_static_methods.values()]
+        accessors = [function for prop in typ.jit_props.values() for function in prop.values()]
+        return [*typ.struct.values(), *methods, *accessors]
+    return _elements(typ)
+
+
+def _elements(typ):
+    if isinstance(typ, types.BaseTuple):
+        return list(typ)
+    if isinstance(typ, types.StructRef):
+        return list(typ.field_dict.values())
+    names = ("dtype", "item_type", "key_type", "value_type", "type", "instance_type")
+    found = (getattr(typ, name, None) for name in names)
+    return [part for part in found if isinstance(part, types.Type) and part is not typ]
+
+
+def _references(function):
+    """The values of the names to which a Python function, and those that it defines, refer."""
+    codes, names = [function.__code__], set()
+    for code in codes:
+        names.update(code.co_names)
+        codes.extend(const for const in code.co_consts if isinstance(const, python.CodeType))
+    found = [function.__globals__[name] for name in names if name in function.__globals__]
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # not assigned yet
+            pass
+    modules = [value for value in found if isinstance(value, python.ModuleType)]
+    for module in modules:  # and what is asked of them: numba.prange, package.module.function
+        if _package(module) not in _FOREIGN:
+            values = [vars(module)[name] for name in names if name in vars(module)]
+            found.extend(values)
+            modules.extend(value for value in values if isinstance(value, python.ModuleType) and value not in modules)
+    return found
+
+
+def _next(thing):
+    """What to look at after `thing`, a type or a Python value; None: it is interlock's."""
+    if isinstance(thing, (Object, View)) or _package(thing) == "interlock" or _package(type(thing)) == "interlock":
+        return None
+    if isinstance(thing, types.ExternalFunction):
+        return None if thing.symbol in SIGNATURES else []
+    if isinstance(thing, (types.ExternalFunctionPointer, types.FunctionType)):
+        return None  # nobody knows what it calls: interlock.capi and cffi are among these
+    if isinstance(thing, types.Type):
+        return _parts(thing)
+    if isinstance(thing, Dispatcher):
+        return [thing.py_func]
+    if isinstance(thing, (tuple, list)):
+        return list(thing)
+    if isinstance(thing, python.FunctionType):
+        return [] if _package(thing) in _FOREIGN else _references(thing)
+    if callable(thing) and thing in BLOCKING.values():
+        return None
+    class_type = getattr(thing, "class_type", None)  # of a jitclass
+    return [class_type] if isinstance(class_type, types.ClassType) else []
+
+
+def uses_interlock(typemap):
+    """Whether a kernel does, by the types of its variables."""
+    todo, seen = list(set(typemap.values())), {}
+    for thing in todo:
+        following = _next(thing)
+        if following is None:
+            return True
+        for part in following:
+            if id(part) not in seen:
+                seen[id(part)] = part
+                todo.append(part)
+    return False
+
+
+def is_opaque(typ):
+    """Whether to touch a value of that type may run code of which Numba knows nothing, and neither do we."""
+    if isinstance(typ, functions.BoundFunction):
+        return is_opaque(typ.this) or any(_package(f) not in _FOREIGN for f in _template_functions(typ.template))
+    if isinstance(typ, (types.ExternalFunction, types.ExternalFunctionPointer, types.FunctionType)):
+        return True
+    if isinstance(typ, types.Function):
+        known = [f for template in typ.templates for f in _template_functions(template)] or [typ.typing_key]
+        return any(_package(f) not in _FOREIGN for f in known)
+    kinds = (Object, View, types.Dispatcher, types.ClassType, types.ClassInstanceType, types.StructRef)
+    return isinstance(typ, kinds) or any(map(is_opaque, _elements(typ)))
