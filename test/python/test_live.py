@@ -6,6 +6,7 @@ import types
 import numpy as np
 import pytest
 from numba import njit, prange
+from numba.core.errors import TypingError
 
 from conftest import until
 from interlock import Condition, Event, Lock, atomic, words
@@ -152,3 +153,89 @@ def test_such_a_kernel_is_not_cached(python, tmp_path):
     script.write_text(CACHED)
     for _ in range(2):
         python(script, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+
+
+PAIR = (np.zeros(1, np.int64), np.zeros(1, np.int64))
+HOW = "pass the array as an argument"
+
+
+@njit
+def value_of(array):
+    return atomic.load(array, 0)
+
+
+@njit
+def value_two_levels_deep(n, array):
+    return n + value_of(array)
+
+
+@njit
+def add_first(counts, table):
+    return atomic.add(counts, 0, table[0])
+
+
+def test_parts_of_a_global_array():
+    @njit
+    def of_a_slice():
+        part = COUNTS[2:]
+        return atomic.load(part, 0)
+
+    @njit
+    def of_a_view():
+        return atomic.load(COUNTS.reshape(2, 4), (0, 2))
+
+    @njit
+    def of_either(i, other):
+        array = COUNTS if i else other
+        return atomic.load(array[2:], 0)
+
+    for kernel, arguments in (of_a_slice, ()), (of_a_view, ()), (of_either, (1, np.zeros(3, np.int64))):
+        for value in 3, 4:
+            COUNTS[2] = value
+            assert kernel(*arguments) == value
+
+
+def test_by_helpers():
+    @njit
+    def kernel():
+        add_first(COUNTS, COUNTS[7:])
+        return value_of(COUNTS) + value_two_levels_deep(100, array=COUNTS[1:])
+
+    COUNTS[:] = 1
+    assert [kernel(), kernel()] == [103, 104]
+
+
+def test_arrays_in_a_global_tuple_are_refused():
+    @njit
+    def load(i):
+        return atomic.load(PAIR[i], 0)
+
+    @njit
+    def add():
+        return atomic.add(PAIR[1], 0, 1)
+
+    @njit
+    def helped():
+        return value_of(PAIR[0])
+
+    for kernel, arguments in (load, (1,)), (add, ()), (helped, ()):
+        with pytest.raises(TypingError, match="PAIR.*" + HOW) as caught:
+            kernel(*arguments)
+        assert "test_live.py" in str(caught.value) and "line" in str(caught.value)
+
+
+def test_a_read_only_array():
+    @njit
+    def kernel(flag, counts):
+        add_first(counts, SEEN)  # a table to read may be global
+        return atomic.load(flag, 0), value_of(flag)
+
+    @njit
+    def add(flag):
+        atomic.add(flag, 0, 1)
+
+    flag = np.ones(1, np.int64)
+    flag.flags.writeable = False
+    assert kernel(flag, np.zeros(1, np.int64)) == (1, 1)
+    with pytest.raises(TypingError, match="read-only"):
+        add(flag)

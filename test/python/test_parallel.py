@@ -412,7 +412,7 @@ def test_no_element_stays_in_a_register_during_a_call():
 
     @njit(nogil=True, parallel=True)
     def kernel(total, lock, workers, n):
-        for _ in prange(workers):
+        for _w in prange(workers):
             for _ in range(n):
                 lock.acquire()
                 total[0] += 1
@@ -420,7 +420,7 @@ def test_no_element_stays_in_a_register_during_a_call():
 
     @njit(nogil=True, parallel=True)
     def by_helper(total, lock, workers, n):
-        for _ in prange(workers):
+        for _w in prange(workers):
             for _ in range(n):
                 add_under_lock(lock, total)
 
@@ -497,6 +497,71 @@ def test_reads_of_a_local_array_through_another_object():
     out = np.zeros(8, np.int64)
     kernel(out)
     assert (out == 2).all()
+
+
+# --- indices --------------------------------------------------------------------------------------------------------------
+
+
+def test_negative_indices_of_a_loop_count_from_the_end():
+    @njit(parallel=True)
+    def atomics(a, b):
+        for i in prange(len(a)):
+            atomic.add(a, -i, 1)
+            atomic.add(b, (-i, -i), 1)
+
+    @njit(parallel=True, nogil=True)
+    def locks(a):
+        for i in prange(len(a)):
+            words.lock(a, -i)
+            words.unlock(a, -i)
+
+    memory, square = np.zeros(30, np.int64), np.zeros((10, 10), np.int64)
+    atomics(memory[10:20], square)
+    assert memory.tolist() == [0] * 10 + [1] * 10 + [0] * 10
+    assert square.sum() == 10 and square[0, 0] == square[1, 1] == 1
+
+    memory = np.zeros(30, np.uint32)
+    memory[:10] = memory[20:] = 0xFFFFFFFF
+    locks(memory[10:20])
+    assert memory.tolist() == [0xFFFFFFFF] * 10 + [0] * 10 + [0xFFFFFFFF] * 10
+
+
+def test_unsigned_indices_outside_of_a_loop():
+    @njit
+    def add(a, i):
+        return atomic.add(a, i, 1)
+
+    memory = np.zeros(30, np.int64)
+    add(memory[10:20], np.uint64(2**64 - 1))
+    assert memory[19] == 1 and memory.sum() == 1
+    for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
+        add(memory[10:20], dtype(3))
+    assert memory[13] == 4
+
+    checked = njit(boundscheck=True)(add.py_func)
+    for index in (np.uint64(10), np.uint64(2**63), np.int64(-11), np.uint64(2**64 - 11)):
+        with pytest.raises(IndexError):
+            checked(memory[10:20], index)
+    assert memory.sum() == 5
+
+
+def test_a_lock_array_takes_no_negative_index_of_a_loop():
+    @njit
+    def acquire(locks, i):
+        try:
+            locks.acquire(i)
+        except Exception:
+            return 0
+        return 1
+
+    @njit(parallel=True, nogil=True)
+    def kernel(locks, done):
+        for i in prange(4):
+            done[i] = acquire(locks, -i)
+
+    done = np.zeros(4, np.int64)
+    kernel(LockArray(4), done)
+    assert done.tolist() == [1, 0, 0, 0]
 
 
 # --- kernels without interlock --------------------------------------------------------------------------------------------

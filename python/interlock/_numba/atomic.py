@@ -17,11 +17,15 @@ from numba.np import numpy_support
 from numba.np.arrayobj import basic_indexing, make_array, normalize_indices
 
 from .. import atomic
+from .sources import HOW
 
 # LLVM's names
 ORDERS = {"relaxed": "monotonic", "acquire": "acquire", "release": "release", "acq_rel": "acq_rel", "seq_cst": "seq_cst"}
 # What remains of an order where nothing is written.
 READ_ORDERS = {**ORDERS, "release": "monotonic", "acq_rel": "acquire"}
+
+
+READ_ONLY = f"the array is read-only, or no argument. {HOW}"
 
 
 # --- typing -------------------------------------------------------------------------------------------------------
@@ -50,7 +54,7 @@ def element_type(name, array):
         # No data model: it cannot even take such an array as an argument, and says NotImplementedError, without a place.
         raise TypingError(f"atomic.{name} does not work on arrays of float16 in a kernel: Numba has none on the CPU")
     if not array.mutable and name != "load":
-        raise TypingError(f"atomic.{name}: the array is read-only")
+        raise TypingError(f"atomic.{name}: {READ_ONLY}")
     return array.dtype
 
 
@@ -118,6 +122,9 @@ def element_pointer(context, builder, sig, args, boundscheck=False):
         index_types, indices = tuple(index), cgutils.unpack_tuple(builder, args[1], len(index))
     else:
         index_types, indices = (index,), (args[1],)
+    # As signed numbers: in a prange Numba computes -i without a sign, and then nothing would count it from the end.
+    indices = [context.cast(builder, i, typ, types.intp) for typ, i in zip(index_types, indices)]
+    index_types = (types.intp,) * len(indices)
     index_types, indices = normalize_indices(context, builder, index_types, indices)
     pointer, _, _ = basic_indexing(
         context,

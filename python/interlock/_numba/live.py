@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 import numpy as np
 from numba import njit, typeof
-from numba.core import cgutils, ir, types
+from numba.core import cgutils, errors, ir, types
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import lower_builtin, lower_constant
 from numba.core.ir_utils import find_outer_value, guard
@@ -22,9 +22,7 @@ from numba.core.typing import signature
 from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
-from .. import atomic, words
-
-_FUNCTIONS = {f for module in (atomic, words) for f in vars(module).values() if inspect.isfunction(f)}
+from .sources import HOW, outer_operands
 
 _predicates = WeakSet()  # functions all of whose global arrays are live
 
@@ -96,9 +94,17 @@ def _constant(context, builder, typ, reference):
     return context.get_dummy_value()
 
 
-def _outer_array(func_ir, variable):
-    value = guard(find_outer_value, func_ir, variable)
-    return value if isinstance(value, np.ndarray) else None
+def _outer_value(func_ir, stmt):
+    """The global or captured value that a statement names, or None."""
+    if isinstance(stmt.value, (ir.Global, ir.FreeVar)):
+        return stmt.value.value
+    if isinstance(stmt.value, ir.Expr) and stmt.value.op == "getattr":  # of a module
+        return guard(find_outer_value, func_ir, stmt.target)
+    return None
+
+
+def _holds_array(values):
+    return any(isinstance(v, np.ndarray) or (isinstance(v, (tuple, list)) and _holds_array(v)) for v in values)
 
 
 def _live_arrays(func_ir):
@@ -106,30 +112,28 @@ def _live_arrays(func_ir):
     if func_ir.func_id.func in _predicates:
         return None
     found = set()
-    for block in func_ir.blocks.values():
-        for call in block.find_exprs(op="call"):
-            if call.args and guard(find_outer_value, func_ir, call.func) in _FUNCTIONS:
-                array = _outer_array(func_ir, call.args[0])
-                if array is not None:
-                    found.add(id(array))
+    for call, name, value in outer_operands(func_ir):
+        if not isinstance(value, np.ndarray):
+            raise errors.TypingError(f"{name} holds an array, and is not an argument. {HOW}", loc=call.loc)
+        found.add(id(value))
     return found
 
 
 @register_rewrite("before-inference")
 class _MakeLive(Rewrite):
     def match(self, func_ir, block, typemap, calltypes):
-        def is_outer(value):
-            return isinstance(value, (ir.Global, ir.FreeVar)) or (isinstance(value, ir.Expr) and value.op == "getattr")
-
-        arrays = {}
+        outer = {}
         for stmt in block.find_insts(ir.Assign):
-            if is_outer(stmt.value):
-                array = _outer_array(func_ir, stmt.target)
-                if array is not None:
-                    arrays[stmt] = array
-        live = _live_arrays(func_ir) if arrays else ()
+            value = _outer_value(func_ir, stmt)
+            if isinstance(value, np.ndarray) or (isinstance(value, (tuple, list)) and _holds_array(value)):
+                outer[stmt] = value
+        live = _live_arrays(func_ir) if outer else ()
         self._func_ir, self._block = func_ir, block
-        self._arrays = {stmt: a for stmt, a in arrays.items() if live is None or id(a) in live}
+        self._arrays = {
+            stmt: value
+            for stmt, value in outer.items()
+            if isinstance(value, np.ndarray) and (live is None or id(value) in live)
+        }
         return bool(self._arrays)
 
     def apply(self):

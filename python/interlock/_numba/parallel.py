@@ -7,10 +7,10 @@ knows nothing (a method or property of an object, an atomic, a helper) is a barr
 changes places with it, no read of memory leaves it, and its arrays may be touched by others. Other loops and other
 kernels are as without interlock.
 
-This relies on what Numba does not publish, which is the same from 0.56 to 0.68: five functions of its modules
-`numba.parfors.parfor` and `numba.parfors.parfor_lowering`, found by their names there when they are called, and their
-parameters. Each is replaced by one that calls it. Where one of them is missing or has other parameters, kernels with
-parallel=True that use interlock are refused (`refuse_unknown_numba`).
+This relies on what Numba does not publish, which is the same from 0.56 to 0.68: six functions of its modules
+`numba.parfors.parfor` and `numba.parfors.parfor_lowering`, found by their names there (one: in `remove_dead_extensions`)
+when they are called, and their parameters. Each is replaced by one that calls it. Where one of them is missing or has
+other parameters, kernels with parallel=True that use interlock are refused (`refuse_unknown_numba`).
 """
 
 # mypy: ignore-errors
@@ -20,6 +20,7 @@ from functools import wraps
 
 import numba
 from numba.core import errors, ir, types
+from numba.core.ir_utils import remove_dead_extensions
 from numba.core.types import functions
 from numba.parfors import parfor as passes
 from numba.parfors import parfor_lowering as lowering
@@ -31,6 +32,9 @@ RELIES_ON = {
     (passes, "maximize_fusion"): ["func_ir", "blocks", "typemap", "up_direction"],
     (passes, "_can_reorder_stmts"): ["stmt", "next_stmt", "func_ir", "call_table", "alias_map", "arg_aliases"],
     (passes, "try_fuse"): ["equiv_set", "parfor1", "parfor2", "metadata", "func_ir", "typemap"],
+    (passes, "remove_dead_parfor"): [
+        *["parfor", "lives", "lives_n_aliases", "arg_aliases", "alias_map", "func_ir", "typemap"],
+    ],
     (lowering, "hoist"): ["parfor_params", "loop_body", "typemap", "wrapped_blocks"],
     (lowering, "_create_gufunc_for_parfor_body"): [
         *["lowerer", "parfor", "typemap", "typingctx", "targetctx", "flags", "locals", "has_aliases"],
@@ -151,6 +155,14 @@ def _hoist(original, parfor_params, loop_body, typemap, wrapped_blocks):
     return stay, not_hoisted
 
 
+def _remove_dead_parfor(original, parfor, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap):
+    # An array that nothing reads by its name any more may be read, or written, by what a call knows. Numba would put
+    # what was stored in place of a read, and drop the store.
+    if uses_interlock(typemap) and _loop_is_barrier(parfor, typemap):
+        lives_n_aliases = lives_n_aliases | {var.name for var in parfor.list_vars() if var.name in typemap}
+    return original(parfor, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap)
+
+
 def _create_gufunc(original, lowerer, parfor, typemap, *rest):
     rest = list(rest)
     place = RELIES_ON[lowering, "_create_gufunc_for_parfor_body"].index("has_aliases") - 3
@@ -165,6 +177,7 @@ _REPLACEMENTS = {
     (passes, "maximize_fusion"): _maximize_fusion,
     (passes, "_can_reorder_stmts"): _can_reorder_stmts,
     (passes, "try_fuse"): _try_fuse,
+    (passes, "remove_dead_parfor"): _remove_dead_parfor,
     (lowering, "hoist"): _hoist,
     (lowering, "_create_gufunc_for_parfor_body"): _create_gufunc,
 }
@@ -185,3 +198,4 @@ def _replace(module, name, replacement):
 if not _unknown:
     for (_module, _name), _replacement in _REPLACEMENTS.items():
         _replace(_module, _name, _replacement)
+    remove_dead_extensions[passes.Parfor] = passes.remove_dead_parfor

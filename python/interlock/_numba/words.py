@@ -17,7 +17,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 
 from .. import words
 from .._constants import ILK_EBUSY, ILK_SHARED
-from .atomic import element_pointer, index_type
+from .atomic import READ_ONLY, element_pointer, index_type
 from .emit import Emit, mutex_ns
 from .kernels import argument, parameter_type
 
@@ -40,7 +40,7 @@ def _register(function, result, write):
             if not isinstance(array, types.Array) or array.dtype != types.uint32:
                 raise TypingError("locks are the elements of an array of uint32")
             if not array.mutable:
-                raise TypingError("the array is read-only")
+                raise TypingError(f"words.{function.__name__}: {READ_ONLY}")
             if types.none in options:
                 raise TypingError("timeout and shared cannot be None")
             return signature(result, array, index_type("words", array, index), *options).replace(pysig=pysig)
