@@ -68,6 +68,24 @@ def check(code: int) -> int:
     return code
 
 
+def element_index_text(index: int, axis: int, size: int) -> str:
+    """What is wrong with the index of an array's element."""
+    return f"index {index} is out of bounds for axis {axis} with size {size}"
+
+
+def lock_index_text(n: int, *indices: int) -> str:
+    """What is wrong with indices of a LockArray of `n` locks, or of as many as nobody knows: -1."""
+    bad = next((i for i in indices if n < 0 or not 0 <= i < n), indices[0])
+    if n < 0:
+        return f"lock index {' or '.join(map(str, indices))} is out of range"
+    return f"lock index {bad} is out of range for a LockArray of length {n}"
+
+
+def lock_range_text(n: int, begin: int, end: int) -> str:
+    """The same for the range `begin`..`end` - 1."""
+    return f"lock range {begin} to {end} is not within a LockArray" + (f" of length {n}" if n >= 0 else "")
+
+
 def warn_owner_died(undo: Callable[[int], Any], stacklevel: int = 3) -> None:
     """For an acquire that calls this: the warning points to the line that called the acquire."""
     try:

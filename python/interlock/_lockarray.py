@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic_ns
 
-from ._constants import ILK_EBUSY, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED, ILK_PADDED
-from ._errors import check, warn_owner_died
+from ._constants import ILK_EBUSY, ILK_EINVAL, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED, ILK_PADDED
+from ._errors import check, lock_index_text, lock_range_text, warn_owner_died
 from ._handle import Handle, int64
 from ._held import held as _held
 from ._library import BLOCKING, QUICK
@@ -23,10 +23,16 @@ _timedlock_range = BLOCKING["ilk_lockarray_timedlock_range"]
 _unlock_range = BLOCKING["ilk_lockarray_unlock_range"]
 
 
-def _released(code: int) -> None:
+def _check(code: int, text: Callable[..., str], n: int, *indices: int) -> int:
+    if code == ILK_EINVAL:
+        raise ValueError(text(n, *indices))
+    return check(code)
+
+
+def _released(code: int, text: Callable[..., str], n: int, *indices: int) -> None:
     if code == ILK_EPERM:
         raise RuntimeError("cannot release a lock that the caller does not hold")
-    check(code)
+    _check(code, text, n, *indices)
 
 
 class LockArray(Handle):
@@ -38,6 +44,7 @@ class LockArray(Handle):
     """
 
     _free = QUICK["ilk_lockarray_free"]
+    _n = -1  # the jitclass, where Numba is switched off, does not know it
 
     def __init__(self, n: int, padded: bool = False) -> None:
         super().__init__(_new(int64(n), ILK_PADDED if padded else 0))
@@ -57,11 +64,12 @@ class LockArray(Handle):
             code = wait(_timedlock, self._handle, i, timeout_ns=ns, undo=partial(self._undo, i))
         if code == ILK_OWNER_DIED:
             warn_owner_died(partial(self._undo, i))
-        return code != ILK_ETIMEDOUT and check(code) >= 0
+        return code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i) >= 0
 
     def release(self, i: int) -> None:
         """Releases lock `i`. RuntimeError: the caller does not hold it."""
-        _released(_unlock(self._handle, int64(i)))
+        i = int64(i)
+        _released(_unlock(self._handle, i), lock_index_text, self._n, i)
 
     def acquire_pair(self, i: int, j: int, blocking: bool = True, timeout: float = -1) -> bool:
         """Acquires the locks `i` and `j`, or the one if they are equal. False: none was acquired, as in `acquire()`."""
@@ -70,11 +78,12 @@ class LockArray(Handle):
         code = self._wait(_timedlock_pair, i, j, ns, sorted({i, j}))
         if code == ILK_OWNER_DIED:
             warn_owner_died(lambda _code: _unlock_pair(self._handle, i, j))
-        return code != ILK_ETIMEDOUT and check(code) >= 0
+        return code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i, j) >= 0
 
     def release_pair(self, i: int, j: int) -> None:
         """Releases both. RuntimeError: the caller does not hold both; then none is released."""
-        _released(_unlock_pair(self._handle, int64(i), int64(j)))
+        i, j = int64(i), int64(j)
+        _released(_unlock_pair(self._handle, i, j), lock_index_text, self._n, i, j)
 
     def acquire_range(self, begin: int, end: int, blocking: bool = True, timeout: float = -1) -> bool:
         """Acquires the locks `begin`..`end` - 1. False: none was acquired, as in `acquire()`."""
@@ -83,11 +92,12 @@ class LockArray(Handle):
         code = self._wait(_timedlock_range, begin, end, ns, range(begin, end))
         if code == ILK_OWNER_DIED:
             warn_owner_died(lambda _code: _unlock_range(self._handle, begin, end))
-        return code != ILK_ETIMEDOUT and check(code) >= 0
+        return code != ILK_ETIMEDOUT and _check(code, lock_range_text, self._n, begin, end) >= 0
 
     def release_range(self, begin: int, end: int) -> None:
         """Releases them all. RuntimeError: the caller does not hold all; then none is released."""
-        _released(_unlock_range(self._handle, int64(begin), int64(end)))
+        begin, end = int64(begin), int64(end)
+        _released(_unlock_range(self._handle, begin, end), lock_range_text, self._n, begin, end)
 
     def held(self, i: int) -> _held:
         """``with locks.held(i): ...`` holds lock `i`, in a kernel as well. `holding` is another name for it."""

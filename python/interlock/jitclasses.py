@@ -106,8 +106,12 @@ _CONDITION = """
 _NOT_HERE = {"__len__", "capacity", "full", "parties"}
 
 # What the methods are called on: by default the handle is all that they need.
-_VIEW = {"Condition": "view(self.ptr, 0)", "BoundedSemaphore": "view(self.ptr, 2**31 - 1)"}
-_FIELDS = {"Condition": ["lock"], "BoundedSemaphore": ["maximum"]}
+_VIEW = {
+    "Condition": "view(self.ptr, 0)",
+    "BoundedSemaphore": "view(self.ptr, 2**31 - 1)",
+    "LockArray": "view(self.ptr, -1)",
+}
+_FIELDS = {"Condition": ["lock"], "BoundedSemaphore": ["maximum"], "LockArray": ["length"]}
 
 
 def _source(name):

@@ -17,6 +17,9 @@ from numba.np import numpy_support
 from numba.np.arrayobj import basic_indexing, make_array, normalize_indices
 
 from .. import atomic
+from .._constants import ILK_EINVAL
+from .emit import Emit
+from .exceptions import ElementIndexError
 from .sources import HOW
 
 # LLVM's names
@@ -125,15 +128,20 @@ def element_pointer(context, builder, sig, args, boundscheck=False):
     # As signed numbers: in a prange Numba computes -i without a sign, and then nothing would count it from the end.
     indices = [context.cast(builder, i, typ, types.intp) for typ, i in zip(index_types, indices)]
     index_types = (types.intp,) * len(indices)
+    boundscheck = boundscheck or context.enable_boundscheck
+    view = make_array(array)(context, builder, args[0])
+    if boundscheck:
+        for axis, (index, size) in enumerate(zip(indices, cgutils.unpack_tuple(builder, view.shape, array.ndim))):
+            check_bounds(context, builder, index, axis, size)
     index_types, indices = normalize_indices(context, builder, index_types, indices)
     pointer, _, _ = basic_indexing(
         context,
         builder,
         array,
-        make_array(array)(context, builder, args[0]),
+        view,
         index_types,
         indices,
-        boundscheck=boundscheck or context.enable_boundscheck,
+        boundscheck=False,
     )
     size = size_of(array.dtype)
     if size > 1:
@@ -143,6 +151,15 @@ def element_pointer(context, builder, sig, args, boundscheck=False):
         with builder.if_then(cgutils.is_not_null(builder, builder.and_(address, address.type(size - 1))), likely=False):
             context.call_conv.return_user_exc(builder, ValueError, ("the array is misaligned",))
     return pointer
+
+
+def check_bounds(context, builder, index, axis, size):
+    """IndexError with the numbers, which Numba's own does not name."""
+    beyond = builder.icmp_signed(">=", index, size)
+    before = builder.icmp_signed("<", index, builder.neg(size))
+    emit = Emit(context, builder, None, {ILK_EINVAL: (ElementIndexError,)})
+    emit.note(index, index.type(axis), size)
+    emit.raise_if(builder.or_(beyond, before), ir.IntType(32)(ILK_EINVAL))
 
 
 def size_of(element):

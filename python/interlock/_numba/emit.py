@@ -11,7 +11,7 @@ from numba.core.callconv import RETCODE_USEREXC
 
 from .._constants import ILK_ETIMEDOUT
 from .._signatures import SIGNATURES
-from .exceptions import exception_of
+from .exceptions import exception_of, write_note
 from .symbols import TYPES
 
 
@@ -24,6 +24,11 @@ class Emit:
 
     def __init__(self, context, builder, view, errors):
         self.context, self.builder, self.view, self.errors = context, builder, view, errors
+        self._noted = None
+
+    def note(self, first, second, length):
+        """The numbers that the exceptions of this call may name (see `exceptions`)."""
+        self._noted = first, second, length
 
     def call(self, name, *arguments, handle=None):
         """Calls a function of the library, with the object's handle or another and the arguments."""
@@ -42,6 +47,8 @@ class Emit:
         """Raises the exception of `code`. Nothing of this is in the way of those that do not raise."""
         with cgutils.if_unlikely(self.builder, condition):
             exception = exception_of(self.builder, code)
+            if self._noted:
+                write_note(self.builder, self.call("ilk_word_id"), *self._noted)
             python = self.context.get_python_api(self.builder)
             for own, (kind, *args) in self.errors.items():
                 other = python.serialize_object((kind, tuple(args), None))

@@ -14,7 +14,8 @@ from numba.core import cgutils, serialize
 from numba.core.callconv import excinfo_t
 
 from .._constants import ILK_ENOTSUP
-from .._errors import error
+from .._errors import element_index_text, error, lock_index_text, lock_range_text
+from .._library import QUICK
 
 # What a cached kernel relies on: the row of a code is its negative, and row 0 is for those that are unknown here.
 _SYMBOL = "interlock.exceptions"
@@ -51,3 +52,69 @@ def exception_of(builder, code):
     row = builder.neg(code)
     row = builder.select(builder.icmp_unsigned("<", row, row.type(len(_rows))), row, row.type(0))
     return cgutils.gep_inbounds(builder, table, 0, row)
+
+
+# --- errors that name numbers -----------------------------------------------------------------------------------------
+#
+# Numba's exceptions in compiled code are constants (up to 0.56 all, and the others take long to compile). So the thread
+# notes the numbers in a slot of its own, and the exception takes them from there when it is made, by the same thread.
+# Where two threads have the same slot, the last to note something has it, and the other's message names no numbers.
+
+_NOTES = "interlock.notes"
+_SLOTS = 1024
+_thread_id = QUICK["ilk_word_id"]
+
+
+class _Note(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("thread", "first", "second", "length")]
+
+
+_notes = (_Note * _SLOTS)()
+llvmlite.binding.add_symbol(_NOTES, ctypes.addressof(_notes))
+
+
+def write_note(builder, thread, first, second, length):
+    """The numbers of the exception that is raised next; `thread` is that of `ilk_word_id`."""
+    word = ir.IntType(64)
+    note_type = ir.LiteralStructType([word] * len(_Note._fields_))
+    table_type = ir.ArrayType(note_type, _SLOTS)
+    table = builder.module.globals.get(_NOTES) or ir.GlobalVariable(builder.module, table_type, _NOTES)
+    slot = builder.and_(thread, thread.type(_SLOTS - 1))
+    note = cgutils.gep_inbounds(builder, table, 0, slot)
+    for field, value in enumerate((builder.sext(thread, word), first, second, length)):
+        builder.store(value, cgutils.gep_inbounds(builder, note, 0, field))
+
+
+def _noted(text):
+    thread = _thread_id()
+    note = _notes[thread & (_SLOTS - 1)]
+    numbers = note.first, note.second, note.length
+    return text(*numbers) if note.thread == thread else "an index is out of range"
+
+
+class ElementIndexError(IndexError):
+    """Of an array's element."""
+
+    def __init__(self, *args):
+        super().__init__(*(args or [_noted(element_index_text)]))
+
+
+class LockIndexError(ValueError):
+    """Of one lock of a LockArray."""
+
+    def __init__(self, *args):
+        super().__init__(*(args or [_noted(lambda i, _, n: lock_index_text(n, i))]))
+
+
+class LockPairError(ValueError):
+    """Of two locks of a LockArray."""
+
+    def __init__(self, *args):
+        super().__init__(*(args or [_noted(lambda i, j, n: lock_index_text(n, i, j))]))
+
+
+class LockRangeError(ValueError):
+    """Of a range of a LockArray."""
+
+    def __init__(self, *args):
+        super().__init__(*(args or [_noted(lambda begin, end, n: lock_range_text(n, begin, end))]))

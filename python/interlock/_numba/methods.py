@@ -11,6 +11,7 @@ from numba.core import cgutils, types
 from .. import _constants as c
 from .._errors import HandleError
 from .emit import Emit, mutex_ns, queue_ns, semaphore_ns
+from .exceptions import LockIndexError, LockPairError, LockRangeError
 
 _INT, _INT64 = ir.IntType(32), ir.IntType(64)
 
@@ -36,12 +37,23 @@ class Property(Method):
         super().__init__("", result, lambda e, a: write(e), errors)
 
 
+# The parameters that are indices of a lock array, and the exception for such.
+_INDEX_ERRORS = {"i": LockIndexError, "i, j": LockPairError, "begin, end": LockRangeError}
+
+
 def _names(parameters):
     return [name.partition("=")[0] for name in parameters.split(", ") if name]
 
 
 def _given(a, parameters):
     return [getattr(a, name) for name in _names(parameters)]
+
+
+def _note(e, a, parameters):
+    """Notes the indices of a lock array, for the error that one of them may be."""
+    if parameters in _INDEX_ERRORS:
+        given = _given(a, parameters)
+        e.note(given[0], given[-1], e.view.length)
 
 
 # Calls, by what their result says.
@@ -51,6 +63,7 @@ def does(function, parameters="", errors=()):
     """Nothing, if it did not fail."""
 
     def write(e, a):
+        _note(e, a, parameters)
         e.check(e.call(function, *_given(a, parameters)))
 
     return Method(parameters, types.none, write, errors)
@@ -97,6 +110,7 @@ def acquires(for_ever, timed, which="", ns=mutex_ns, timeout=-1, errors=()):
     parameters = ", ".join([*_names(which), "blocking=True", f"timeout={timeout}"])
 
     def write(e, a):
+        _note(e, a, which)
         ns_given = e.lock_ns(a.blocking, a.timeout, ns)
         if ns_given is None and for_ever:
             e.check(e.call(for_ever, *_given(a, which)))
@@ -260,6 +274,12 @@ _not_waiting = _unheld("cannot wait on un-acquired lock")
 _not_notifying = _unheld("cannot notify on un-acquired lock")
 _timed_out = {c.ILK_ETIMEDOUT: (BrokenBarrierError,)}
 _full, _empty = {c.ILK_ETIMEDOUT: (Full,)}, {c.ILK_ETIMEDOUT: (Empty,)}
+
+
+def _index_error(parameters):
+    return {c.ILK_EINVAL: (_INDEX_ERRORS[parameters],)}
+
+
 _not_held = _unheld("cannot release a lock that the caller does not hold")
 
 # For `with rw.writing():`, whose body may downgrade.
@@ -338,12 +358,16 @@ METHODS = {
         "reset": does("ilk_tally_reset"),
     },
     "LockArray": {
-        "acquire": acquires("ilk_lockarray_lock", "ilk_lockarray_timedlock", "i"),
-        "release": does("ilk_lockarray_unlock", "i", _not_held),
-        "acquire_pair": acquires("ilk_lockarray_lock_pair", "ilk_lockarray_timedlock_pair", "i, j"),
-        "release_pair": does("ilk_lockarray_unlock_pair", "i, j", _not_held),
-        "acquire_range": acquires("ilk_lockarray_lock_range", "ilk_lockarray_timedlock_range", "begin, end"),
-        "release_range": does("ilk_lockarray_unlock_range", "begin, end", _not_held),
+        "acquire": acquires("ilk_lockarray_lock", "ilk_lockarray_timedlock", "i", errors=_index_error("i")),
+        "release": does("ilk_lockarray_unlock", "i", {**_not_held, **_index_error("i")}),
+        "acquire_pair": acquires(
+            "ilk_lockarray_lock_pair", "ilk_lockarray_timedlock_pair", "i, j", errors=_index_error("i, j")
+        ),
+        "release_pair": does("ilk_lockarray_unlock_pair", "i, j", {**_not_held, **_index_error("i, j")}),
+        "acquire_range": acquires(
+            "ilk_lockarray_lock_range", "ilk_lockarray_timedlock_range", "begin, end", errors=_index_error("begin, end")
+        ),
+        "release_range": does("ilk_lockarray_unlock_range", "begin, end", {**_not_held, **_index_error("begin, end")}),
         "__len__": field("length"),
     },
     "Queue": {

@@ -18,8 +18,7 @@ other parameters, kernels with parallel=True that use interlock are refused (`re
 import inspect
 from functools import wraps
 
-import numba
-from numba.core import errors, ir, types
+from numba.core import ir, types
 from numba.core.ir_utils import remove_dead_extensions
 from numba.core.types import functions
 from numba.parfors import parfor as passes
