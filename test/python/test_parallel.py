@@ -63,6 +63,34 @@ def test_this_numba_has_what_the_passes_rely_on():
     assert parallel.unknown_parts() == []
 
 
+def test_a_numba_that_has_changed_is_refused():
+    source = textwrap.dedent(
+        """
+        import numpy as np
+        from numba import njit, prange
+        from numba.parfors import parfor
+        original = parfor.try_fuse
+        parfor.try_fuse = lambda a, b: original(a, b)
+        from interlock import Counter
+
+        def kernel(counter, n):
+            for i in prange(n):
+                counter.fetch_add(1)
+
+        counter = Counter()
+        njit(kernel)(counter, 3)
+        assert counter.load() == 3
+        try:
+            njit(parallel=True)(kernel)(counter, 3)
+        except Exception as error:
+            assert "try_fuse" in str(error) and "nogil=True" in str(error), error
+        else:
+            raise AssertionError
+        """
+    )
+    subprocess.run([sys.executable, "-c", source], check=True)
+
+
 # --- statements that change places with a loop --------------------------------------------------------------------------
 
 
@@ -89,7 +117,7 @@ def test_a_read_after_a_loop_of_helpers_stays_there():
     @njit(parallel=True)
     def kernel(n):
         counts = np.zeros(n, np.int64)
-        for i in prange(n):
+        for _i in prange(n):
             count_two_levels_deep(counts, 0)
         return counts[0]
 
@@ -101,7 +129,7 @@ def test_a_read_after_a_loop_through_aliases_stays_there():
     def of_a_slice(n):
         a = np.zeros(n, np.int64)
         b = a[2:]
-        for i in prange(n):
+        for _i in prange(n):
             atomic.add(b, 0, 1)
         return a[2]
 
@@ -115,7 +143,7 @@ def test_a_read_after_a_loop_through_aliases_stays_there():
     @njit(parallel=True)
     def of_rows(n):
         a = np.zeros((n, 2), np.int64)
-        for i in prange(n):
+        for _i in prange(n):
             row = a[0]
             atomic.add(row, 1, 1)
         return a[0, 1]
@@ -129,7 +157,7 @@ def test_fields_of_records():
     @njit(parallel=True)
     def kernel(table, n):
         out = np.zeros(n, np.int64)
-        for i in prange(n):
+        for _i in prange(n):
             atomic.add(table["hits"], 0, 1)
         return table[0]["hits"] + out.sum()
 
@@ -148,14 +176,14 @@ def test_arrays_of_a_jitclass():
     @njit(parallel=True)
     def by_attribute(holder, n):
         out = np.zeros(n, np.int64)
-        for i in prange(n):
+        for _i in prange(n):
             atomic.add(holder.counts, 0, 1)
         return holder.counts[0] + out.sum()
 
     @njit(parallel=True)
     def by_method(holder, n):
         out = np.zeros(n, np.int64)
-        for i in prange(n):
+        for _i in prange(n):
             holder.count(0)
         return holder.counts[0] + out.sum()
 
@@ -180,7 +208,7 @@ def test_words_are_writes():
 def test_loops_about_one_object_are_not_fused():
     @njit(parallel=True, nogil=True)
     def kernel(done, out):
-        for i in prange(len(out)):
+        for _i in prange(len(out)):
             done.fetch_add(1)
         for i in prange(len(out)):
             out[i] = done.load()
@@ -193,7 +221,7 @@ def test_loops_about_one_object_are_not_fused():
 def test_loops_about_different_objects_are_not_fused():
     @njit(parallel=True, nogil=True)
     def kernel(latch, event, seen):
-        for i in prange(len(seen)):
+        for _i in prange(len(seen)):
             latch.count_down()
             if latch.value == 0:
                 event.set()
@@ -208,14 +236,14 @@ def test_loops_about_different_objects_are_not_fused():
 def test_loops_that_call_c_functions_or_helpers_are_not_fused():
     @njit(parallel=True, nogil=True)
     def by_nb(counter, out):
-        for i in prange(len(out)):
+        for _i in prange(len(out)):
             nb.ilk_counter_fetch_add(counter, 1)
         for i in prange(len(out)):
             out[i] = nb.ilk_counter_load(counter)
 
     @njit(parallel=True, nogil=True)
     def by_helper(counts, out):
-        for i in prange(len(out)):
+        for _i in prange(len(out)):
             count_two_levels_deep(counts, 0)
         for i in prange(len(out)):
             out[i] = atomic.load(counts, 0)
@@ -229,7 +257,7 @@ def test_loops_that_call_c_functions_or_helpers_are_not_fused():
 def test_loops_about_jitclasses_are_not_fused():
     @njit(parallel=True, nogil=True)
     def kernel(counter, out):
-        for i in prange(len(out)):
+        for _i in prange(len(out)):
             counter.fetch_add(1)
         for i in prange(len(out)):
             out[i] = counter.load()
@@ -258,7 +286,7 @@ def test_loops_within_a_loop_are_not_fused():
     @njit(parallel=True, nogil=True)
     def kernel(counters, out):
         for k in prange(len(counters)):
-            for i in prange(out.shape[1]):
+            for _i in prange(out.shape[1]):
                 atomic.add(counters, k, 1)
             for i in prange(out.shape[1]):
                 out[k, i] = counters[k]
@@ -277,7 +305,7 @@ def test_other_loops_are_fused_as_ever():
             a[i] = x[i] + 1
         for i in prange(len(x)):
             b[i] = x[i] + 2
-        for i in prange(len(x)):
+        for _i in prange(len(x)):
             atomic.add(counts, 0, 1)
         return a, b
 
@@ -290,7 +318,7 @@ def test_other_loops_are_fused_as_ever():
 def test_fusion_off_is_right_too():
     @njit(parallel={"fusion": False}, nogil=True)
     def kernel(counter, out):
-        for i in prange(len(out)):
+        for _i in prange(len(out)):
             counter.fetch_add(1)
         for i in prange(len(out)):
             out[i] = counter.load()
@@ -336,7 +364,7 @@ def test_properties_of_a_global_object_are_read_each_time():
 def test_reads_under_a_lock_stay_in_the_loop():
     @njit(nogil=True, parallel=True)
     def by_helper(total, lock, seen):
-        for i in prange(len(seen)):
+        for _i in prange(len(seen)):
             lock.acquire()
             before = total[0]
             bump(total, 0)
@@ -345,7 +373,7 @@ def test_reads_under_a_lock_stay_in_the_loop():
 
     @njit(nogil=True, parallel=True)
     def by_deep_helpers(total, lock, seen):
-        for i in prange(len(seen)):
+        for _i in prange(len(seen)):
             lock_it(lock)
             before = total[0]
             count_two_levels_deep(total, 0)
@@ -354,7 +382,7 @@ def test_reads_under_a_lock_stay_in_the_loop():
 
     @njit(nogil=True, parallel=True)
     def by_atomic_alone(total, lock, seen):
-        for i in prange(len(seen)):
+        for _i in prange(len(seen)):
             words.lock(lock, 0)
             before = total[0]
             atomic.add(total, 0, 1)
@@ -396,7 +424,7 @@ def test_fields_of_a_jitclass_are_read_each_time():
 
     @njit(nogil=True, parallel=True)
     def kernel(account, lock, seen):
-        for i in prange(len(seen)):
+        for _i in prange(len(seen)):
             lock.acquire()
             seen[account.total] += 1
             account.deposit()
@@ -467,7 +495,7 @@ def test_reductions_beside_atomics():
 def test_loop_in_a_helper_that_is_inlined():
     @njit(inline="always")
     def fill(counts, n):
-        for i in prange(n):
+        for _i in prange(n):
             atomic.add(counts, 0, 1)
 
     @njit(parallel=True)

@@ -7,10 +7,11 @@ knows nothing (a method or property of an object, an atomic, a helper) is a barr
 changes places with it, no read of memory leaves it, and its arrays may be touched by others. Other loops and other
 kernels are as without interlock.
 
-This relies on what Numba does not publish, which is the same from 0.56 to 0.68: six functions of its modules
-`numba.parfors.parfor` and `numba.parfors.parfor_lowering`, found by their names there (one: in `remove_dead_extensions`)
-when they are called, and their parameters. Each is replaced by one that calls it. Where one of them is missing or has
-other parameters, kernels with parallel=True that use interlock are refused (`refuse_unknown_numba`).
+This relies on what Numba does not publish, and has not changed from 0.56 to 0.68: six functions of its modules
+`numba.parfors.parfor` and `numba.parfors.parfor_lowering`, their parameters (`RELIES_ON`), and that Numba finds them there
+by name whenever it calls them; `remove_dead_parfor` in the table `remove_dead_extensions`. Each is replaced by one that
+calls it. Where one of them is missing or has other parameters, none is replaced, and kernels with parallel=True that use
+interlock are refused.
 """
 
 # mypy: ignore-errors
@@ -18,8 +19,10 @@ other parameters, kernels with parallel=True that use interlock are refused (`re
 import inspect
 from functools import wraps
 
-from numba.core import ir, types
+import numba
+from numba.core import errors, ir, types
 from numba.core.ir_utils import remove_dead_extensions
+from numba.core.rewrites import Rewrite, register_rewrite
 from numba.core.types import functions
 from numba.parfors import parfor as passes
 from numba.parfors import parfor_lowering as lowering
@@ -194,7 +197,25 @@ def _replace(module, name, replacement):
     setattr(module, name, wrapper)
 
 
-if not _unknown:
+if _unknown:
+
+    @register_rewrite("after-inference")
+    class Refuse(Rewrite):
+        """Changes nothing: it raises, or does not match."""
+
+        def __init__(self, state=None):
+            self._is_parallel = state is not None and state.flags.auto_parallel.enabled
+
+        def match(self, func_ir, block, typemap, calltypes):
+            if self._is_parallel and uses_interlock(typemap):
+                raise errors.UnsupportedError(
+                    f"interlock does not know how Numba {numba.__version__} moves code with parallel=True "
+                    f"({', '.join(_unknown)}): use threads with nogil=True, or another version of Numba",
+                    loc=func_ir.loc,
+                )
+            return False
+
+else:
     for (_module, _name), _replacement in _REPLACEMENTS.items():
         _replace(_module, _name, _replacement)
     remove_dead_extensions[passes.Parfor] = passes.remove_dead_parfor

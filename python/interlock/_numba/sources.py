@@ -11,7 +11,10 @@ from numba.core.ir_utils import find_outer_value, guard
 
 from .. import atomic, words
 
-HOW = "A global or captured array is a constant in a kernel, a copy made when this was compiled: pass the array as an argument."
+HOW = (
+    "A global or captured array is a constant in a kernel, a copy made when this was compiled: "
+    "pass the array as an argument."
+)
 
 # The first argument of each is an array.
 _OPERATIONS = {f for module in (atomic, words) for f in vars(module).values() if inspect.isfunction(f)} - {atomic.fence}
