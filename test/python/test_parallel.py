@@ -11,7 +11,7 @@ import pytest
 from numba import njit, prange, types
 from numba.experimental import jitclass
 
-from interlock import Counter, Event, Latch, Lock, LockArray, Mutex, Queue, Semaphore, atomic, nb, words
+from interlock import Counter, Event, Latch, Lock, LockArray, Mutex, Queue, Semaphore, atomic, held, nb, words
 from interlock import jitclasses as jc
 from interlock._numba import parallel
 
@@ -629,3 +629,24 @@ def test_other_kernels_are_compiled_as_without():
         for way in ("with", "without")
     ]  # fmt: skip
     assert texts[0] == texts[1] != ""
+
+
+def test_a_guard_made_outside_the_loop():
+    @njit(nogil=True, parallel=True)
+    def kernel(lock, total, seen):
+        guard = held(lock)
+        for i in prange(len(seen)):
+            with guard:
+                before = total[0]
+                add_one(total)
+                seen[before] += 1
+            seen[i] += total[0] > 0
+        return total[0]
+
+    @njit
+    def add_one(total):
+        total[0] += 1
+
+    total, seen = np.zeros(1, np.int64), np.zeros(100, np.int64)
+    assert kernel(Mutex(), total, seen) == 100
+    assert (seen == 2).all()

@@ -14,7 +14,6 @@ from numba.core.types import functions
 
 from .._library import BLOCKING
 from .._signatures import SIGNATURES
-from .types import Object, View
 
 _FOREIGN = ("numba", "numpy", "math", "builtins", "operator", "_operator")  # they do not call us
 
@@ -89,7 +88,7 @@ def _references(function):
 
 def _next(thing):
     """What to look at after `thing`, a type or a Python value; None: it is interlock's."""
-    if isinstance(thing, (Object, View)) or _package(thing) == "interlock" or _package(type(thing)) == "interlock":
+    if "interlock" in (_package(thing), _package(type(thing))):
         return None
     if isinstance(thing, types.ExternalFunction):
         return None if thing.symbol in SIGNATURES else []
@@ -132,5 +131,7 @@ def is_opaque(typ):
     if isinstance(typ, types.Function):
         known = [f for template in typ.templates for f in _template_functions(template)] or [typ.typing_key]
         return any(_package(f) not in _FOREIGN for f in known)
-    kinds = (Object, View, types.Dispatcher, types.ClassType, types.ClassInstanceType, types.StructRef)
+    if _package(type(typ)) == "interlock":  # an object, what a `with` holds, what enters and leaves it
+        return True
+    kinds = (types.Dispatcher, types.ClassType, types.ClassInstanceType, types.StructRef)
     return isinstance(typ, kinds) or any(map(is_opaque, _elements(typ)))
