@@ -20,6 +20,7 @@ LOCKS = ("lock", "lock2", "rlock", "mutex", "sem", "cond", "jm", "rw", "locks", 
 class Generator(Parallel):
     def function(self, name, inside, head):
         """A function of its own that takes a lock, and raises if it likes. All locks that it names count as taken."""
+        self.left = self.rng.randrange(2, 6)
         inner = Scope(("v", "n"), ("v",), result="v", inside=frozenset({inside}), depth=2 if inside == "closure" else 1)
         body = (self.with_lock(inner) or []) + self.block(inner, 2, 0)
         self.calls[name] = {lock for lock in LOCKS if re.search(rf"\b{lock}\b", "\n".join(body))}
@@ -31,7 +32,6 @@ class Generator(Parallel):
         rng = self.rng
         scale = 0.6 if self.size <= SMALL else 1
         self.features = {f for f in FEATURES if f not in self.without and self.odds(scale * ODDS.get(f, 0.5))}
-        self.left = rng.randrange(self.size // 3, self.size)
         s = Scope(("x", "y", "n", "k"), ("x", "y", "k"))
         head = [f"k = {self.const()}"]
         result = ["x", "y", "k"]
@@ -65,6 +65,7 @@ class Generator(Parallel):
         if self.has("closure"):
             head += self.function("inner", "closure", ["def inner(v):"])
         self.features = before
+        self.left = rng.randrange(self.size // 3, self.size)
         body = self.top(s)
         if "out = []" in head and not any("out.append(" in line for line in body):
             body.insert(0, "out.append(n)")  # else it has no type
@@ -74,19 +75,16 @@ class Generator(Parallel):
         return Program(source, parallel, self.odds(0.5), self.odds(0.15), str(number), extras={})
 
     def top(self, s):
-        lines = []
-        parts = self.rng.randrange(2, 5) if self.size > SMALL else self.pick(1, 2)
-        parallel = self.has("prange")
-        for _ in range(parts):
-            choice = self.rng.random()
-            if parallel and choice < 0.4:
-                lines += self.prange_loop(s)
-            elif parallel and choice < 0.6:
-                lines += self.parallel_idiom(s)
-            elif parallel and self.has("neighbours") and choice < 0.9:
-                lines += self.neighbour(s)
-            else:
-                lines += self.statement(s)
+        lines, parallel = [], self.has("prange")
+        write = [self.with_lock, self.with_lock, self.idiom, self.idiom, self.statement, self.statement]
+        if parallel:
+            write += [self.prange_loop] * 4 + [self.parallel_idiom] * 3 + [self.neighbour] * 3 * self.has("neighbours")
+        # Parallel loops take long to compile.
+        least, most = (1, 3) if parallel else (3, 5)
+        if self.size > SMALL:
+            least, most = least + 1, most + 2
+        for _ in range(self.rng.randrange(least, most)):
+            lines += self.rng.choice(write)(s) or self.statement(s)
         if parallel and self.has("neighbours") and self.size > SMALL:
             lines += self.neighbour(s)
         for name in self.calls:

@@ -22,6 +22,8 @@ class Statements(Expressions):
     def statement(self, s):
         self.left -= 1
         simple = [self.assign, self.assign, self.augment, self.store, self.store]
+        if "with" in s.inside:
+            simple += [self.assign, self.assign]
         for feature, write in (
             ("atomics", self.atomic), ("atomics", self.atomic), ("objects", self.object), ("lists", self.append),
             ("slices", self.slice), ("floats", self.float), ("tuples", self.tuple), ("swap", self.swap),
