@@ -82,7 +82,7 @@ class Outcome:
             return f"result: {self.value} in Python, {other.value} compiled"
         for name, state in self.states.items():
             if state != other.states[name]:
-                return f"state of {name}: {state} in Python, {other.states[name]} compiled"
+                return f"state of {name}: {_first_difference(state, other.states[name])}"
         return None
 
     def outside(self):
@@ -94,6 +94,13 @@ def _equal(a, b):
     if isinstance(a, (tuple, list)):
         return isinstance(b, (tuple, list)) and len(a) == len(b) and all(map(_equal, a, b))
     return a == b or (a != a and b != b)
+
+
+def _first_difference(state, other):
+    if not isinstance(state, list):
+        return f"{state} in Python, {other} compiled"
+    i = next(i for i, (one, another) in enumerate(zip(state, other)) if one != another)
+    return f"element {i - world.GUARD if len(state) > world.GUARD else i}: {state[i]} in Python, {other[i]} compiled"
 
 
 def _normal(value):
