@@ -75,11 +75,12 @@ class Parallel(Locking):
     def parallel_body(self, s, g, i):
         lock = (self.context(s.within("prange", loops=0)) or ("held(sem)",))[0]
         index, small = self.pick(f"idx[{i}]", i, "0"), self.pick("1", "2", f"idx[{i}]")
-        negative = self.pick(index, index, index, f"-{i}")
+        operation = self.pick("add", "max", "sub", "xor", "exch", "inc")
         return self.lines(
             self.pick(
-                f"atomic.{self.pick('add', 'max', 'sub', 'xor')}({g}, {negative}, {small})",
-                f"atomic.{self.pick('add', 'max', 'sub', 'xor')}({g}, {index}, {small})",
+                f"atomic.{operation}({g}, {index}, {small})",
+                f"atomic.{operation}({g}, {index}, {small})",
+                f"atomic.{operation}({g}, {self.pick(index, f'-{i}')}, {small})",
                 f"""
                 with {lock}:
                     {g}[{index}] += {small}""",
