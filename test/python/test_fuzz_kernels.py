@@ -19,7 +19,7 @@ from fuzz.report import Report
 from fuzz.shrink import shrink
 
 SEEDS = sorted((Path(__file__).parent / "fuzz" / "seeds").glob("*.py"))
-PARTS, PROGRAMS = 6, 40  # each part is a test of its own
+PARTS, PROGRAMS = 12, 20  # each part is a test of its own
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,8 @@ class Expressions(Choices):
         if self.may_raise(s) and self.has("division"):
             choices += [lambda: f"int({x}) // int({self.number(s)} % 3)", lambda: f"quotient({x}, {self.number(s)})"]
             choices.append(lambda: f"({x}, 7, {self.number(s)})[{self.number(s)}]")
+        if self.may_raise(s) and self.boundscheck:
+            choices += [lambda: f"{self.pick('a', 'b')}[{x}]", lambda: f"atomic.add(a, {x}, 1)"]
         if self.has("atomics"):
             choices.append(lambda: f"atomic.{self.pick(*ATOMICS[:4])}(b, {self.index(s)}, {self.small(s)})")
         callable_here = [name for name, taken in self.calls.items() if not taken & s.taken]
@@ -90,6 +92,7 @@ class Expressions(Choices):
             choices += [lambda: self.pick(*s.bools), lambda: f"not {self.pick(*s.bools)}"]
         if self.has("objects"):
             choices += [lambda: "event.is_set()", lambda: "queue.closed", lambda: "lock.locked()"]
+            choices.append(lambda: f"pool.acquire({self.pick('False', 'blocking=False')})")
         if self.has("floats"):
             choices.append(lambda: f"f[{self.index(s)}] > {self.pick(*(s.floats or ('z',)))}")
         return self.rng.choice(choices)()
@@ -99,4 +102,5 @@ class Expressions(Choices):
         return self.pick(*values, "counter.fetch_add(1)", "counter.exchange(4)", "counter.compare_exchange(5, 2)")
 
     def may_raise(self, s):
-        return "prange" not in s.inside
+        """Nothing may in a `prange`, nor between acquire and release: the lock would stay."""
+        return not s.inside & {"prange", "explicit"}

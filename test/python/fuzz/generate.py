@@ -31,6 +31,7 @@ class Generator(Parallel):
     def program(self, number):
         rng = self.rng
         scale = 0.6 if self.size <= SMALL else 1
+        self.boundscheck = self.odds(0.15)
         self.features = {f for f in FEATURES if f not in self.without and self.odds(scale * ODDS.get(f, 0.5))}
         s = Scope(("x", "y", "n", "k"), ("x", "y", "k"))
         head = [f"k = {self.const()}"]
@@ -72,7 +73,7 @@ class Generator(Parallel):
         kernel = ["@kernel_options", "def kernel(PARAMETERS):", *self.indented([*head, *body, f"return {s.result}"])]
         source = assemble([*functions, kernel])
         parallel = (self.has("prange") and self.odds(0.9)) or self.odds(0.1)
-        return Program(source, parallel, self.odds(0.5), self.odds(0.15), str(number), extras={})
+        return Program(source, parallel, self.odds(0.5), self.boundscheck, str(number))
 
     def top(self, s):
         lines, parallel = [], self.has("prange")

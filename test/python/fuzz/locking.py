@@ -10,6 +10,10 @@ class Locking(Statements):
     def context(self, s):
         """A lock that is free here, as an item of `with`; and its name."""
         free = [name for name in self.locks() if name not in s.taken]
+        if "rlock" in s.taken:
+            free.append("rlock")
+        if "mutex" in s.taken and self.may_raise(s) and self.odds(0.1):
+            free.append("mutex")  # a DeadlockError
         if not free:
             return None
         name = self.pick(*free)
@@ -39,6 +43,8 @@ class Locking(Statements):
         return self.pick(*forms)
 
     def lock_number(self, s):
+        if self.may_raise(s) and self.odds(0.05):
+            return self.pick(*s.ints, str(world.LOCKS))  # it may be out of range
         if s.indices and self.odds(0.6):
             return self.pick(*s.indices)
         return self.pick(str(self.rng.randrange(world.LOCKS)), f"{self.pick(*s.ints)} % {world.LOCKS}")
@@ -85,10 +91,15 @@ class Locking(Statements):
         if not free:
             return None
         name, features = self.pick(*free), self.features
-        inner = s.within("with", taken=s.taken | self.excluded(name), loops=0)
+        inner = s.within("with", "explicit", taken=s.taken | self.excluded(name), loops=0)
         self.features = features - {"return", "raise", "failing_calls", "division", "break"}
         body = self.block(inner, indent=0)
         self.features = features
+        if self.odds(0.3):
+            return [
+                f"if {name}.acquire({self.pick('False', 'blocking=False')}):",
+                *self.indented([*body, f"{name}.release()"]),
+            ]
         return [f"{name}.acquire()", *body, f"{name}.release()"]
 
     def word(self, s):
@@ -96,7 +107,7 @@ class Locking(Statements):
             return None
         i, features = self.rng.randrange(world.LOCKS), self.features
         self.features = features - {"return", "raise", "failing_calls", "division", "break"}
-        body = self.block(s.within("with", taken=s.taken | {"w"}, loops=0), indent=0)
+        body = self.block(s.within("with", "explicit", taken=s.taken | {"w"}, loops=0), indent=0)
         self.features = features
         return [f"words.lock(w, {i})", *body, f"words.unlock(w, {i})"]
 

@@ -193,7 +193,7 @@ def _check_exception(error, program):
     """The program is to blame for these, or numpy has another rule than a kernel."""
     if isinstance(error, (NameError, TypeError, AttributeError, OverflowError, FloatingPointError)):
         raise Invalid(f"{type(error).__name__}: {error}")
-    if isinstance(error, IndexError) and "tuple" not in str(error) and not program.boundscheck:
+    if isinstance(error, IndexError) and "out of bounds for axis" in str(error) and not program.boundscheck:
         raise Invalid("an index out of range is undefined without boundscheck")
 
 

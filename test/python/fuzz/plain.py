@@ -25,6 +25,10 @@ Lock_release = RLock_release = Mutex_release = Condition_release = _release
 Lock_locked = RLock_locked = Mutex_locked = Condition_locked = _locked
 
 
+def Condition_notify_all(t):
+    pass
+
+
 def RWLock_acquire_read(t):
     t[0] += 1
     return True

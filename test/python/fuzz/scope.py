@@ -63,6 +63,7 @@ class Choices:
     size: int = SIZE
     features: set = field(default_factory=set)
     calls: dict = field(default_factory=dict)  # functions of the program -> the locks that they take
+    boundscheck: bool = False
     names: int = 0
     left: int = 0
 

@@ -92,6 +92,8 @@ class Statements(Expressions):
         n = self.small(s)
         calls = ["counter.fetch_add()", f"counter.fetch_add({n})", "counter.store(3)", "tally.add(2)", "tally.reset()"]
         calls += ["latch.add(1)", "event.set()", "event.clear()", "pool.release()", "queue.close()", f"local.set({n})"]
+        if "cond" in s.taken:
+            calls += ["cond.notify_all()"] * 4
         if self.may_raise(s) and self.has("failing_calls"):
             calls += [f"latch.count_down({self.pick(1, 2)})", f"queue.put_nowait({self.small(s)})", "queue.get_nowait()"]
         return [self.pick(*calls)]
