@@ -25,8 +25,9 @@
    Memory. What a thread did before it released is seen by who acquires next, as with
    a pthread mutex. Atomic operations are sequentially consistent.
 
-   Threads. Nothing here calls Python or needs its GIL; any thread may call. No call is
-   async-signal-safe. No call is a cancellation point. Once a call has returned, it
+   Threads. Nothing here calls Python or needs its GIL, which a wait releases
+   (ilk_gil_hooks); any thread may call. No call is async-signal-safe. No call is a
+   cancellation point. Once a call has returned, it
    touches no memory of the caller's again.
 
    fork(). In the child every handle stays valid. An owned lock whose holder did not
@@ -639,14 +640,44 @@ ILK_API int ilk_waiting(void);
    on == 0. Returns once those that were asleep have been told. A fork's child inherits it. */
 ILK_API int ilk_cancel(int on);
 
-/* Has the library warn of the most common mistake: a thread waits and keeps Python's GIL,
-   so that no other Python thread can run to end the wait. `function` is int (void) and
-   tells whether the calling thread holds the GIL (PyGILState_Check); NULL: none, as at
-   first. It must be callable as long as any thread may wait. A thread that has slept for
-   a second at a stretch in a wait, with a deadline or without (ilk_sleep() is none),
-   calls it, and the first that gets an answer other than 0 writes one warning to stderr,
-   which names the thread, what it waits for and who holds that; then it waits on. Each
-   call of this allows one more warning. The Python package calls it when imported. */
+/* Python's GIL. A thread that holds the GIL and begins to sleep in a wait, in a join or in
+   ilk_sleep() releases it first, and reacquires it at the end of the call, if the library
+   knows how: so a kernel that was compiled without nogil=True cannot wait for a thread that
+   waits for the GIL. These four functions tell it; the Python package hands them over when
+   it is imported. A call that does not sleep calls none of them.
+
+     current   void *(void): the Python thread state with which the calling thread is attached
+               to its interpreter (holds the GIL), or NULL: PyThreadState_GetUnchecked
+     own       NULL. Before Python 3.12 `current` is _PyThreadState_UncheckedGet, which
+               returns the state of whatever thread holds the GIL; then `own` is void *(void)
+               and returns the calling thread's state: PyGILState_GetThisThreadState. The
+               thread holds the GIL if both return the same, not NULL.
+     save      void *(void): releases the GIL, and returns what restore needs: PyEval_SaveThread
+     restore   void (void *): reacquires it: PyEval_RestoreThread
+
+   `restore` is the last step of a call, after it has acquired what it waited for. So a call
+   with a deadline may return later than that, as long as another thread keeps the GIL; and
+   Python may end the thread there, or have it sleep for ever, if the interpreter has
+   finalized meanwhile: then a lock that it has just acquired is that of a dead thread, or
+   stays locked. Both run with cancellation disabled.
+
+   All NULL: no hooks, as at first; sleeping calls that released the GIL still reacquire it.
+   The functions must stay callable as long as any thread may wait. Those named above do,
+   after Py_Finalize() too; call this with NULL before libpython is unmapped.
+   ILK_EINVAL: one of current, save and restore is NULL, but not all four. ILK_ENOMEM. */
+ILK_API int ilk_gil_hooks(void *current, void *own, void *save, void *restore);
+
+/* Has the library say one thing on stderr about waits that begin with the GIL held: with
+   hooks (ilk_gil_hooks), a hint about speed, for the GIL is held until the wait and from its
+   end; without, a warning of what looks like a deadlock, for no other Python thread can run
+   to end the wait. Both name the thread, what it waits for, and who holds that.
+
+   `function` is int (void) and tells whether the calling thread holds the GIL
+   (PyGILState_Check); with hooks they tell, and it is not called. NULL: nothing is said, as
+   at first. It must be callable as long as any thread may wait. A thread that has slept for
+   a second at a stretch in a wait, with a deadline or without (ilk_sleep() is none), checks;
+   the first that holds the GIL, or has released it, says so, and then waits on. Each call of
+   this allows one more message. The Python package calls it when it is imported. */
 ILK_API int ilk_gil_probe(void *function);
 
 #ifdef __cplusplus

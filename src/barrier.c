@@ -209,6 +209,7 @@ int ilk_barrier_timedwait(void *barrier, int64_t timeout_ns)
     return fail(ILK_EHANDLE);
   int result = wait_pinned(b, barrier, me, timeout_ns);
   handle_leave(me, PIN_INNER);
+  gil_reacquire(me);
   return answer(result);
 }
 

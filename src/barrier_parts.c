@@ -20,6 +20,7 @@ int ilk_barrier_arrive(void *barrier, int act, void *ticket, int64_t timeout_ns)
     result = (int)inside(b, taken);
   }
   handle_leave(me, PIN_INNER);
+  gil_reacquire(me);
   return answer(result);
 }
 

@@ -39,6 +39,7 @@
 #ifndef INTERLOCK_BARRIER_STATE_H
 #define INTERLOCK_BARRIER_STATE_H
 
+#include "gil.h"
 #include "handle.h"
 #include "self.h"
 
@@ -121,6 +122,7 @@ void barrier_wake_all(struct barrier *b);
     return fail(ILK_EHANDLE);                                                                   \
   int result = (expression);                                                                    \
   handle_leave(me, PIN_INNER);                                                                  \
+  gil_reacquire(me);                                                                            \
   return result
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 
+#include "gil.h"
 #include "stall.h"
 #include "waitq.h"
 
@@ -11,7 +12,7 @@ atomic_u32 block_cancelled;
    the thread that closed the circle is then asleep in it and finds it whole. */
 #define CIRCLE_DELAY (100 * NS_PER_MS)
 
-/* And any wait that it may have stalled (see stall.c). */
+/* A wait that has lasted this long may be worth a word to its author (see stall.c). */
 #define STALL_DELAY NS_PER_S
 
 #define ROUSE_PAUSE (NS_PER_MS / 50)
@@ -151,6 +152,7 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
 {
   if (load_relaxed(&me->late_count)) /* they may be needed for a circle to show */
     waitq_wake_late(me);
+  gil_release(me);
   int64_t since = announce(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
   bool may_circle = deadline == WAIT_FOREVER && handle && kind_operations[handle_kind(handle)]->holder;
@@ -187,7 +189,7 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
     }
     if (now >= stall_at) {
       stall_at = WAIT_FOREVER;
-      stall_look(me);
+      stall_check(me);
     }
   }
   add_seq_cst(&me->episode, 1);

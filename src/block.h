@@ -18,7 +18,8 @@ enum block_flags {
    ILK_ECANCELED: ilk_cancel(1); ILK_EDEADLK: it would never end. `handle` (or NULL)
    and `index` name what is waited for, to the check for circles and the report. Without
    a handle, `index` is the id of the thread that must act as long as *word == expected,
-   or 0: that thread's death ends the sleep. */
+   or 0: that thread's death ends the sleep. It releases Python's GIL, if this thread holds
+   it: a call that comes here ends with gil_reacquire() (see gil.h). */
 int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags);
 

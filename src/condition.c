@@ -23,6 +23,7 @@
 #include <limits.h>
 
 #include "block.h"
+#include "gil.h"
 #include "mutex.h"
 #include "waitq.h"
 
@@ -191,11 +192,10 @@ static int wait(void *condition, void *mutex, int64_t timeout_ns, bool part)
   result = sleep_in_queue(c, condition, me, deadline, part);
   handle_leave(me, PIN_OUTER);
   int taken = mutex_take_back(mutex, me, depth);
-  if (taken == ILK_OK)
-    return result;
-  if (part && result != ILK_OK) /* what we answer ends the wait */
+  if (taken != ILK_OK && part && result != ILK_OK) /* what we answer ends the wait */
     ilk_condition_wait_end(condition);
-  return taken;
+  gil_reacquire(me);
+  return taken == ILK_OK ? result : taken;
 }
 
 int ilk_condition_timedwait(void *condition, void *mutex, int64_t timeout_ns)

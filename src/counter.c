@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "gil.h"
 
 struct counter {
   struct object object;
@@ -152,6 +153,7 @@ int ilk_counter_timedwait(void *c, int64_t at_least, int64_t timeout_ns)
     return fail(ILK_EHANDLE);
   int result = wait(counter, c, me, at_least, timeout_ns);
   handle_leave(me, PIN_INNER);
+  gil_reacquire(me);
   return answer(result);
 }
 

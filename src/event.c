@@ -28,6 +28,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "gil.h"
 #include "spin.h"
 
 #define SET UINT32_C(1)
@@ -146,6 +147,7 @@ COLD static int wait_slow(void *handle, int64_t timeout_ns)
     return fail(ILK_EHANDLE);
   int result = wait_pinned(e, handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
+  gil_reacquire(me);
   return answer(result);
 }
 

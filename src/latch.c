@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "gil.h"
 
 #define SPINS 40 /* looks before a wait */
 
@@ -121,7 +122,7 @@ static bool is_zero(struct latch *l)
   return load_seq_cst(&l->count) == 0;
 }
 
-COLD static int wait(struct latch *l, void *handle, struct self *me, int64_t timeout_ns)
+static int wait(struct latch *l, void *handle, struct self *me, int64_t timeout_ns)
 {
   int64_t deadline = clock_deadline(timeout_ns);
   for (int spin = 0; spin < SPINS && !load_relaxed(&l->object.waiters); spin++) {
@@ -145,6 +146,14 @@ COLD static int wait(struct latch *l, void *handle, struct self *me, int64_t tim
   return result;
 }
 
+COLD static int wait_and_leave(struct latch *l, void *handle, struct self *me, int64_t timeout_ns)
+{
+  int result = wait(l, handle, me, timeout_ns);
+  handle_leave(me, PIN_INNER);
+  gil_reacquire(me);
+  return result;
+}
+
 static inline int timedwait(void *handle, int64_t timeout_ns)
 {
   struct self *me = self_get();
@@ -153,9 +162,11 @@ static inline int timedwait(void *handle, int64_t timeout_ns)
   struct latch *l = enter(me, handle);
   if (unlikely(!l))
     return ILK_EHANDLE;
-  int result = is_zero(l) ? ILK_OK : timeout_ns == 0 ? ILK_ETIMEDOUT : wait(l, handle, me, timeout_ns);
+  bool zero = is_zero(l);
+  if (unlikely(!zero && timeout_ns != 0))
+    return wait_and_leave(l, handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
-  return result;
+  return zero ? ILK_OK : ILK_ETIMEDOUT;
 }
 
 int ilk_latch_timedwait(void *latch, int64_t timeout_ns)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "gil.h"
 #include "pages.h"
 #include "wordlock.h"
 
@@ -198,13 +199,14 @@ static inline int enter(struct call *c, void *array)
   return likely(c->a) ? ILK_OK : ILK_EHANDLE;
 }
 
-/* The shape of every call: within a pin and with `in_range`, `expression` is the result. */
+/* The shape of every call: within a pin and with `in_range`, `expression` is the result. It may wait. */
 #define WITH_ARRAY(c, array, in_range, expression)                                              \
   struct call c;                                                                                \
   int result = enter(&c, (array));                                                              \
   if (likely(result == ILK_OK)) {                                                               \
     result = likely(in_range) ? (expression) : ILK_EINVAL;                                      \
     handle_leave(c.me, PIN_INNER);                                                              \
+    gil_reacquire(c.me);                                                                        \
   }
 
 static inline bool in_array(const struct lockarray *a, int64_t i)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "gil.h"
 #include "mutex_state.h"
 
 void *ilk_mutex_new(int flags)
@@ -37,6 +38,7 @@ COLD static int lock_slow(void *handle, int64_t timeout_ns)
   if (result >= 0)
     me->held = handle;
   handle_leave(me, PIN_INNER);
+  gil_reacquire(me);
   return result;
 }
 

@@ -28,6 +28,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "gil.h"
 
 #define NEW UINT32_C(0)
 #define DONE (UINT32_C(1) << 31)
@@ -111,6 +112,7 @@ COLD static int begin_slow(void *handle, int64_t timeout_ns)
   if (result == ILK_EBUSY)
     result = wait(o, handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
+  gil_reacquire(me);
   return result;
 }
 

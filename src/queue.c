@@ -21,6 +21,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "gil.h"
 #include "queue_ring.h"
 #include "spin.h"
 
@@ -119,24 +120,43 @@ static int wait(struct queue *q, enum way way, void *handle, struct self *me, in
   return done != ILK_EBUSY ? done : result;
 }
 
+/* The end of a put or get: wakes one that waits for it, and unpins. */
+static inline int leave(struct queue *q, enum way way, struct self *me, int result)
+{
+  if (likely(result == ILK_OK) && unlikely(load_seq_cst(&other_side(q, way)->waiters)))
+    side_wake(other_side(q, way), 1);
+  handle_leave(me, PIN_INNER);
+  return result;
+}
+
+/* The queue was full (empty). */
+static __attribute__((noinline)) int pass_slow(struct queue *q, enum way way, void *handle, struct self *me,
+                                               int64_t *item, int64_t timeout_ns)
+{
+  int result = ILK_EBUSY;
+  struct spin spin = spin_begin(me);
+  while (result == ILK_EBUSY && !load_relaxed(&own_side(q, way)->waiters) && spin_again(&spin))
+    result = attempt(q, way, item);
+  if (result != ILK_EBUSY)
+    spin_won(&spin);
+  else
+    result = wait(q, way, handle, me, item, timeout_ns);
+  leave(q, way, me, result);
+  gil_reacquire(me);
+  return result;
+}
+
+/* Pinned, and unpinned at its end. */
 static inline int pass(struct queue *q, enum way way, void *handle, struct self *me, int64_t *item,
                        int64_t timeout_ns)
 {
   int result = attempt(q, way, item);
   if (unlikely(result == ILK_EBUSY)) {
-    if (timeout_ns == 0)
-      return ILK_ETIMEDOUT;
-    struct spin spin = spin_begin(me);
-    while (result == ILK_EBUSY && !load_relaxed(&own_side(q, way)->waiters) && spin_again(&spin))
-      result = attempt(q, way, item);
-    if (result != ILK_EBUSY)
-      spin_won(&spin);
-    if (result == ILK_EBUSY)
-      result = wait(q, way, handle, me, item, timeout_ns);
+    if (timeout_ns != 0)
+      return pass_slow(q, way, handle, me, item, timeout_ns);
+    result = ILK_ETIMEDOUT;
   }
-  if (likely(result == ILK_OK) && unlikely(load_seq_cst(&other_side(q, way)->waiters)))
-    side_wake(other_side(q, way), 1);
-  return result;
+  return leave(q, way, me, result);
 }
 
 /* The answer of a call; a try's is for pass() with no time. */
@@ -148,9 +168,7 @@ static inline int put(void *handle, int64_t item, int64_t timeout_ns)
   struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, handle, KIND_QUEUE);
   if (unlikely(!q))
     return ILK_EHANDLE;
-  int result = pass(q, PUT, handle, me, &item, timeout_ns);
-  handle_leave(me, PIN_INNER);
-  return result;
+  return pass(q, PUT, handle, me, &item, timeout_ns);
 }
 
 static inline int get(void *handle, void *item, int64_t timeout_ns)
@@ -161,10 +179,11 @@ static inline int get(void *handle, void *item, int64_t timeout_ns)
   struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, handle, KIND_QUEUE);
   if (unlikely(!q))
     return ILK_EHANDLE;
-  bool usable = item && (uintptr_t)item % sizeof(int64_t) == 0;
-  int result = usable ? pass(q, GET, handle, me, item, timeout_ns) : ILK_EINVAL;
-  handle_leave(me, PIN_INNER);
-  return result;
+  if (unlikely(!item || (uintptr_t)item % sizeof(int64_t) != 0)) {
+    handle_leave(me, PIN_INNER);
+    return ILK_EINVAL;
+  }
+  return pass(q, GET, handle, me, item, timeout_ns);
 }
 
 static int answer_try(int result)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "gil.h"
 #include "rwlock_state.h"
 #include "spin.h"
 
@@ -135,6 +136,7 @@ COLD static int write_slow(void *handle, int64_t timeout_ns)
     return ILK_EHANDLE;
   int result = write_pinned(rw, handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
+  gil_reacquire(me);
   return result;
 }
 

@@ -1,5 +1,6 @@
 /* The readers-writer lock: reading. The law of the state is in rwlock_state.h. */
 #include "block.h"
+#include "gil.h"
 #include "rwlock.h"
 #include "rwlock_state.h"
 #include "spin.h"
@@ -164,6 +165,7 @@ COLD static int read_slow(void *handle, int64_t timeout_ns)
     return ILK_EHANDLE;
   int result = read_pinned(rw, handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
+  gil_reacquire(me);
   return result;
 }
 

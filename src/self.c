@@ -84,6 +84,7 @@ static struct self *claim(struct self *spare)
     store_relaxed(&me->native_id, 0);
     me->uses_words = false;
     me->held = NULL;
+    me->gil_state = NULL; /* one that a fork left behind may have slept */
     me->spin_limit = me->spin_waits = 0;
     store_relaxed(&me->late_count, 0);
     store_release(&me->id, id);

@@ -58,6 +58,8 @@ struct self {
   _Alignas(CACHE_LINE) atomic_word pin[PINS];
   uint32_t spin_limit, spin_waits; /* see spin.h */
   void *held;             /* the mutex it locked last and has not unlocked, if simple (see mutex.c) */
+  void *gil_state;        /* Python's state of this thread, while a wait has released the GIL (see gil.h) */
+  struct gil_hooks *gil_hooks; /* what reacquires it */
   bool uses_words;        /* it may hold private word locks (see word.c) */
   uint32_t reads;         /* places in use below, some may be empty (see rwlock.c) */
 

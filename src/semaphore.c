@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "gil.h"
 #include "spin.h"
 
 struct semaphore {
@@ -105,6 +106,7 @@ COLD static int acquire_slow(void *handle, int64_t timeout_ns)
     return ILK_EHANDLE;
   int result = acquire_pinned(object, handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
+  gil_reacquire(me);
   return result;
 }
 

@@ -28,6 +28,7 @@
 #include <stdlib.h>
 
 #include "block.h"
+#include "gil.h"
 
 /* On its way from the one who starts to the thread, who frees it. */
 struct start {
@@ -113,23 +114,30 @@ static int wait(struct object *object, void *handle, struct self *me, int64_t ti
   return result;
 }
 
-int ilk_thread_timedjoin(void *thread, int64_t timeout_ns)
+static int join(void *thread, struct self *me, int64_t timeout_ns)
 {
-  struct self *me = self_get();
-  if (!me)
-    return fail(ILK_ENOMEM);
   struct object *object = handle_enter(me, PIN_INNER, thread, KIND_THREAD);
   if (!object)
-    return fail(ILK_EHANDLE);
+    return ILK_EHANDLE;
   int result = wait(object, thread, me, timeout_ns);
   handle_leave(me, PIN_INNER);
   if (result != ILK_OK)
-    return fail(result);
+    return result;
   /* Busy only as long as others who joined it withdraw: nobody sleeps here any more. */
   while ((result = handle_close(thread, KIND_THREAD, NULL)) == ILK_EBUSY)
     sched_yield();
   if (result == ILK_OK)
     handle_recycle(thread, true);
+  return result;
+}
+
+int ilk_thread_timedjoin(void *thread, int64_t timeout_ns)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  int result = join(thread, me, timeout_ns);
+  gil_reacquire(me);
   return answer(result);
 }
 

@@ -1,19 +1,22 @@
-/* The most common mistake with this library: a kernel without nogil=True waits, and keeps
-   the GIL while it does. The library knows no Python; a probe that the package hands over
-   (ilk_gil_probe) can tell, asked by the waiting thread itself. */
+/* A kernel without nogil=True holds the GIL. Where the package has handed over how to release it
+   (gil.h), the wait has done that, and a hint about speed is due. Where it has not, other Python
+   threads stand still meanwhile, and one of them may be the one that could end the wait: a warning.
+   The library knows no Python; a probe (ilk_gil_probe) tells, called by the waiting thread itself. */
 #include "stall.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "gil.h"
 #include "report.h"
 
 static atomic_word probe;
-static atomic_u32 has_warned;
+static atomic_u32 has_spoken;
 
 int ilk_gil_probe(void *function)
 {
-  store_seq_cst(&has_warned, 0);
+  store_seq_cst(&has_spoken, 0);
   store_seq_cst(&probe, (uintptr_t)function);
   return ILK_OK;
 }
@@ -23,25 +26,54 @@ bool stall_is_probed(void)
   return load_relaxed(&probe) != 0;
 }
 
+/* What is said before and after the line that names the thread, the lock and its holder. */
+struct message {
+  const char *before, *after;
+};
+
+static const struct message hint = {
+    "interlock: a hint about speed: code that holds Python's GIL waits:\n",
+    "  The GIL is released while it waits, but held while it computes, and no other Python thread runs then.\n"
+    "  Compile the kernel with nogil=True, as in @njit(nogil=True); with ctypes, use CDLL, not PyDLL.\n"
+    "  This is said once.\n",
+};
+
+static const struct message warning = {
+    "interlock: a thread waits and keeps Python's GIL, which looks like a deadlock:\n",
+    "  No other Python thread can run meanwhile, not even to end this wait. Release the GIL to wait:\n"
+    "  compile the kernel with nogil=True, as in @njit(nogil=True); with ctypes, use CDLL, not PyDLL.\n"
+    "  The wait goes on. This is said once.\n",
+};
+
 /* One write(2): stdio's locks and memory may be what somebody waits for. */
-static void warn(struct self *me)
+static void say(struct self *me, const struct message *message)
 {
   char wait[256], text[1024];
   report_thread(me, me, wait, sizeof wait);
-  int length = snprintf(text, sizeof text,
-                        "interlock: a thread waits and keeps Python's GIL, which looks like a deadlock:\n"
-                        "  %s"
-                        "  No other Python thread can run meanwhile, not even to end this wait. Give up the GIL to wait:\n"
-                        "  compile the kernel with nogil=True, as in @njit(nogil=True); with ctypes, use CDLL, not PyDLL.\n"
-                        "  The wait goes on. This is said once.\n",
-                        wait);
+  int length = snprintf(text, sizeof text, "%s  %s%s", message->before, wait, message->after);
   ssize_t ignored = write(STDERR_FILENO, text, (size_t)length);
   (void)ignored;
 }
 
-void stall_look(struct self *me)
+/* What is to be said to this thread; NULL: nothing. */
+static const struct message *finding(struct self *me)
 {
   int (*holds_gil)(void) = (int (*)(void))load_seq_cst(&probe);
-  if (holds_gil && holds_gil() && !exchange_seq_cst(&has_warned, 1))
-    warn(me);
+  if (!holds_gil)
+    return NULL;
+  if (me->gil_state)
+    return &hint;
+  if (gil_is_hooked()) /* it did not hold the GIL */
+    return NULL;
+  return holds_gil() ? &warning : NULL;
+}
+
+void stall_check(struct self *me)
+{
+  int cancel; /* write(2) is a cancellation point, and the probe may have some */
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+  const struct message *message = finding(me);
+  if (message && !exchange_seq_cst(&has_spoken, 1))
+    say(me, message);
+  pthread_setcancelstate(cancel, NULL);
 }

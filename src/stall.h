@@ -1,14 +1,13 @@
-/* A wait that has lasted a second may have stalled: its thread keeps Python's GIL, which
-   whoever could end it needs. */
+/* A word on stderr, once, about a wait that has lasted a second and began with Python's GIL held. */
 #ifndef INTERLOCK_STALL_H
 #define INTERLOCK_STALL_H
 
 #include "self.h"
 
+/* Is anything to be said at all (ilk_gil_probe)? */
 bool stall_is_probed(void);
 
-/* By a blocked thread, which holds no lock of the library's: asks the probe, and warns
-   if that is so and it has not yet warned. */
-COLD void stall_look(struct self *me);
+/* By a blocked thread, which holds no lock of the library's. */
+COLD void stall_check(struct self *me);
 
 #endif

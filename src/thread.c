@@ -2,6 +2,7 @@
 #include <sched.h>
 
 #include "block.h"
+#include "gil.h"
 #include "os.h"
 
 int64_t ilk_thread_id(void)
@@ -44,5 +45,6 @@ int ilk_sleep(int64_t ns)
   do
     result = block(me, NULL, 0, &never, 0, deadline, 0);
   while (result == ILK_OK);
+  gil_reacquire(me);
   return result == ILK_ETIMEDOUT ? ILK_OK : fail(result);
 }

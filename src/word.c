@@ -10,6 +10,7 @@
    Shared words hold the system's id of the thread, which differs between processes (of one
    pid namespace). Nobody can tell there who is dead. */
 #include "block.h"
+#include "gil.h"
 #include "wait.h"
 #include "wordlock.h"
 
@@ -57,7 +58,11 @@ COLD static int lock_slow(void *address, int flags, int64_t timeout_ns)
 {
   struct wordlock w;
   int result = begin(&w, address, flags);
-  return result == ILK_OK ? wordlock_lock(&w, timeout_ns) : result;
+  if (result != ILK_OK)
+    return result;
+  result = wordlock_lock(&w, timeout_ns);
+  gil_reacquire(w.me);
+  return result;
 }
 
 COLD static int unlock_slow(void *address, int flags)
@@ -121,6 +126,7 @@ int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
   /* The wake may have been for another process, which is not being cancelled. */
   if (result == ILK_ECANCELED && shared)
     wait_wake(word, 1, true);
+  gil_reacquire(me);
   return answer(result);
 }
 
