@@ -6,7 +6,7 @@ queue's). A condition does not know its lock, which `wait` and `wait_for` are gi
 array its length, nor a queue its capacity. A semaphore's `maximum` sets a bound; a BoundedSemaphore's is at least 1. No
 warning tells that a lock's owner has died.
 
-Called from Python, the methods hold the GIL, even while they wait: there, use the classes in `interlock`. In nopython
+Called from Python, the methods hold the GIL but while they sleep: there, use the classes in `interlock`. In nopython
 code, give a constructor all its arguments: Numba fills in a method's defaults there, but not a constructor's. Python code
 gives a method its arguments by place: Numba takes no keywords there.
 
