@@ -564,6 +564,14 @@ ILK_API int ilk_queue_is_closed(void *queue); /* 1, 0 */
 
 ILK_API int64_t ilk_queue_size(void *queue); /* items inside, at a moment ago */
 
+/* A queue of records of `size` bytes: `slots` has room for as many as the capacity of two
+   queues of the same capacity. `unused` holds at first the numbers 0..capacity - 1 of all
+   slots, `used` nothing. putrecord copies the record at the address `record` into the queue, getrecord
+   copies the oldest to there; else as timedput and timedget. To close, close `used` first and then
+   `unused`. Nothing else may put into these queues or get from them. */
+ILK_API int ilk_queue_putrecord(void *used, void *unused, void *slots, int64_t size, void *record, int64_t timeout_ns);
+ILK_API int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, void *record, int64_t timeout_ns);
+
 /* --- threads and time ------------------------------------------------------------------ */
 
 /* Starts a thread that runs void function(void *argument), e.g. a Numba cfunc's address.
@@ -587,6 +595,36 @@ ILK_API void *ilk_local_new(void);
 ILK_API int ilk_local_free(void *local);
 ILK_API int ilk_local_set(void *local, void *value);
 ILK_API void *ilk_local_get(void *local); /* NULL: not set, or a failure */
+
+/* Slices: memory for each thread, to count without sharing, and to merge when the threads
+   are done. A thread has the same slice at every call. When it exits, the slice stays, with
+   what is in it, and a later thread continues with it; so there are never more slices than
+   there were threads at the same time.
+
+   `bytes` >= 1 is the size of a slice, which begins on a cache line of its own; `initial` is
+   the address of `bytes` bytes that each new slice begins with, or NULL for zeros.
+   NULL: ILK_EINVAL (bytes), ILK_ENOMEM. */
+ILK_API void *ilk_slices_new(int64_t bytes, void *initial);
+
+/* Frees the slices, except those with a companion that has not dropped them. */
+ILK_API int ilk_slices_free(void *slices);
+
+/* The calling thread's slice, made at its first call. NULL: ILK_ENOMEM, ILK_EHANDLE. */
+ILK_API void *ilk_slices_get(void *slices);
+
+/* All slices, one after another: the first for NULL; NULL after the last, or a failure. A
+   slice may be read once the adds to it happen before the read. */
+ILK_API void *ilk_slices_next(void *slices, void *slice);
+
+/* Every slice is again as at first. No thread may use its slice meanwhile. */
+ILK_API int ilk_slices_clear(void *slices);
+
+/* For compilers that count references. A slice's own thread gives it a companion, once, which
+   is then the word before the slice, ((void **)slice)[-1] (NULL: none yet). The slice stays until
+   ilk_slices_drop(), whose argument is the address of a word with the slice's address. When
+   the slices are freed, `release`, void release(void *companion), is called. */
+ILK_API int ilk_slices_attach(void *slice, void *companion, void *release);
+ILK_API int ilk_slices_drop(void *place);
 
 /* A number, 1..2^30 - 1, that is this thread's alone while it lives. */
 ILK_API int64_t ilk_thread_id(void);

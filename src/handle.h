@@ -56,6 +56,7 @@ enum kind {
   KIND_QUEUE,
   KIND_THREAD,
   KIND_LOCAL,
+  KIND_SLICES,
   KINDS
 };
 

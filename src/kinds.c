@@ -12,6 +12,7 @@
 #include "queue.h"
 #include "rwlock.h"
 #include "semaphore.h"
+#include "slices.h"
 #include "spawn.h"
 #include "tally.h"
 
@@ -30,4 +31,5 @@ const struct kind_operations *const kind_operations[KINDS] = {
     [KIND_QUEUE] = &queue_operations,
     [KIND_THREAD] = &spawn_operations,
     [KIND_LOCAL] = &local_operations,
+    [KIND_SLICES] = &slices_operations,
 };

@@ -1,0 +1,38 @@
+/* Queues of records, made of two queues of slot numbers (see queue.c).
+
+   A slot's number is in `unused`, or in `used`, or with one put or get that has taken it
+   there; so that call alone touches the slot. The queues order the copies: what a put wrote
+   happens before the get of its number, and what a get read, before the next put's.
+
+   `used` has room for all numbers that exist, so the second step of a call never waits. It
+   fails only in a put to a queue that was closed meanwhile: then the record is refused, and
+   that the number is lost does not matter, for no put succeeds any more. */
+#include <string.h>
+
+#include "common.h"
+
+static char *slot(void *slots, int64_t size, int64_t number)
+{
+  return (char *)slots + number * size;
+}
+
+int ilk_queue_putrecord(void *used, void *unused, void *slots, int64_t size, void *record, int64_t timeout_ns)
+{
+  int64_t number;
+  int result = ilk_queue_timedget(unused, &number, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  memcpy(slot(slots, size, number), record, (size_t)size);
+  return ilk_queue_tryput(used, number);
+}
+
+int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, void *record, int64_t timeout_ns)
+{
+  int64_t number;
+  int result = ilk_queue_timedget(used, &number, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  memcpy(record, slot(slots, size, number), (size_t)size);
+  (void)ilk_queue_tryput(unused, number); /* closed: nothing will be put into the slot */
+  return ILK_OK;
+}

@@ -1,0 +1,216 @@
+/* Slices: memory of its own for each thread, found by the thread's cell (cells.h) and linked
+   for those that merge.
+
+   Invariants:
+   I1  A slice belongs to one thread record, through that record's cell, so no two live
+       threads have the same slice. The cell outlives the thread, as a tally's does: the
+       next thread with that record continues with the slice and its sums.
+   I2  The list of slices only grows until the object is freed; a slice is complete
+       before it is linked.
+   I3  A slice is freed with its last reference. The object has one, and a companion
+       has one until it calls ilk_slices_drop(). ilk_slices_free() releases the companion
+       first, so that the two references do not keep each other.
+   I4  Nothing is freed inside a pin or under a lock. */
+#include "slices.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cells.h"
+
+/* Fills the cache line before the slice's bytes. The companion is the word just before them. */
+struct slice {
+  _Alignas(CACHE_LINE) struct slice *next;
+  void (*release)(void *companion);
+  atomic_word references;
+  char unused[CACHE_LINE - 4 * sizeof(void *)];
+  atomic_word companion; /* written by the slice's thread, and read by the thread that frees */
+};
+_Static_assert(sizeof(struct slice) == CACHE_LINE, "a header fills one cache line");
+
+struct pool {
+  _Atomic(struct slice *) first;
+  size_t bytes;   /* of one slice */
+  char initial[]; /* what a new slice holds */
+};
+
+struct slices {
+  struct object object;
+  LATE_LOOKS;
+  struct cells_place place;
+  struct pool *pool;
+};
+_Static_assert(sizeof(struct slices) <= CACHE_LINE, "an object fills one cache line");
+
+static void *bytes_of(struct slice *slice)
+{
+  return slice + 1;
+}
+
+static struct slice *slice_at(void *bytes)
+{
+  return (struct slice *)bytes - 1;
+}
+
+void *ilk_slices_new(int64_t bytes, void *initial)
+{
+  if (bytes < 1)
+    return fail_null(ILK_EINVAL);
+  if ((uint64_t)bytes > SIZE_MAX / 2)
+    return fail_null(ILK_ENOMEM);
+  struct cells_place place;
+  struct pool *pool = calloc(1, sizeof *pool + (size_t)bytes);
+  if (!pool)
+    return fail_null(ILK_ENOMEM);
+  if (!cells_take(&place)) {
+    free(pool);
+    return fail_null(ILK_ENOMEM);
+  }
+  pool->bytes = (size_t)bytes;
+  if (initial)
+    memcpy(pool->initial, initial, (size_t)bytes);
+  void *handle;
+  struct slices *s = (struct slices *)handle_reserve(KIND_SLICES, &handle);
+  if (!s) {
+    cells_give_back(&place);
+    free(pool);
+    return fail_null(ILK_ENOMEM);
+  }
+  s->place = place;
+  s->pool = pool;
+  return handle_publish(&s->object, handle, 0);
+}
+
+static void drop(struct slice *slice)
+{
+  /* acq_rel: the thread that frees sees all that others did with the slice. */
+  if (add_acq_rel(&slice->references, -(uintptr_t)1) == 1)
+    free(slice);
+}
+
+int ilk_slices_drop(void *place)
+{
+  drop(slice_at(*(void **)place));
+  return ILK_OK;
+}
+
+int ilk_slices_free(void *slices)
+{
+  int result = handle_close(slices, KIND_SLICES, NULL);
+  if (result != ILK_OK)
+    return fail(result);
+  struct slices *s = (struct slices *)handle_object(slices);
+  struct pool *pool = s->pool;
+  cells_give_back(&s->place);
+  handle_recycle(slices, true);
+  for (struct slice *slice = load_acquire(&pool->first), *next; slice; slice = next) {
+    next = slice->next;
+    uintptr_t companion = load_acquire(&slice->companion); /* pairs with ilk_slices_attach() */
+    if (companion)
+      slice->release((void *)companion);
+    drop(slice);
+  }
+  free(pool);
+  return ILK_OK;
+}
+
+static inline struct slices *enter(struct self *me, void *handle)
+{
+  return (struct slices *)handle_enter(me, PIN_INNER, handle, KIND_SLICES);
+}
+
+/* The calling thread's new slice; NULL: no memory. */
+COLD static struct slice *slice_make(struct self *me, struct slices *s)
+{
+  struct pool *pool = s->pool;
+  struct slice *slice;
+  /* Whole cache lines: no two threads write to the same. */
+  size_t lines = (pool->bytes + CACHE_LINE - 1) / CACHE_LINE;
+  if (posix_memalign((void **)&slice, CACHE_LINE, sizeof *slice + lines * CACHE_LINE) != 0)
+    return NULL;
+  struct cell *cell = cells_make(&me->tallies, &s->place);
+  if (!cell) {
+    free(slice);
+    return NULL;
+  }
+  memset((void *)slice, 0, sizeof *slice);
+  store_relaxed(&slice->references, 1);
+  memcpy(bytes_of(slice), pool->initial, pool->bytes);
+  slice->next = load_relaxed(&pool->first);
+  /* Release: pairs with the loads of `first`. */
+  while (!cas_release(&pool->first, &slice->next, slice))
+    ;
+  store_relaxed(&cell->value, (intptr_t)slice);
+  return slice;
+}
+
+void *ilk_slices_get(void *slices)
+{
+  struct self *me = self_get();
+  if (unlikely(!me))
+    return fail_null(ILK_ENOMEM);
+  struct slices *s = enter(me, slices);
+  if (unlikely(!s))
+    return fail_null(ILK_EHANDLE);
+  struct cell *cell = cells_find(&me->tallies, &s->place);
+  struct slice *slice = likely(cell) ? (struct slice *)(intptr_t)load_relaxed(&cell->value) : NULL;
+  if (unlikely(!slice))
+    slice = slice_make(me, s);
+  handle_leave(me, PIN_INNER);
+  return likely(slice) ? bytes_of(slice) : fail_null(ILK_ENOMEM);
+}
+
+void *ilk_slices_next(void *slices, void *slice)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail_null(ILK_ENOMEM);
+  struct slices *s = enter(me, slices);
+  if (!s)
+    return fail_null(ILK_EHANDLE);
+  /* Acquire: pairs with slice_make(). */
+  struct slice *next = slice ? slice_at(slice)->next : load_acquire(&s->pool->first);
+  handle_leave(me, PIN_INNER);
+  return next ? bytes_of(next) : NULL;
+}
+
+int ilk_slices_clear(void *slices)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct slices *s = enter(me, slices);
+  if (!s)
+    return fail(ILK_EHANDLE);
+  for (struct slice *slice = load_acquire(&s->pool->first); slice; slice = slice->next)
+    memcpy(bytes_of(slice), s->pool->initial, s->pool->bytes);
+  handle_leave(me, PIN_INNER);
+  return ILK_OK;
+}
+
+int ilk_slices_attach(void *slice, void *companion, void *release)
+{
+  struct slice *s = slice_at(slice);
+  add_relaxed(&s->references, 1); /* the object's own keeps the slice meanwhile */
+  s->release = (void (*)(void *))(uintptr_t)release;
+  store_release(&s->companion, (uintptr_t)companion); /* pairs with ilk_slices_free() */
+  return ILK_OK;
+}
+
+/* The object is live: the table is locked, or it is pinned. */
+static void describe(void *handle, struct object *object, char *text, size_t size)
+{
+  (void)handle;
+  if (load_relaxed(&object->head) >> 32 & TAG_CLOSING) { /* its pool may be gone */
+    snprintf(text, size, "being freed");
+    return;
+  }
+  struct pool *pool = ((struct slices *)object)->pool;
+  size_t n = 0;
+  for (struct slice *slice = load_acquire(&pool->first); slice; slice = slice->next)
+    n++;
+  snprintf(text, size, "%zu of %zu bytes each", n, pool->bytes);
+}
+
+const struct kind_operations slices_operations = {.name = "slices", .describe = describe};

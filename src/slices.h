@@ -1,0 +1,9 @@
+/* What other files need of slices. */
+#ifndef INTERLOCK_SLICES_H
+#define INTERLOCK_SLICES_H
+
+#include "handle.h"
+
+extern const struct kind_operations slices_operations;
+
+#endif
