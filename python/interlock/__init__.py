@@ -10,6 +10,7 @@ from ._cancel import cancel
 from ._condition import Condition
 from ._counter import Counter
 from ._errors import DeadlockError, HandleError, OwnerDiedWarning, ShutDown
+from ._errorslot import ErrorSlot, KernelError
 from ._event import Event
 from ._foreign import get_declarations, get_library
 from ._held import held
@@ -18,6 +19,7 @@ from ._local import Local
 from ._lockarray import LockArray
 from ._mutex import Lock, Mutex, RLock
 from ._once import Once
+from ._perthread import PerThread
 from ._queue import Queue
 from ._report import report
 from ._rwlock import RWLock
@@ -30,8 +32,10 @@ __all__ = [
     "Condition",
     "Counter",
     "DeadlockError",
+    "ErrorSlot",
     "Event",
     "HandleError",
+    "KernelError",
     "Latch",
     "Local",
     "Lock",
@@ -39,6 +43,7 @@ __all__ = [
     "Mutex",
     "Once",
     "OwnerDiedWarning",
+    "PerThread",
     "Queue",
     "RLock",
     "RWLock",

@@ -1,16 +1,22 @@
-"""The bounded queue of integers."""
+"""The bounded queue."""
 
 from __future__ import annotations
 
 import ctypes
 from collections import deque
 from queue import Empty, Full
+from typing import TYPE_CHECKING, Any, overload
 
 from ._constants import ILK_EBUSY, ILK_ETIMEDOUT, ILK_OK
 from ._errors import check, error, last_error
 from ._handle import Handle, int64
 from ._library import BLOCKING, QUICK
 from ._wait import optional_ns, wait
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from ._typedqueue import TypedQueue
 
 _new = QUICK["ilk_queue_new"]
 _close = QUICK["ilk_queue_close"]
@@ -34,11 +40,45 @@ class Queue(Handle):
 
     It is closed when nothing more will come: puts then raise `interlock.ShutDown`, and so do gets once it is empty.
     That is `queue.ShutDown` where Python has it (since 3.13). The handle is freed when the object is collected.
+
+    Parameters
+    ----------
+    capacity : int
+        The most items that it holds, at least 1.
+    dtype : dtype, optional
+        What the items are: int64 by default; other numbers, booleans, and records of a structured dtype. `get` returns
+        numpy scalars then; a kernel takes records by ``queue.get_into(array, i)``.
+
+    Raises
+    ------
+    TypeError
+        The dtype has Python objects, or is not in the machine's byte order.
+
+    Examples
+    --------
+    >>> results = Queue(64, np.float64)
+    >>> points = Queue(64, np.dtype([("x", np.float64), ("n", np.int32)]))
     """
 
     _free = QUICK["ilk_queue_free"]
 
-    def __init__(self, capacity: int) -> None:
+    @overload
+    def __new__(cls, capacity: int, dtype: None = None) -> Queue: ...
+
+    @overload
+    def __new__(cls, capacity: int, dtype: DTypeLike) -> TypedQueue: ...
+
+    def __new__(cls, capacity: int, dtype: Any = None) -> Queue:
+        if dtype is not None and cls is Queue:
+            import numpy as np
+
+            if np.dtype(dtype) != np.int64:
+                from ._typedqueue import TypedQueue
+
+                return object.__new__(TypedQueue)
+        return object.__new__(cls)
+
+    def __init__(self, capacity: int, dtype: DTypeLike | None = None) -> None:
         super().__init__(_new(int64(capacity)))
         self._capacity = capacity
         self._returned: deque[int] = deque()

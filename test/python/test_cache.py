@@ -32,6 +32,7 @@ USES = {
     "BoundedSemaphore": "x.acquire()",
     "Condition": "x.acquire()",
     "Counter": "x.fetch_add()",
+    "ErrorSlot": "x.set(1)",
     "Event": "x.set()",
     "Latch": "x.count_down()",
     "Local": "x.set(5)",
@@ -39,13 +40,14 @@ USES = {
     "LockArray": "x.acquire(0)",
     "Mutex": "x.acquire(timeout=5.0)",
     "Once": "x.begin()",
+    "PerThread": "x.local()[0] == 0",
     "Queue": "x.put(5)",
     "RLock": "x.acquire()",
     "RWLock": "x.acquire_read()",
     "Semaphore": "x.acquire()",
     "Tally": "x.add()",
 }
-ARGUMENTS = {"Barrier": "1", "Latch": "2", "LockArray": "3", "Queue": "3"}
+ARGUMENTS = {"Barrier": "1", "Latch": "2", "LockArray": "3", "PerThread": "3", "Queue": "3"}
 
 EACH = "from numba import njit\n\n" + "\n".join(
     f"@njit(cache=True)\ndef use_{kind}(x):\n    {call}\n    return 1\n" for kind, call in USES.items()

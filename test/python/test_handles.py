@@ -17,6 +17,7 @@ from interlock import (
     BoundedSemaphore,
     Condition,
     Counter,
+    ErrorSlot,
     Event,
     HandleError,
     Latch,
@@ -26,6 +27,7 @@ from interlock import (
     Mutex,
     Once,
     OwnerDiedWarning,
+    PerThread,
     Queue,
     RLock,
     RWLock,
@@ -42,6 +44,7 @@ KINDS = {
     BoundedSemaphore: BoundedSemaphore,
     Condition: Condition,
     Counter: Counter,
+    ErrorSlot: ErrorSlot,
     Event: Event,
     Latch: lambda: Latch(1),
     Local: Local,
@@ -49,6 +52,7 @@ KINDS = {
     LockArray: lambda: LockArray(4),
     Mutex: Mutex,
     Once: Once,
+    PerThread: lambda: PerThread(3),
     Queue: lambda: Queue(4),
     RLock: RLock,
     RWLock: RWLock,
@@ -65,6 +69,7 @@ CALLS = {
     BoundedSemaphore: SEMAPHORE,
     Condition: ["wait", "notify", "notify_all"],
     Counter: ["load", "fetch_add", ("store", 1), ("exchange", 1), ("compare_exchange", 1, 2), ("wait", 0)],
+    ErrorSlot: ["is_set", "code", "where", "clear", "raise_if_set", ("set", 1)],
     Event: ["set", "clear", "is_set", "wait"],
     Latch: ["add", "count_down", "wait", "value"],
     Local: ["get", ("set", 1)],
@@ -76,6 +81,7 @@ CALLS = {
     ],
     Mutex: LOCK,
     Once: ["begin", "end", ("call", print)],
+    PerThread: ["local", "sum", "max", "min", "clear", ("merge", max)],
     Queue: ["get", "get_nowait", "qsize", "empty", "full", ("put", 1), ("put_nowait", 1)],
     RLock: LOCK,
     RWLock: ["acquire_read", "release_read", "acquire_write", "release_write", "downgrade"],
@@ -85,8 +91,8 @@ CALLS = {
 
 
 def close(thing):
-    if isinstance(thing, Queue):
-        Handle.close(thing)  # its own says that nothing more will come
+    if isinstance(thing, (Queue, PerThread)):
+        Handle.close(thing)  # a queue's own says that nothing more will come, and PerThread's frees later
     else:
         thing.close()
 

@@ -411,7 +411,10 @@ def test_condition_waits_for_a_predicate():
 
 def test_all_are_there():
     """One for each class of the package that has a handle."""
-    assert set(NAMES) == {name for name in interlock.__all__ if hasattr(getattr(interlock, name), "handle")}
+    assert set(NAMES) == {name for name in interlock.__all__ if hasattr(getattr(interlock, name), "handle")} - {
+        "ErrorSlot",
+        "PerThread",
+    }
     assert all(getattr(jitclasses, name) is new for name, new in NAMES.items())
 
 

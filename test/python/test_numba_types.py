@@ -21,6 +21,7 @@ from interlock import (
     BoundedSemaphore,
     Condition,
     Counter,
+    ErrorSlot,
     Event,
     HandleError,
     Latch,
@@ -42,6 +43,7 @@ MAKE = {
     "BoundedSemaphore": lambda: BoundedSemaphore(2),
     "Condition": Condition,
     "Counter": Counter,
+    "ErrorSlot": ErrorSlot,
     "Event": Event,
     "Latch": lambda: Latch(2),
     "Local": Local,
@@ -74,6 +76,10 @@ CALLS = {
     "Counter": [
         "x.load(), x.fetch_add(), x.fetch_add(delta=5), x.exchange(-2**63), x.load(), x.store(4), x.load()",
         "x.compare_exchange(0, 9), x.compare_exchange(expected=0, desired=8), x.wait(9), x.wait(10, 0.01), x.wait(9, None)",
+    ],
+    "ErrorSlot": [
+        "x.is_set(), x.code(), x.where(), x.set(3), x.set(code=4, where=2), x.code()",
+        "x.set(1), x.clear(), x.is_set(), x.raise_if_set()",
     ],
     "Event": ["x.is_set(), x.wait(0.01), x.wait(0), x.wait(-5), x.set(), x.is_set(), x.wait(), x.clear(), x.is_set()"],
     "Latch": [

@@ -51,8 +51,10 @@ def method_template(kind, name, method):
         key = f"interlock.{kind}.{name}"
 
         def generic(self, args, kws):
+            cast = getattr(method, "cast", parameter_type)
+
             def given(index, parameter, typ):
-                return parameter_type(parameter.name, typ)
+                return cast(parameter.name, typ)
 
             def omitted(index, parameter, default):
                 return types.Omitted(default)
@@ -78,6 +80,14 @@ _TEMPLATES = {
     for name, method in methods.items()
     if not isinstance(method, Property)
 }
+
+
+def add_kind(kind, base, methods):
+    """Adds the methods of a type that is made when its dtype is first seen; its functions are those of the kind `base`."""
+    _TABLE[kind] = {**of_all(base), **methods}
+    for name, method in _TABLE[kind].items():
+        if not isinstance(method, Property):
+            _TEMPLATES[kind, name] = _template(kind, name, method)
 
 
 def _view(typ):

@@ -10,6 +10,7 @@ from numba.core import cgutils, types
 
 from .. import _constants as c
 from .._errors import HandleError
+from .._errorslot import CODE_BITS, CODE_MAX, WHERE_MAX, WHERE_UNKNOWN
 from .emit import Emit, mutex_ns, queue_ns, semaphore_ns
 from .exceptions import LockIndexError, LockPairError, LockRangeError
 
@@ -217,6 +218,26 @@ def _get(e, a):
     return e.builder.load(item)
 
 
+def _set_error(e, a):
+    b = e.builder
+    code = b.select(e.compare(b.sub(a.code, _INT64(1)), "<", CODE_MAX), a.code, _INT64(CODE_MAX))
+    code = b.select(e.compare(a.code, "<", 1), _INT64(CODE_MAX), code)
+    fits = b.and_(e.compare(a.where, "<=", WHERE_MAX), e.compare(a.where, ">=", -WHERE_MAX))
+    where = b.select(fits, a.where, _INT64(WHERE_UNKNOWN))
+    word = b.or_(b.shl(where, _INT64(CODE_BITS)), code)
+    return e.compare(_error_word(e, "ilk_counter_compare_exchange", _INT64(0), word), "==", 0)
+
+
+def _error_word(e, function="ilk_counter_load", *arguments):
+    word = e.call(function, *arguments)
+    tell = [_INT64(c.ILK_NO_VALUE), _INT64(0)]
+    return e.check_value(word, e.compare(word, "==", c.ILK_NO_VALUE), lambda: e.call("ilk_counter_timedwait", *tell))
+
+
+def _raise_if_set(e, a):
+    e.raise_if(e.compare(_error_word(e), "!=", 0), _INT(c.ILK_EINVAL))
+
+
 def _is_full(e, a):
     return e.builder.icmp_signed(">=", counts("ilk_queue_size")(e), e.view.capacity)
 
@@ -244,7 +265,14 @@ def _unheld(text):
 
 def of_all(kind):
     """What every class has; those with an underscore are for the jitclasses."""
-    kind = {"Lock": "mutex", "RLock": "mutex", "BoundedSemaphore": "semaphore"}.get(kind, kind.lower())
+    functions = {
+        "Lock": "mutex",
+        "RLock": "mutex",
+        "BoundedSemaphore": "semaphore",
+        "ErrorSlot": "counter",
+        "PerThread": "slices",
+    }
+    kind = functions.get(kind, kind.lower())
     return {
         "handle": Property(types.intp, _handle, {c.ILK_EHANDLE: (HandleError, "it is closed")}),
         "closed": Property(types.boolean, lambda e: e.compare(e.view.handle, "==", 0)),
@@ -272,6 +300,7 @@ _semaphore = {
 _reads, _writes = (_unheld(f"the caller does not hold the lock for {what}") for what in ("reading", "writing"))
 _not_waiting = _unheld("cannot wait on un-acquired lock")
 _not_notifying = _unheld("cannot notify on un-acquired lock")
+_worker_failed = {c.ILK_EINVAL: (RuntimeError, "a worker recorded an error: ErrorSlot.raise_if_set() in Python raises it")}
 _timed_out = {c.ILK_ETIMEDOUT: (BrokenBarrierError,)}
 _full, _empty = {c.ILK_ETIMEDOUT: (Full,)}, {c.ILK_ETIMEDOUT: (Empty,)}
 
@@ -351,6 +380,14 @@ METHODS = {
                 "compare_exchange": "expected, desired",
             }.items()
         },
+    },
+    "ErrorSlot": {
+        "set": Method("code, where=0", types.boolean, _set_error),
+        "is_set": Method("", types.boolean, lambda e, a: e.compare(_error_word(e), "!=", 0)),
+        "code": Method("", types.int64, lambda e, a: e.builder.and_(_error_word(e), _INT64(CODE_MAX))),
+        "where": Method("", types.int64, lambda e, a: e.builder.ashr(_error_word(e), _INT64(CODE_BITS))),
+        "clear": Method("", types.none, lambda e, a: e.check(e.call("ilk_counter_store", _INT64(0)))),
+        "raise_if_set": Method("", types.none, _raise_if_set, _worker_failed),
     },
     "Tally": {
         "add": does("ilk_tally_add", "delta=1"),

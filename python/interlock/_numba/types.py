@@ -26,6 +26,7 @@ FIELDS = {
     "Condition": {"lock": "_lock._handle"},
     "LockArray": {"length": "_n"},
     "Queue": {"capacity": "_capacity"},
+    # Those of typed queues and PerThread are added with their types.
 }
 
 
@@ -57,7 +58,7 @@ class _ViewModel(models.StructModel):
 
 
 @register_default(Object)
-class _ObjectModel(models.StructModel):
+class ObjectModel(models.StructModel):
     def __init__(self, manager, typ):
         words = [(field, types.intp) for field in _words(typ.kind)]
         super().__init__(manager, typ, [*words, ("meminfo", types.MemInfoPointer(types.voidptr))])
@@ -134,11 +135,14 @@ def _constant(context, builder, typ, obj):
     return value._getvalue()
 
 
+# Their types depend on the dtype: see per_thread.
+PER_DTYPE = {"PerThread"}
+
 CLASSES = {
     name: thing
     for name in interlock.__all__
     for thing in [getattr(interlock, name)]
-    if isinstance(thing, type) and issubclass(thing, Handle)
+    if isinstance(thing, type) and issubclass(thing, Handle) and name not in PER_DTYPE
 }
 TYPES = {name: Object(name) for name in CLASSES}
 

@@ -1,0 +1,200 @@
+"""An array for each thread, merged afterwards."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from ._errors import check, error, last_error
+from ._handle import Handle
+from ._library import QUICK
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import DTypeLike
+
+_new = QUICK["ilk_slices_new"]
+_free = QUICK["ilk_slices_free"]
+_get = QUICK["ilk_slices_get"]
+_next = QUICK["ilk_slices_next"]
+_clear = QUICK["ilk_slices_clear"]
+
+
+class PerThread(Handle):
+    """An array of its own for each thread: the fastest way to count.
+
+    A thread that calls `local()` gets its slice, an ordinary numpy array that no other thread has; so it may write there
+    without locks and atomics. When the threads are done, `sum()`, `max()`, `min()` or `merge()` make one array of all.
+    Threads are those of the operating system: those of every threading layer of Numba, of Python, and both at once. A thread
+    that exits leaves its slice, with what is in it, to a later one.
+
+    Call `local()` in each iteration of a `prange`, not before the loop: an array from before the loop is one thread's, and
+    all would write to it. Likewise, do not hand a slice to another thread.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape of each slice, and of the merged array.
+    dtype : dtype, optional
+        The type of the elements: numbers, booleans or records, but not Python objects. float64 by default.
+    initial : scalar, optional
+        What each element is at first, 0 by default; for `max()` the least value that there can be, for `min()` the greatest.
+
+    Raises
+    ------
+    TypeError
+        The dtype has Python objects, or is not in the machine's byte order.
+    ValueError
+        The shape is negative.
+    MemoryError
+        There is no memory.
+
+    Examples
+    --------
+    >>> counts = PerThread(256, np.int64)
+    >>> kernel(samples, counts)  # in its prange: mine = counts.local(); mine[samples[i]] += 1
+    >>> counts.sum()
+    """
+
+    _free = _free
+    _kept = 0
+
+    def __init__(self, shape: int | tuple[int, ...], dtype: DTypeLike = float, initial: Any = 0) -> None:
+        import numpy as np
+
+        self._dtype = np.dtype(dtype)
+        if self._dtype.hasobject or not self._dtype.isnative:
+            raise TypeError(f"PerThread cannot have elements of {self._dtype}: numbers or records in native byte order")
+        self._initial = np.full(shape, initial, self._dtype) if self._dtype.names is None else np.zeros(shape, self._dtype)
+        if self._dtype.names is not None and initial != 0:
+            self._initial[...] = initial
+        self._shape = np.array(self._initial.shape or (0,), np.int64)
+        # For kernels, which compute with integers alone.
+        self._shape_address: int = self._shape.ctypes.data
+        self._initial_address: int = self._initial.ctypes.data
+        self._size = self._initial.size
+        self._has_initial = int(any(self._initial.tobytes()[: self._dtype.itemsize]))
+        size = max(self._initial.nbytes, 1)
+        super().__init__(_new(size, self._initial.ctypes.data if self._initial.nbytes else None))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of each slice."""
+        shape: tuple[int, ...] = self._initial.shape
+        return shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+        return self._dtype
+
+    def local(self) -> np.ndarray[Any, Any]:
+        """The calling thread's slice. The thread gets the same at each call.
+
+        Returns
+        -------
+        ndarray
+            Of `shape` and `dtype`, C-contiguous, on cache lines of its own. It keeps the memory alive.
+
+        Raises
+        ------
+        HandleError
+            The object is closed.
+        MemoryError
+            There is no memory for another slice.
+        """
+        address = _get(self._handle)
+        if not address:
+            raise error(last_error())
+        return self._array(address)
+
+    def sum(self) -> np.ndarray[Any, Any]:
+        """The sum of all slices, element by element. The threads must be done with theirs.
+
+        Returns
+        -------
+        ndarray
+            A new array of `shape`, with the dtype that `numpy.sum` has: small integers become int64.
+
+        Raises
+        ------
+        ValueError
+            `initial` is not 0, so that the sum would depend on the number of threads.
+        """
+        import numpy as np
+
+        if self._has_initial:
+            raise ValueError("sum() needs initial=0: the sum would depend on the number of threads")
+        return np.asarray(np.sum([self._initial, *self._slices()], axis=0))
+
+    def max(self) -> np.ndarray[Any, Any]:
+        """The greatest of all slices, and of `initial`, element by element: a new array."""
+        import numpy as np
+
+        return self.merge(np.maximum)
+
+    def min(self) -> np.ndarray[Any, Any]:
+        """The least of all slices, and of `initial`, element by element: a new array."""
+        import numpy as np
+
+        return self.merge(np.minimum)
+
+    def merge(self, function: Callable[[Any, Any], Any]) -> np.ndarray[Any, Any]:
+        """All slices, merged by a function of two arrays. For Python code alone.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(a, b)`` returns the merged array; its order must not matter. It must not change `a` or `b`.
+
+        Returns
+        -------
+        ndarray
+            A new array; one filled with `initial` if no thread has a slice.
+        """
+        import numpy as np
+
+        slices = list(self._slices())
+        return np.asarray(reduce(function, slices[1:], slices[0].copy()) if slices else self._initial.copy())
+
+    def clear(self) -> None:
+        """Fills all slices with `initial` again. The threads must be done with theirs."""
+        check(_clear(self._handle))
+
+    def close(self) -> None:
+        """Ends the use of the object. Every later use from Python raises HandleError, and so do kernels that begin later.
+
+        The memory is freed when the object is collected, for kernels that run at this moment still count in it.
+        """
+        if self._handle:
+            self._kept, self._handle = self._handle, 0
+
+    def __del__(self) -> None:
+        handle = self._handle or self._kept
+        if handle:
+            type(self)._free(handle)
+
+    @property
+    def _numba_type_(self) -> Any:
+        from ._numba.per_thread import type_of
+
+        return type_of(self._dtype, self._initial.ndim)
+
+    def _array(self, address: int) -> np.ndarray[Any, Any]:
+        import numpy as np
+
+        memory: Any = (ctypes.c_char * max(self._initial.nbytes, 1)).from_address(address)
+        memory._owner = self  # the array refers to the memory, and that to us
+        return np.ndarray(self._initial.shape, self._dtype, memory)
+
+    def _slices(self) -> Iterator[np.ndarray[Any, Any]]:
+        self.handle  # noqa: B018 - raises if it is closed
+        address = _next(self._handle, None)
+        while address:
+            yield self._array(address)
+            address = _next(self._handle, address)
+
+    def _state(self) -> str:
+        return f"shape={self.shape}, dtype={self._dtype}, slices={sum(1 for _ in self._slices())}"

@@ -1,0 +1,164 @@
+"""Queues of other things than int64."""
+
+from __future__ import annotations
+
+from operator import index
+from queue import Empty, Full
+from typing import TYPE_CHECKING, Any
+
+from ._constants import ILK_ETIMEDOUT, ILK_OK
+from ._errors import check
+from ._library import BLOCKING, QUICK
+from ._queue import Queue, _ns
+from ._wait import wait
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import DTypeLike
+
+_close = QUICK["ilk_queue_close"]
+_tryput = QUICK["ilk_queue_tryput"]
+_putrecord = BLOCKING["ilk_queue_putrecord"]
+_getrecord = BLOCKING["ilk_queue_getrecord"]
+
+
+class TypedQueue(Queue):
+    """What ``Queue(capacity, dtype)`` makes: a `Queue` of numbers or records of `dtype`.
+
+    A number of at most 8 bytes travels as its bits in the queue of integers. Anything larger, and every record, is
+    copied into one of `capacity` slots, whose numbers two queues of integers hand round.
+    """
+
+    def __init__(self, capacity: int, dtype: DTypeLike | None = None) -> None:
+        import numpy as np
+
+        self._dtype = np.dtype(dtype)
+        if self._dtype.kind not in "biufcV" or self._dtype.hasobject or self._dtype.subdtype or not self._dtype.isnative:
+            raise TypeError(f"a Queue cannot hold {self._dtype}: numbers, booleans or records in native byte order")
+        super().__init__(capacity)
+        self._is_record = self._dtype.names is not None or self._dtype.itemsize > 8 or self._dtype.kind == "V"
+        self._slots = np.zeros(capacity if self._is_record else 0, self._dtype)
+        self._unused = Queue(capacity if self._is_record else 1)
+        for number in range(len(self._slots)):
+            self._unused.put(number)
+        # For kernels, which compute with integers alone.
+        self._slots_address: int = self._slots.ctypes.data
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the items."""
+        return self._dtype
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Adds a number or a record, once there is room. See `Queue.put`.
+
+        Raises
+        ------
+        OverflowError
+            The number does not fit in the dtype.
+        """
+        cell = self._cell(item)
+        if not self._is_record:
+            super().put(self._bits(cell), block, timeout)
+            return
+        code = self._put_record(cell, _ns(block, timeout))
+        if code == ILK_ETIMEDOUT:
+            raise Full
+        check(code)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Takes the oldest item: a numpy scalar or record of `dtype`. See `Queue.get`."""
+        import numpy as np
+
+        if not self._is_record:
+            bits = np.array([super().get(block, timeout)], np.int64)
+            return bits.view(np.uint8)[: self._dtype.itemsize].view(self._dtype)[0]
+        ns = _ns(block, timeout)
+        cell = np.empty(1, self._dtype)
+        code = ILK_OK
+        if not self._returned:
+            code = wait(
+                _getrecord,
+                *self._parts(cell),
+                timeout_ns=ns,
+                undo=lambda _code: self._put_back(cell),
+            )
+            if code == ILK_OK:
+                return cell[0]
+        try:
+            return self._returned.popleft()[0]  # type: ignore[index]  # cells here, in a queue of integers bits
+        except IndexError:
+            pass
+        if code == ILK_ETIMEDOUT:
+            raise Empty
+        check(code)
+        return self.get(block, timeout)  # another thread had it
+
+    def get_into(self, out: np.ndarray[Any, Any], i: int, block: bool = True, timeout: float | None = None) -> None:
+        """``out[i] = get()``: the way for kernels to take a record.
+
+        Parameters
+        ----------
+        out : ndarray
+            One dimension, of the queue's dtype.
+        i : int
+            The index of the element that receives the item.
+        """
+        if out.dtype != self._dtype or out.ndim != 1:
+            raise TypeError(f"get_into() needs an array of one dimension of {self._dtype}")
+        out[i]  # IndexError before anything is taken
+        out[i] = self.get(block, timeout)
+
+    def close(self) -> None:
+        super().close()
+        if self._is_record:  # in this order: see interlock.h
+            check(_close(self._unused._handle))
+
+    @property
+    def _numba_type_(self) -> Any:
+        from ._numba.typed_queue import type_of
+
+        return type_of(self._dtype)
+
+    @property
+    def _unused_handle(self) -> int:
+        return self._unused._handle
+
+    def _cell(self, item: Any) -> np.ndarray[Any, Any]:
+        """The item as an array of one element. Nothing is cut off without a word."""
+        import numpy as np
+
+        cell = np.zeros(1, self._dtype)
+        if self._dtype.kind in "iu":
+            number, limits = index(item), np.iinfo(self._dtype)
+            if not limits.min <= number <= limits.max:
+                raise OverflowError(f"the value must fit in {self._dtype}")
+            item = number
+        elif self._dtype.kind == "f":
+            item = float(item)
+        elif self._dtype.kind == "V" and isinstance(item, (np.void, np.ndarray)) and item.dtype != self._dtype:
+            raise TypeError(f"this queue holds {self._dtype}, not {item.dtype}")
+        cell[0] = item
+        return cell
+
+    def _bits(self, cell: np.ndarray[Any, Any]) -> int:
+        import numpy as np
+
+        bits = np.zeros(1, np.int64)
+        bits.view(np.uint8)[: self._dtype.itemsize] = cell.view(np.uint8)
+        return int(bits[0])
+
+    def _parts(self, cell: np.ndarray[Any, Any]) -> tuple[int, int, int, int, int]:
+        return self._handle, self._unused._handle, self._slots_address, self._dtype.itemsize, cell.ctypes.data
+
+    def _put_record(self, cell: np.ndarray[Any, Any], ns: int) -> int:
+        return wait(_putrecord, *self._parts(cell), timeout_ns=ns)
+
+    def _put_back(self, item: Any) -> None:
+        # Full or closed: then the next get from Python has it.
+        code = self._put_record(item, 0) if self._is_record else _tryput(self._handle, item)
+        if code != ILK_OK:
+            self._returned.append(item)
+
+    def _state(self) -> str:
+        return f"{super()._state()}, dtype={self._dtype}"

@@ -1,0 +1,202 @@
+"""PerThread: a slice for each thread, and the merged array."""
+
+import gc
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numba import njit, prange
+from numba.core import config
+
+import interlock
+from interlock import HandleError, PerThread, capi
+
+
+@njit(parallel=True, nogil=True)
+def count(samples, counts):
+    for i in prange(len(samples)):
+        mine = counts.local()
+        mine[samples[i]] += 1
+
+
+@njit(nogil=True)
+def count_alone(samples, counts):
+    mine = counts.local()
+    for x in samples:
+        mine[x] += 1
+
+
+@njit(parallel=True, nogil=True)
+def with_neighbours(samples, counts):
+    zeros = np.zeros(len(samples))
+    for i in prange(len(samples)):
+        mine = counts.local()
+        mine[samples[i]] += 1
+    ones = np.ones(len(samples))
+    return counts.sum(), zeros.sum(), ones.sum()
+
+
+SAMPLES = np.random.default_rng(1).integers(0, 16, 20_000)
+EXPECTED = np.bincount(SAMPLES, minlength=16)
+
+
+@pytest.mark.parametrize("kernel", [count, count_alone])
+def test_counts(kernel):
+    counts = PerThread(16, np.int64)
+    kernel(SAMPLES, counts)
+    kernel(SAMPLES, counts)
+    assert (counts.sum() == 2 * EXPECTED).all()
+    counts.clear()
+    assert not counts.sum().any()
+    kernel(SAMPLES, counts)
+    assert (counts.sum() == EXPECTED).all()
+
+
+def test_writes_are_not_removed_nor_moved_by_neighbours():
+    """Numba's parallel passes take an array that a call returns for new, and would remove writes that nobody reads."""
+    total, zeros, ones = with_neighbours(SAMPLES, PerThread(16, np.int64))
+    assert (total == EXPECTED).all()
+    assert (zeros, ones) == (0, len(SAMPLES))
+
+
+COUNTS = PerThread(4, np.int64)
+
+
+def test_of_a_global_and_in_a_tuple():
+    @njit(parallel=True, nogil=True)
+    def of_a_global(n):
+        for i in prange(n):
+            COUNTS.local()[i % 4] += 1
+
+    @njit(parallel=True, nogil=True)
+    def in_a_tuple(n, both):
+        for i in prange(n):
+            mine = both[0].local()
+            mine[i % 4] += both[1]
+
+    of_a_global(1000)
+    in_a_tuple(1000, (COUNTS, 2))
+    assert list(COUNTS.sum()) == [750] * 4
+
+
+def test_threads_and_their_exits():
+    """Sums outlive their threads, and threads that come later get those slices: there are never many."""
+    counts, small = PerThread(16, np.int64), SAMPLES[:100]
+    count_alone(small, counts)
+    for _ in range(40):
+        thread = threading.Thread(target=count_alone, args=(small, counts))
+        thread.start()
+        thread.join()
+    assert (counts.sum() == 41 * np.bincount(small, minlength=16)).all()
+    assert sum(1 for _ in counts._slices()) < 20
+
+
+def test_more_threads_than_processors_and_from_python():
+    counts, n = PerThread(16, np.int64), 24
+    gate = threading.Barrier(n)
+
+    def work():
+        gate.wait()
+        count_alone(SAMPLES, counts)
+        mine = counts.local()
+        mine[0] += 1
+        gate.wait()
+        return mine.ctypes.data
+
+    with ThreadPoolExecutor(n) as pool:
+        slices = [future.result() for future in [pool.submit(work) for _ in range(n)]]
+    assert len(set(slices)) == n
+    assert all(address % 64 == 0 for address in slices)
+    expected = n * EXPECTED
+    expected[0] += n
+    assert (counts.sum() == expected).all()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int32, np.int64, np.float32, np.float64, np.complex128, np.bool_])
+@pytest.mark.parametrize("shape", [(), 3, (2, 3), (0,)])
+def test_merges_are_alike_in_kernels(dtype, shape):
+    per_thread = PerThread(shape, dtype)
+
+    @njit
+    def fill(x, value):
+        mine = x.local()
+        for index in np.ndindex(mine.shape):
+            mine[index] = value
+
+    @njit
+    def total(x):
+        return x.sum()
+
+    fill(per_thread, 1)
+    thread = threading.Thread(target=fill, args=(per_thread, 0))
+    thread.start()
+    thread.join()
+    ours, kernels = per_thread.sum(), total(per_thread)
+    assert ours.shape == kernels.shape == per_thread.shape
+    assert ours.dtype == kernels.dtype and (ours == kernels).all()
+    assert (ours == 1).all()
+
+
+def test_extremes_begin_with_initial():
+    @njit
+    def extremes(x):
+        return x.max(), x.min()
+
+    greatest = PerThread(2, np.float64, initial=-np.inf)
+    assert [list(a) for a in extremes(greatest)] == [[-np.inf] * 2] * 2
+    greatest.local()[:] = -5, 7
+    assert list(greatest.max()) == list(extremes(greatest)[0]) == [-5, 7]
+    assert list(greatest.merge(np.fmax)) == [-5, 7]
+    for total in (greatest.sum, lambda: njit(lambda x: x.sum())(greatest)):
+        with pytest.raises(ValueError, match="initial=0"):
+            total()
+
+
+def test_records():
+    dtype = np.dtype([("n", np.int64), ("x", np.float64)])
+
+    @njit
+    def add(x):
+        mine = x.local()
+        mine[1]["n"] += 2
+        mine[1]["x"] += 0.5
+
+    x = PerThread(2, dtype)
+    add(x)
+    assert x.local()[1].item() == (2, 0.5)
+
+
+def test_a_slice_outlives_its_object():
+    gc.collect()
+    live = capi.ilk_live()
+    get = njit(lambda x: x.local())
+    x = PerThread(1000, np.int64)
+    a, b = get(x), x.local()
+    a[:] = 7
+    assert (b == 7).all()
+    del x, b
+    gc.collect()
+    assert (a == 7).all() and capi.ilk_live() == live + bool(config.DISABLE_JIT)
+
+
+def test_misuse():
+    for dtype in (object, ">i4"):
+        with pytest.raises(TypeError, match="native"):
+            PerThread(3, dtype)
+    with pytest.raises(ValueError):
+        PerThread(-1)
+    x = PerThread((2, 3), np.int32)
+    assert repr(x).endswith("shape=(2, 3), dtype=int32, slices=0>")
+    assert f"slices {x.handle:#x}" in interlock.report()
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pickle.dumps(x)
+    mine = x.local()
+    x.close()
+    x.close()
+    mine[:] = 1  # the memory stays
+    assert x.closed
+    for use in (x.local, x.sum, x.max, x.clear, lambda: njit(lambda x: x.local())(x), lambda: njit(lambda x: x.sum())(x)):
+        with pytest.raises(HandleError):
+            use()

@@ -1,0 +1,176 @@
+"""Queues of other things than int64, in Python and in kernels."""
+
+import pickle
+import queue
+import threading
+
+import numpy as np
+import pytest
+from numba import njit
+from numba.core import config
+from numba.core.errors import TypingError
+
+from interlock import Queue, ShutDown
+
+POINT = np.dtype([("x", np.float64), ("n", np.int32)], align=True)
+EXTREMES = {
+    np.float64: [0.1, -0.0, np.inf, 1e308],
+    np.float32: [0.5, -np.inf],
+    np.int8: [-128, 127],
+    np.uint8: [0, 255],
+    np.int32: [-(2**31), 2**31 - 1],
+    np.uint64: [0, 2**64 - 1],
+    np.bool_: [True, False],
+    np.complex64: [1 + 2j],
+    np.complex128: [1e300 - 2j],
+}
+
+
+@njit(nogil=True)
+def move(source, target):
+    target.put(source.get())
+
+
+@njit(nogil=True)
+def move_record(source, target, one):
+    source.get_into(one, 0)
+    target.put(one[0])
+
+
+@pytest.mark.parametrize("dtype", EXTREMES, ids=lambda dtype: dtype.__name__)
+def test_each_number_passes_unchanged(dtype):
+    source, target = Queue(4, dtype), Queue(4, dtype)
+    for value in map(dtype, EXTREMES[dtype]):
+        source.put(value)
+        move(source, target)
+        got = target.get()
+        assert type(got) is dtype and got.tobytes() == value.tobytes()
+
+
+def test_int64_is_the_plain_queue():
+    assert type(Queue(2, np.int64)) is type(Queue(2)) is Queue
+    assert isinstance(Queue(2, float), Queue)
+
+
+def test_records():
+    source, target, one = Queue(2, POINT), Queue(2, POINT), np.zeros(1, POINT)
+    for i in range(10):  # round the ring
+        source.put((i / 2, i))
+        move_record(source, target, one)
+        got = target.get()
+        assert got.dtype == POINT and (got["x"], got["n"]) == (i / 2, i)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, POINT], ids=["numbers", "records"])
+def test_full_empty_and_closed(dtype):
+    q, item = Queue(2, dtype), np.ones(1, dtype)[0]
+    with pytest.raises(queue.Empty):
+        q.get_nowait()
+    with pytest.raises(queue.Empty):
+        q.get(timeout=0.01)
+    q.put(item)
+    q.put_nowait(item)
+    assert (q.full(), q.empty(), q.qsize(), q.capacity) == (True, False, 2, 2)
+    for put in (q.put_nowait, lambda item: q.put(item, timeout=0.01)):
+        with pytest.raises(queue.Full):
+            put(item)
+    q.close()
+    q.close()
+    assert q.closed
+    with pytest.raises(ShutDown):
+        q.put(item)
+    assert q.get() == item and q.get() == item
+    with pytest.raises(ShutDown):
+        q.get()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, POINT], ids=["numbers", "records"])
+def test_close_ends_a_put_that_waits(dtype):
+    q, item, ends = Queue(1, dtype), np.ones(1, dtype)[0], []
+    q.put(item)
+
+    def put():
+        try:
+            q.put(item)
+        except ShutDown:
+            ends.append(1)
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    njit(lambda q: q.close())(q)
+    thread.join()
+    assert ends == [1] and q.qsize() == 1
+
+
+def test_nothing_is_lost_or_doubled():
+    q, n, got, lock = Queue(3, POINT), 300, [], threading.Lock()
+
+    @njit(nogil=True)
+    def produce(q, first, n, one):
+        for i in range(first, first + n):
+            one[0]["n"] = i
+            one[0]["x"] = -i
+            q.put(one[0])
+
+    def consume():
+        while True:
+            try:
+                item = q.get()
+            except ShutDown:
+                return
+            assert item["x"] == -item["n"]
+            with lock:
+                got.append(int(item["n"]))
+
+    produce(q, 0, 0, np.zeros(1, POINT))
+    producers = [threading.Thread(target=produce, args=(q, k * n, n, np.zeros(1, POINT))) for k in range(3)]
+    consumers = [threading.Thread(target=consume) for _ in range(2)]
+    for thread in producers + consumers:
+        thread.start()
+    for thread in producers:
+        thread.join()
+    q.close()
+    for thread in consumers:
+        thread.join()
+    assert sorted(got) == list(range(3 * n))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, POINT], ids=["numbers", "records"])
+@pytest.mark.parametrize("state", ["open", "closed"])
+def test_an_item_is_put_back(dtype, state):
+    # What get() does when a signal handler raises just as it has an item.
+    q, item = Queue(2, dtype), np.ones(1, dtype)
+    if state == "closed":
+        q.close()
+    q._put_back(q._bits(item) if dtype is np.float64 else item)
+    assert q.qsize() == 1 and q.get() == item[0]
+
+
+def test_misuse():
+    for dtype in (object, ">f8", "U3", "M8[s]", (float, 3)):
+        with pytest.raises(TypeError, match="cannot hold"):
+            Queue(2, dtype)
+    for value in (128, -129):
+        with pytest.raises(OverflowError):
+            Queue(1, np.int8).put(value)
+    with pytest.raises(TypeError):
+        Queue(1, np.int8).put(1.5)
+    with pytest.raises(TypeError, match="this queue holds"):
+        Queue(1, POINT).put(np.zeros(1, [("y", float)])[0])
+    with pytest.raises(ValueError):
+        Queue(0, float)
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pickle.dumps(Queue(1, float))
+    assert repr(Queue(2, float)).endswith(": items=0/2, dtype=float64>")
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="asks what is compiled")
+def test_mistakes_in_kernels():
+    with pytest.raises(TypingError, match="get_into"):
+        njit(lambda q: q.get())(Queue(1, POINT))
+    with pytest.raises(TypingError, match="convert the item first"):
+        njit(lambda q: q.put(1.5))(Queue(1, np.int8))
+    with pytest.raises(TypingError, match="one dimension"):
+        njit(lambda q, a: q.get_into(a, 0))(Queue(1, POINT), np.zeros(1))
+    with pytest.raises(IndexError):
+        njit(lambda q, a: q.get_into(a, 1))(Queue(1, POINT), np.zeros(1, POINT))
