@@ -174,3 +174,22 @@ def test_mistakes_in_kernels():
         njit(lambda q, a: q.get_into(a, 0))(Queue(1, POINT), np.zeros(1))
     with pytest.raises(IndexError):
         njit(lambda q, a: q.get_into(a, 1))(Queue(1, POINT), np.zeros(1, POINT))
+
+
+def test_an_item_out_of_range_is_refused_by_a_kernel_too():
+    @njit
+    def put(q, x):
+        q.put(x)
+
+    for dtype, good, bad in (np.int8, -128, 128), (np.uint8, 255, -1), (np.int32, 2**31 - 1, 2**31), (np.uint16, 0, 2**16):
+        q = Queue(2, dtype)
+        put(q, good)
+        for function in (put, put.py_func):
+            with pytest.raises(OverflowError):
+                function(q, bad)
+        assert q.qsize() == 1 and q.get() == good
+    if not config.DISABLE_JIT:
+        with pytest.raises(TypingError, match="convert the item first"):
+            put(Queue(2, np.uint64), -1)
+        with pytest.raises(TypingError, match="convert the item first"):
+            put(Queue(2, np.int32), np.uint64(1))

@@ -87,7 +87,7 @@ def add_kind(kind, base, methods):
     _TABLE[kind] = {**of_all(base), **methods}
     for name, method in _TABLE[kind].items():
         if not isinstance(method, Property):
-            _TEMPLATES[kind, name] = _template(kind, name, method)
+            _TEMPLATES[kind, name] = method_template(kind, name, method)
 
 
 def _view(typ):

@@ -13,6 +13,7 @@ from numba.core.datamodel import register_default
 from numba.extending import overload_method
 from numba.np import numpy_support
 
+from .._constants import ILK_EOVERFLOW
 from . import kernels
 from .methods import METHODS, Method, _empty, _full, _queue_ns, does
 from .types import FIELDS, Object, ObjectModel
@@ -34,9 +35,16 @@ class _Typed(Method):
         given = types.unliteral(given)
         if given == self.element:
             return given
+        if isinstance(self.element, types.Integer) and isinstance(given, types.Integer):
+            if self.element == types.uint64 and not given.signed:
+                return self.element
+            if types.uint64 not in (self.element, given):
+                return types.int64  # `put` checks the value
+            raise errors.TypingError(f"a queue of {self.element} may not hold a {given}: convert the item first")
         safe = isinstance(self.element, _NUMBERS) and isinstance(given, _NUMBERS)
         if safe and not (isinstance(given, types.Complex) and not isinstance(self.element, types.Complex)):
-            if not (isinstance(given, types.Float) and isinstance(self.element, (types.Integer, types.Boolean))):
+            whole = isinstance(self.element, (types.Integer, types.Boolean))
+            if not (isinstance(given, types.Float) and whole) and given != types.uint64:
                 return self.element
         raise errors.TypingError(f"a queue of {self.element} cannot hold {given}: convert the item first")
 
@@ -86,11 +94,20 @@ def _methods(element, dtype):
         e.builder.store(_INT64(0), word)
         return e.builder.bitcast(word, data.as_pointer())
 
+    def fitting(e, item):
+        """An int64 as the element, if it is in its range."""
+        narrow = e.builder.trunc(item, e.context.get_value_type(element))
+        back = (e.builder.sext if element.signed else e.builder.zext)(narrow, _INT64)
+        e.raise_if(e.builder.icmp_signed("!=", back, item), ir.IntType(32)(ILK_EOVERFLOW))
+        return narrow
+
     def put(e, a):
         if is_record:
             _record(e, "ilk_queue_putrecord", size, a.item, a)
             return
         pointer = memory(e)
+        if isinstance(element, types.Integer) and size < 8 and a.item.type == _INT64:
+            a.item = fitting(e, a.item)
         e.builder.store(e.context.data_model_manager[element].as_data(e.builder, a.item), pointer)
         if is_wide:
             _record(e, "ilk_queue_putrecord", size, pointer, a)
@@ -106,6 +123,7 @@ def _methods(element, dtype):
             e.check(e.call("ilk_queue_timedget", _address(e, pointer), _queue_ns(e, a)))
         return e.context.data_model_manager[element].from_data(e.builder, e.builder.load(pointer))
 
+    errors_of_put = {**_full, ILK_EOVERFLOW: (OverflowError, f"the item does not fit into a queue of {element}")}
     waits = "block=True, timeout=None"
 
     def get_at(e, a):
@@ -113,8 +131,8 @@ def _methods(element, dtype):
 
     table = {name: method for name, method in METHODS["Queue"].items() if "get" not in name and "put" not in name}
     table.update(
-        put=_Typed(element, f"item, {waits}", types.none, put, _full),
-        put_nowait=_Typed(element, "item", types.none, put, _full),
+        put=_Typed(element, f"item, {waits}", types.none, put, errors_of_put),
+        put_nowait=_Typed(element, "item", types.none, put, errors_of_put),
         get=_Refused(waits) if is_record else Method(waits, element, get, _empty),
         get_nowait=_Refused("") if is_record else Method("", element, get, _empty),
         _get_at=Method(f"address, {waits}", types.none, get_at, _empty),
