@@ -119,7 +119,8 @@ LOOSE = ("ZeroDivisionError", "IndexError")
 
 
 def _exception(error):
-    name = type(error).__name__
+    # Some that a kernel raises are subclasses of what Python raises, which `except` does not tell apart.
+    name = next(each.__name__ for each in type(error).__mro__ if not each.__module__.startswith("interlock._numba"))
     return name if name in LOOSE else f"{name}{_normal(error.args)}"
 
 
