@@ -122,7 +122,7 @@ def main():
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
         for number, members in enumerate(report.groups().values()):
-            (arguments.keep / f"{number:02}_{members[0][1]['class'].replace(' ', '_')}.py").write_text(members[0][0].text())
+            (arguments.keep / f"{number:02}_{members[0][1]['class'].replace(' ', '_')}.txt").write_text(members[0][0].text())
     return 1 if report.findings else 0
 
 

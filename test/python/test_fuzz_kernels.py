@@ -18,7 +18,7 @@ from fuzz.control import control
 from fuzz.report import Report
 from fuzz.shrink import shrink
 
-SEEDS = sorted((Path(__file__).parent / "fuzz" / "seeds").glob("*.py"))
+SEEDS = sorted((Path(__file__).parent / "fuzz" / "seeds").glob("*.txt"))
 PARTS, PROGRAMS = 12, 20  # each part is a test of its own
 
 
