@@ -658,8 +658,9 @@ ILK_API int ilk_version(void);
 /* How it sleeps: "futex" or "pthread". A constant string. */
 ILK_API void *ilk_backend(void);
 
-/* How unlock orders its store: "asymmetric" (a plain store) or "symmetric" (an exchange).
-   A constant string. */
+/* How unlock orders its store: "asymmetric" (a plain store, and membarrier(2) where somebody waits)
+   or "symmetric" (an exchange). It is "symmetric" from then on where a sandbox denies membarrier
+   after the library was loaded. A constant string. */
 ILK_API void *ilk_fence(void);
 
 /* The number of live handles, of all kinds. */

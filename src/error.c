@@ -57,7 +57,7 @@ void *ilk_backend(void)
 
 void *ilk_fence(void)
 {
-  return (void *)(fence_is_asymmetric ? "asymmetric" : "symmetric");
+  return (void *)(fence_probe() ? "asymmetric" : "symmetric");
 }
 
 int64_t ilk_live(void)

@@ -1,5 +1,6 @@
 #include "fence.h"
 
+#include "clock.h"
 #include "os.h"
 
 #ifdef ILK_FENCE_SYMMETRIC
@@ -8,21 +9,50 @@ void fence_heavy(void)
 {
 }
 
+bool fence_probe(void)
+{
+  return false;
+}
+
 #else
 
-bool fence_is_asymmetric;
+/* How long a heavy side waits where the system's barrier has failed: many times what the
+   stores of a full store buffer need to reach the memory (see fence.h). */
+#define GRACE (NS_PER_MS / 5)
+
+_Atomic bool fence_asymmetric;
+static bool was_asymmetric; /* when the library was loaded: some light sides may still be */
 
 /* Before any other thread can be inside the library. A fork's child inherits
    the registration together with the memory. */
-__attribute__((constructor(101))) static void probe(void)
+__attribute__((constructor(101))) static void setup(void)
 {
-  fence_is_asymmetric = os_barrier_register();
+  was_asymmetric = os_barrier_register();
+  store_relaxed(&fence_asymmetric, was_asymmetric);
+}
+
+COLD static void wait_for_stores(void)
+{
+  int64_t until = clock_now() + GRACE;
+  atomic_u32 never = 0;
+  do
+    wait_on(&never, 0, until, false);
+  while (clock_now() < until);
 }
 
 void fence_heavy(void)
 {
-  if (fence_is_asymmetric)
-    os_barrier();
+  if (!was_asymmetric || likely(os_barrier()))
+    return;
+  store_seq_cst(&fence_asymmetric, false);
+  wait_for_stores();
+}
+
+bool fence_probe(void)
+{
+  if (fence_is_asymmetric() && !os_barrier())
+    store_seq_cst(&fence_asymmetric, false);
+  return fence_is_asymmetric();
 }
 
 #endif

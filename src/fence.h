@@ -7,7 +7,7 @@
    At least one of the two sees the other's store. Where the system can run a
    barrier on every thread of the process (Linux: membarrier), the light side is
    a plain store that the compiler may not move the look across, and the heavy
-   side is that call. Elsewhere (`fence_is_asymmetric` is false) the light store
+   side is that call. Elsewhere (`fence_is_asymmetric()` is false) the light store
    is an exchange, and all four are seq_cst: in their one total order, the later
    look comes after both stores.
 
@@ -19,6 +19,25 @@
    visible to the heavy side's look. Threads that do not run have executed a full
    barrier when they were switched out.
 
+   What if the call fails later, because a sandbox was put on after the library was loaded?
+   The heavy side may not go on without a barrier, and nothing can make the other threads run
+   one: so fence_heavy() cannot fail, but it may take longer. It then
+
+   1. says that the fence is symmetric from now on. A light side that sees this is seq_cst
+      throughout, like the heavy side, and needs nothing else.
+   2. waits for GRACE. What is left are the light sides that had looked at the kind of fence
+      before: a plain store, and a load. If that load misses the heavy side's store, it ran
+      before that store was made, and so before the wait began. The plain store before it had
+      then left its instruction too, and waits at most in its processor's store buffer. A store
+      buffer holds some hundred stores and each needs at most a microsecond to reach the memory,
+      whatever becomes of its thread meanwhile: a switch or an interrupt drains the buffer.
+      So when the wait ends, the store is visible to the heavy side's look.
+
+   Step 2 is done at every later heavy side as well, for a thread may have been preempted between
+   its look at the kind of fence and its store, for however long. Nothing shows that the last
+   such thread is through: one that makes calls again may do so in a signal handler that
+   interrupted it there. The call is tried first each time: a filter may hold for some threads only.
+
    Source: asymmetric fences, WG21 P1202; folly's AsymmetricThreadFence. */
 #ifndef INTERLOCK_FENCE_H
 #define INTERLOCK_FENCE_H
@@ -28,10 +47,12 @@
 
 #ifdef ILK_FENCE_SYMMETRIC
 /* Forced by the build: ThreadSanitizer does not know membarrier. */
-#define fence_is_asymmetric false
+#define fence_is_asymmetric() false
 #else
-/* Decided once, when the library is loaded; constant from then on. */
-extern HIDDEN bool fence_is_asymmetric;
+/* Set when the library is loaded; cleared for good if the system's barrier ever fails. */
+extern HIDDEN _Atomic bool fence_asymmetric;
+/* Relaxed: who reads an old value is what the wait in fence_heavy() is for. */
+#define fence_is_asymmetric() load_relaxed(&fence_asymmetric)
 #endif
 
 /* Stores `value` to `mine` (release), then loads `theirs` (acquire), which it answers. One look
@@ -39,7 +60,7 @@ extern HIDDEN bool fence_is_asymmetric;
 #define fence_light(mine, value, theirs)                                                        \
   __extension__({                                                                               \
     __typeof__(load_relaxed(theirs)) fence_seen;                                                \
-    if (likely(fence_is_asymmetric)) {                                                          \
+    if (likely(fence_is_asymmetric())) {                                                          \
       store_release((mine), (value));                                                           \
       atomic_signal_fence(memory_order_seq_cst);                                                \
       fence_seen = load_acquire(theirs);                                                        \
@@ -51,5 +72,9 @@ extern HIDDEN bool fence_is_asymmetric;
   })
 
 void fence_heavy(void);
+
+/* Is the fence asymmetric at this moment? Tries the system's barrier, so that a sandbox which
+   denies it shows at once. */
+bool fence_probe(void);
 
 #endif

@@ -9,8 +9,9 @@
 int64_t os_thread_id(void);
 int os_cpu_count(void); /* that this process may run on; at least 1 */
 
-/* A barrier on all threads of this process; false where there is none. */
+/* A full barrier on all threads of this process. The first call, at the library's load, tells
+   whether there is one; the second may still fail, if a sandbox denies it later. */
 bool os_barrier_register(void);
-void os_barrier(void);
+bool os_barrier(void);
 
 #endif

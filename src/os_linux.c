@@ -20,15 +20,14 @@ int os_cpu_count(void)
   return n > 0 ? (int)n : 1;
 }
 
+bool os_barrier(void)
+{
+  return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
 bool os_barrier_register(void)
 {
   long have = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
   return have > 0 && (have & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
-         syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
-         syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
-}
-
-void os_barrier(void)
-{
-  syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+         syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 && os_barrier();
 }

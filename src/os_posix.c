@@ -19,6 +19,7 @@ bool os_barrier_register(void)
   return false;
 }
 
-void os_barrier(void)
+bool os_barrier(void)
 {
+  return false;
 }

@@ -1,0 +1,177 @@
+/* A sandbox denies a system call that the library needs: before it is loaded, or later. */
+#include "support.h"
+
+#ifdef __linux__
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+
+/* From now on that system call fails with EPERM, in all threads. False: no such filter can be had
+   here (an emulator, another sandbox); then there is nothing to test. */
+static bool deny(int number)
+{
+  struct sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof code / sizeof *code, code};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
+}
+
+/* --- the barrier on all threads ----------------------------------------------------------------- */
+
+static void fence_is_symmetric(void *unused)
+{
+  (void)unused;
+  if (deny(SYS_membarrier))
+    ck_assert_str_eq(ilk_fence(), "symmetric");
+}
+
+START_TEST(fence_says_that_the_barrier_is_denied)
+{
+  in_child(fence_is_symmetric, NULL);
+}
+END_TEST
+
+static void start_again(void *unused)
+{
+  (void)unused;
+  if (deny(SYS_membarrier)) {
+    execl("/proc/self/exe", "test_sandbox", "symmetric", (char *)NULL);
+    ck_abort_msg("no exec");
+  }
+}
+
+START_TEST(fence_is_symmetric_where_the_barrier_was_denied_before_the_load)
+{
+  in_child(start_again, NULL);
+}
+END_TEST
+
+#define FAR (UINT32_C(1) << 28) /* bytes, of which each store goes to another line */
+
+static struct {
+  void *rwlock;
+  unsigned char *far;
+  atomic_int writing, inside;
+  _Atomic bool over;
+} shared;
+
+static void *read_often(void *unused)
+{
+  uint32_t at = 1;
+  while (!shared.over) {
+    for (int i = 0; i < 60; i++) { /* a store buffer that has work to do */
+      at = at * 1664525 + 1013904223;
+      shared.far[at % FAR] = 1;
+    }
+    expect(ilk_rwlock_read_lock(shared.rwlock), ILK_OK);
+    for (int i = 0; i < 1000; i++)
+      if (atomic_load_explicit(&shared.writing, memory_order_relaxed))
+        atomic_store_explicit(&shared.inside, 1, memory_order_relaxed);
+    expect(ilk_rwlock_read_unlock(shared.rwlock), ILK_OK);
+  }
+  return unused;
+}
+
+static void read_and_write(void *unused)
+{
+  (void)unused;
+  shared.far = calloc(1, FAR);
+  must(shared.far != NULL);
+  shared.rwlock = ilk_rwlock_new(0);
+  if (!deny(SYS_membarrier))
+    return;
+  pthread_t reader = start(read_often, NULL);
+  for (int64_t end = stress_end(3000); now() < end && !shared.inside;) {
+    expect(ilk_rwlock_write_lock(shared.rwlock), ILK_OK);
+    atomic_store_explicit(&shared.writing, 1, memory_order_relaxed);
+    spin(5000);
+    atomic_store_explicit(&shared.writing, 0, memory_order_relaxed);
+    expect(ilk_rwlock_write_unlock(shared.rwlock), ILK_OK);
+    for (int64_t until = now() + MS / 2; now() < until;) /* so that readers are published again */
+      ;
+  }
+  shared.over = true;
+  join(reader);
+  expect(shared.inside, 0);
+}
+
+START_TEST(no_reader_is_inside_with_a_writer_once_the_barrier_is_denied)
+{
+  in_child(read_and_write, NULL);
+}
+END_TEST
+
+static struct {
+  void *mutex;
+  int64_t count;
+} counted;
+
+#define TURNS 20000
+
+static void *count(void *unused)
+{
+  for (int i = 0; i < TURNS; i++) {
+    expect(ilk_mutex_lock(counted.mutex), ILK_OK);
+    counted.count++;
+    if (i % 64 == 0)
+      sched_yield(); /* so that others fall asleep */
+    expect(ilk_mutex_unlock(counted.mutex), ILK_OK);
+  }
+  return unused;
+}
+
+static void count_in_threads(void *unused)
+{
+  (void)unused;
+  counted.mutex = ilk_mutex_new(0);
+  if (!deny(SYS_membarrier))
+    return;
+  in_threads(4, count, NULL);
+  expect(counted.count, 4 * TURNS);
+  expect(ilk_mutex_free(counted.mutex), ILK_OK);
+}
+
+START_TEST(no_wake_is_lost_once_the_barrier_is_denied)
+{
+  in_child(count_in_threads, NULL);
+}
+END_TEST
+
+static void add_tests(Suite *suite)
+{
+  TCase *barrier = test_case(suite, "barrier", 20);
+  tcase_add_test(barrier, fence_says_that_the_barrier_is_denied);
+  tcase_add_test(barrier, fence_is_symmetric_where_the_barrier_was_denied_before_the_load);
+  tcase_add_test(barrier, no_reader_is_inside_with_a_writer_once_the_barrier_is_denied);
+  tcase_add_test(barrier, no_wake_is_lost_once_the_barrier_is_denied);
+}
+
+#else
+
+START_TEST(there_are_no_filters_here)
+{
+}
+END_TEST
+
+static void add_tests(Suite *suite)
+{
+  tcase_add_test(test_case(suite, "none", 1), there_are_no_filters_here);
+}
+
+#endif
+
+int main(int argc, char **argv)
+{
+  if (argc > 1) /* see start_again() */
+    return strcmp(ilk_fence(), argv[1]) != 0;
+  Suite *suite = suite_create("sandbox");
+  add_tests(suite);
+  return run_suite(suite);
+}
