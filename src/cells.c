@@ -1,52 +1,75 @@
 #include "cells.h"
 
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "guard.h"
+#include "memory.h"
+
 #define FIRST (UINT32_C(1) << CELLS_FIRST_BITS)
+#define LEVELS (CELLS_NEAR + CELLS_FAR)
 /* More than there are handles. */
-#define NUMBERS_MAX ((UINT32_C(1) << (CELLS_FIRST_BITS + CELLS_LEVELS)) - FIRST)
+#define NUMBERS_MAX ((UINT32_C(1) << (CELLS_FIRST_BITS + LEVELS)) - FIRST)
+
+_Static_assert(FIRST << CELLS_NEAR == 2 * CELLS_CHUNK, "the first directory has two chunks");
+
+/* --- numbers ------------------------------------------------------------------------ */
+
+#define ROOM_FIRST 16
 
 static pthread_mutex_t numbers_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t numbers_used; /* 0..numbers_used - 1 were given out at least once */
-static uint32_t *returned;    /* and of these, those that are free: room for all */
-static size_t returned_count, returned_room;
+static uint32_t *returned;    /* and of these, those that are free */
+static size_t returned_count;
+static size_t returned_room;  /* for all that were given out, for a return may not fail */
 static uint64_t last_serial;
 
-static size_t level_size(uint32_t level)
+/* A number that was returned, or a new one if there is room for its return. */
+static bool number_take(uint32_t *number)
 {
-  return (size_t)FIRST << level;
+  if (returned_count)
+    *number = returned[--returned_count]; /* the last, which the threads have room for */
+  else if (numbers_used < returned_room)
+    *number = numbers_used++;
+  else
+    return false;
+  return true;
 }
 
-/* A new number; room for its return is made now, for then there must be no failure. */
-static bool number_add(uint32_t *number)
+/* With the lock held: a larger array takes the place of the one in use, and that of the larger one. */
+static void swap_if_larger(uint32_t **array, size_t *room)
 {
-  if (numbers_used == NUMBERS_MAX)
-    return false;
-  if (numbers_used == returned_room) {
-    size_t room = returned_room ? 2 * returned_room : 16;
-    uint32_t *grown = realloc(returned, room * sizeof *grown);
-    if (!grown)
-      return false;
-    returned = grown;
-    returned_room = room;
-  }
-  *number = numbers_used++;
-  return true;
+  if (*room <= returned_room)
+    return;
+  uint32_t *grown = *array;
+  size_t grown_room = *room;
+  if (returned_count)
+    memcpy(grown, returned, returned_count * sizeof *grown);
+  *array = returned;
+  *room = returned_room;
+  returned = grown;
+  returned_room = grown_room;
 }
 
 bool cells_take(struct cells_place *place)
 {
-  uint32_t number;
-  bool taken = true;
-  pthread_mutex_lock(&numbers_lock);
-  if (returned_count)
-    number = returned[--returned_count]; /* the last, which the threads have a level for */
-  else
-    taken = number_add(&number);
-  uint64_t serial = ++last_serial;
-  pthread_mutex_unlock(&numbers_lock);
+  uint32_t number, *spare = NULL;
+  size_t spare_room = 0;
+  uint64_t serial;
+  bool taken;
+  for (;;) {
+    guard_lock(&numbers_lock);
+    swap_if_larger(&spare, &spare_room);
+    taken = number_take(&number);
+    size_t room = returned_room ? 2 * returned_room : ROOM_FIRST;
+    serial = ++last_serial;
+    guard_unlock(&numbers_lock);
+    uint32_t *grown = taken || room > NUMBERS_MAX ? NULL : memory_resize(spare, room * sizeof *spare);
+    if (!grown)
+      break;
+    spare = grown;
+    spare_room = room;
+  }
+  memory_resize(spare, 0);
   if (!taken)
     return false;
   /* Level l begins at number (FIRST << l) - FIRST. */
@@ -57,46 +80,91 @@ bool cells_take(struct cells_place *place)
 
 void cells_give_back(const struct cells_place *place)
 {
-  pthread_mutex_lock(&numbers_lock);
+  guard_lock(&numbers_lock);
   returned[returned_count++] = place->offset + (FIRST << place->level) - FIRST;
-  pthread_mutex_unlock(&numbers_lock);
+  guard_unlock(&numbers_lock);
+}
+
+/* --- a record's cells --------------------------------------------------------------- */
+
+static uint32_t level_size(uint32_t level)
+{
+  return FIRST << level;
+}
+
+struct cell *cells_at_far(struct cells *cells, const struct cells_place *place)
+{
+  /* Acquire: both pair with the releases in cells_add_room(). */
+  cells_array *directory = load_acquire(&cells->far[place->level - CELLS_NEAR]);
+  struct cell *chunk = directory ? load_acquire(&directory[place->offset / CELLS_CHUNK]) : NULL;
+  return chunk ? &chunk[place->offset % CELLS_CHUNK] : NULL;
+}
+
+/* Makes an array of n cells, unless there is one: nobody else does. */
+static bool make_array(cells_array *array, uint32_t n)
+{
+  if (load_relaxed(array))
+    return true;
+  struct cell *cells = memory_new(n * sizeof *cells);
+  if (!cells)
+    return false;
+  store_release(array, cells); /* all zero: serial 0 is nobody's */
+  return true;
+}
+
+bool cells_add_room(struct cells *own, const struct cells_place *place)
+{
+  if (place->level < CELLS_NEAR)
+    return make_array(&own->near[place->level], level_size(place->level));
+  uint32_t far = place->level - CELLS_NEAR;
+  cells_array *directory = load_relaxed(&own->far[far]);
+  if (!directory) {
+    directory = memory_new(level_size(place->level) / CELLS_CHUNK * sizeof *directory);
+    if (!directory)
+      return false;
+    store_release(&own->far[far], directory);
+  }
+  return make_array(&directory[place->offset / CELLS_CHUNK], CELLS_CHUNK);
 }
 
 struct cell *cells_make(struct cells *own, const struct cells_place *place)
 {
-  struct cell *level = load_relaxed(&own->level[place->level]); /* nobody else writes it */
-  if (!level) {
-    size_t bytes = level_size(place->level) * sizeof *level;
-    /* Whole cache lines: no two threads write to the same. */
-    if (posix_memalign((void **)&level, CACHE_LINE, bytes) != 0)
-      return NULL;
-    memset((void *)level, 0, bytes);
-    store_release(&own->level[place->level], level);
-  }
-  struct cell *cell = &level[place->offset];
+  struct cell *cell = cells_at(own, place);
+  if (!cell)
+    return NULL;
   store_relaxed(&cell->value, 0);
   /* Release: who sees the serial sees no value of the number's last object. */
   store_release(&cell->serial, place->serial);
   return cell;
 }
 
-void cells_clear(struct cells *cells)
+static void clear_array(struct cell *array, uint32_t n)
 {
-  for (uint32_t l = 0; l < CELLS_LEVELS; l++) {
-    struct cell *level = load_relaxed(&cells->level[l]);
-    for (size_t i = 0; level && i < level_size(l); i++)
-      if (load_relaxed(&level[i].serial)) /* a page that was never used stays so */
-        store_relaxed(&level[i].serial, 0);
+  for (uint32_t i = 0; array && i < n; i++)
+    store_relaxed(&array[i].serial, 0);
+}
+
+void cells_clear(struct cells *own)
+{
+  for (uint32_t l = 0; l < CELLS_NEAR; l++)
+    clear_array(load_relaxed(&own->near[l]), level_size(l));
+  for (uint32_t l = 0; l < CELLS_FAR; l++) {
+    cells_array *directory = load_relaxed(&own->far[l]);
+    uint32_t chunks = level_size(CELLS_NEAR + l) / CELLS_CHUNK;
+    for (uint32_t i = 0; directory && i < chunks; i++)
+      clear_array(load_relaxed(&directory[i]), CELLS_CHUNK);
   }
 }
 
+/* --- fork --------------------------------------------------------------------------- */
+
 void cells_before_fork(void)
 {
-  pthread_mutex_lock(&numbers_lock);
+  guard_lock(&numbers_lock);
 }
 
 void cells_after_fork(bool child)
 {
   (void)child;
-  pthread_mutex_unlock(&numbers_lock);
+  guard_unlock(&numbers_lock);
 }

@@ -3,14 +3,16 @@
 
    An object takes a number, small and dense, for as long as it lives, and a serial, which is
    never given again. Each thread's record has cells by number, in levels that double in
-   size, made when first needed; a cell is valid for the object whose serial it bears, so
-   one that is left over from a number's last object is as good as none.
+   size. The near levels are arrays of cells; a far level is a directory of chunks. Arrays,
+   directories and chunks are made when the thread first needs them, so what a thread pays
+   goes with the objects that it uses, not with those that there are. A cell is valid for the
+   object whose serial it bears, so one that is left over from a number's last object is as good
+   as none.
 
    Invariants:
-   I1  A level, once made, neither moves nor goes, nor is it another record's: so any
+   I1  What was once made neither moves nor goes, nor is it another record's: so any
        thread may read any cell at any time.
-   I2  Only the thread of a cell's record writes it, or who retires the record of a thread
-       that is gone.
+   I2  Only the thread of a cell's record writes it.
    I3  No two live objects have the same number, and no two objects ever the same serial. */
 #ifndef INTERLOCK_CELLS_H
 #define INTERLOCK_CELLS_H
@@ -24,11 +26,17 @@ struct cell {
 };
 
 #define CELLS_FIRST_BITS 2 /* the first level fills a cache line */
-#define CELLS_LEVELS 24
+#define CELLS_NEAR 7       /* levels: 4, 8, ..., 256 cells */
+#define CELLS_FAR 17
+#define CELLS_CHUNK 256
+
+/* NULL: not made yet. */
+typedef _Atomic(struct cell *) cells_array;
 
 /* A record's cells. */
 struct cells {
-  _Atomic(struct cell *) level[CELLS_LEVELS]; /* NULL: not made yet */
+  cells_array near[CELLS_NEAR];
+  _Atomic(cells_array *) far[CELLS_FAR]; /* directories; the first has two chunks */
 };
 
 /* An object's place in every record's cells. */
@@ -42,22 +50,36 @@ bool cells_take(struct cells_place *place);
 /* Nobody uses the place any more. */
 void cells_give_back(const struct cells_place *place);
 
+/* cells_at() for a far level. */
+COLD struct cell *cells_at_far(struct cells *cells, const struct cells_place *place);
+
+/* The cell at that place, whatever it is valid for; NULL: there is no room for it yet. */
+static inline struct cell *cells_at(struct cells *cells, const struct cells_place *place)
+{
+  if (unlikely(place->level >= CELLS_NEAR))
+    return cells_at_far(cells, place);
+  /* Acquire: pairs with the release that made the array. */
+  struct cell *array = load_acquire(&cells->near[place->level]);
+  return likely(array) ? &array[place->offset] : NULL;
+}
+
 /* The cell for that place, NULL: it has no value. Any thread may ask. */
 static inline struct cell *cells_find(struct cells *cells, const struct cells_place *place)
 {
-  /* Acquire: pairs with the release that made the level, and the one that made the cell valid. */
-  struct cell *level = load_acquire(&cells->level[place->level]);
-  if (unlikely(!level))
-    return NULL;
-  struct cell *cell = &level[place->offset];
-  return likely(load_acquire(&cell->serial) == place->serial) ? cell : NULL;
+  struct cell *cell = cells_at(cells, place);
+  /* Acquire: pairs with the release that made the cell valid. */
+  return likely(cell && load_acquire(&cell->serial) == place->serial) ? cell : NULL;
 }
 
-/* The calling thread's own cell for that place, made valid with the value 0; NULL: no memory. */
+/* The calling thread's own cell for that place, made valid with the value 0; NULL: there is no
+   room for it yet. So: leave the pin, cells_add_room(), and begin again. */
 COLD struct cell *cells_make(struct cells *own, const struct cells_place *place);
 
-/* Nothing is set any more. */
-void cells_clear(struct cells *cells);
+/* Room in the calling thread's own cells. Not within a pin, for it allocates. False: no memory. */
+COLD bool cells_add_room(struct cells *own, const struct cells_place *place);
+
+/* Nothing is set any more. By the thread whose cells they are. */
+void cells_clear(struct cells *own);
 
 void cells_before_fork(void);
 void cells_after_fork(bool child);

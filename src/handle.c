@@ -1,9 +1,10 @@
 #include "handle.h"
-#include "waitq.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+
+#include "guard.h"
+#include "waitq.h"
 
 /* The seal of the slot for NULL, which so is no handle's, not even NULL's. */
 #define NEVER 1
@@ -71,7 +72,7 @@ __attribute__((constructor(102))) static void reserve(void)
 struct object *handle_reserve(enum kind kind, void **handle)
 {
   uint32_t index;
-  pthread_mutex_lock(&table_lock);
+  guard_lock(&table_lock);
   if (free_first) {
     index = free_first - 1;
     free_first = load_relaxed(&slot_at(index)->next);
@@ -80,10 +81,10 @@ struct object *handle_reserve(enum kind kind, void **handle)
   } else if (slots_used < load_relaxed(&handle_limit) || grow(handle_slots)) {
     index = slots_used++;
   } else {
-    pthread_mutex_unlock(&table_lock);
+    guard_unlock(&table_lock);
     return NULL;
   }
-  pthread_mutex_unlock(&table_lock);
+  guard_unlock(&table_lock);
 
   struct free_slot *slot = slot_at(index);
   uint32_t generation = (load_relaxed(&slot->generation) + 1) & ((UINT32_C(1) << HANDLE_GENERATION_BITS) - 1);
@@ -99,11 +100,11 @@ struct object *handle_reserve(enum kind kind, void **handle)
 
 void *handle_publish(struct object *object, void *handle, uint32_t state)
 {
-  pthread_mutex_lock(&table_lock);
+  guard_lock(&table_lock);
   live++;
   store_release(&object->head, head_of(handle, state));
   store_release(&object->seal, head_of(handle, head_state(load_relaxed(&object->seal))));
-  pthread_mutex_unlock(&table_lock);
+  guard_unlock(&table_lock);
   return handle;
 }
 
@@ -129,9 +130,9 @@ static void slot_put_back(void *handle, bool reusable)
 void handle_abandon(struct object *object, void *handle)
 {
   (void)object;
-  pthread_mutex_lock(&table_lock);
+  guard_lock(&table_lock);
   slot_put_back(handle, true);
-  pthread_mutex_unlock(&table_lock);
+  guard_unlock(&table_lock);
 }
 
 /* A thread that is inside, or NULL. */
@@ -194,18 +195,18 @@ int handle_close(void *handle, enum kind kind, bool (*busy)(struct object *, uin
 {
   if (!handle_is(handle, kind))
     return ILK_EHANDLE;
-  pthread_mutex_lock(&table_lock);
+  guard_lock(&table_lock);
   int result = close_locked(handle_object(handle), handle, kind, busy);
-  pthread_mutex_unlock(&table_lock);
+  guard_unlock(&table_lock);
   return result;
 }
 
 void handle_recycle(void *handle, bool reusable)
 {
-  pthread_mutex_lock(&table_lock);
+  guard_lock(&table_lock);
   live--;
   slot_put_back(handle, reusable);
-  pthread_mutex_unlock(&table_lock);
+  guard_unlock(&table_lock);
 }
 
 int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state))
@@ -239,9 +240,9 @@ bool handle_retry(struct self *me, enum pin pin, void *handle)
 
 int64_t handle_live(void)
 {
-  pthread_mutex_lock(&table_lock);
+  guard_lock(&table_lock);
   int64_t n = live;
-  pthread_mutex_unlock(&table_lock);
+  guard_unlock(&table_lock);
   return n;
 }
 
@@ -262,9 +263,9 @@ static void each(void (*visit)(void *, struct object *, enum kind, void *), void
 
 void handle_each(void (*visit)(void *, struct object *, enum kind, void *), void *context)
 {
-  pthread_mutex_lock(&table_lock);
+  guard_lock(&table_lock);
   each(visit, context);
-  pthread_mutex_unlock(&table_lock);
+  guard_unlock(&table_lock);
 }
 
 static void object_after_fork(void *handle, struct object *object, enum kind kind, void *context)
@@ -286,12 +287,12 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
 
 void handle_before_fork(void)
 {
-  pthread_mutex_lock(&table_lock);
+  guard_lock(&table_lock);
 }
 
 void handle_after_fork(bool child)
 {
   if (child)
     each(object_after_fork, NULL);
-  pthread_mutex_unlock(&table_lock);
+  guard_unlock(&table_lock);
 }

@@ -4,9 +4,9 @@
    Invariants:
    I1  A cell is set for a local only if it bears the local's serial: one that is left over
        from another local with the same number is not.
-   I2  When a thread exits, all its cells are cleared, so the next thread with its record
-       finds nothing set (retire() in self.c). Nothing is to be done for a fork's
-       child: it keeps the values of the thread that forked.
+   I2  When a thread takes a record, it clears the cells that the last one has left
+       (self_reserve() in self.c). Nothing is to be done for a fork's child: it keeps the
+       values of the thread that forked.
    I3  Pins alone keep the place from being given to another local while it is used. */
 #include "local.h"
 
@@ -49,21 +49,39 @@ static inline struct local *enter(struct self *me, void *handle)
   return (struct local *)handle_enter(me, PIN_INNER, handle, KIND_LOCAL);
 }
 
-int ilk_local_set(void *local, void *value)
+/* The thread's first value for it, or no such local. */
+COLD static int set_slow(void *local, void *value)
 {
   struct self *me = self_get();
-  if (unlikely(!me))
+  if (!me)
     return fail(ILK_ENOMEM);
-  struct local *l = enter(me, local);
+  for (;;) {
+    struct local *l = enter(me, local);
+    if (!l)
+      return fail(ILK_EHANDLE);
+    struct cell *cell = value ? cells_make(&me->locals, &l->place) : NULL; /* NULL is what it has anyway */
+    if (cell)
+      store_relaxed(&cell->value, (intptr_t)value);
+    struct cells_place place = l->place;
+    handle_leave(me, PIN_INNER);
+    if (cell || !value)
+      return ILK_OK;
+    if (!cells_add_room(&me->locals, &place))
+      return fail(ILK_ENOMEM);
+  }
+}
+
+int ilk_local_set(void *local, void *value)
+{
+  struct self *me = self_current;
+  struct local *l = likely(me) ? enter(me, local) : NULL;
   if (unlikely(!l))
-    return fail(ILK_EHANDLE);
+    return set_slow(local, value);
   struct cell *cell = cells_find(&me->locals, &l->place);
-  if (unlikely(!cell && value)) /* NULL is what it has anyway */
-    cell = cells_make(&me->locals, &l->place);
   if (likely(cell))
     store_relaxed(&cell->value, (intptr_t)value);
   handle_leave(me, PIN_INNER);
-  return likely(cell || !value) ? ILK_OK : fail(ILK_ENOMEM);
+  return likely(cell) ? ILK_OK : set_slow(local, value);
 }
 
 void *ilk_local_get(void *local)

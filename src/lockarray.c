@@ -1,5 +1,5 @@
-/* Lock array: n words, each an owned mutex by the law of wordlock.h, in pages of their
-   own that are zero at first, so that an array costs nothing until its locks are used.
+/* Lock array: n words, each an owned mutex by the law of wordlock.h, in memory that is zero
+   at first, so that a large array costs nothing until its locks are used.
 
    The words are released when the array is freed, so every call pins it, and touches
    words within the pin only. Waiters sleep on the word itself and are counted in the
@@ -15,7 +15,7 @@
 
 #include "clock.h"
 #include "gil.h"
-#include "pages.h"
+#include "memory.h"
 #include "wordlock.h"
 
 struct lockarray {
@@ -53,7 +53,7 @@ void *ilk_lockarray_new(int64_t n, int flags)
     return fail_null(ILK_ENOMEM);
   a->n = n;
   a->shift = shift;
-  a->words = pages_new(size_of(a));
+  a->words = memory_new(size_of(a));
   if (!a->words) {
     handle_abandon(&a->object, handle);
     return fail_null(ILK_ENOMEM);
@@ -79,7 +79,7 @@ int ilk_lockarray_free(void *array)
   if (result != ILK_OK)
     return fail(result);
   struct lockarray *a = (struct lockarray *)handle_object(array);
-  pages_release(a->words, size_of(a));
+  memory_free(a->words, size_of(a));
   handle_recycle(array, true);
   return ILK_OK;
 }

@@ -1,24 +1,26 @@
 /* What of the ring is not on the way of every put and get: see queue_ring.h. */
 #include "queue_ring.h"
 
-#include <stdlib.h>
+#include "memory.h"
 
 static uint32_t bits_for(uint64_t capacity)
 {
   return capacity == 1 ? 0 : 64 - (uint32_t)__builtin_clzll(capacity - 1);
 }
 
+static size_t size_for(uint64_t capacity)
+{
+  return sizeof(struct places) + (size_t)capacity * sizeof(struct place);
+}
+
 bool ring_new(struct ring *r, uint64_t capacity)
 {
-  size_t most = (SIZE_MAX / 2 - sizeof(struct places) - CACHE_LINE) / sizeof(struct place);
+  size_t most = (SIZE_MAX / 2 - sizeof(struct places)) / sizeof(struct place);
   if (capacity > most)
     return false;
-  /* All zero is right, so memory that is not used yet need not exist. */
-  void *memory = calloc(1, sizeof(struct places) + (size_t)capacity * sizeof(struct place) + CACHE_LINE - 1);
-  if (!memory)
+  r->places = memory_new(size_for(capacity)); /* all zero is right */
+  if (!r->places)
     return false;
-  r->places = (struct places *)(((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
-  r->places->memory = memory;
   r->capacity = capacity;
   r->index_bits = bits_for(capacity);
   return true;
@@ -26,7 +28,7 @@ bool ring_new(struct ring *r, uint64_t capacity)
 
 void ring_free(struct ring *r)
 {
-  free(r->places->memory);
+  memory_free(r->places, size_for(r->capacity));
 }
 
 void ring_close(struct ring *r)

@@ -47,7 +47,6 @@ struct place {
 };
 
 struct places {
-  _Alignas(CACHE_LINE) void *memory; /* as it was allocated */
   atomic_u64 tail;
   _Alignas(CACHE_LINE) atomic_u64 head;
   _Alignas(CACHE_LINE) struct place place[];

@@ -4,10 +4,10 @@
    text is a series of looks at a program in motion, each true when it was taken. */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "block.h"
+#include "memory.h"
 #include "report.h"
 #include "wait.h"
 
@@ -66,14 +66,16 @@ static bool list_all(struct list *list)
 {
   *list = (struct list){.room = 64};
   for (;;) {
-    list->handles = malloc(list->room * sizeof *list->handles);
-    if (!list->handles)
+    void **handles = memory_resize(list->handles, list->room * sizeof *handles);
+    if (!handles) {
+      memory_resize(list->handles, 0);
       return false;
+    }
+    list->handles = handles;
     list->count = 0;
     handle_each(collect, list);
     if (list->count <= list->room)
       return true;
-    free(list->handles);
     list->room = list->count + list->count / 4; /* more may be made meanwhile */
   }
 }
@@ -215,6 +217,6 @@ int64_t ilk_report(void *buffer, int64_t size)
       load_relaxed(&block_cancelled) ? ", waits are being cancelled" : "");
   put_handles(&t, me, &list);
   put_threads(&t, me);
-  free(list.handles);
+  memory_resize(list.handles, 0);
   return (int64_t)t.length + 1; /* vsnprintf() has ended what fits with a NUL */
 }

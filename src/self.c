@@ -2,11 +2,12 @@
 
 #include <limits.h>
 #include <pthread.h>
-#include <stdlib.h>
 
 #include "block.h"
 #include "fork.h"
+#include "guard.h"
 #include "handle.h"
+#include "memory.h"
 #include "os.h"
 #include "rwlock.h"
 #include "wait.h"
@@ -73,7 +74,7 @@ static struct self *add_record(struct self *record)
 /* A record with a new id: a free one, or the spare. */
 static struct self *claim(struct self *spare)
 {
-  pthread_mutex_lock(&records_lock);
+  guard_lock(&records_lock);
   struct self *me = free_records;
   uint32_t id = me || spare ? next_id() : 0;
   if (id) {
@@ -90,7 +91,7 @@ static struct self *claim(struct self *spare)
     store_release(&me->id, id);
     store_release(&by_id[id % THREADS_MAX], me);
   }
-  pthread_mutex_unlock(&records_lock);
+  guard_unlock(&records_lock);
   return id ? me : NULL;
 }
 
@@ -98,13 +99,14 @@ struct self *self_reserve(void)
 {
   if (!exit_key_works) /* its death would go unnoticed */
     return NULL;
-  struct self *spare = NULL, *me = claim(NULL);
-  /* Not within the lock: an allocator may have a lock and fork handlers of its own. */
-  if (!me && posix_memalign((void **)&spare, CACHE_LINE, sizeof *spare) == 0) {
+  struct self *me = claim(NULL), *spare;
+  if (!me && (spare = memory_new(sizeof *spare))) {
     me = claim(spare);
     if (me != spare)
-      free(spare);
+      memory_free(spare, sizeof *spare);
   }
+  if (me)
+    cells_clear(&me->locals); /* what the last thread has left */
   return me;
 }
 
@@ -133,7 +135,6 @@ static void retire(struct self *record)
   if (load_relaxed(place) == record)
     store_seq_cst(place, NULL);
   store_release(&record->id, 0);
-  cells_clear(&record->locals);
   for (int i = 0; i < PINS; i++)
     store_relaxed(&record->pin[i], 0);
   for (uint32_t i = 0; i < READS_MAX; i++) { /* a downgrade counts beyond reads_limit */
@@ -150,9 +151,9 @@ static void retire(struct self *record)
 
 void self_abandon(struct self *record)
 {
-  pthread_mutex_lock(&records_lock);
+  guard_lock(&records_lock);
   retire(record);
-  pthread_mutex_unlock(&records_lock);
+  guard_unlock(&records_lock);
 }
 
 /* Waiters for what the dead thread holds may be asleep: have them look. */
@@ -209,9 +210,9 @@ static void thread_exit(void *record)
   wake_heirs(me, dead);
   wake_word_heirs(me, dead);
   self_current = NULL;
-  pthread_mutex_lock(&records_lock);
+  guard_lock(&records_lock);
   retire(me);
-  pthread_mutex_unlock(&records_lock);
+  guard_unlock(&records_lock);
 }
 
 __attribute__((constructor(102))) static void setup(void)
@@ -222,7 +223,7 @@ __attribute__((constructor(102))) static void setup(void)
 
 void self_before_fork(void)
 {
-  pthread_mutex_lock(&records_lock);
+  guard_lock(&records_lock);
 }
 
 void self_after_fork(bool child)
@@ -237,5 +238,5 @@ void self_after_fork(bool child)
     if (me)
       store_relaxed(&me->native_id, os_thread_id());
   }
-  pthread_mutex_unlock(&records_lock);
+  guard_unlock(&records_lock);
 }

@@ -91,7 +91,7 @@ struct self {
   /* Values of its own for objects that keep one for each thread (see cells.h). A line apart:
      read at every add, by others at every sum, and hardly ever written. */
   _Alignas(CACHE_LINE) struct cells tallies; /* they outlive the thread, for their sums */
-  struct cells locals;                       /* they do not */
+  struct cells locals;                       /* the next thread clears them */
   struct recent recent[RECENT];
 };
 

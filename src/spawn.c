@@ -25,10 +25,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "block.h"
 #include "gil.h"
+#include "memory.h"
 
 /* On its way from the one who starts to the thread, who frees it. */
 struct start {
@@ -40,7 +40,7 @@ struct start {
 static void *run(void *start)
 {
   struct start s = *(struct start *)start;
-  free(start);
+  memory_free(start, sizeof s);
   self_adopt(s.record);
   s.function(s.argument);
   return NULL;
@@ -63,7 +63,7 @@ void *ilk_thread_start(void *function, void *argument)
   if (!function)
     return fail_null(ILK_EINVAL);
   struct self *record = self_reserve();
-  struct start *start = malloc(sizeof *start);
+  struct start *start = memory_new(sizeof *start);
   void *handle;
   struct object *object = handle_reserve(KIND_THREAD, &handle);
   if (record && start && object) {
@@ -74,7 +74,7 @@ void *ilk_thread_start(void *function, void *argument)
   }
   if (object)
     handle_abandon(object, handle);
-  free(start);
+  memory_free(start, sizeof *start);
   if (record)
     self_abandon(record);
   return fail_null(ILK_ENOMEM);

@@ -92,20 +92,26 @@ COLD static int add_slow(void *tally, int64_t delta)
   struct self *me = self_get();
   if (!me)
     return fail(ILK_ENOMEM);
-  struct tally *t = enter(me, tally);
-  if (!t)
-    return fail(ILK_EHANDLE);
-  struct cell *cell = cells_find(&me->tallies, &t->place);
-  if (!cell)
-    cell = cells_make(&me->tallies, &t->place);
-  if (cell) {
-    struct recent *recent = recent_place(me, tally);
-    recent->cell = cell;
-    store_relaxed(&recent->tally, (uintptr_t)tally); /* forget() comes after the pin */
+  for (;;) {
+    struct tally *t = enter(me, tally);
+    if (!t)
+      return fail(ILK_EHANDLE);
+    struct cell *cell = cells_find(&me->tallies, &t->place);
+    if (!cell)
+      cell = cells_make(&me->tallies, &t->place);
+    if (cell) {
+      struct recent *recent = recent_place(me, tally);
+      recent->cell = cell;
+      store_relaxed(&recent->tally, (uintptr_t)tally); /* forget() comes after the pin */
+      add(cell, delta);
+    }
+    struct cells_place place = t->place;
+    handle_leave(me, PIN_INNER);
+    if (cell)
+      return ILK_OK;
+    if (!cells_add_room(&me->tallies, &place))
+      return fail(ILK_ENOMEM);
   }
-  int result = cell ? add(cell, delta) : fail(ILK_ENOMEM);
-  handle_leave(me, PIN_INNER);
-  return result;
 }
 
 int ilk_tally_add(void *tally, int64_t delta)

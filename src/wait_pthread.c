@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "guard.h"
 
 const char wait_backend[] = "pthread";
 const bool wait_has_shared = false;
@@ -61,10 +62,10 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   struct bucket *b = bucket_of(word);
   int cancel; /* pthread_cond_wait is a cancellation point; this library has none */
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-  pthread_mutex_lock(&b->mutex);
+  guard_lock(&b->mutex);
   /* Relaxed: the waker changed the word before it took the bucket's mutex. */
   if (load_relaxed(word) != expected) {
-    pthread_mutex_unlock(&b->mutex);
+    guard_unlock(&b->mutex);
     pthread_setcancelstate(cancel, NULL);
     return WAIT_WOKEN;
   }
@@ -96,7 +97,7 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
         break;
       }
   bool woken = me.woken;
-  pthread_mutex_unlock(&b->mutex);
+  guard_unlock(&b->mutex);
   pthread_cond_destroy(&me.wake);
   pthread_setcancelstate(cancel, NULL);
   return woken ? WAIT_WOKEN : WAIT_TIMEDOUT;
@@ -107,7 +108,7 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
   (void)shared;
   struct bucket *b = bucket_of(word);
   int woken = 0;
-  pthread_mutex_lock(&b->mutex);
+  guard_lock(&b->mutex);
   for (struct sleeper **link = &b->first; *link && woken < n;) {
     struct sleeper *s = *link;
     if (s->word != word) {
@@ -119,14 +120,14 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
     pthread_cond_signal(&s->wake);
     woken++;
   }
-  pthread_mutex_unlock(&b->mutex);
+  guard_unlock(&b->mutex);
   return woken;
 }
 
 void wait_before_fork(void)
 {
   for (int i = 0; i < BUCKETS; i++)
-    pthread_mutex_lock(&buckets[i].mutex);
+    guard_lock(&buckets[i].mutex);
 }
 
 void wait_after_fork(bool child)
@@ -134,6 +135,6 @@ void wait_after_fork(bool child)
   for (int i = BUCKETS; i-- > 0;) {
     if (child)
       bucket_empty(&buckets[i]);
-    pthread_mutex_unlock(&buckets[i].mutex);
+    guard_unlock(&buckets[i].mutex);
   }
 }

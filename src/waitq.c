@@ -1,7 +1,6 @@
 #include "waitq.h"
 
-#include <pthread.h>
-
+#include "guard.h"
 #include "wait.h"
 
 #define LOCKS 64
@@ -20,12 +19,12 @@ static pthread_mutex_t *lock_of(struct object *object)
 
 void waitq_lock(struct object *object)
 {
-  pthread_mutex_lock(lock_of(object));
+  guard_lock(lock_of(object));
 }
 
 void waitq_unlock(struct object *object)
 {
-  pthread_mutex_unlock(lock_of(object));
+  guard_unlock(lock_of(object));
 }
 
 void waitq_append(struct object *object, struct waitq *queue, struct self *record)
@@ -89,12 +88,12 @@ void waitq_wake_late(struct self *whose)
 void waitq_before_fork(void)
 {
   for (int i = 0; i < LOCKS; i++)
-    pthread_mutex_lock(&locks[i]);
+    guard_lock(&locks[i]);
 }
 
 void waitq_after_fork(bool child)
 {
   (void)child;
   for (int i = LOCKS; i-- > 0;)
-    pthread_mutex_unlock(&locks[i]);
+    guard_unlock(&locks[i]);
 }

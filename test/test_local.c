@@ -247,6 +247,35 @@ START_TEST(fork_while_another_thread_is_inside_cpython_112275)
 }
 END_TEST
 
+#define MANY 300000
+
+static void *set_it(void *result)
+{
+  int64_t before = resident();
+  expect(ilk_local_set(local, &over), ILK_OK);
+  must(ilk_local_get(local) == &over);
+  *(int64_t *)result = resident() - before;
+  return NULL;
+}
+
+/* What a thread pays goes with the locals that it sets, not with those that there are. */
+START_TEST(one_of_many_costs_a_thread_as_little_as_one_of_few)
+{
+  void **all = malloc(MANY * sizeof *all);
+  must(all != NULL);
+  for (int i = 0; i < MANY; i++)
+    all[i] = new_local();
+  local = all[MANY - 1];
+  int64_t cost;
+  in_threads(1, set_it, &cost);
+  if (!ASAN && !TSAN)
+    must(cost < 1000000);
+  for (int i = 0; i < MANY; i++)
+    free_local(all[i]);
+  free(all);
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("local");
@@ -257,6 +286,7 @@ int main(void)
   tcase_add_test(calls, a_new_thread_has_nothing_set);
   tcase_add_test(calls, room_is_used_again);
   tcase_add_test(calls, asked_in_a_destructor);
+  tcase_add_test(calls, one_of_many_costs_a_thread_as_little_as_one_of_few);
 
   TCase *load = test_case(s, "load", 30);
   tcase_add_test(load, each_thread_its_own);

@@ -1,0 +1,62 @@
+#include "memory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "guard.h"
+#include "self.h"
+
+/* From here on in pages of its own. */
+#define LARGE 65536
+
+#ifndef NDEBUG
+
+_Thread_local int guards_held ILK_TLS_MODEL;
+
+bool memory_may_be_used(void)
+{
+  struct self *me = self_current;
+  for (int i = 0; me && i < PINS; i++)
+    if (load_relaxed(&me->pin[i]))
+      return false;
+  return guards_held == 0;
+}
+
+#endif
+
+static void *pages_new(size_t size)
+{
+  void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? NULL : pages;
+}
+
+void *memory_new(size_t size)
+{
+  assert(memory_may_be_used());
+  if (size >= LARGE)
+    return pages_new(size);
+  void *memory;
+  if (posix_memalign(&memory, CACHE_LINE, size) != 0)
+    return NULL;
+  return memset(memory, 0, size);
+}
+
+void *memory_resize(void *array, size_t size)
+{
+  assert(memory_may_be_used());
+  if (size)
+    return realloc(array, size);
+  free(array);
+  return NULL;
+}
+
+void memory_free(void *memory, size_t size)
+{
+  assert(memory_may_be_used());
+  if (size < LARGE)
+    free(memory);
+  else if (memory)
+    munmap(memory, size);
+}

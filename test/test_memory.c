@@ -1,0 +1,252 @@
+/* memory.c, cells.c: nothing is allocated or freed under a lock of the library, or within a pin. The
+   program's allocator is this file's, so it sees what the C library allocates for us as well. */
+#include "memory.h"
+
+#include "support.h"
+
+/* Sanitizers have allocators of their own. */
+#if defined(__GLIBC__) && !TSAN && !ASAN
+#define OWN_ALLOCATOR 1
+#else
+#define OWN_ALLOCATOR 0
+#endif
+
+static _Thread_local bool is_watched;
+
+#if OWN_ALLOCATOR
+
+static _Atomic bool fork_follows; /* the next watched thread that allocates stops until a fork has begun */
+static _Atomic int inside;        /* 1: it stands there; 2: it may go on */
+static pthread_mutex_t allocator = PTHREAD_MUTEX_INITIALIZER;
+
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
+extern void __libc_free(void *);
+
+static void begin(void)
+{
+#ifndef NDEBUG
+  if (is_watched && !memory_may_be_used()) {
+    static const char text[] = "memory is used under a lock or within a pin\n";
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
+    abort();
+  }
+#endif
+  if (is_watched && atomic_exchange(&fork_follows, false)) {
+    inside = 1;
+    while (inside == 1)
+      sched_yield();
+  }
+  pthread_mutex_lock(&allocator);
+}
+
+static void *end(void *memory)
+{
+  pthread_mutex_unlock(&allocator);
+  return memory;
+}
+
+void *malloc(size_t size)
+{
+  begin();
+  return end(__libc_malloc(size));
+}
+
+void *calloc(size_t n, size_t size)
+{
+  begin();
+  return end(__libc_calloc(n, size));
+}
+
+void *realloc(void *memory, size_t size)
+{
+  begin();
+  return end(__libc_realloc(memory, size));
+}
+
+int posix_memalign(void **memory, size_t alignment, size_t size)
+{
+  begin();
+  *memory = end(__libc_memalign(alignment, size));
+  return *memory ? 0 : ENOMEM;
+}
+
+void free(void *memory)
+{
+  if (!memory)
+    return;
+  begin();
+  __libc_free(memory);
+  end(NULL);
+}
+
+#endif
+
+/* --- every kind, its first and its later calls, in a thread that is new ------------------------------- */
+
+static void nothing(void *unused)
+{
+  (void)unused;
+}
+
+static void use_every_kind(void)
+{
+  void *mutex = ilk_mutex_new(0), *rwlock = ilk_rwlock_new(0), *condition = ilk_condition_new(0);
+  void *semaphore = ilk_semaphore_new(1, 0), *event = ilk_event_new(0), *barrier = ilk_barrier_new(1);
+  void *latch = ilk_latch_new(1), *once = ilk_once_new(0), *counter = ilk_counter_new(0);
+  void *locks = ilk_lockarray_new(100000, 0), *few_locks = ilk_lockarray_new(3, 0), *queue = ilk_queue_new(4);
+  int64_t item;
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_timedwait(condition, mutex, 1), ILK_ETIMEDOUT);
+  expect(ilk_condition_notify_all(condition), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(ilk_rwlock_write_lock(rwlock), ILK_OK);
+  expect(ilk_rwlock_downgrade(rwlock), ILK_OK);
+  expect(ilk_rwlock_read_unlock(rwlock), ILK_OK);
+  expect(ilk_semaphore_acquire(semaphore), ILK_OK);
+  expect(ilk_semaphore_timedacquire(semaphore, 1), ILK_ETIMEDOUT);
+  expect(ilk_event_timedwait(event, 1), ILK_ETIMEDOUT);
+  expect(ilk_barrier_wait(barrier), 0);
+  expect(ilk_latch_count_down(latch, 1), ILK_OK);
+  expect(ilk_once_begin(once), 1);
+  expect(ilk_once_end(once, 1), ILK_OK);
+  expect(ilk_counter_timedwait(counter, 1, 1), ILK_ETIMEDOUT);
+  expect(ilk_lockarray_lock_pair(locks, 1, 2), ILK_OK);
+  expect(ilk_lockarray_free(locks), ILK_EBUSY);
+  expect(ilk_lockarray_unlock_pair(locks, 1, 2), ILK_OK);
+  expect(ilk_queue_put(queue, 1), ILK_OK);
+  expect(ilk_queue_get(queue, &item), ILK_OK);
+
+  enum { MANY = 700 }; /* more than the near cells */
+  void *tallies[MANY], *locals[MANY];
+  for (int i = 0; i < MANY; i++) {
+    must((tallies[i] = ilk_tally_new()) && (locals[i] = ilk_local_new()));
+    expect(ilk_tally_add(tallies[i], 1), ILK_OK);
+    expect(ilk_local_set(locals[i], &item), ILK_OK);
+  }
+  for (int i = 0; i < MANY; i++) {
+    expect(ilk_tally_sum(tallies[i]), 1);
+    must(ilk_local_get(locals[i]) == &item);
+    expect(ilk_tally_free(tallies[i]), ILK_OK);
+    expect(ilk_local_free(locals[i]), ILK_OK);
+  }
+  expect(ilk_thread_join(ilk_thread_start((void *)(uintptr_t)nothing, NULL)), ILK_OK);
+  must(ilk_report(NULL, 0) > 0);
+
+  expect(ilk_condition_free(condition), ILK_OK);
+  expect(ilk_mutex_free(mutex), ILK_OK);
+  expect(ilk_rwlock_free(rwlock), ILK_OK);
+  expect(ilk_semaphore_free(semaphore), ILK_OK);
+  expect(ilk_event_free(event), ILK_OK);
+  expect(ilk_barrier_free(barrier), ILK_OK);
+  expect(ilk_latch_free(latch), ILK_OK);
+  expect(ilk_once_free(once), ILK_OK);
+  expect(ilk_counter_free(counter), ILK_OK);
+  expect(ilk_lockarray_free(locks), ILK_OK);
+  expect(ilk_lockarray_free(few_locks), ILK_OK);
+  expect(ilk_queue_free(queue), ILK_OK);
+}
+
+static void *watched(void *unused)
+{
+  is_watched = true;
+  use_every_kind();
+  is_watched = false;
+  return unused;
+}
+
+START_TEST(memory_is_used_outside_of_locks_and_pins)
+{
+  in_threads(3, watched, NULL);
+}
+END_TEST
+
+#if OWN_ALLOCATOR
+
+/* --- a fork while a thread is about to enter the allocator -------------------------------------------- */
+
+static void prepare(void)
+{
+  pthread_mutex_lock(&allocator);
+  inside = 2;
+}
+
+static void after(void)
+{
+  pthread_mutex_unlock(&allocator);
+}
+
+static void *tally;
+
+static void *make_many(void *unused)
+{
+  ilk_thread_id();
+  is_watched = true;
+  for (int i = 0; i < 100; i++)
+    must(ilk_tally_new() != NULL);
+  return unused;
+}
+
+static void *add_first(void *unused)
+{
+  ilk_thread_id();
+  is_watched = true;
+  int result = ilk_tally_add(tally, 1);
+  must(result == ILK_OK || result == ILK_EHANDLE);
+  return unused;
+}
+
+static void *free_it(void *unused)
+{
+  while (!inside)
+    sched_yield();
+  expect(ilk_tally_free(tally), ILK_OK);
+  return unused;
+}
+
+/* In a child, for the handlers stay. They run before the library's, which came first. */
+static void fork_within(void *function)
+{
+  pthread_atfork(prepare, after, after);
+  tally = ilk_tally_new();
+  fork_follows = true;
+  pthread_t thread = start((void *(*)(void *))(uintptr_t)function, NULL), freer = start(free_it, NULL);
+  while (!inside)
+    sched_yield();
+  pid_t child = fork();
+  if (child == 0)
+    _exit(0);
+  child_end(child);
+  join(thread);
+  join(freer);
+}
+
+START_TEST(a_fork_while_a_tally_is_made_comes_back)
+{
+  in_child(fork_within, (void *)(uintptr_t)make_many);
+}
+END_TEST
+
+START_TEST(a_fork_while_a_thread_first_adds_to_a_tally_comes_back)
+{
+  in_child(fork_within, (void *)(uintptr_t)add_first);
+}
+END_TEST
+
+#endif
+
+int main(void)
+{
+  Suite *suite = suite_create("memory");
+  TCase *calls = test_case(suite, "calls", 10);
+  tcase_add_test(calls, memory_is_used_outside_of_locks_and_pins);
+#if OWN_ALLOCATOR
+  TCase *forks = tcase_create("forks"); /* what is live changes */
+  tcase_set_timeout(forks, 10 * BUSY);
+  suite_add_tcase(suite, forks);
+  tcase_add_test(forks, a_fork_while_a_tally_is_made_comes_back);
+  tcase_add_test(forks, a_fork_while_a_thread_first_adds_to_a_tally_comes_back);
+#endif
+  return run_suite(suite);
+}
