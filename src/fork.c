@@ -4,6 +4,7 @@
 
 #include "cells.h"
 #include "handle.h"
+#include "region.h"
 #include "self.h"
 #include "wait.h"
 #include "waitq.h"
@@ -11,6 +12,7 @@
 /* In the order in which one room's lock may be taken within another's. */
 static void before(void)
 {
+  region_before_fork();
   handle_before_fork();
   self_before_fork();
   waitq_before_fork();
@@ -24,7 +26,8 @@ static void after(bool child)
   wait_after_fork(child);
   waitq_after_fork(child);
   self_after_fork(child);
-  handle_after_fork(child); /* last: it asks the kinds, who use the other rooms */
+  handle_after_fork(child); /* it asks the kinds, who use the other rooms */
+  region_after_fork(child);
 }
 
 static void parent(void)

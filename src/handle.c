@@ -1,35 +1,25 @@
 #include "handle.h"
 
 #include <sched.h>
-#include <sys/mman.h>
 
+#include "clock.h"
 #include "guard.h"
+#include "region.h"
 #include "waitq.h"
-
-/* The seal of the slot for NULL, which so is no handle's, not even NULL's. */
-#define NEVER 1
-
-union slot *handle_slots = &handle_none;
-atomic_u32 handle_limit;
-union slot handle_none = {.object = {.seal = NEVER}};
 
 _Static_assert(sizeof(union slot) == CACHE_LINE, "an object fills one cache line");
 
 #define CLOSING ((uint64_t)TAG_CLOSING << 32)
 
-/* Slots are made accessible this many at a time. */
-#define GROWTH 1024
-
-/* A slot that is not in use holds its place in the free list and its last tag. */
+/* A slot that is not in use holds its place in the free list and how often it was used. */
 struct free_slot {
   struct object object;
   /* Atomic, for late calls of the slot's last object may still look at these places. */
   atomic_u32 next; /* index + 1; 0 ends the list */
-  atomic_u32 generation;
+  atomic_u32 uses;
 };
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t slots_reserved;        /* address space */
 static uint32_t slots_used = 1;        /* given out at least once, or for NULL */
 static uint32_t free_first, free_last; /* index + 1: first in, first out */
 static int64_t live;
@@ -39,55 +29,50 @@ static struct free_slot *slot_at(uint32_t index)
   return (struct free_slot *)&handle_slots[index];
 }
 
-static bool grow(union slot *slots)
+/* --- making and freeing ------------------------------------------------------------ */
+
+#define GENERATION_MASK ((UINT32_C(1) << HANDLE_GENERATION_BITS) - 1)
+
+/* The generation of a slot's use number 0, which no object has. */
+static uint32_t generation_first;
+
+/* Not to be guessed by another copy of the library: that has other addresses, and perhaps another
+   time. */
+__attribute__((constructor(102))) static void choose_generation(void)
 {
-  uint32_t limit = load_relaxed(&handle_limit);
-  if (limit == slots_reserved)
-    return false;
-  if (mprotect(&slots[limit], GROWTH * sizeof(union slot), PROT_READ | PROT_WRITE) != 0)
-    return false;
-  store_release(&handle_limit, limit + GROWTH);
-  return true;
+  uint64_t seed = (uint64_t)clock_now() ^ (uintptr_t)&generation_first;
+  seed = (seed ^ seed >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+  generation_first = (uint32_t)(seed >> 32) & GENERATION_MASK;
 }
 
-/* Address space alone, but for the first slots; a small machine or a limit on it gets what there is. */
-__attribute__((constructor(102))) static void reserve(void)
+/* Takes a slot out of the free list, or one that was never used. 0: there is none; `*limit` slots
+   are not enough. */
+static uint32_t take_slot(uint32_t *limit)
 {
-  for (uint32_t n = HANDLE_SLOTS_MAX; n >= GROWTH; n /= 2) {
-    void *region = mmap(NULL, (size_t)n * sizeof(union slot), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (region == MAP_FAILED)
-      continue;
-    slots_reserved = n;
-    if (grow(region)) {
-      handle_slots = region;
-      store_relaxed(&handle_slots[0].object.seal, NEVER);
-    } else {
-      slots_reserved = 0;
-      munmap(region, (size_t)n * sizeof(union slot));
-    }
-    return;
-  }
-}
-
-struct object *handle_reserve(enum kind kind, void **handle)
-{
-  uint32_t index;
+  uint32_t index = 0;
   guard_lock(&table_lock);
+  *limit = load_relaxed(&handle_limit);
   if (free_first) {
     index = free_first - 1;
     free_first = load_relaxed(&slot_at(index)->next);
     if (!free_first)
       free_last = 0;
-  } else if (slots_used < load_relaxed(&handle_limit) || grow(handle_slots)) {
+  } else if (slots_used < *limit) {
     index = slots_used++;
-  } else {
-    guard_unlock(&table_lock);
-    return NULL;
   }
   guard_unlock(&table_lock);
+  return index;
+}
+
+struct object *handle_reserve(enum kind kind, void **handle)
+{
+  uint32_t index, limit;
+  while (!(index = take_slot(&limit)))
+    if (!region_grow(limit))
+      return NULL;
 
   struct free_slot *slot = slot_at(index);
-  uint32_t generation = (load_relaxed(&slot->generation) + 1) & ((UINT32_C(1) << HANDLE_GENERATION_BITS) - 1);
+  uint32_t generation = (generation_first + load_relaxed(&slot->uses) + 1) & GENERATION_MASK;
   *handle = handle_make(TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT | generation, index);
   /* Late calls for the slot's last object may still look: hence atomically. */
   store_relaxed(&slot->object.seal, 0);
@@ -111,15 +96,15 @@ void *handle_publish(struct object *object, void *handle, uint32_t state)
 static void slot_put_back(void *handle, bool reusable)
 {
   uint32_t index = handle_index(handle);
-  uint32_t generation = handle_tag(handle) & ((UINT32_C(1) << HANDLE_GENERATION_BITS) - 1);
+  uint32_t uses = (handle_tag(handle) - generation_first) & GENERATION_MASK;
   struct free_slot *slot = slot_at(index);
-  bool used_up = generation == (UINT32_C(1) << HANDLE_GENERATION_BITS) - 1;
+  bool used_up = uses == GENERATION_MASK;
   store_release(&slot->object.seal, head_state(load_relaxed(&slot->object.seal))); /* what it says else outlives it */
   store_release(&slot->object.head, 0);
   if (!reusable || (used_up && !HANDLE_GENERATIONS_WRAP))
     return;
   store_relaxed(&slot->next, 0);
-  store_relaxed(&slot->generation, generation);
+  store_relaxed(&slot->uses, uses);
   if (free_last)
     store_relaxed(&slot_at(free_last - 1)->next, index + 1);
   else

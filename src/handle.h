@@ -1,7 +1,7 @@
 /* Handles: any pointer-sized value is safe to ask about.
 
-   Objects live in slots of one cache line, in a region that is reserved once,
-   grows in place, and is never unmapped. A slot begins with its `head`: a tag in
+   Objects live in slots of one cache line, in a region that begins small, grows in place, and
+   is never unmapped. A slot begins with its `head`: a tag in
    the upper half (kind and generation) and 32 bits of the object's own state in
    the lower. A handle is the tag together with the slot's index:
 
@@ -12,8 +12,10 @@
                               generation  kind    index      32-bit systems
 
    LIVE makes a handle differ from every address that a 64-bit program can have.
+   Generations count up from a number that each copy of the library in a process takes at
+   random, so a handle of another copy is no live handle here, but by an unlikely chance.
    A slot whose generations are used up is not used again (on 64-bit systems; on
-   32-bit systems they wrap, and slots are reused oldest first).
+   32-bit systems they go round, and slots are reused oldest first).
 
    What makes concurrent frees safe, by the two ways in which calls touch objects:
 

@@ -1,6 +1,8 @@
 /* handle.c: any value where a handle is expected, and frees at any moment. */
-#include <sys/resource.h>
 #include "support.h"
+
+#include <dlfcn.h>
+#include <sys/resource.h>
 
 /* --- every function that takes a handle, in one shape ------------------------------------- */
 
@@ -441,12 +443,94 @@ START_TEST(near_misses_while_freed)
 }
 END_TEST
 
+/* --- two copies -------------------------------------------------------------------------------- */
+
+/* The file of the library, or false: it is linked into the test. */
+static bool library_file(char *path, size_t size)
+{
+  Dl_info info;
+  if (!dladdr((void *)(uintptr_t)ilk_mutex_new, &info) || !strstr(info.dli_fname, ".so"))
+    return false;
+  snprintf(path, size, "%s", info.dli_fname);
+  return true;
+}
+
+static void copy_file(const char *from, int to)
+{
+  char buffer[65536];
+  FILE *file = fopen(from, "rb");
+  must(file != NULL);
+  for (size_t n; (n = fread(buffer, 1, sizeof buffer, file)) > 0;)
+    must(write(to, buffer, n) == (ssize_t)n);
+  fclose(file);
+}
+
+START_TEST(handles_of_another_copy_of_the_library_are_none)
+{
+  char path[4096], copy[] = "/tmp/libinterlock-XXXXXX";
+  if (!library_file(path, sizeof path))
+    return;
+  int file = mkstemp(copy);
+  must(file >= 0);
+  copy_file(path, file);
+  close(file);
+  void *other = dlopen(copy, RTLD_NOW | RTLD_LOCAL);
+  unlink(copy);
+  must(other != NULL);
+  void *(*other_new)(int) = (void *(*)(int))(uintptr_t)dlsym(other, "ilk_mutex_new");
+  int (*other_lock)(void *) = (int (*)(void *))(uintptr_t)dlsym(other, "ilk_mutex_lock");
+  int (*other_free)(void *) = (int (*)(void *))(uintptr_t)dlsym(other, "ilk_mutex_free");
+  must(other_new != ilk_mutex_new);
+  void *ours[8], *theirs[8];
+  for (int i = 0; i < 8; i++)
+    must((ours[i] = ilk_mutex_new(0)) && (theirs[i] = other_new(0)));
+  int taken = 0; /* on 32-bit systems one may be, by chance */
+  for (int i = 0; i < 8; i++)
+    taken += (ilk_mutex_lock(theirs[i]) != ILK_EHANDLE) + (other_lock(ours[i]) != ILK_EHANDLE);
+  must(taken == 0 || (sizeof(void *) == 4 && taken < 16));
+  for (int i = 0; i < 8; i++) {
+    expect(ilk_mutex_free(ours[i]), taken && ilk_mutex_is_locked(ours[i]) == 1 ? ILK_EBUSY : ILK_OK);
+    other_free(theirs[i]);
+  }
+}
+END_TEST
+
 /* --- no memory --------------------------------------------------------------------------------- */
 
 static void limit_memory(void)
 {
   must(setrlimit(RLIMIT_DATA, &(struct rlimit){0, 0}) == 0);
 }
+
+static int64_t address_space(void)
+{
+  long pages;
+  FILE *file = fopen("/proc/self/statm", "r");
+  must(file && fscanf(file, "%ld", &pages) == 1);
+  fclose(file);
+  return pages * (int64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A limit of address space (ulimit -v) is the program's, which we leave nearly all of it; and what
+   we then need comes within it. */
+START_TEST(many_handles_within_little_address_space)
+{
+  if (TSAN || ASAN)
+    return;
+  enum { N = 100000 };
+  static void *handles[N];
+  int64_t before = address_space();
+  must(before < 512 << 20);
+  struct rlimit limit = {(rlim_t)(before + (16 << 20)), RLIM_INFINITY};
+  must(setrlimit(RLIMIT_AS, &limit) == 0);
+  for (int i = 0; i < N; i++)
+    must((handles[i] = ilk_counter_new(i)) != NULL);
+  for (int i = 0; i < N; i++) {
+    expect(ilk_counter_load(handles[i]), i);
+    expect(ilk_counter_free(handles[i]), ILK_OK);
+  }
+}
+END_TEST
 
 START_TEST(no_memory_for_a_handle)
 {
@@ -535,7 +619,11 @@ int main(void)
   tcase_add_test(frees, freed_once);
   tcase_add_loop_test(frees, near_misses_while_freed, 0, OTHER_BITS);
 
+  TCase *copies = test_case(s, "copies", 10);
+  tcase_add_test(copies, handles_of_another_copy_of_the_library_are_none);
+
   TCase *memory = test_case(s, "memory", 20);
+  tcase_add_test(memory, many_handles_within_little_address_space);
   tcase_add_test(memory, no_memory_for_a_handle);
   tcase_add_test(memory, no_memory_for_a_thread);
   return run_suite(s);
