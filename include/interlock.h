@@ -68,7 +68,7 @@ extern "C" {
 #define ILK_EBROKEN (-9)   /* the barrier is broken */
 #define ILK_ECLOSED (-10)  /* the queue is closed */
 #define ILK_ECANCELED (-11) /* waits are being cancelled */
-#define ILK_ENOTSUP (-12)  /* not on this platform */
+#define ILK_ENOTSUP (-12)  /* not on this platform; a wait: a sandbox denies the system call (futex) with which threads sleep */
 
 /* What a function that answers a value answers on failure. */
 #define ILK_NO_VALUE INT64_MIN

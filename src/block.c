@@ -1,6 +1,7 @@
 #include "block.h"
 
 #include <limits.h>
+#include <sched.h>
 
 #include "gil.h"
 #include "stall.h"
@@ -167,7 +168,21 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
     }
     if (holder_is_dead(me, handle, index))
       break; /* it may have exited before it could see that we wait */
-    if (wait_on(word, expected, earliest(deadline, circle_at, stall_at), flags & BLOCK_SHARED) == WAIT_WOKEN) {
+    /* Not the sleep's task alone: a word that changes all the time ends each sleep before the
+       system looks at the time. */
+    if (since >= deadline) {
+      result = ILK_ETIMEDOUT;
+      break;
+    }
+    enum wait_result slept = wait_on(word, expected, earliest(deadline, circle_at, stall_at), flags & BLOCK_SHARED);
+    if (slept == WAIT_REFUSED) {
+      if (!always)
+        result = ILK_ENOTSUP;
+      else
+        sched_yield();
+      break;
+    }
+    if (slept == WAIT_WOKEN) {
       if (!always && load_seq_cst(&block_cancelled))
         result = ILK_ECANCELED;
       break;

@@ -9,13 +9,15 @@
 
 enum block_flags {
   BLOCK_SHARED = 1, /* the word is shared between processes */
-  BLOCK_ALWAYS = 2, /* not to be cancelled; nor given up for a circle: another is told */
+  BLOCK_ALWAYS = 2, /* neither cancelled nor refused; nor given up for a circle: another is told */
   BLOCK_WORD = 4,   /* it is in the caller's memory, and belongs to no object */
 };
 
 /* Sleeps while *word == expected, at most until `deadline`. ILK_OK: look again (the
    word changed, a wake, or no reason at all); ILK_ETIMEDOUT: the deadline has passed;
-   ILK_ECANCELED: ilk_cancel(1); ILK_EDEADLK: it would never end. `handle` (or NULL)
+   ILK_ECANCELED: ilk_cancel(1); ILK_EDEADLK: it would never end; ILK_ENOTSUP: the system does
+   not let threads sleep. The caller looks once more after each of these, but for its own word
+   (BLOCK_WORD). `handle` (or NULL)
    and `index` name what is waited for, to the check for circles and the report. Without
    a handle, `index` is the id of the thread that must act as long as *word == expected,
    or 0: that thread's death ends the sleep. It releases Python's GIL, if this thread holds

@@ -1,6 +1,18 @@
 /* Atomic counter. The value needs all 64 bits, so unlike a lock's state it cannot
    stand beside the handle's tag: every call pins (handle.h), which costs the light
-   side of the asymmetric fence. Waiters use the object's event count (block.h). */
+   side of the asymmetric fence. Waiters use the object's event count (block.h).
+
+   Most changes concern no waiter, so a change wakes them only if it reaches `least`, the lowest
+   value that a waiter awaits:
+
+       waiter:  t = turn;  least = min(least, what it awaits);  looks at the value;  sleeps on t
+       waker:   changes the value;  looks at the waiters, the value, and `least`;  if that
+                is reached: least = the greatest number;  turn += 1;  wakes all
+
+   All are seq_cst. Either the waker sees what the waiter awaits, or the waiter's look comes after the
+   change. Whoever raises `least` takes the next turn after it, so each waiter whose share of it
+   was lost does not fall asleep, or is woken; and says it again before its next look. One that
+   goes leaves its share behind, which costs one vain wake. */
 #include "counter.h"
 
 #include <limits.h>
@@ -12,6 +24,7 @@
 struct counter {
   struct object object;
   atomic_i64 value;
+  atomic_i64 least; /* no waiter awaits a lower value */
 };
 _Static_assert(sizeof(struct counter) <= CACHE_LINE, "an object fills one cache line");
 
@@ -22,6 +35,7 @@ void *ilk_counter_new(int64_t initial)
   if (!c)
     return fail_null(ILK_ENOMEM);
   store_relaxed(&c->value, initial);
+  store_relaxed(&c->least, INT64_MAX);
   return handle_publish(&c->object, handle, 0);
 }
 
@@ -57,7 +71,10 @@ static inline int64_t operate(struct counter *c, enum operation operation, int64
 /* The end of a call that changed what somebody waits for. */
 COLD static int64_t wake(struct counter *c, struct self *me, int64_t result)
 {
-  block_wake(&c->object, INT_MAX);
+  if (load_seq_cst(&c->value) >= load_seq_cst(&c->least)) {
+    store_seq_cst(&c->least, INT64_MAX);
+    block_wake(&c->object, INT_MAX);
+  }
   handle_leave(me, PIN_INNER);
   return result;
 }
@@ -120,6 +137,13 @@ int64_t ilk_counter_compare_exchange(void *c, int64_t expected, int64_t desired)
 
 /* --- waiting ------------------------------------------------------------------------ */
 
+static void await(struct counter *c, int64_t at_least)
+{
+  int64_t least = load_seq_cst(&c->least);
+  while (at_least < least && !cas_seq_cst(&c->least, &least, at_least))
+    ;
+}
+
 static int wait(struct counter *c, void *handle, struct self *me, int64_t at_least, int64_t timeout_ns)
 {
   if (load_seq_cst(&c->value) >= at_least)
@@ -131,6 +155,7 @@ static int wait(struct counter *c, void *handle, struct self *me, int64_t at_lea
   block_announce(&c->object);
   for (;;) {
     uint32_t turn = load_seq_cst(&c->object.turn);
+    await(c, at_least);
     if (load_seq_cst(&c->value) >= at_least) {
       result = ILK_OK;
       break;

@@ -10,6 +10,7 @@
 enum wait_result {
   WAIT_WOKEN,    /* woken, or the word was not `expected`, or for no reason: look again */
   WAIT_TIMEDOUT, /* the deadline passed, and no wake was consumed */
+  WAIT_REFUSED,  /* the system does not let us sleep: a sandbox denies the call */
 };
 
 extern const char wait_backend[];

@@ -49,7 +49,9 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   do /* A signal handler ran: that is no wake, and a storm of them would look like many. */
     result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until);
   while (result == -1 && errno == EINTR);
-  return result == -1 && errno == ETIMEDOUT ? WAIT_TIMEDOUT : WAIT_WOKEN; /* EAGAIN too: look again */
+  if (result == 0 || errno == EAGAIN) /* woken, or the word is not `expected` */
+    return WAIT_WOKEN;
+  return errno == ETIMEDOUT ? WAIT_TIMEDOUT : WAIT_REFUSED;
 }
 
 int wait_wake(atomic_u32 *word, int n, bool shared)

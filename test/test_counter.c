@@ -234,6 +234,48 @@ START_TEST(each_change_wakes)
 }
 END_TEST
 
+static long times_asleep(int tid)
+{
+  char path[64], line[256];
+  long n = -1;
+  snprintf(path, sizeof path, "/proc/self/task/%d/status", tid);
+  FILE *file = fopen(path, "r");
+  must(file != NULL);
+  while (n < 0 && fgets(line, sizeof line, file))
+    if (!strncmp(line, "voluntary_ctxt_switches:", 24))
+      n = atol(line + 24);
+  fclose(file);
+  return n;
+}
+
+static int call_wait_for_1000(void *counter, int64_t timeout_ns)
+{
+  return ilk_counter_timedwait(counter, 1000, timeout_ns);
+}
+
+/* Else a storm of changes keeps a waiter from sleeping at all, and its time-outs come late. */
+START_TEST(a_change_below_what_is_awaited_wakes_nobody)
+{
+  void *c = ilk_counter_new(0);
+  struct waiter low, high;
+  waiter_sleep(&high, call_wait_for_1000, c, -1);
+  long before = times_asleep(high.tid);
+  for (int i = 0; i < 100; i++) {
+    ilk_counter_fetch_add(c, -1);
+    nap(100 * US);
+  }
+  must(times_asleep(high.tid) - before < 10);
+  waiter_sleep(&low, call_wait_for_1, c, -1); /* each is woken at its own value */
+  expect(ilk_counter_store(c, 1), ILK_OK);
+  expect(waiter_end(&low), ILK_OK);
+  waiter_until_asleep(&high);
+  expect(ilk_counter_store(c, 0), ILK_OK);
+  expect(ilk_counter_exchange(c, 1000), 0);
+  expect(waiter_end(&high), ILK_OK);
+  expect(ilk_counter_free(c), ILK_OK);
+}
+END_TEST
+
 START_TEST(free_while_waited_for)
 {
   void *c = new_counter(0);
@@ -358,6 +400,7 @@ int main(void)
   TCase *waiting = test_case(s, "wait", 20);
   tcase_add_test(waiting, wait_for_what_is_reached);
   tcase_add_loop_test(waiting, each_change_wakes, 0, 4);
+  tcase_add_test(waiting, a_change_below_what_is_awaited_wakes_nobody);
   tcase_add_test(waiting, free_while_waited_for);
   tcase_add_test(waiting, stale_waiter_count_after_timeout_musl_159d1f6c);
   return run_suite(s);

@@ -144,6 +144,55 @@ START_TEST(no_wake_is_lost_once_the_barrier_is_denied)
 }
 END_TEST
 
+/* --- sleeping ------------------------------------------------------------------------------------- */
+
+static bool deny_sleep(void)
+{
+#ifdef SYS_futex_time64
+  if (!deny(SYS_futex_time64))
+    return false;
+#endif
+#ifdef SYS_futex
+  if (!deny(SYS_futex))
+    return false;
+#endif
+  return true;
+}
+
+static void wait_in_vain(void *unused)
+{
+  (void)unused;
+  uint32_t word = 0;
+  void *event = ilk_event_new(0), *semaphore = ilk_semaphore_new(0, 0), *counter = ilk_counter_new(0);
+  void *mutex = ilk_mutex_new(0), *unowned = ilk_mutex_new(ILK_UNOWNED), *condition = ilk_condition_new(0);
+  void *barrier = ilk_barrier_new(2), *latch = ilk_latch_new(1), *queue = ilk_queue_new(1);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_mutex_lock(unowned), ILK_OK);
+  if (!deny_sleep())
+    return;
+  for (int64_t timeout_ns = -1; timeout_ns <= PATIENCE; timeout_ns += PATIENCE + 1) {
+    expect(ilk_event_timedwait(event, timeout_ns), ILK_ENOTSUP);
+    expect(ilk_semaphore_timedacquire(semaphore, timeout_ns), ILK_ENOTSUP);
+    expect(ilk_counter_timedwait(counter, 1, timeout_ns), ILK_ENOTSUP);
+    expect(ilk_mutex_timedlock(unowned, timeout_ns), ILK_ENOTSUP);
+    expect(ilk_condition_timedwait(condition, mutex, timeout_ns), ILK_ENOTSUP);
+    expect(ilk_mutex_depth(mutex), 1); /* it holds the mutex again */
+    expect(ilk_latch_timedwait(latch, timeout_ns), ILK_ENOTSUP);
+    expect(ilk_queue_timedget(queue, &(int64_t){0}, timeout_ns), ILK_ENOTSUP);
+    expect(ilk_word_wait(&word, 0, 0, timeout_ns), ILK_ENOTSUP);
+  }
+  expect(ilk_barrier_wait(barrier), ILK_ENOTSUP);
+  expect(ilk_barrier_is_broken(barrier), 1);
+  expect(ilk_sleep(PATIENCE), ILK_ENOTSUP);
+}
+
+START_TEST(a_wait_says_that_sleeping_is_denied)
+{
+  if (!strcmp(ilk_backend(), "futex")) /* the C library's own waiting is not ours to test */
+    in_child(wait_in_vain, NULL);
+}
+END_TEST
+
 static void add_tests(Suite *suite)
 {
   TCase *barrier = test_case(suite, "barrier", 20);
@@ -151,6 +200,8 @@ static void add_tests(Suite *suite)
   tcase_add_test(barrier, fence_is_symmetric_where_the_barrier_was_denied_before_the_load);
   tcase_add_test(barrier, no_reader_is_inside_with_a_writer_once_the_barrier_is_denied);
   tcase_add_test(barrier, no_wake_is_lost_once_the_barrier_is_denied);
+  TCase *sleep = test_case(suite, "sleep", 10);
+  tcase_add_test(sleep, a_wait_says_that_sleeping_is_denied);
 }
 
 #else

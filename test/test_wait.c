@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <sys/mman.h>
 
+#include "block.h"
 #include "handle.h"
 #include "self.h"
 #include "wait.h"
@@ -51,6 +52,15 @@ static void wake_so_many(atomic_u32 *word, int n)
     got += more;
   }
 }
+
+/* A word that changes all the time ends each sleep before the system looks at the time. */
+START_TEST(a_deadline_that_has_passed_ends_a_wait_whose_word_has_changed)
+{
+  struct self *me = self_get();
+  expect(block(me, NULL, 0, &words[0], load_relaxed(&words[0]) + 1, now() - 1, 0), ILK_ETIMEDOUT);
+  expect(block(me, NULL, 0, &words[0], load_relaxed(&words[0]) + 1, now() + PATIENCE, 0), ILK_OK);
+}
+END_TEST
 
 START_TEST(another_value_is_not_waited_for)
 {
@@ -276,6 +286,7 @@ int main(void)
   Suite *s = suite_create("wait");
   TCase *calls = test_case(s, "calls", 20);
   tcase_add_test(calls, another_value_is_not_waited_for);
+  tcase_add_test(calls, a_deadline_that_has_passed_ends_a_wait_whose_word_has_changed);
   tcase_add_test(calls, deadline);
   tcase_add_test(calls, wakes_as_many_oldest_first);
   tcase_add_test(calls, wakes_that_word_only);

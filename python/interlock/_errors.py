@@ -47,7 +47,7 @@ EXCEPTIONS: dict[int, tuple[type[Exception], str]] = {
     c.ILK_EBROKEN: (BrokenBarrierError, "the barrier is broken"),
     c.ILK_ECLOSED: (ShutDown, "the queue is closed"),
     c.ILK_ECANCELED: (RuntimeError, "waits are being cancelled"),
-    c.ILK_ENOTSUP: (NotImplementedError, "not on this platform"),
+    c.ILK_ENOTSUP: (NotImplementedError, "not on this platform, or denied by a sandbox"),
 }
 
 

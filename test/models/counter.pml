@@ -1,0 +1,106 @@
+/* A counter's waiters, of src/counter.c: a change wakes them only if it reaches `least`. All
+   operations are sequentially consistent. Checked: no waiter sleeps for ever that awaits what the
+   value ends as (an invalid end state).
+
+   Mutants, each of which must fail: NO_LEAST (a waiter does not say what it awaits), NO_AGAIN (one
+   that was woken does not say it again), NO_ORDER (a waker takes the turn first, and then raises
+   `least`), NO_TURN (a waiter says what it awaits, and then reads the turn). */
+
+#define GREATEST 9
+#define WAITERS 2
+
+byte value = 0;
+byte least = GREATEST;
+byte waiting = 0;
+byte turn = 0;
+byte asleep = 0; /* bits */
+
+active [WAITERS] proctype waiter()
+{
+  byte awaited = _pid + 1; /* 1, 2 */
+  byte seen, my_turn;
+  bool said = false;
+  waiting++;
+  do
+  :: true ->
+#ifdef NO_TURN
+    atomic {
+      if
+      :: awaited < least -> least = awaited
+      :: else
+      fi
+    }
+    my_turn = turn;
+#else
+    my_turn = turn;
+#ifndef NO_LEAST
+    atomic {
+      if
+#ifdef NO_AGAIN
+      :: awaited < least && !said -> least = awaited
+#else
+      :: awaited < least -> least = awaited
+#endif
+      :: else
+      fi;
+      said = true
+    }
+#endif
+#endif
+    seen = value;
+    if
+    :: seen >= awaited -> break
+    :: else
+    fi;
+    atomic {
+      if
+      :: turn == my_turn -> asleep = asleep | (1 << _pid)
+      :: else
+      fi
+    }
+    !(asleep & (1 << _pid)) /* an invalid end state if it is never woken */
+  od;
+  waiting--
+}
+
+inline change(to)
+{
+  atomic {
+    if
+    :: value < 2 -> value = to /* so it ends as 2 */
+    :: else
+    fi
+  }
+  if
+  :: waiting > 0 ->
+    d_step { seen_value = value };
+    if
+    :: seen_value >= least ->
+#ifdef NO_ORDER
+      turn++;
+      asleep = 0;
+      least = GREATEST
+#else
+      least = GREATEST;
+      turn++;
+      asleep = 0
+#endif
+    :: else
+    fi
+  :: else
+  fi
+}
+
+/* One lets them go and takes it back, the other lets both go at last. */
+active proctype first()
+{
+  byte seen_value;
+  change(1)
+}
+
+active proctype second()
+{
+  byte seen_value;
+  change(0);
+  change(2)
+}
