@@ -39,7 +39,7 @@ struct self *self_first(void)
 
 struct self *self_find(uint32_t id)
 {
-  /* seq_cst: a waiter announces, then looks here; thread_exit() the other way round. */
+  /* seq_cst: a waiter announces, then looks here; self_leave() the other way round. */
   struct self *record = load_seq_cst(&by_id[id % THREADS_MAX]);
   /* Acquire: who learns of a death here sees all that the thread did. */
   return record && load_acquire(&record->id) == id ? record : NULL;
@@ -112,25 +112,25 @@ struct self *self_reserve(void)
 
 bool self_adopt(struct self *record)
 {
-  if (pthread_setspecific(exit_key, record) != 0) {
-    self_abandon(record);
-    return false;
-  }
   store_relaxed(&record->native_id, os_thread_id());
   self_current = record;
-  return true;
+  return pthread_setspecific(exit_key, record) == 0;
 }
 
 struct self *self_create(void)
 {
   struct self *me = self_reserve();
-  return me && self_adopt(me) ? me : NULL;
+  if (me && !self_adopt(me)) {
+    self_leave(me);
+    return NULL;
+  }
+  return me;
 }
 
 /* Nobody finds the thread by its id any more, so locks it holds are a dead thread's. */
 static void retire(struct self *record)
 {
-  /* thread_exit() has made its place empty, which may be another's by now. */
+  /* self_leave() has made its place empty, which may be another's by now. */
   _Atomic(struct self *) *place = &by_id[load_relaxed(&record->id) % THREADS_MAX];
   if (load_relaxed(place) == record)
     store_seq_cst(place, NULL);
@@ -194,13 +194,8 @@ static void wake_word_heirs(struct self *me, uint32_t dead)
   }
 }
 
-static void thread_exit(void *record)
+void self_leave(struct self *me)
 {
-  struct self *me = record;
-  if (exit_rounds++ < EXIT_ROUNDS) {
-    pthread_setspecific(exit_key, me);
-    return;
-  }
   rwlock_thread_exit(me);
   uint32_t dead = self_id(me);
   /* First dead, then the look for heirs: one that announces itself later sees the
@@ -213,6 +208,12 @@ static void thread_exit(void *record)
   guard_lock(&records_lock);
   retire(me);
   guard_unlock(&records_lock);
+}
+
+static void thread_exit(void *record)
+{
+  if (exit_rounds++ >= EXIT_ROUNDS || pthread_setspecific(exit_key, record) != 0)
+    self_leave(record);
 }
 
 __attribute__((constructor(102))) static void setup(void)

@@ -103,8 +103,13 @@ COLD struct self *self_create(void);
 /* A record, with its id, for a thread that is about to begin: it adopts it, or, if it does
    not begin, who reserved abandons it. NULL: no memory, or too many threads. */
 struct self *self_reserve(void);
-bool self_adopt(struct self *record); /* false: abandoned, no memory */
 void self_abandon(struct self *record);
+
+/* Makes it the calling thread's. False: the system has no memory to tell us of the thread's exit;
+   then whoever ends the thread calls self_leave(). */
+bool self_adopt(struct self *record);
+/* The thread exits: what it holds is a dead thread's from now on. */
+void self_leave(struct self *record);
 
 /* NULL when there is no memory for a record. */
 static inline struct self *self_get(void)

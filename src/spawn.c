@@ -37,12 +37,22 @@ struct start {
   void *argument;
 };
 
+static void leave(void *record)
+{
+  self_leave(record);
+}
+
 static void *run(void *start)
 {
   struct start s = *(struct start *)start;
   memory_free(start, sizeof s);
-  self_adopt(s.record);
-  s.function(s.argument);
+  if (likely(self_adopt(s.record))) {
+    s.function(s.argument);
+  } else { /* however the function ends, a join is to see it */
+    pthread_cleanup_push(leave, s.record);
+    s.function(s.argument);
+    pthread_cleanup_pop(1);
+  }
   return NULL;
 }
 

@@ -1,5 +1,6 @@
-/* memory.c, cells.c: nothing is allocated or freed under a lock of the library, or within a pin. The
-   program's allocator is this file's, so it sees what the C library allocates for us as well. */
+/* memory.c, cells.c, self.c: nothing is allocated or freed under a lock of the library, or within a pin;
+   and allocations that fail. The program's allocator is this file's, so it sees what the C library
+   allocates for us as well. */
 #include "memory.h"
 
 #include "support.h"
@@ -11,7 +12,8 @@
 #define OWN_ALLOCATOR 0
 #endif
 
-static _Thread_local bool is_watched;
+static _Thread_local bool is_watched, is_main;
+static _Atomic bool calloc_fails; /* but for the main thread */
 
 #if OWN_ALLOCATOR
 
@@ -55,6 +57,8 @@ void *malloc(size_t size)
 
 void *calloc(size_t n, size_t size)
 {
+  if (calloc_fails && !is_main)
+    return NULL;
   begin();
   return end(__libc_calloc(n, size));
 }
@@ -82,6 +86,14 @@ void free(void *memory)
 }
 
 #endif
+
+/* With so many keys before the library's own, the system allocates a new thread's place for it. */
+__attribute__((constructor(101))) static void make_keys(void)
+{
+  pthread_key_t key;
+  for (int i = 0; i < 40; i++)
+    pthread_key_create(&key, NULL);
+}
 
 /* --- every kind, its first and its later calls, in a thread that is new ------------------------------- */
 
@@ -164,6 +176,41 @@ END_TEST
 
 #if OWN_ALLOCATOR
 
+/* --- a thread whose exit the system cannot tell us of ---------------------------------------------------- */
+
+static void *held;
+static _Atomic int go, finished;
+
+static void hold_until_go(void *how)
+{
+  expect(ilk_mutex_lock(held), ILK_OK);
+  while (!go)
+    sched_yield();
+  finished = 1;
+  if (how)
+    pthread_exit(NULL);
+}
+
+START_TEST(a_join_is_true_where_a_threads_exit_cannot_be_told)
+{
+  held = ilk_mutex_new(0);
+  is_main = true;
+  calloc_fails = true;
+  void *thread = ilk_thread_start((void *)(uintptr_t)hold_until_go, _i ? &held : NULL);
+  must(thread != NULL);
+  while (ilk_mutex_is_locked(held) != 1)
+    sched_yield();
+  calloc_fails = false; /* pthread_exit() loads a library */
+  expect(ilk_thread_timedjoin(thread, 0), ILK_ETIMEDOUT);
+  go = 1;
+  expect(ilk_thread_join(thread), ILK_OK);
+  expect(finished, 1);
+  expect(ilk_mutex_lock(held), ILK_OWNER_DIED);
+  expect(ilk_mutex_unlock(held), ILK_OK);
+  expect(ilk_mutex_free(held), ILK_OK);
+}
+END_TEST
+
 /* --- a fork while a thread is about to enter the allocator -------------------------------------------- */
 
 static void prepare(void)
@@ -242,6 +289,7 @@ int main(void)
   TCase *calls = test_case(suite, "calls", 10);
   tcase_add_test(calls, memory_is_used_outside_of_locks_and_pins);
 #if OWN_ALLOCATOR
+  tcase_add_loop_test(calls, a_join_is_true_where_a_threads_exit_cannot_be_told, 0, 2);
   TCase *forks = tcase_create("forks"); /* what is live changes */
   tcase_set_timeout(forks, 10 * BUSY);
   suite_add_tcase(suite, forks);
