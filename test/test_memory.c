@@ -12,13 +12,14 @@
 #define OWN_ALLOCATOR 0
 #endif
 
-static _Thread_local bool is_watched, is_main;
-static _Atomic bool calloc_fails; /* but for the main thread */
+static _Thread_local bool is_watched;
 
 #if OWN_ALLOCATOR
 
 static _Atomic bool fork_follows; /* the next watched thread that allocates stops until a fork has begun */
 static _Atomic int inside;        /* 1: it stands there; 2: it may go on */
+static _Thread_local bool is_main;
+static _Atomic bool calloc_fails; /* but for the main thread */
 static pthread_mutex_t allocator = PTHREAD_MUTEX_INITIALIZER;
 
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
