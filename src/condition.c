@@ -62,8 +62,8 @@ static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
     while (n > 0 && count < BATCH && c->queue.first) {
       struct self *record = c->queue.first;
       waitq_remove(&c->object, &c->queue, record);
+      mutex[count] = record->queue_mutex; /* the next line lets the thread go on, to another condition perhaps */
       waitq_signal(record, SIGNAL_GIVEN);
-      mutex[count] = record->queue_mutex;
       woken[count++] = record;
       n--;
     }

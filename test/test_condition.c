@@ -1103,6 +1103,54 @@ START_TEST(notified_in_time_but_unlocked_too_late)
 }
 END_TEST
 
+/* --- from one condition to another ------------------------------------------------------- */
+
+static struct {
+  void *mutex[2], *condition[2];
+  _Atomic bool over;
+} pairs;
+
+static void *wait_here_and_there(void *unused)
+{
+  for (unsigned i = 0; !pairs.over; i++) {
+    expect(ilk_mutex_lock(pairs.mutex[i % 2]), ILK_OK);
+    int result = ilk_condition_timedwait(pairs.condition[i % 2], pairs.mutex[i % 2], MS);
+    must(result == ILK_OK || result == ILK_ETIMEDOUT);
+    expect(ilk_mutex_unlock(pairs.mutex[i % 2]), ILK_OK);
+  }
+  return unused;
+}
+
+static void *notify_here_and_there(void *unused)
+{
+  for (unsigned i = 0; !pairs.over; i++)
+    expect(ilk_condition_notify(pairs.condition[i / 7 % 2], 1), ILK_OK);
+  return unused;
+}
+
+/* Who was notified may be in the next condition's queue before the notify goes on: it is then not
+   ours to read. ThreadSanitizer sees it if it is read. */
+START_TEST(a_notify_does_not_read_who_has_gone_on)
+{
+  for (int i = 0; i < 2; i++) {
+    pairs.mutex[i] = ilk_mutex_new(0);
+    pairs.condition[i] = ilk_condition_new(0);
+  }
+  pthread_t threads[4];
+  for (int i = 0; i < 4; i++)
+    threads[i] = start(i < 2 ? wait_here_and_there : notify_here_and_there, NULL);
+  for (int64_t end = stress_end(TSAN ? 3000 : 200); now() < end;)
+    nap(MS);
+  pairs.over = true;
+  for (int i = 0; i < 4; i++)
+    join(threads[i]);
+  for (int i = 0; i < 2; i++) {
+    expect(ilk_condition_free(pairs.condition[i]), ILK_OK);
+    expect(ilk_mutex_free(pairs.mutex[i]), ILK_OK);
+  }
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("condition");
@@ -1148,5 +1196,6 @@ int main(void)
   tcase_add_loop_test(load, no_notify_is_lost_between_parts, 0, LENGTH(mutex_flags));
   tcase_add_loop_test(load, ping_pong, 0, LENGTH(mutex_flags));
   tcase_add_test(load, freed_while_hammered);
+  tcase_add_test(load, a_notify_does_not_read_who_has_gone_on);
   return run_suite(s);
 }
