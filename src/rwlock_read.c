@@ -21,12 +21,43 @@ int rwlock_hold_find(const struct self *me, const void *handle)
   return -1;
 }
 
-bool rwlock_hold_is_possible(const struct self *me)
+static void *hold_handle(const struct self *me, uint32_t i)
 {
-  for (uint32_t i = 0; me->reads == READS_MAX && i < READS_MAX; i++)
+  void *counted = me->reads_counted[i];
+  return counted ? counted : (void *)load_relaxed(&((struct self *)me)->reads_published[i]);
+}
+
+/* A lock that was read again, by the fast path, has several places: they become one and a count. What
+   stays is a counted one if there is any. A writer that waits for this lock waits for what stays,
+   whose end wakes it, so there is nothing to look after. */
+static bool merge_holds(struct self *me)
+{
+  bool merged = false;
+  for (uint32_t i = 0; i < READS_MAX; i++)
+    for (uint32_t j = 0; hold_handle(me, i) && j < READS_MAX; j++) {
+      bool drops = j != i && hold_handle(me, j) == hold_handle(me, i) && (me->reads_counted[i] || !me->reads_counted[j]);
+      if (!drops || me->reads_more[i] >= UINT32_MAX - me->reads_more[j])
+        continue;
+      me->reads_more[i] += 1 + me->reads_more[j];
+      me->reads_more[j] = 0;
+      if (me->reads_counted[j]) {
+        me->reads_counted[j] = NULL;
+        sub_seq_cst(&handle_held_object(hold_handle(me, i))->head, 1);
+      }
+      store_release(&me->reads_published[j], 0);
+      merged = true;
+    }
+  return merged;
+}
+
+bool rwlock_hold_is_possible(struct self *me)
+{
+  if (me->reads < READS_MAX)
+    return true;
+  for (uint32_t i = 0; i < READS_MAX; i++)
     if (hold_is_empty(me, i))
       return true;
-  return me->reads < READS_MAX;
+  return merge_holds(me);
 }
 
 /* At the top, or in the first empty place: nobody else looks for counted ones. */

@@ -108,7 +108,7 @@ static inline bool rwlock_is_open_to_write(uint32_t state, bool queued)
 
 /* Where this thread holds the lock for reading; -1: nowhere. */
 int rwlock_hold_find(const struct self *me, const void *handle);
-bool rwlock_hold_is_possible(const struct self *me); /* no: READS_MAX locks are held already */
+bool rwlock_hold_is_possible(struct self *me); /* no: READS_MAX locks are held already */
 void rwlock_hold_add_counted(struct self *me, void *handle);
 /* Does any thread publish the handle? After the heavy fence. */
 bool rwlock_is_published(const void *handle);

@@ -21,7 +21,7 @@
 
 /* Readers-writer locks that a thread may read at the same time. */
 #define READS_MAX 64
-#define READS_FAST 32 /* so many places may be published: what is read twice takes two of them */
+#define READS_FAST 32 /* so many places may be published */
 
 /* Wakes that a thread may put off until its unlock (see waitq.h). */
 #define LATE_MOST 8
@@ -86,7 +86,7 @@ struct self {
   /* The locks it holds for reading: published, for writers to see, or counted. */
   _Alignas(CACHE_LINE) atomic_word reads_published[READS_MAX];
   void *reads_counted[READS_MAX];
-  uint32_t reads_more[READS_MAX]; /* reads beyond the first; 0 in an empty place */
+  uint32_t reads_more[READS_MAX]; /* reads beyond the first, of those that have no place of their own; 0 in an empty place */
 
   /* Values of its own for objects that keep one for each thread (see cells.h). A line apart:
      read at every add, by others at every sum, and hardly ever written. */

@@ -367,6 +367,46 @@ START_TEST(many_locks_at_once)
 }
 END_TEST
 
+/* Of locks that are read again and again there may be 64, too; published, counted, or first the
+   one and, after a writer has tried, the other. */
+START_TEST(many_locks_at_once_one_of_them_often)
+{
+  static const int often[] = {1, 2, 31, 32, 33, 64, 100};
+  enum { OTHERS = 63 };
+  for (int form = 0; form < 3; form++) {
+    int times = often[_i];
+    void *rw[OTHERS], *main = new_in_form(form > 0), *one_more = new_in_form(form > 0);
+    for (int i = 0; i < OTHERS; i++)
+      rw[i] = new_in_form(i & 1);
+    for (int i = 0; i < times; i++) {
+      expect(ilk_rwlock_read_lock(main), ILK_OK);
+      if (form == 2 && i == times / 2)
+        expect(elsewhere(try_write, main, 0), ILK_EBUSY);
+    }
+    for (int i = 0; i < OTHERS; i++)
+      expect(ilk_rwlock_read_lock(rw[i]), ILK_OK);
+    expect(ilk_rwlock_read_lock(one_more), ILK_EOVERFLOW);
+    expect(ilk_rwlock_read_lock(main), ILK_OK);
+    struct waiter writer;
+    waiter_sleep(&writer, write_visit, main, -1);
+    for (int i = 0; i <= times; i++) {
+      expect(writer.result, PENDING);
+      expect(ilk_rwlock_read_unlock(main), ILK_OK);
+    }
+    expect(waiter_end(&writer), ILK_OK);
+    expect(ilk_rwlock_read_unlock(main), ILK_EPERM);
+    for (int i = 0; i < OTHERS; i++) {
+      expect(elsewhere(try_write, rw[i], 0), ILK_EBUSY);
+      expect(ilk_rwlock_read_unlock(rw[i]), ILK_OK);
+      expect(elsewhere(try_write, rw[i], 0), ILK_OK);
+      free_rwlock(rw[i]);
+    }
+    free_rwlock(main);
+    free_rwlock(one_more);
+  }
+}
+END_TEST
+
 START_TEST(writer_that_exits)
 {
   void *rw = new_in_form(_i);
@@ -915,6 +955,7 @@ int main(void)
   tcase_add_loop_test(tcase, writer_that_gives_up_lets_readers_on, 0, FORMS);
   tcase_add_loop_test(tcase, downgrade_lets_no_writer_between, 0, FORMS);
   tcase_add_test(tcase, many_locks_at_once);
+  tcase_add_loop_test(tcase, many_locks_at_once_one_of_them_often, 0, 7);
   tcase_add_loop_test(tcase, unlock_of_null_spares_what_is_read, 0, FORMS);
   tcase_add_test(tcase, places_are_used_again);
   tcase_add_test(tcase, fork_while_another_thread_reads_after_a_downgrade);
