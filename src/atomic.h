@@ -22,6 +22,13 @@ typedef _Atomic uintptr_t atomic_word; /* a handle or an address */
 #define store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define store_seq_cst(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
 
+/* A store that leaves alone what is so already, and with it the page that a fork's child shares. */
+#define update_relaxed(p, v)                                                                    \
+  do {                                                                                          \
+    if (load_relaxed(p) != (v))                                                                 \
+      store_relaxed((p), (v));                                                                  \
+  } while (0)
+
 #define exchange_acquire(p, v) atomic_exchange_explicit((p), (v), memory_order_acquire)
 #define exchange_release(p, v) atomic_exchange_explicit((p), (v), memory_order_release)
 #define exchange_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)

@@ -275,8 +275,8 @@ static void operation_after_fork(struct object *object)
 {
   struct barrier *b = (struct barrier *)object;
   uint64_t state = load_relaxed(&b->state);
-  store_relaxed(&b->state, (state & TICKETS) - inside(b, state) + (is_broken(state) ? BROKEN : 0));
-  store_relaxed(&b->outside, 0);
+  update_relaxed(&b->state, (state & TICKETS) - inside(b, state) + (is_broken(state) ? BROKEN : 0));
+  update_relaxed(&b->outside, 0);
 }
 
 const struct kind_operations barrier_operations = {

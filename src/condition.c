@@ -255,8 +255,10 @@ int ilk_condition_free(void *condition)
 static void operation_after_fork(struct object *object)
 {
   struct condition *c = (struct condition *)object;
-  c->queue = (struct waitq){0};
-  c->between = c->owed = 0;
+  if (c->queue.first)
+    c->queue = (struct waitq){0};
+  if (c->between || c->owed)
+    c->between = c->owed = 0;
 }
 
 const struct kind_operations condition_operations = {

@@ -123,7 +123,7 @@ void handle_abandon(struct object *object, void *handle)
 /* A thread that is inside, or NULL. */
 static struct self *pinner(void *handle)
 {
-  for (struct self *r = self_first(); r; r = self_next(r))
+  for (struct self *r = self_first_live(); r; r = self_next_live(r))
     for (int i = 0; i < PINS; i++)
       if (load_seq_cst(&r->pin[i]) == (uintptr_t)handle) /* heavy side; pairs with handle_leave() too */
         return r;
@@ -264,7 +264,7 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
     live--;
     return;
   }
-  store_relaxed(&object->waiters, 0);
+  update_relaxed(&object->waiters, 0);
   const struct kind_operations *operations = kind_operations[kind];
   if (operations && operations->after_fork)
     operations->after_fork(object);

@@ -4,7 +4,8 @@
    The words are released when the array is freed, so every call pins it, and touches
    words within the pin only. Waiters sleep on the word itself and are counted in the
    object's `waiters`. A free looks at every word for a live holder, before and after
-   the pins have gone: a count of held locks would be a line that all locks share.
+   the pins have gone: a count of held locks would be a line that all locks share. Pages that were
+   never touched hold no lock; where the system tells which these are, nobody looks at them.
 
    Pairs and ranges lock in the order of the index, so that no two of them wait for
    each other. One that fails gives up what it has; what it had taken from the dead is
@@ -16,6 +17,7 @@
 #include "clock.h"
 #include "gil.h"
 #include "memory.h"
+#include "os.h"
 #include "wordlock.h"
 
 struct lockarray {
@@ -61,16 +63,43 @@ void *ilk_lockarray_new(int64_t n, int flags)
   return handle_publish(&a->object, handle, 0);
 }
 
-static bool is_busy(struct object *object, uint32_t state)
+/* Each lock that somebody holds, dead or alive, until visit() returns true. */
+struct visitor {
+  const struct lockarray *array;
+  bool (*visit)(int64_t i, uint32_t holder, void *context);
+  void *context;
+};
+
+static bool visit_part(void *part, size_t size, void *context)
 {
-  (void)state;
-  struct lockarray *a = (struct lockarray *)object;
-  for (int64_t i = 0; i < a->n; i++) {
-    uint32_t holder = wordlock_holder(word_at(a, i));
-    if (unlikely(holder) && self_find(holder))
+  const struct visitor *v = context;
+  const struct lockarray *a = v->array;
+  atomic_u32 *begin = part, *end = (atomic_u32 *)((char *)part + size);
+  for (atomic_u32 *word = begin; word < end; word += (size_t)1 << a->shift) {
+    uint32_t holder = wordlock_holder(word);
+    if (unlikely(holder) && v->visit((int64_t)((size_t)(word - a->words) >> a->shift), holder, v->context))
       return true;
   }
   return false;
+}
+
+static bool each_held(const struct lockarray *a, bool (*visit)(int64_t i, uint32_t holder, void *context), void *context)
+{
+  struct visitor v = {a, visit, context};
+  return os_each_touched(a->words, size_of(a), visit_part, &v);
+}
+
+static bool is_alive(int64_t i, uint32_t holder, void *context)
+{
+  (void)i;
+  (void)context;
+  return self_find(holder);
+}
+
+static bool is_busy(struct object *object, uint32_t state)
+{
+  (void)state;
+  return each_held((struct lockarray *)object, is_alive, NULL);
 }
 
 int ilk_lockarray_free(void *array)
@@ -343,6 +372,21 @@ static void operation_holder_died(struct object *object, int64_t index)
 
 #define NAMED 4 /* held locks that the report names */
 
+struct held {
+  int64_t count;
+  char names[NAMED * 48];
+  size_t length;
+};
+
+static bool name_held(int64_t i, uint32_t holder, void *context)
+{
+  struct held *held = context;
+  if (held->count++ < NAMED)
+    held->length += (size_t)snprintf(held->names + held->length, sizeof held->names - held->length,
+                                     "%s[%lld] by thread %u", held->length ? ", " : ": ", (long long)i, holder);
+  return false;
+}
+
 static void operation_describe(void *handle, struct object *object, char *text, size_t size)
 {
   (void)handle;
@@ -351,19 +395,10 @@ static void operation_describe(void *handle, struct object *object, char *text, 
     snprintf(text, size, "being freed");
     return;
   }
-  char names[NAMED * 48] = "";
-  size_t length = 0;
-  int64_t held = 0;
-  for (int64_t i = 0; i < a->n; i++) {
-    uint32_t holder = wordlock_holder(word_at(a, i));
-    if (!holder)
-      continue;
-    if (held++ < NAMED)
-      length += (size_t)snprintf(names + length, sizeof names - length, "%s[%lld] by thread %u",
-                                 length ? ", " : ": ", (long long)i, holder);
-  }
-  snprintf(text, size, "%lld of %lld locked%s%s", (long long)held, (long long)a->n, names,
-           held > NAMED ? ", ..." : "");
+  struct held held = {0};
+  each_held(a, name_held, &held);
+  snprintf(text, size, "%lld of %lld locked%s%s", (long long)held.count, (long long)a->n, held.names,
+           held.count > NAMED ? ", ..." : "");
 }
 
 /* A fork's child: the words say themselves who holds them, and who of these is gone. */

@@ -301,9 +301,10 @@ static void operation_describe(void *handle, struct object *object, char *text, 
 static void operation_after_fork(struct object *object)
 {
   struct mutex *m = (struct mutex *)object;
-  m->queue = (struct waitq){0};
-  store_relaxed(&m->wanted, 0);
-  and_relaxed(&object->head, ~(uint64_t)HANDOFF);
+  if (m->queue.first)
+    m->queue = (struct waitq){0};
+  update_relaxed(&m->wanted, 0);
+  update_relaxed(&object->head, load_relaxed(&object->head) & ~(uint64_t)HANDOFF);
 }
 
 const struct kind_operations mutex_operations = {

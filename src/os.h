@@ -4,6 +4,7 @@
 #define INTERLOCK_OS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 int64_t os_thread_id(void);
@@ -13,5 +14,9 @@ int os_cpu_count(void); /* that this process may run on; at least 1 */
    whether there is one; the second may still fail, if a sandbox denies it later. */
 bool os_barrier_register(void);
 bool os_barrier(void);
+
+/* Calls visit() for the parts of that memory, of whole pages and nobody else's, that were ever
+   touched; for all of it where the system does not tell. Stops, and returns true, when that does. */
+bool os_each_touched(void *memory, size_t size, bool (*visit)(void *part, size_t size, void *context), void *context);
 
 #endif

@@ -1,10 +1,13 @@
 #define _GNU_SOURCE
 #include "os.h"
 
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "common.h"
 
 int64_t os_thread_id(void)
 {
@@ -30,4 +33,53 @@ bool os_barrier_register(void)
   long have = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
   return have > 0 && (have & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
          syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 && os_barrier();
+}
+
+/* /proc/self/pagemap has 64 bits for each page of the address space (proc_pid_pagemap(5)). Read by bare system calls:
+   the C library's are cancellation points. */
+#define PAGE_TOUCHED (UINT64_C(3) << 62) /* present, or swapped out */
+#define PAGES 512                        /* asked about at a time */
+
+/* What the map says of the next n pages from where it stands; false: nothing. */
+static bool pages_read(int map, uint64_t *entries, size_t n)
+{
+  long size = (long)(n * sizeof *entries);
+  return syscall(SYS_read, map, entries, size) == size;
+}
+
+static bool pages_seek(int map, uintptr_t address, size_t page)
+{
+  return syscall(SYS_lseek, map, (long)(address / page * sizeof(uint64_t)), SEEK_SET) >= 0;
+}
+
+/* Open, and true to what we know: emulators show another address space there. -1: neither. */
+static int pagemap_open(size_t page)
+{
+  uint64_t entry = 0;
+  int map = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (map >= 0 && pages_seek(map, (uintptr_t)&entry, page) && pages_read(map, &entry, 1) && entry & PAGE_TOUCHED)
+    return map;
+  if (map >= 0)
+    syscall(SYS_close, map);
+  return -1;
+}
+
+bool os_each_touched(void *memory, size_t size, bool (*visit)(void *part, size_t size, void *context), void *context)
+{
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  int map = size < PAGES * page ? -1 : pagemap_open(page);
+  if (map < 0)
+    return visit(memory, size, context);
+  bool stopped = false, known = pages_seek(map, (uintptr_t)memory, page);
+  uint64_t entries[PAGES];
+  for (size_t at = 0; at < size && !stopped;) {
+    size_t n = (size - at + page - 1) / page;
+    n = n < PAGES ? n : PAGES;
+    known = known && pages_read(map, entries, n);
+    for (size_t i = 0; i < n && !stopped; i++, at += page)
+      if (!known || entries[i] & PAGE_TOUCHED)
+        stopped = visit((char *)memory + at, size - at < page ? size - at : page, context);
+  }
+  syscall(SYS_close, map);
+  return stopped;
 }

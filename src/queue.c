@@ -282,8 +282,8 @@ static void describe(void *handle, struct object *object, char *text, size_t siz
 static void after_fork(struct object *object)
 {
   struct queue *q = (struct queue *)object;
-  struct side none = {0};
-  q->putters = q->getters = none;
+  for (int i = 0; i < 2; i++)
+    update_relaxed(&(i ? &q->getters : &q->putters)->waiters, 0);
   ring_after_fork(&q->ring);
 }
 

@@ -90,7 +90,7 @@ static int64_t longest_wait(void *handle, int64_t now)
 {
   int64_t longest = -1;
   struct blocked b;
-  for (struct self *r = self_first(); r; r = self_next(r))
+  for (struct self *r = self_first_live(); r; r = self_next_live(r))
     if (block_look(r, &b) && b.handle == handle && now - b.since > longest)
       longest = now - b.since;
   return longest;
@@ -180,15 +180,15 @@ void report_thread(struct self *me, struct self *record, char *buffer, size_t si
 
 static void put_threads(struct text *t, struct self *me)
 {
-  for (struct self *r = self_first(); r; r = self_next(r))
+  for (struct self *r = self_first_live(); r; r = self_next_live(r))
     put_thread(t, me, r);
 }
 
 static unsigned count_threads(void)
 {
   unsigned n = 0;
-  for (struct self *r = self_first(); r; r = self_next(r))
-    n += load_relaxed(&r->id) != 0;
+  for (struct self *r = self_first_live(); r; r = self_next_live(r))
+    n++;
   return n;
 }
 
@@ -196,7 +196,7 @@ int ilk_waiting(void)
 {
   int n = 0;
   struct blocked b;
-  for (struct self *r = self_first(); r; r = self_next(r))
+  for (struct self *r = self_first_live(); r; r = self_next_live(r))
     n += block_look(r, &b);
   return n;
 }

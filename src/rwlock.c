@@ -250,7 +250,7 @@ static void operation_describe(void *handle, struct object *object, char *text, 
   struct rwlock *rw = (struct rwlock *)object;
   uint32_t state = head_state(load_acquire(&object->head)), readers = state & COUNT_MASK;
   uint32_t writer = load_relaxed(&rw->writer);
-  for (struct self *r = self_first(); r; r = self_next(r))
+  for (struct self *r = self_first_live(); r; r = self_next_live(r))
     for (uint32_t i = 0, n = load_acquire(&r->reads_limit); i < n; i++)
       readers += load_acquire(&r->reads_published[i]) == (uintptr_t)handle;
   if (state & WRITER && readers)
@@ -273,16 +273,18 @@ static void operation_after_fork(struct object *object)
   uint32_t count = 0;
   for (uint32_t i = 0; me && i < me->reads; i++)
     count += me->reads_counted[i] == handle;
-  rw->queue = (struct waitq){0};
-  rw->writers = 0;
+  if (rw->queue.first)
+    rw->queue = (struct waitq){0};
+  if (rw->writers)
+    rw->writers = 0;
   /* One that still drained has written nothing. */
   if (head_state(head) & WRITER && head_state(head) & (COUNT_MASK | PUBLISHED)) {
     head &= ~(uint64_t)WRITER;
-    store_relaxed(&rw->writer, 0);
+    update_relaxed(&rw->writer, 0);
   }
   if (head_state(head) & WRITER && !load_relaxed(&rw->writer))
     store_relaxed(&rw->writer, WRITER_LOST);
-  store_relaxed(&object->head, (head & ~(uint64_t)(COUNT_MASK | ASLEEP | WANTED | STOP | RESERVED)) | count);
+  update_relaxed(&object->head, (head & ~(uint64_t)(COUNT_MASK | ASLEEP | WANTED | STOP | RESERVED)) | count);
 }
 
 const struct kind_operations rwlock_operations = {

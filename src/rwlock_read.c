@@ -83,7 +83,7 @@ static void hold_trim(struct self *me)
 /* Does any thread publish the handle? After the heavy fence. */
 bool rwlock_is_published(const void *handle)
 {
-  for (struct self *r = self_first(); r; r = self_next(r))
+  for (struct self *r = self_first_live(); r; r = self_next_live(r))
     for (uint32_t i = 0, n = load_seq_cst(&r->reads_limit); i < n; i++)
       if (load_seq_cst(&r->reads_published[i]) == (uintptr_t)handle)
         return true;

@@ -16,13 +16,19 @@
 _Thread_local struct self *self_current ILK_TLS_MODEL;
 
 static pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic(struct self *) records; /* all, newest first */
+static _Atomic(struct self *) records[THREADS_MAX];
+static atomic_u32 record_count;
 static struct self *free_records;
 static uint32_t last_id;
 
 /* Live threads by id: an id's place is its remainder, and an id is given out only
    when its place is empty, so one look finds a thread. */
 static _Atomic(struct self *) by_id[THREADS_MAX];
+
+/* One bit a record: a thread has it. Set before the thread's first light side (fence.h), and cleared
+   when the record names and holds nothing any more, so a heavy side needs no look at the others. */
+#define LIVE_BITS 64
+static atomic_u64 live[THREADS_MAX / LIVE_BITS];
 
 /* Runs at thread exit. Other destructors may still use the library, so the record is
    kept for a few of the rounds of destructors that the system makes. What comes later
@@ -32,9 +38,31 @@ static bool exit_key_works;
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
 #define EXIT_ROUNDS 2
 
-struct self *self_first(void)
+struct self *self_from(uint32_t place)
 {
-  return load_seq_cst(&records); /* heavy side: a record made before its thread's light side is seen */
+  /* Acquire: pairs with the release that counted the record. */
+  return place < load_acquire(&record_count) ? load_relaxed(&records[place]) : NULL;
+}
+
+struct self *self_live_from(uint32_t place)
+{
+  uint32_t count = load_seq_cst(&record_count);
+  for (uint32_t i = place / LIVE_BITS, first = place % LIVE_BITS; i * LIVE_BITS < count; i++, first = 0) {
+    /* seq_cst: heavy side. A bit that was set before its thread's light side is seen. */
+    uint64_t bits = load_seq_cst(&live[i]) >> first;
+    if (bits)
+      return load_relaxed(&records[i * LIVE_BITS + first + (uint32_t)__builtin_ctzll(bits)]);
+  }
+  return NULL;
+}
+
+static void set_live(const struct self *record, bool is_live)
+{
+  uint64_t bit = UINT64_C(1) << record->place % LIVE_BITS;
+  if (is_live)
+    or_seq_cst(&live[record->place / LIVE_BITS], bit);
+  else
+    and_seq_cst(&live[record->place / LIVE_BITS], ~bit);
 }
 
 struct self *self_find(uint32_t id)
@@ -59,15 +87,16 @@ static uint32_t next_id(void)
 static void forget_recent(struct self *record)
 {
   for (uint32_t i = 0; i < RECENT; i++)
-    store_relaxed(&record->recent[i].tally, recent_none(i));
+    update_relaxed(&record->recent[i].tally, recent_none(i));
 }
 
 static struct self *add_record(struct self *record)
 {
-  *record = (struct self){.reads_limit = 1};
+  uint32_t place = load_relaxed(&record_count);
+  *record = (struct self){.reads_limit = 1, .place = place};
   forget_recent(record);
-  store_relaxed(&record->next, load_relaxed(&records));
-  store_seq_cst(&records, record);
+  store_relaxed(&records[place], record);
+  store_seq_cst(&record_count, place + 1);
   return record;
 }
 
@@ -76,7 +105,8 @@ static struct self *claim(struct self *spare)
 {
   guard_lock(&records_lock);
   struct self *me = free_records;
-  uint32_t id = me || spare ? next_id() : 0;
+  bool may_add = spare && load_relaxed(&record_count) < THREADS_MAX;
+  uint32_t id = me || may_add ? next_id() : 0;
   if (id) {
     if (me)
       free_records = me->next_free;
@@ -90,6 +120,7 @@ static struct self *claim(struct self *spare)
     store_relaxed(&me->late_count, 0);
     store_release(&me->id, id);
     store_release(&by_id[id % THREADS_MAX], me);
+    set_live(me, true);
   }
   guard_unlock(&records_lock);
   return id ? me : NULL;
@@ -137,14 +168,18 @@ static void retire(struct self *record)
   store_release(&record->id, 0);
   for (int i = 0; i < PINS; i++)
     store_relaxed(&record->pin[i], 0);
-  for (uint32_t i = 0; i < READS_MAX; i++) { /* a downgrade counts beyond reads_limit */
-    store_relaxed(&record->reads_published[i], 0);
+  /* What a fork's child finds may be published and not noted yet. A downgrade counts beyond the limit. */
+  uint32_t limit = load_relaxed(&record->reads_limit);
+  for (uint32_t i = 0; i < limit || i < record->reads; i++) {
+    update_relaxed(&record->reads_published[i], 0);
     record->reads_counted[i] = NULL;
     record->reads_more[i] = 0;
   }
   record->reads = 0;
+  forget_recent(record);
   uint32_t episode = load_relaxed(&record->episode);
   store_release(&record->episode, episode + (episode & 1));
+  set_live(record, false);
   record->next_free = free_records;
   free_records = record;
 }
@@ -159,7 +194,7 @@ void self_abandon(struct self *record)
 /* Waiters for what the dead thread holds may be asleep: have them look. */
 static void wake_heirs(struct self *me, uint32_t dead)
 {
-  for (struct self *r = self_first(); r; r = self_next(r)) {
+  for (struct self *r = self_first_live(); r; r = self_next_live(r)) {
     if (!(load_seq_cst(&r->episode) & 1))
       continue;
     void *handle = (void *)load_relaxed(&r->blocked_handle);
@@ -184,7 +219,7 @@ static void wake_word_heirs(struct self *me, uint32_t dead)
   if (!me->uses_words)
     return;
   struct blocked b;
-  for (struct self *r = self_first(); r; r = self_next(r)) {
+  for (struct self *r = self_first_live(); r; r = self_next_live(r)) {
     if (!block_look(r, &b) || !(b.flags & BLOCK_WORD) || !b.index)
       continue;
     if (b.index == dead)
@@ -231,13 +266,13 @@ void self_after_fork(bool child)
 {
   struct self *me = self_current;
   if (child) {
-    for (struct self *r = self_first(); r; r = self_next(r)) {
-      forget_recent(r); /* what was being freed is gone */
-      if (r != me && self_id(r))
+    for (struct self *r = self_first_live(); r; r = self_next_live(r))
+      if (r != me)
         retire(r);
-    }
-    if (me)
+    if (me) {
+      forget_recent(me); /* what was being freed is gone */
       store_relaxed(&me->native_id, os_thread_id());
+    }
   }
   guard_unlock(&records_lock);
 }

@@ -51,7 +51,7 @@ struct self {
   _Alignas(CACHE_LINE) atomic_u32 id; /* 0: the record is nobody's */
   atomic_u32 reads_limit; /* places of reads_published in use so far, at least one; grows only */
   atomic_i64 native_id;
-  _Atomic(struct self *) next; /* all records, in use or not */
+  uint32_t place; /* among all records */
   struct self *next_free;
 
   /* Written by its own thread at every call; the pins are read by who frees. */
@@ -127,11 +127,29 @@ static inline uint32_t self_id(const struct self *me)
 /* The live thread of that id, or NULL: it has exited, or stayed behind a fork. */
 struct self *self_find(uint32_t id);
 
-/* All records: for (r = self_first(); r; r = self_next(r)). Some are nobody's. */
-struct self *self_first(void);
+/* All records: for (r = self_first(); r; r = self_next(r)). Some are nobody's. And those of live threads
+   alone, which are few after many have come and gone. NULL: there are no more from that place on. */
+struct self *self_from(uint32_t place);
+struct self *self_live_from(uint32_t place);
+
+static inline struct self *self_first(void)
+{
+  return self_from(0);
+}
+
 static inline struct self *self_next(struct self *record)
 {
-  return load_acquire(&record->next); /* pairs with the release that published it */
+  return self_from(record->place + 1);
+}
+
+static inline struct self *self_first_live(void)
+{
+  return self_live_from(0);
+}
+
+static inline struct self *self_next_live(struct self *record)
+{
+  return self_live_from(record->place + 1);
 }
 
 /* Around fork(); in the child only the calling thread's record stays alive. */

@@ -57,7 +57,7 @@ static inline struct recent *recent_place(struct self *record, void *tally)
 /* No longer live: nobody names it any more (I3). */
 static void forget(void *tally)
 {
-  for (struct self *r = self_first(); r; r = self_next(r)) {
+  for (struct self *r = self_first_live(); r; r = self_next_live(r)) { /* the others name nothing */
     uintptr_t named = (uintptr_t)tally;
     /* Its thread may name another there at this moment: then that stays. */
     cas_relaxed(&recent_place(r, tally)->tally, &named, recent_none(handle_index(tally) % RECENT));

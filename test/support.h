@@ -346,20 +346,28 @@ static inline int call_wait_for_1(void *counter, int64_t timeout_ns)
 
 /* --- memory ------------------------------------------------------------------------------- */
 
+/* What /proc/self/FILE says on its line NAME, in bytes; -1: nothing. */
+static inline int64_t proc_bytes(const char *file, const char *name)
+{
+  char path[64], line[256];
+  int64_t kilobytes = -1;
+  snprintf(path, sizeof path, "/proc/self/%s", file);
+  FILE *f = fopen(path, "r");
+  while (f && kilobytes < 0 && fgets(line, sizeof line, f))
+    if (!strncmp(line, name, strlen(name)) && line[strlen(name)] == ':')
+      kilobytes = strtoll(line + strlen(name) + 1, NULL, 10);
+  if (f)
+    fclose(f);
+  return kilobytes < 0 ? -1 : kilobytes * 1024;
+}
+
 /* The bytes of memory in use. Counted anew from the page tables: the numbers in statm are sums of what
    each processor has noted, and lag by megabytes where there are many processors. */
 static inline int64_t resident(void)
 {
-  char line[256];
-  int64_t kilobytes = -1;
-  FILE *file = fopen("/proc/self/smaps_rollup", "r");
-  must(file != NULL);
-  while (kilobytes < 0 && fgets(line, sizeof line, file))
-    if (!strncmp(line, "Rss:", 4))
-      kilobytes = strtoll(line + 4, NULL, 10);
-  fclose(file);
-  must(kilobytes > 0);
-  return kilobytes * 1024;
+  int64_t bytes = proc_bytes("smaps_rollup", "Rss");
+  must(bytes > 0);
+  return bytes;
 }
 
 /* --- a fork's child ------------------------------------------------------------------------ */

@@ -324,6 +324,34 @@ START_TEST(fork_from_another_thread)
 }
 END_TEST
 
+#define MANY 100000
+
+static void child_has_written_little(void *unused)
+{
+  (void)unused;
+  must(proc_bytes("smaps_rollup", "Private_Dirty") < 3 << 20);
+}
+
+/* Their slots fill 6.4 MB, which the child shares with its parent as long as neither writes there. */
+START_TEST(many_handles_are_not_copied)
+{
+  if (TSAN || ASAN || proc_bytes("smaps_rollup", "Private_Dirty") < 0)
+    return;
+  static void *handles[MANY];
+  for (int i = 0; i < MANY; i++)
+    must((handles[i] = i % 4 == 0   ? ilk_mutex_new(0)
+                       : i % 4 == 1 ? ilk_rwlock_new(0)
+                       : i % 4 == 2 ? ilk_condition_new(0)
+                                    : ilk_barrier_new(2)));
+  in_child(child_has_written_little, NULL);
+  for (int i = 0; i < MANY; i++)
+    expect((i % 4 == 0   ? ilk_mutex_free
+            : i % 4 == 1 ? ilk_rwlock_free
+            : i % 4 == 2 ? ilk_condition_free
+                         : ilk_barrier_free)(handles[i]), ILK_OK);
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("fork");
@@ -332,5 +360,6 @@ int main(void)
   tcase_add_test(forks, fork_while_waited_for);
   tcase_add_test(forks, fork_at_any_moment);
   tcase_add_test(forks, fork_from_another_thread);
+  tcase_add_test(forks, many_handles_are_not_copied);
   return run_suite(s);
 }

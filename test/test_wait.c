@@ -62,6 +62,37 @@ START_TEST(a_deadline_that_has_passed_ends_a_wait_whose_word_has_changed)
 }
 END_TEST
 
+static pthread_barrier_t all_are_there;
+
+static void *come_and_go(void *unused)
+{
+  ilk_thread_id();
+  pthread_barrier_wait(&all_are_there);
+  return unused;
+}
+
+/* Who looks for pins, readers or waiters looks at live threads alone. */
+START_TEST(records_of_threads_that_are_gone_are_not_looked_at)
+{
+  enum { N = 60 };
+  pthread_barrier_init(&all_are_there, NULL, N);
+  in_threads(N, come_and_go, NULL);
+  int all = 0, live = 0;
+  bool found = false;
+  struct self *me = self_get();
+  for (struct self *r = self_first(); r; r = self_next(r))
+    all++;
+  for (struct self *r = self_first_live(); r; r = self_next_live(r)) {
+    live++;
+    found = found || r == me;
+    must(load_relaxed(&r->id) != 0);
+  }
+  must(all >= N);
+  expect(live, 1);
+  must(found);
+}
+END_TEST
+
 START_TEST(another_value_is_not_waited_for)
 {
   expect(wait_on(&words[0], 1, WAIT_FOREVER, false), WAIT_WOKEN);
@@ -287,6 +318,7 @@ int main(void)
   TCase *calls = test_case(s, "calls", 20);
   tcase_add_test(calls, another_value_is_not_waited_for);
   tcase_add_test(calls, a_deadline_that_has_passed_ends_a_wait_whose_word_has_changed);
+  tcase_add_test(calls, records_of_threads_that_are_gone_are_not_looked_at);
   tcase_add_test(calls, deadline);
   tcase_add_test(calls, wakes_as_many_oldest_first);
   tcase_add_test(calls, wakes_that_word_only);

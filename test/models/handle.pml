@@ -7,7 +7,8 @@
 
    Mutants, each of which must fail: NO_HEAVY (the freeing thread does not run the heavy
    side), NO_LOOK (a call does not look at the tag after it pinned), NO_SCAN (the freeing
-   thread does not look at the pins). */
+   thread does not look at the pins), NO_LIVE (a thread says that its record is in use, for that
+   look, only after its first pin). */
 
 #define T 2
 
@@ -15,6 +16,7 @@ byte generation = 1; /* the tag; 0: free */
 bool closing = false;
 byte pinned[T + 1], stored[T + 1];
 bool buffered[T + 1];
+bool live[T + 1]; /* the record is in use */
 byte waiters = 0;
 bool signal = false; /* ends the wait, at any moment */
 
@@ -34,6 +36,9 @@ inline store(value)
 proctype call(byte me; bool waits)
 {
   bool inside = false;
+#ifndef NO_LIVE
+  live[me] = true; /* a read-modify-write */
+#endif
   do
   :: store(1);
 #ifndef NO_LOOK
@@ -49,6 +54,7 @@ proctype call(byte me; bool waits)
   od;
   if
   :: inside ->
+     live[me] = true;
      assert(generation == 1); /* touches the object */
      if
      :: waits ->
@@ -82,8 +88,8 @@ proctype free()
      t = 1;
      do
      :: t > T -> break
-     :: t <= T && !pinned[t] -> t++
-     :: t <= T && pinned[t] && waiters > 0 -> busy = true; break
+     :: t <= T && !(live[t] && pinned[t]) -> t++
+     :: t <= T && live[t] && pinned[t] && waiters > 0 -> busy = true; break
      od;
 #endif
      if
