@@ -9,20 +9,39 @@
 
 #include "barrier_state.h"
 #include "block.h"
+#include "memory.h"
 #include "os.h"
 
 #define SPINS_MAX 1000 /* looks; about the time of a sleep and a wake */
 #define PROBE 64       /* one round of so many tries that, whatever was learnt */
 
+static uint32_t left_size(uint32_t parties)
+{
+  return (parties - 1) / LEFT_BITS + 1;
+}
+
+/* In bytes; 0: they have room in the object. */
+static size_t left_of_many_size(uint32_t parties)
+{
+  return parties <= LEFT_BITS ? 0 : left_size(parties) * sizeof(atomic_u64);
+}
+
 void *ilk_barrier_new(int parties)
 {
   if (parties < 1)
     return fail_null(ILK_EINVAL);
+  size_t many = left_of_many_size((uint32_t)parties);
+  atomic_u64 *left_of_many = many ? memory_new(many) : NULL;
+  if (many && !left_of_many)
+    return fail_null(ILK_ENOMEM);
   void *handle;
   struct barrier *b = (struct barrier *)handle_reserve(KIND_BARRIER, &handle);
-  if (!b)
+  if (!b) {
+    memory_free(left_of_many, many);
     return fail_null(ILK_ENOMEM);
+  }
   b->parties = (uint32_t)parties;
+  b->left_of_many = left_of_many;
   b->may_spin = parties <= os_cpu_count();
   return handle_publish(&b->object, handle, 0);
 }
@@ -35,35 +54,100 @@ void barrier_wake_all(struct barrier *b)
 
 /* --- what breaks it ------------------------------------------------------------------- */
 
-COLD int barrier_leave_broken(struct barrier *b, uint64_t who)
+static atomic_u64 *left_words(struct barrier *b)
+{
+  return b->parties <= LEFT_BITS ? &b->left : b->left_of_many;
+}
+
+static uint64_t left_count(struct barrier *b)
+{
+  uint64_t count = 0;
+  for (uint32_t i = 0; i < left_size(b->parties); i++)
+    count += (uint64_t)__builtin_popcountll(load_seq_cst(&left_words(b)[i]));
+  return count;
+}
+
+static void left_clear(struct barrier *b)
+{
+  for (uint32_t i = 0; i < left_size(b->parties); i++)
+    update_relaxed(&left_words(b)[i], 0);
+}
+
+/* Notes that the ticket is taken back (I4). False: it was before. */
+static bool left_add(struct barrier *b, uint64_t ticket)
+{
+  uint64_t place = ticket % b->parties, bit = UINT64_C(1) << place % LEFT_BITS;
+  return !(or_seq_cst(&left_words(b)[place / LEFT_BITS], bit) & bit);
+}
+
+static void left_remove(struct barrier *b, uint64_t ticket)
+{
+  uint64_t place = ticket % b->parties;
+  and_seq_cst(&left_words(b)[place / LEFT_BITS], ~(UINT64_C(1) << place % LEFT_BITS));
+}
+
+/* Was that ticket of the last round given out? Some that were may have left, if it is broken. */
+static bool is_given_out(struct barrier *b, uint64_t state, uint64_t ticket)
+{
+  uint64_t begin = (state & TICKETS) - inside(b, state);
+  return ticket >= begin && ticket - begin < inside(b, state) + left_count(b);
+}
+
+/* One occupant less, who: ACTING or 1. A broken round stays broken, but a reset ends with it. */
+static uint64_t without(struct barrier *b, uint64_t state, uint64_t who)
+{
+  uint64_t next = state - who;
+  return !is_occupied(b, next) && state & RESET ? next & TICKETS : next;
+}
+
+COLD int barrier_stop_acting(struct barrier *b)
 {
   uint64_t state = load_relaxed(&b->state), next;
   do {
-    /* It stays broken for who is inside; but a caller may be wrong about that. */
-    if (!(state & BROKEN) || !(who == ACTING ? (state & ACTING) : inside(b, state)))
+    if (!(state & BROKEN && state & ACTING))
       return ILK_EPERM;
-    next = state - who;
-    if (!is_occupied(b, next) && state & RESET)
-      next &= TICKETS;
+    next = without(b, state, ACTING);
   } while (!cas_seq_cst(&b->state, &state, next));
   if (!(next & BROKEN))
     barrier_wake_all(b); /* those that wait for the end of the reset */
   return ILK_EBROKEN;
 }
 
-COLD int barrier_give_up(struct barrier *b, uint64_t goal, int result)
+/* Out of a broken round, by who holds that ticket of it. Nobody comes, so the last one knows that it is. */
+static int leave_broken(struct barrier *b, uint64_t ticket)
+{
+  uint64_t state = load_seq_cst(&b->state), next;
+  /* It stays broken for who is inside; but a caller may be wrong about that. */
+  if (!(state & BROKEN) || !is_given_out(b, state, ticket) || !left_add(b, ticket))
+    return ILK_EPERM;
+  do {
+    if (!(state & BROKEN) || !inside(b, state)) {
+      left_remove(b, ticket);
+      return ILK_EPERM;
+    }
+    next = without(b, state, 1);
+    if (!inside(b, next))
+      left_clear(b);
+  } while (!cas_seq_cst(&b->state, &state, next));
+  if (!(next & BROKEN))
+    barrier_wake_all(b);
+  return ILK_EBROKEN;
+}
+
+COLD int barrier_give_up(struct barrier *b, uint64_t ticket, int result)
 {
   uint64_t state = load_seq_cst(&b->state);
   do {
-    if (is_complete(state, goal))
+    if (is_complete(state, goal_of(b, ticket)))
       return ILK_OK;
     if (state & BROKEN)
-      return barrier_leave_broken(b, 1);
-    if (!inside(b, state))
+      return leave_broken(b, ticket);
+    if (is_not_taken(state, ticket))
       return ILK_EPERM;
-  } while (!cas_seq_cst(&b->state, &state, (state | BROKEN) - 1));
+  } while (!cas_seq_cst(&b->state, &state, state | BROKEN));
   barrier_wake_all(b);
-  return result;
+  int left = leave_broken(b, ticket);
+  return left == ILK_EBROKEN ? result : left;
 }
 
 /* Breaks it, or ends a reset as broken. */
@@ -138,8 +222,9 @@ static uint64_t spin(struct barrier *b, uint64_t goal)
   return state;
 }
 
-COLD int barrier_sleep(struct barrier *b, void *handle, struct self *me, uint64_t goal, int64_t deadline, bool parts)
+COLD int barrier_sleep(struct barrier *b, void *handle, struct self *me, uint64_t ticket, int64_t deadline, bool parts)
 {
+  uint64_t goal = goal_of(b, ticket);
   int result = ILK_OK;
   block_announce(&b->object);
   for (;;) {
@@ -150,7 +235,7 @@ COLD int barrier_sleep(struct barrier *b, void *handle, struct self *me, uint64_
       break;
     }
     if (state & BROKEN || result != ILK_OK) {
-      result = !parts ? barrier_give_up(b, goal, result) : state & BROKEN ? ILK_EBROKEN : result;
+      result = !parts ? barrier_give_up(b, ticket, result) : state & BROKEN ? ILK_EBROKEN : result;
       break;
     }
     result = block(me, handle, 0, &b->object.turn, turn, deadline, 0);
@@ -193,9 +278,9 @@ static int wait_pinned(struct barrier *b, void *handle, struct self *me, int64_t
     return (int)place;
   uint64_t goal = goal_of(b, ticket);
   if (timeout_ns == 0)
-    result = barrier_give_up(b, goal, ILK_ETIMEDOUT);
+    result = barrier_give_up(b, ticket, ILK_ETIMEDOUT);
   else if (!b->may_spin || !is_complete(spin(b, goal), goal))
-    result = barrier_sleep(b, handle, me, goal, deadline, false);
+    result = barrier_sleep(b, handle, me, ticket, deadline, false);
   return result == ILK_OK ? (int)place : result;
 }
 
@@ -248,7 +333,13 @@ int ilk_barrier_waiting(void *barrier)
 
 int ilk_barrier_free(void *barrier)
 {
-  return handle_free(barrier, KIND_BARRIER, NULL);
+  int result = handle_close(barrier, KIND_BARRIER, NULL);
+  if (result != ILK_OK)
+    return fail(result);
+  struct barrier *b = (struct barrier *)handle_object(barrier);
+  memory_free(b->left_of_many, left_of_many_size(b->parties));
+  handle_recycle(barrier, true);
+  return ILK_OK;
 }
 
 static bool operation_let_go(struct object *object)
@@ -277,6 +368,7 @@ static void operation_after_fork(struct object *object)
   uint64_t state = load_relaxed(&b->state);
   update_relaxed(&b->state, (state & TICKETS) - inside(b, state) + (is_broken(state) ? BROKEN : 0));
   update_relaxed(&b->outside, 0);
+  left_clear(b);
 }
 
 const struct kind_operations barrier_operations = {

@@ -35,7 +35,7 @@ static int wait_part(struct barrier *b, void *handle, struct self *me, int64_t t
     return ILK_OK;
   if (is_not_taken(state, (uint64_t)ticket))
     return ILK_EPERM;
-  return barrier_sleep(b, handle, me, goal, clock_deadline(timeout_ns), true);
+  return barrier_sleep(b, handle, me, (uint64_t)ticket, clock_deadline(timeout_ns), true);
 }
 
 int ilk_barrier_await(void *barrier, int64_t ticket, int64_t timeout_ns)
@@ -49,7 +49,7 @@ static int leave(struct barrier *b, int64_t ticket)
     return ILK_EINVAL;
   if (is_not_taken(load_seq_cst(&b->state), (uint64_t)ticket))
     return ILK_EPERM;
-  return barrier_give_up(b, goal_of(b, (uint64_t)ticket), ILK_ETIMEDOUT);
+  return barrier_give_up(b, (uint64_t)ticket, ILK_ETIMEDOUT);
 }
 
 int ilk_barrier_leave(void *barrier, int64_t ticket)
@@ -65,7 +65,7 @@ static int complete(struct barrier *b, int64_t ticket, bool succeeded)
     if (!(state & ACTING) || (!(state & BROKEN) && (state & TICKETS) != (uint64_t)ticket))
       return ILK_EPERM;
     if (state & BROKEN)
-      return barrier_leave_broken(b, ACTING);
+      return barrier_stop_acting(b);
     next = (succeeded ? state + 1 : state | BROKEN) & ~ACTING;
   } while (!cas_seq_cst(&b->state, &state, next));
   barrier_wake_all(b);

@@ -11,8 +11,7 @@
        ACTING    the last of the round is there, and acts before it arrives: nobody arrives
 
        t                   -> t + 1                    who arrives (not BROKEN)
-       t                   -> t | BROKEN               ilk_barrier_abort()
-       t                   -> (t - 1) | BROKEN         who is inside and gives up
+       t                   -> t | BROKEN               ilk_barrier_abort(), or who is inside and gives up
        t | BROKEN          -> (t - 1) | BROKEN         who is inside, on its way out
        t | BROKEN | RESET  -> t - 1                    the last of them
        t, t | BROKEN       -> t | BROKEN | RESET       ilk_barrier_reset(), somebody inside
@@ -32,7 +31,11 @@
        a reset waits for that, but lets nobody wait for it who does not arrive.
    I3  All changes are one chain of release and acquire: who is let go sees what
        each of its round did before it arrived.
-   I4  Sleepers use the object's event count (block.h). Every call is pinned until it has
+   I4  While a broken round is being left, `left` has a bit for each ticket of it that was taken
+       back: set before the ticket goes, and all cleared by the last one before it goes. So nobody
+       leaves twice, and nobody with a ticket that was never taken: those that were are the ones
+       inside and the ones that have left.
+   I5  Sleepers use the object's event count (block.h). Every call is pinned until it has
        woken those it lets go, so a free by the first that gets through waits
        for it, and for them. Not for those `outside` as long as it is shut: who shuts it may be
        between two calls, and would wait for the free. */
@@ -55,7 +58,10 @@ struct barrier {
   bool may_spin;      /* there are CPUs for all */
   atomic_u32 spins;   /* learnt; approximate */
   atomic_u32 outside; /* of the waiters: those who have not arrived, for it is shut */
+  atomic_u64 left;    /* up to LEFT_BITS parties; of more, */
+  atomic_u64 *left_of_many;
 };
+#define LEFT_BITS 64
 _Static_assert(sizeof(struct barrier) <= CACHE_LINE, "an object fills one cache line");
 
 static inline uint32_t inside(const struct barrier *b, uint64_t state)
@@ -104,11 +110,12 @@ static inline uint64_t goal_of(const struct barrier *b, uint64_t ticket)
 int barrier_arrive(struct barrier *b, void *handle, struct self *me, int64_t deadline, bool act, bool parts,
                    uint64_t *ticket);
 /* Until the round is complete: ILK_OK, or broken. Of a wait in parts, nothing else changes. */
-int barrier_sleep(struct barrier *b, void *handle, struct self *me, uint64_t goal, int64_t deadline, bool parts);
-/* Breaks the caller's round, and leaves it. ILK_OK: too late, it is complete; ILK_EPERM: as with leave_broken. */
-int barrier_give_up(struct barrier *b, uint64_t goal, int result);
-/* Out of a broken round, ILK_EBROKEN; `who`: ACTING, or 1. ILK_EPERM: there is nobody to leave it. */
-int barrier_leave_broken(struct barrier *b, uint64_t who);
+int barrier_sleep(struct barrier *b, void *handle, struct self *me, uint64_t ticket, int64_t deadline, bool parts);
+/* Breaks the ticket's round, and leaves it. ILK_OK: too late, it is complete; ILK_EBROKEN: it was broken
+   before; ILK_EPERM: nobody inside has that ticket. */
+int barrier_give_up(struct barrier *b, uint64_t ticket, int result);
+/* Who acts: out of a broken round, ILK_EBROKEN. ILK_EPERM: nobody acts. */
+int barrier_stop_acting(struct barrier *b);
 /* After a change of the state, which was seq_cst (see block.h). */
 void barrier_wake_all(struct barrier *b);
 

@@ -441,6 +441,38 @@ START_TEST(who_is_not_inside_cannot_leave)
 }
 END_TEST
 
+/* Nor with a number that nobody has, or has any more: it would take another's place, and the reset
+   not wait for that one. */
+START_TEST(who_is_not_inside_cannot_leave_a_broken_round)
+{
+  static const int parties[] = {3, 64, 65, 200};
+  int n = parties[_i];
+  void *b = new_barrier(n);
+  for (int round = 0; round < 3; round++) {
+    int64_t tickets[200];
+    int arrived = round == 2 ? n - 1 : 2;
+    for (int i = 0; i < arrived; i++)
+      tickets[i] = ticket_of(b, 0, i);
+    expect(ilk_barrier_abort(b), ILK_OK);
+    for (int i = 0; i < arrived; i++) {
+      expect(ilk_barrier_leave(b, tickets[arrived - 1] + 1), ILK_EPERM); /* not given out */
+      expect(ilk_barrier_leave(b, tickets[0] + n), ILK_EPERM);           /* of the next round */
+      expect(ilk_barrier_leave(b, INT64_MAX), ILK_EPERM);
+      expect(ilk_barrier_leave(b, tickets[i]), ILK_EBROKEN);
+      for (int j = 0; j <= i; j++)
+        expect(ilk_barrier_leave(b, tickets[j]), ILK_EPERM); /* no more */
+    }
+    expect(ilk_barrier_reset(b), ILK_OK);
+    expect(ilk_barrier_is_broken(b), 0); /* all had left */
+    for (int i = 0; i < n; i++)
+      tickets[i] = ticket_of(b, 0, i);
+    for (int i = 0; i < n; i++)
+      expect(ilk_barrier_await(b, tickets[i], 0), ILK_OK);
+  }
+  free_barrier(b);
+}
+END_TEST
+
 /* As an interpreter's signal handler may. */
 START_TEST(bug_12_fork_between_two_parts)
 {
@@ -758,6 +790,7 @@ int main(void)
   tcase_add_test(calls, an_action_that_fails_breaks_it);
   tcase_add_test(calls, freed_while_a_reset_waits_for_one_between_two_parts);
   tcase_add_test(calls, who_is_not_inside_cannot_leave);
+  tcase_add_loop_test(calls, who_is_not_inside_cannot_leave_a_broken_round, 0, 4);
   tcase_add_test(calls, bug_12_fork_between_two_parts);
   tcase_add_test(calls, parts_check_their_arguments);
 

@@ -180,15 +180,16 @@ inline give_up(why)
     if
     :: IS_COMPLETE -> result = OK
     :: !IS_COMPLETE && broken -> result = EBROKEN
-    :: !IS_COMPLETE && !broken -> break_round(); part(); check(); result = why; gave_up = true
+    :: !IS_COMPLETE && !broken -> break_round(); check(); result = why; gave_up = true
     fi
   }
   if
   :: gave_up ->
      gave_up = false;
 #ifndef NO_BREAK
-     wake_all()
+     wake_all();
 #endif
+     leave_broken(false)
   :: !gave_up && result == EBROKEN ->
 #ifndef NO_RETURN
      leave_broken(false)
