@@ -32,7 +32,12 @@
 
    fork(). In the child every handle stays valid. An owned lock whose holder did not
    survive is acquired with ILK_OWNER_DIED; an unowned one stays as it was until
-   ilk_mutex_reset(). */
+   ilk_mutex_reset(). Handlers of pthread_atfork() may call, before the fork and after.
+
+   dlopen(). Each thread has 32 bytes of static thread-local storage, of which the C library keeps
+   a little for libraries that are loaded late. When others have used that up, dlopen() fails with
+   "cannot allocate memory in static TLS block". Then load this library earlier (link with it,
+   LD_PRELOAD), or ask for more: GLIBC_TUNABLES=glibc.rtld.optional_static_tls=1024. */
 #ifndef INTERLOCK_H
 #define INTERLOCK_H
 

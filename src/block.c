@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sched.h>
 
+#include "fork.h"
 #include "gil.h"
 #include "stall.h"
 #include "waitq.h"
@@ -154,6 +155,7 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
   if (load_relaxed(&me->late_count)) /* they may be needed for a circle to show */
     waitq_wake_late(me);
   gil_release(me);
+  bool suspended = fork_suspend(); /* whoever is to wake us may need the guards */
   int64_t since = announce(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
   bool may_circle = deadline == WAIT_FOREVER && handle && kind_operations[handle_kind(handle)]->holder;
@@ -208,5 +210,7 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
     }
   }
   add_seq_cst(&me->episode, 1);
+  if (unlikely(suspended))
+    fork_resume();
   return result;
 }

@@ -160,11 +160,11 @@ void cells_clear(struct cells *own)
 
 void cells_before_fork(void)
 {
-  guard_lock(&numbers_lock);
+  guard_hold(&numbers_lock);
 }
 
 void cells_after_fork(bool child)
 {
   (void)child;
-  guard_unlock(&numbers_lock);
+  guard_release(&numbers_lock);
 }

@@ -1,6 +1,7 @@
 #include "fork.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include "cells.h"
 #include "handle.h"
@@ -8,6 +9,9 @@
 #include "self.h"
 #include "wait.h"
 #include "waitq.h"
+
+_Thread_local bool fork_between_handlers ILK_TLS_MODEL;
+static pid_t parent_id; /* guarded by all guards */
 
 /* In the order in which one room's lock may be taken within another's. */
 static void before(void)
@@ -18,10 +22,13 @@ static void before(void)
   waitq_before_fork();
   wait_before_fork();
   cells_before_fork();
+  parent_id = getpid();
+  fork_between_handlers = true;
 }
 
 static void after(bool child)
 {
+  fork_between_handlers = false;
   cells_after_fork(child);
   wait_after_fork(child);
   waitq_after_fork(child);
@@ -37,7 +44,28 @@ static void parent(void)
 
 static void child(void)
 {
-  after(true);
+  if (fork_between_handlers) /* else a handler of the program has made us do it */
+    after(true);
+}
+
+bool fork_is_under_way_slow(void)
+{
+  if (getpid() != parent_id)
+    after(true);
+  return fork_between_handlers;
+}
+
+bool fork_suspend(void)
+{
+  if (!fork_is_under_way())
+    return false;
+  after(false);
+  return true;
+}
+
+void fork_resume(void)
+{
+  before();
 }
 
 void fork_handlers_install(void)

@@ -1,14 +1,20 @@
 /* The library's own locks. Each is held for a moment: no thread sleeps while it holds one, nor
-   allocates or frees memory (see memory.h). */
+   allocates or frees memory (see memory.h).
+
+   At a fork the forking thread holds all of them, from the library's prepare handler to its
+   handler in the parent or child. Handlers of the program that were registered before the
+   library's run in between, and may call it: then the thread has every guard already. If it
+   must sleep there, fork.c gives them up for that long. */
 #ifndef INTERLOCK_GUARD_H
 #define INTERLOCK_GUARD_H
 
 #include <pthread.h>
 
 #include "common.h"
+#include "fork.h"
 
 #ifndef NDEBUG
-/* How many the calling thread holds. */
+/* How many the calling thread holds, but for a fork. */
 extern HIDDEN _Thread_local int guards_held ILK_TLS_MODEL;
 #define GUARDS_HELD(change) (guards_held += (change))
 #else
@@ -17,13 +23,26 @@ extern HIDDEN _Thread_local int guards_held ILK_TLS_MODEL;
 
 static inline void guard_lock(pthread_mutex_t *guard)
 {
-  pthread_mutex_lock(guard);
+  if (likely(!fork_is_under_way()))
+    pthread_mutex_lock(guard);
   GUARDS_HELD(1);
 }
 
 static inline void guard_unlock(pthread_mutex_t *guard)
 {
   GUARDS_HELD(-1);
+  if (likely(!fork_is_under_way()))
+    pthread_mutex_unlock(guard);
+}
+
+/* Around a fork. */
+static inline void guard_hold(pthread_mutex_t *guard)
+{
+  pthread_mutex_lock(guard);
+}
+
+static inline void guard_release(pthread_mutex_t *guard)
+{
   pthread_mutex_unlock(guard);
 }
 

@@ -272,12 +272,12 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
 
 void handle_before_fork(void)
 {
-  guard_lock(&table_lock);
+  guard_hold(&table_lock);
 }
 
 void handle_after_fork(bool child)
 {
   if (child)
     each(object_after_fork, NULL);
-  guard_unlock(&table_lock);
+  guard_release(&table_lock);
 }

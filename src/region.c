@@ -102,11 +102,11 @@ bool region_grow(uint32_t have)
 
 void region_before_fork(void)
 {
-  guard_lock(&growth_lock);
+  guard_hold(&growth_lock);
 }
 
 void region_after_fork(bool child)
 {
   (void)child;
-  guard_unlock(&growth_lock);
+  guard_release(&growth_lock);
 }

@@ -67,6 +67,7 @@ static void set_live(const struct self *record, bool is_live)
 
 struct self *self_find(uint32_t id)
 {
+  (void)fork_is_under_way(); /* in a child the others are dead */
   /* seq_cst: a waiter announces, then looks here; self_leave() the other way round. */
   struct self *record = load_seq_cst(&by_id[id % THREADS_MAX]);
   /* Acquire: who learns of a death here sees all that the thread did. */
@@ -259,7 +260,7 @@ __attribute__((constructor(102))) static void setup(void)
 
 void self_before_fork(void)
 {
-  guard_lock(&records_lock);
+  guard_hold(&records_lock);
 }
 
 void self_after_fork(bool child)
@@ -274,5 +275,5 @@ void self_after_fork(bool child)
       store_relaxed(&me->native_id, os_thread_id());
     }
   }
-  guard_unlock(&records_lock);
+  guard_release(&records_lock);
 }

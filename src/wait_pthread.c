@@ -127,7 +127,7 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
 void wait_before_fork(void)
 {
   for (int i = 0; i < BUCKETS; i++)
-    guard_lock(&buckets[i].mutex);
+    guard_hold(&buckets[i].mutex);
 }
 
 void wait_after_fork(bool child)
@@ -135,6 +135,6 @@ void wait_after_fork(bool child)
   for (int i = BUCKETS; i-- > 0;) {
     if (child)
       bucket_empty(&buckets[i]);
-    guard_unlock(&buckets[i].mutex);
+    guard_release(&buckets[i].mutex);
   }
 }

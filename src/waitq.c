@@ -88,12 +88,12 @@ void waitq_wake_late(struct self *whose)
 void waitq_before_fork(void)
 {
   for (int i = 0; i < LOCKS; i++)
-    guard_lock(&locks[i]);
+    guard_hold(&locks[i]);
 }
 
 void waitq_after_fork(bool child)
 {
   (void)child;
   for (int i = LOCKS; i-- > 0;)
-    guard_unlock(&locks[i]);
+    guard_release(&locks[i]);
 }

@@ -1,0 +1,125 @@
+/* fork.c: the program's own fork handlers call the library, although they were registered before the
+   library's, and so run while the thread has all of its guards. */
+#include "support.h"
+
+static struct {
+  bool on;
+  void *ours, *theirs, *lost[2]; /* mutexes: held over the fork; by another for a moment; for ever */
+  void *tally, *local, *semaphore, *condition;
+  _Atomic bool is_held, wanted;
+} h;
+
+/* A bit of everything that takes a guard. */
+static void make_calls(void)
+{
+  void *counter = ilk_counter_new(1), *tally = ilk_tally_new(), *locks = ilk_lockarray_new(3, 0), *latch = ilk_latch_new(1);
+  must(counter && tally && locks && latch);
+  expect(ilk_tally_add(tally, 1), ILK_OK);
+  expect(ilk_tally_add(h.tally, 1), ILK_OK);
+  expect(ilk_local_set(h.local, &h), ILK_OK);
+  expect(ilk_counter_timedwait(counter, 2, MS), ILK_ETIMEDOUT);
+  expect(ilk_semaphore_timedacquire(h.semaphore, MS), ILK_ETIMEDOUT);
+  expect(ilk_condition_notify_all(h.condition), ILK_OK);
+  expect(ilk_latch_count_down(latch, 1), ILK_OK);
+  expect(ilk_sleep(MS), ILK_OK);
+  must(ilk_report(NULL, 0) > 0 && ilk_live() > 0);
+  expect(ilk_counter_free(counter), ILK_OK);
+  expect(ilk_tally_free(tally), ILK_OK);
+  expect(ilk_lockarray_free(locks), ILK_OK);
+  expect(ilk_latch_free(latch), ILK_OK);
+}
+
+static void prepare(void)
+{
+  if (!h.on)
+    return;
+  expect(ilk_mutex_lock(h.ours), ILK_OK);
+  h.wanted = true; /* its holder then gives it up, and must wake us */
+  expect(ilk_mutex_lock(h.theirs), ILK_OK);
+  expect(ilk_mutex_unlock(h.theirs), ILK_OK);
+  make_calls();
+}
+
+static void in_parent(void)
+{
+  if (!h.on)
+    return;
+  make_calls();
+  expect(ilk_mutex_unlock(h.ours), ILK_OK);
+}
+
+static void in_the_child(void)
+{
+  if (!h.on)
+    return;
+  expect(ilk_mutex_trylock(h.lost[0]), ILK_OWNER_DIED); /* the first call that needs to know */
+  expect(ilk_mutex_unlock(h.lost[0]), ILK_OK);
+  expect(ilk_mutex_lock(h.lost[1]), ILK_OWNER_DIED);
+  expect(ilk_mutex_unlock(h.lost[1]), ILK_OK);
+  make_calls();
+  expect(ilk_mutex_unlock(h.ours), ILK_OK);
+}
+
+/* Before the library's, which is linked into this program. */
+__attribute__((constructor(101))) static void install(void)
+{
+  pthread_atfork(prepare, in_parent, in_the_child);
+}
+
+static void *hold(void *unused)
+{
+  for (int i = 0; i < 2; i++)
+    expect(ilk_mutex_lock(h.lost[i]), ILK_OK);
+  expect(ilk_mutex_lock(h.theirs), ILK_OK);
+  h.is_held = true;
+  while (!h.wanted)
+    sched_yield();
+  nap(10 * MS); /* most often they sleep by now */
+  expect(ilk_mutex_unlock(h.theirs), ILK_OK);
+  while (h.wanted)
+    nap(MS);
+  for (int i = 0; i < 2; i++)
+    expect(ilk_mutex_unlock(h.lost[i]), ILK_OK);
+  return unused;
+}
+
+START_TEST(a_programs_handlers_may_call)
+{
+  void **mutexes[] = {&h.ours, &h.theirs, &h.lost[0], &h.lost[1]};
+  for (int i = 0; i < 4; i++)
+    must((*mutexes[i] = ilk_mutex_new(0)) != NULL);
+  must((h.tally = ilk_tally_new()) && (h.local = ilk_local_new()) && (h.semaphore = ilk_semaphore_new(0, 0)) &&
+       (h.condition = ilk_condition_new(0)));
+  for (int i = 0; i < 3; i++) {
+    h.is_held = h.wanted = false;
+    pthread_t holder = start(hold, NULL);
+    while (!h.is_held)
+      sched_yield();
+    h.on = true;
+    pid_t child = fork();
+    if (child == 0) {
+      alarm(10 * BUSY);
+      make_calls();
+      expect(ilk_mutex_lock(h.ours), ILK_OK);
+      _exit(0);
+    }
+    h.on = false;
+    h.wanted = false;
+    child_end(child);
+    join(holder);
+  }
+  for (int i = 0; i < 4; i++)
+    expect(ilk_mutex_free(*mutexes[i]), ILK_OK);
+  expect(ilk_tally_free(h.tally), ILK_OK);
+  expect(ilk_local_free(h.local), ILK_OK);
+  expect(ilk_semaphore_free(h.semaphore), ILK_OK);
+  expect(ilk_condition_free(h.condition), ILK_OK);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("fork_handlers");
+  tcase_add_test(test_case(suite, "handlers", 20), a_programs_handlers_may_call);
+  return run_suite(suite);
+}
