@@ -27,14 +27,17 @@
 
    Threads. Nothing here calls Python or needs its GIL, which a wait releases
    (ilk_gil_hooks); any thread may call. No call is async-signal-safe. No call is a
-   cancellation point. Once a call has returned, it
-   touches no memory of the caller's again.
+   cancellation point. Once a call has returned, it touches no memory of the caller's
+   again. Destructors of thread-specific data and of C++'s thread_local may call. What
+   such a destructor holds as the thread ends is a dead thread's; after a call in the
+   last round of them (PTHREAD_DESTRUCTOR_ITERATIONS), those who wait for it learn that
+   within a tenth of a second on Linux, and not at all elsewhere.
 
    fork(). In the child every handle stays valid. An owned lock whose holder did not
    survive is acquired with ILK_OWNER_DIED; an unowned one stays as it was until
    ilk_mutex_reset(). Handlers of pthread_atfork() may call, before the fork and after.
 
-   dlopen(). Each thread has 32 bytes of static thread-local storage, of which the C library keeps
+   dlopen(). Each thread has up to 32 bytes of static thread-local storage, of which the C library keeps
    a little for libraries that are loaded late. When others have used that up, dlopen() fails with
    "cannot allocate memory in static TLS block". Then load this library earlier (link with it,
    LD_PRELOAD), or ask for more: GLIBC_TUNABLES=glibc.rtld.optional_static_tls=1024. */

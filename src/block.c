@@ -155,12 +155,15 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
   if (load_relaxed(&me->late_count)) /* they may be needed for a circle to show */
     waitq_wake_late(me);
   gil_release(me);
+  bool may_be_gone = unlikely(load_relaxed(&self_last_count)); /* whom we wait for, unnoticed */
+  if (may_be_gone)
+    self_end_last();
   bool suspended = fork_suspend(); /* whoever is to wake us may need the guards */
   int64_t since = announce(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
   bool may_circle = deadline == WAIT_FOREVER && handle && kind_operations[handle_kind(handle)]->holder;
   bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed(); /* mere sleep ends */
-  int64_t circle_at = may_circle ? since + CIRCLE_DELAY : WAIT_FOREVER;
+  int64_t circle_at = may_circle || may_be_gone ? since + CIRCLE_DELAY : WAIT_FOREVER;
   int64_t stall_at = may_stall ? since + STALL_DELAY : WAIT_FOREVER;
   int result = ILK_OK;
   for (;;) {
@@ -195,8 +198,10 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
       break;
     }
     if (now >= circle_at) {
-      circle_at = WAIT_FOREVER;
-      if (in_circle(me)) {
+      circle_at = may_be_gone ? now + CIRCLE_DELAY : WAIT_FOREVER;
+      if (may_be_gone && self_end_last())
+        break;
+      if (may_circle && in_circle(me)) {
         if (!always) {
           result = ILK_EDEADLK;
           break;

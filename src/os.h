@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 int64_t os_thread_id(void);
+bool os_thread_is_gone(int64_t id); /* false: it is there, or an id's next thread is, or nobody knows */
 int os_cpu_count(void); /* that this process may run on; at least 1 */
 
 /* A full barrier on all threads of this process. The first call, at the library's load, tells

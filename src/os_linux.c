@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "os.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <sched.h>
@@ -12,6 +13,11 @@
 int64_t os_thread_id(void)
 {
   return syscall(SYS_gettid);
+}
+
+bool os_thread_is_gone(int64_t id)
+{
+  return syscall(SYS_tgkill, (long)getpid(), (long)id, 0L) == -1 && errno == ESRCH;
 }
 
 int os_cpu_count(void)

@@ -8,6 +8,12 @@ int64_t os_thread_id(void)
   return (int64_t)(intptr_t)pthread_self();
 }
 
+bool os_thread_is_gone(int64_t id)
+{
+  (void)id;
+  return false;
+}
+
 int os_cpu_count(void)
 {
   long n = sysconf(_SC_NPROCESSORS_ONLN);

@@ -32,11 +32,13 @@ static atomic_u64 live[THREADS_MAX / LIVE_BITS];
 
 /* Runs at thread exit. Other destructors may still use the library, so the record is
    kept for a few of the rounds of destructors that the system makes. What comes later
-   gets a record that goes at the next round. */
+   gets a last record, which goes at the next round. If there is none, the record stays, until
+   somebody misses what it holds, or a record: then the system is asked whether the thread is still there. */
 static pthread_key_t exit_key;
 static bool exit_key_works;
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
 #define EXIT_ROUNDS 2
+atomic_u32 self_last_count;
 
 struct self *self_from(uint32_t place)
 {
@@ -71,7 +73,9 @@ struct self *self_find(uint32_t id)
   /* seq_cst: a waiter announces, then looks here; self_leave() the other way round. */
   struct self *record = load_seq_cst(&by_id[id % THREADS_MAX]);
   /* Acquire: who learns of a death here sees all that the thread did. */
-  return record && load_acquire(&record->id) == id ? record : NULL;
+  if (!record || load_acquire(&record->id) != id)
+    return NULL;
+  return unlikely(load_relaxed(&record->is_last)) && os_thread_is_gone(load_relaxed(&record->native_id)) ? NULL : record;
 }
 
 static uint32_t next_id(void)
@@ -132,6 +136,8 @@ struct self *self_reserve(void)
   if (!exit_key_works) /* its death would go unnoticed */
     return NULL;
   struct self *me = claim(NULL), *spare;
+  if (!me && load_relaxed(&self_last_count) && self_end_last())
+    me = claim(NULL);
   if (!me && (spare = memory_new(sizeof *spare))) {
     me = claim(spare);
     if (me != spare)
@@ -156,6 +162,10 @@ struct self *self_create(void)
     self_leave(me);
     return NULL;
   }
+  if (me && exit_rounds > EXIT_ROUNDS) {
+    store_release(&me->is_last, 1); /* with its native id */
+    add_relaxed(&self_last_count, 1);
+  }
   return me;
 }
 
@@ -167,6 +177,8 @@ static void retire(struct self *record)
   if (load_relaxed(place) == record)
     store_seq_cst(place, NULL);
   store_release(&record->id, 0);
+  if (exchange_acquire(&record->is_last, 0))
+    sub_relaxed(&self_last_count, 1);
   for (int i = 0; i < PINS; i++)
     store_relaxed(&record->pin[i], 0);
   /* What a fork's child finds may be published and not noted yet. A downgrade counts beyond the limit. */
@@ -244,6 +256,33 @@ void self_leave(struct self *me)
   guard_lock(&records_lock);
   retire(me);
   guard_unlock(&records_lock);
+}
+
+/* Takes the record of a thread that is gone; nobody else does. */
+static bool take_over(struct self *record)
+{
+  guard_lock(&records_lock);
+  bool gone = load_acquire(&record->is_last) && os_thread_is_gone(load_relaxed(&record->native_id));
+  if (gone) {
+    store_relaxed(&record->is_last, 0);
+    sub_relaxed(&self_last_count, 1);
+  }
+  guard_unlock(&records_lock);
+  return gone;
+}
+
+bool self_end_last(void)
+{
+  struct self *mine = self_current;
+  bool found = false;
+  for (struct self *r = self_first_live(); r; r = self_next_live(r)) {
+    if (!load_relaxed(&r->is_last) || !take_over(r))
+      continue;
+    self_leave(r);
+    found = true;
+  }
+  self_current = mine;
+  return found;
 }
 
 static void thread_exit(void *record)

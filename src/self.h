@@ -52,6 +52,7 @@ struct self {
   atomic_u32 reads_limit; /* places of reads_published in use so far, at least one; grows only */
   atomic_i64 native_id;
   uint32_t place; /* among all records */
+  atomic_u32 is_last; /* made as its thread exits, the end of which may go unnoticed (see self.c) */
   struct self *next_free;
 
   /* Written by its own thread at every call; the pins are read by who frees. */
@@ -110,6 +111,11 @@ void self_abandon(struct self *record);
 bool self_adopt(struct self *record);
 /* The thread exits: what it holds is a dead thread's from now on. */
 void self_leave(struct self *record);
+
+/* Last records there are; and ends those whose threads are gone, in their place: with no guard held.
+   True: there was one. */
+extern HIDDEN atomic_u32 self_last_count;
+COLD bool self_end_last(void);
 
 /* NULL when there is no memory for a record. */
 static inline struct self *self_get(void)

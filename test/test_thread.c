@@ -1,6 +1,8 @@
 /* thread.c and self.c: who am I, time, and what a thread leaves behind. */
 #include "support.h"
 
+#include <limits.h>
+
 /* --- ids ---------------------------------------------------------------------------- */
 
 enum { MANY = 60 };
@@ -363,6 +365,82 @@ START_TEST(many_short_lives)
 }
 END_TEST
 
+/* --- the last round of destructors ------------------------------------------------------------ */
+
+static struct {
+  pthread_key_t key;
+  void *mutex;
+  int rounds;
+  bool sleeps; /* another waits for the mutex while the thread ends */
+  struct waiter waiter;
+} last;
+
+static void in_each_round(void *round)
+{
+  intptr_t n = (intptr_t)round;
+  ilk_thread_id();
+  if (n == last.rounds) {
+    expect(ilk_mutex_trylock(last.mutex), ILK_OK);
+    if (last.sleeps)
+      waiter_sleep(&last.waiter, call_visit, last.mutex, -1);
+  } else {
+    pthread_setspecific(last.key, (void *)(n + 1));
+  }
+}
+
+static void *exit_slowly(void *unused)
+{
+  ilk_thread_id();
+  pthread_setspecific(last.key, (void *)(intptr_t)1);
+  return unused;
+}
+
+static int count_threads(void)
+{
+  char text[400];
+  ilk_report(text, sizeof text);
+  const char *handles = strstr(text, "live handle");
+  must(handles != NULL);
+  return atoi(strchr(handles, ',') + 1);
+}
+
+/* A thread that calls in the last round of its destructors, after the library's own. Where the system
+   cannot tell that it is gone, what it holds stays. */
+START_TEST(what_is_locked_in_a_last_destructor_is_a_dead_threads)
+{
+  pthread_key_create(&last.key, in_each_round);
+  last.mutex = ilk_mutex_new(0);
+  for (last.rounds = 1; last.rounds <= PTHREAD_DESTRUCTOR_ITERATIONS; last.rounds++)
+    for (int sleeps = 0; sleeps < 2; sleeps++) {
+      last.sleeps = sleeps;
+      join(start(exit_slowly, NULL));
+      if (sleeps)
+        expect(waiter_end(&last.waiter), ILK_OWNER_DIED);
+      else /* a joined thread may still be there for a moment */
+        for (int result; (result = call_visit(last.mutex, 0)) != ILK_OWNER_DIED;)
+          expect(result, ILK_ETIMEDOUT);
+      expect(call_visit(last.mutex, 0), ILK_OK);
+    }
+  expect(ilk_mutex_free(last.mutex), ILK_OK);
+}
+END_TEST
+
+static void *use_slowly(void *unused)
+{
+  last.rounds = PTHREAD_DESTRUCTOR_ITERATIONS + 1; /* locks nothing */
+  return exit_slowly(unused);
+}
+
+START_TEST(threads_that_call_in_a_last_destructor_leave_nothing)
+{
+  pthread_key_create(&last.key, in_each_round);
+  int before = count_threads();
+  for (int i = 0; i < 500; i++)
+    join(start(use_slowly, NULL));
+  must(count_threads() < before + 50);
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("thread");
@@ -385,5 +463,7 @@ int main(void)
   tcase_add_loop_test(exits, destructor_unlocks, 0, LENGTH(owned_flags));
   tcase_add_test(exits, wait_is_no_cancellation_point);
   tcase_add_test(exits, many_short_lives);
+  tcase_add_test(exits, what_is_locked_in_a_last_destructor_is_a_dead_threads);
+  tcase_add_test(exits, threads_that_call_in_a_last_destructor_leave_nothing);
   return run_suite(s);
 }
