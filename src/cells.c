@@ -52,7 +52,7 @@ static void swap_if_larger(uint32_t **array, size_t *room)
 
 bool cells_take(struct cells_place *place)
 {
-  uint32_t number, *spare = NULL;
+  uint32_t number = 0, *spare = NULL;
   size_t spare_room = 0;
   uint64_t serial;
   bool taken;
