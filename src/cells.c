@@ -94,6 +94,8 @@ static uint32_t level_size(uint32_t level)
 
 struct cell *cells_at_far(struct cells *cells, const struct cells_place *place)
 {
+  if (place->level < CELLS_NEAR)
+    return NULL;
   /* Acquire: both pair with the releases in cells_add_room(). */
   cells_array *directory = load_acquire(&cells->far[place->level - CELLS_NEAR]);
   struct cell *chunk = directory ? load_acquire(&directory[place->offset / CELLS_CHUNK]) : NULL;

@@ -33,9 +33,10 @@ struct cell {
 /* NULL: not made yet. */
 typedef _Atomic(struct cell *) cells_array;
 
-/* A record's cells. */
+/* A record's cells. The far levels are always NULL among the near ones, so that one look at
+   a level suffices for most. */
 struct cells {
-  cells_array near[CELLS_NEAR];
+  cells_array near[CELLS_NEAR + CELLS_FAR];
   _Atomic(cells_array *) far[CELLS_FAR]; /* directories; the first has two chunks */
 };
 
@@ -50,17 +51,15 @@ bool cells_take(struct cells_place *place);
 /* Nobody uses the place any more. */
 void cells_give_back(const struct cells_place *place);
 
-/* cells_at() for a far level. */
+/* cells_at() for a far level, or where there is no room yet. */
 COLD struct cell *cells_at_far(struct cells *cells, const struct cells_place *place);
 
 /* The cell at that place, whatever it is valid for; NULL: there is no room for it yet. */
 static inline struct cell *cells_at(struct cells *cells, const struct cells_place *place)
 {
-  if (unlikely(place->level >= CELLS_NEAR))
-    return cells_at_far(cells, place);
   /* Acquire: pairs with the release that made the array. */
   struct cell *array = load_acquire(&cells->near[place->level]);
-  return likely(array) ? &array[place->offset] : NULL;
+  return likely(array) ? &array[place->offset] : cells_at_far(cells, place);
 }
 
 /* The cell for that place, NULL: it has no value. Any thread may ask. */
