@@ -1,7 +1,8 @@
 #include "gil.h"
 
 #include <pthread.h>
-#include <stdlib.h>
+
+#include "memory.h"
 
 /* Never changed once published, and never freed: a thread may be about to call them, or come back
    to them after a long wait (I3). The same set is kept once, however often it is handed over. */
@@ -42,7 +43,7 @@ int ilk_gil_hooks(void *current, void *own, void *save, void *restore)
   }
   if (!current || !save || !restore)
     return fail(ILK_EINVAL);
-  struct gil_hooks *set = malloc(sizeof *set);
+  struct gil_hooks *set = memory_new(sizeof *set);
   if (!set)
     return fail(ILK_ENOMEM);
   *set = (struct gil_hooks){
@@ -50,7 +51,7 @@ int ilk_gil_hooks(void *current, void *own, void *save, void *restore)
       (void *(*)(void))(uintptr_t)save, (void (*)(void *))(uintptr_t)restore, NULL};
   struct gil_hooks *added = add(set);
   if (added != set)
-    free(set);
+    memory_free(set, sizeof *set);
   store_release(&gil_hooks, added); /* pairs with gil_release_slow() */
   return ILK_OK;
 }

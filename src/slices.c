@@ -14,17 +14,18 @@
 #include "slices.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cells.h"
+#include "memory.h"
 
 /* Fills the cache line before the slice's bytes. The companion is the word just before them. */
 struct slice {
   _Alignas(CACHE_LINE) struct slice *next;
   void (*release)(void *companion);
   atomic_word references;
-  char unused[CACHE_LINE - 4 * sizeof(void *)];
+  size_t size; /* with this line */
+  char unused[CACHE_LINE - 5 * sizeof(void *)];
   atomic_word companion; /* written by the slice's thread, and read by the thread that frees */
 };
 _Static_assert(sizeof(struct slice) == CACHE_LINE, "a header fills one cache line");
@@ -60,11 +61,11 @@ void *ilk_slices_new(int64_t bytes, void *initial)
   if ((uint64_t)bytes > SIZE_MAX / 2)
     return fail_null(ILK_ENOMEM);
   struct cells_place place;
-  struct pool *pool = calloc(1, sizeof *pool + (size_t)bytes);
+  struct pool *pool = memory_new(sizeof *pool + (size_t)bytes);
   if (!pool)
     return fail_null(ILK_ENOMEM);
   if (!cells_take(&place)) {
-    free(pool);
+    memory_free(pool, sizeof *pool + (size_t)bytes);
     return fail_null(ILK_ENOMEM);
   }
   pool->bytes = (size_t)bytes;
@@ -74,7 +75,7 @@ void *ilk_slices_new(int64_t bytes, void *initial)
   struct slices *s = (struct slices *)handle_reserve(KIND_SLICES, &handle);
   if (!s) {
     cells_give_back(&place);
-    free(pool);
+    memory_free(pool, sizeof *pool + (size_t)bytes);
     return fail_null(ILK_ENOMEM);
   }
   s->place = place;
@@ -86,7 +87,7 @@ static void drop(struct slice *slice)
 {
   /* acq_rel: the thread that frees sees all that others did with the slice. */
   if (add_acq_rel(&slice->references, -(uintptr_t)1) == 1)
-    free(slice);
+    memory_free(slice, slice->size);
 }
 
 int ilk_slices_drop(void *place)
@@ -111,7 +112,7 @@ int ilk_slices_free(void *slices)
       slice->release((void *)companion);
     drop(slice);
   }
-  free(pool);
+  memory_free(pool, sizeof *pool + pool->bytes);
   return ILK_OK;
 }
 
@@ -120,21 +121,27 @@ static inline struct slices *enter(struct self *me, void *handle)
   return (struct slices *)handle_enter(me, PIN_INNER, handle, KIND_SLICES);
 }
 
-/* The calling thread's new slice; NULL: no memory. */
-COLD static struct slice *slice_make(struct self *me, struct slices *s)
+/* Room for the calling thread's slice, in memory and among its cells. Not within a pin. NULL: no memory. */
+static struct slice *slice_new(struct self *me, const struct cells_place *place, size_t bytes)
 {
-  struct pool *pool = s->pool;
-  struct slice *slice;
   /* Whole cache lines: no two threads write to the same. */
-  size_t lines = (pool->bytes + CACHE_LINE - 1) / CACHE_LINE;
-  if (posix_memalign((void **)&slice, CACHE_LINE, sizeof *slice + lines * CACHE_LINE) != 0)
+  size_t size = sizeof(struct slice) + (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+  struct slice *slice = memory_new(size);
+  if (!slice)
     return NULL;
-  struct cell *cell = cells_make(&me->tallies, &s->place);
-  if (!cell) {
-    free(slice);
+  slice->size = size;
+  if (!cells_add_room(&me->tallies, place)) {
+    memory_free(slice, size);
     return NULL;
   }
-  memset((void *)slice, 0, sizeof *slice);
+  return slice;
+}
+
+/* Makes it the calling thread's. */
+static void slice_add(struct self *me, struct slices *s, struct slice *slice)
+{
+  struct pool *pool = s->pool;
+  struct cell *cell = cells_make(&me->tallies, &s->place);
   store_relaxed(&slice->references, 1);
   memcpy(bytes_of(slice), pool->initial, pool->bytes);
   slice->next = load_relaxed(&pool->first);
@@ -142,7 +149,34 @@ COLD static struct slice *slice_make(struct self *me, struct slices *s)
   while (!cas_release(&pool->first, &slice->next, slice))
     ;
   store_relaxed(&cell->value, (intptr_t)slice);
-  return slice;
+}
+
+static struct slice *slice_find(struct self *me, struct slices *s)
+{
+  struct cell *cell = cells_find(&me->tallies, &s->place);
+  return likely(cell) ? (struct slice *)(intptr_t)load_relaxed(&cell->value) : NULL;
+}
+
+/* The thread's first slice of that object. */
+COLD static void *get_first(struct self *me, void *slices)
+{
+  struct slices *s = enter(me, slices);
+  if (!s)
+    return fail_null(ILK_EHANDLE);
+  struct cells_place place = s->place;
+  size_t bytes = s->pool->bytes;
+  handle_leave(me, PIN_INNER);
+  struct slice *slice = slice_new(me, &place, bytes);
+  if (!slice)
+    return fail_null(ILK_ENOMEM);
+  s = enter(me, slices);
+  if (!s) {
+    memory_free(slice, slice->size);
+    return fail_null(ILK_EHANDLE);
+  }
+  slice_add(me, s, slice);
+  handle_leave(me, PIN_INNER);
+  return bytes_of(slice);
 }
 
 void *ilk_slices_get(void *slices)
@@ -153,12 +187,9 @@ void *ilk_slices_get(void *slices)
   struct slices *s = enter(me, slices);
   if (unlikely(!s))
     return fail_null(ILK_EHANDLE);
-  struct cell *cell = cells_find(&me->tallies, &s->place);
-  struct slice *slice = likely(cell) ? (struct slice *)(intptr_t)load_relaxed(&cell->value) : NULL;
-  if (unlikely(!slice))
-    slice = slice_make(me, s);
+  struct slice *slice = slice_find(me, s);
   handle_leave(me, PIN_INNER);
-  return likely(slice) ? bytes_of(slice) : fail_null(ILK_ENOMEM);
+  return likely(slice) ? bytes_of(slice) : get_first(me, slices);
 }
 
 void *ilk_slices_next(void *slices, void *slice)
@@ -169,7 +200,7 @@ void *ilk_slices_next(void *slices, void *slice)
   struct slices *s = enter(me, slices);
   if (!s)
     return fail_null(ILK_EHANDLE);
-  /* Acquire: pairs with slice_make(). */
+  /* Acquire: pairs with slice_add(). */
   struct slice *next = slice ? slice_at(slice)->next : load_acquire(&s->pool->first);
   handle_leave(me, PIN_INNER);
   return next ? bytes_of(next) : NULL;

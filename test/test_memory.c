@@ -131,6 +131,10 @@ static void use_every_kind(void)
   expect(ilk_queue_put(queue, 1), ILK_OK);
   expect(ilk_queue_get(queue, &item), ILK_OK);
 
+  void *slices = ilk_slices_new(100, NULL), *slice = ilk_slices_get(slices);
+  must(slice && ilk_slices_get(slices) == slice);
+  expect(ilk_slices_free(slices), ILK_OK);
+
   enum { MANY = 700 }; /* more than the near cells */
   void *tallies[MANY], *locals[MANY];
   for (int i = 0; i < MANY; i++) {
