@@ -630,7 +630,7 @@ ILK_API int ilk_slices_clear(void *slices);
 /* For compilers that count references. A slice's own thread gives it a companion, once, which
    is then the word before the slice, ((void **)slice)[-1] (NULL: none yet). The slice stays until
    ilk_slices_drop(), whose argument is the address of a word with the slice's address. When
-   the slices are freed, `release`, void release(void *companion), is called. */
+   the slices are freed, `release`, void release(void *companion), is called. EINVAL: NULL or misaligned. */
 ILK_API int ilk_slices_attach(void *slice, void *companion, void *release);
 ILK_API int ilk_slices_drop(void *place);
 

@@ -90,8 +90,16 @@ static void drop(struct slice *slice)
     memory_free(slice, slice->size);
 }
 
+/* Whether an address is NULL or not a word's. */
+static bool is_no_word(const void *address)
+{
+  return !address || (uintptr_t)address % sizeof(void *);
+}
+
 int ilk_slices_drop(void *place)
 {
+  if (is_no_word(place) || is_no_word(*(void **)place))
+    return fail(ILK_EINVAL);
   drop(slice_at(*(void **)place));
   return ILK_OK;
 }
@@ -222,6 +230,8 @@ int ilk_slices_clear(void *slices)
 
 int ilk_slices_attach(void *slice, void *companion, void *release)
 {
+  if (is_no_word(slice) || !companion || !release)
+    return fail(ILK_EINVAL);
   struct slice *s = slice_at(slice);
   add_relaxed(&s->references, 1); /* the object's own keeps the slice meanwhile */
   s->release = (void (*)(void *))(uintptr_t)release;

@@ -224,8 +224,11 @@ def bad_handles():
         yield generator.getrandbits(generator.choice((16, 32, 48, 64)))
 
 
-# Those of arrays and text take an address; ilk_thread_start and ilk_gil_..., functions.
-TAKE_AN_ADDRESS = ("ilk_atomic_", "ilk_word_", "ilk_report", "ilk_thread_start", "ilk_gil_")
+# Those of arrays, slices and text take an address; ilk_thread_start and ilk_gil_..., functions.
+TAKE_AN_ADDRESS = (
+    *("ilk_atomic_", "ilk_word_", "ilk_report", "ilk_thread_start", "ilk_gil_"),
+    *("ilk_slices_attach", "ilk_slices_drop"),
+)
 TAKE_A_HANDLE = {
     name: (result, arguments)
     for name, (result, arguments) in SIGNATURES.items()
