@@ -434,6 +434,39 @@ def iterator_across_a_try(a, b, x):
     return n
 
 
+def fails_after_a_try_with_a_loop(a, b, x):
+    n = 0
+    with held(a):
+        try:
+            while n < 3:
+                n += 1
+                with held(b):
+                    if n == x:
+                        break
+            n += 10
+        except Exception:
+            if x > 7:
+                return 7
+    fail(x)
+    return n
+
+
+def fails_after_a_try_that_may_return(a, b, x):
+    n = 0
+    try:
+        for i in range(3):
+            with held(b):
+                if i == x:
+                    return i
+                fail(x - 4)
+            n += 1
+        n += 10
+    except Exception:
+        n += 100
+    fail(x - 5)
+    return n
+
+
 def under_a_name(a, b, x):
     h = held(a)
     with h:
@@ -530,7 +563,7 @@ KERNELS = [
     nested, nested_in_one, nested_empty, nested_in_loops, released_in_body, acquire_fails, after_a_try, values_cross,
     optional, unset_on_another_way, by_module, raises, raises_value, raises_always, raises_in_a_loop, try_around,
     try_around_two, try_around_returns, try_inside, try_inside_returns, try_raises_inside, try_on_both_sides,
-    acquire_fails_in_a_try,
+    acquire_fails_in_a_try, fails_after_a_try_with_a_loop, fails_after_a_try_that_may_return,
     iterator_across_a_try, under_a_name, lock_of_two, in_tuple, set_in_two_places, lists_and_slices, closure, inlined,
 ]  # fmt: skip
 
@@ -553,25 +586,9 @@ def test_jitclasses(kernel):
     compare(kernel, Mutex(False, False), Mutex(False, False))
 
 
-@njit
-def two_tries(x):
-    n = 0
-    try:
-        try:
-            fail(x - 1)
-        except Exception:
-            n += 1
-        fail(x)
-    except Exception:
-        n += 10
-    return n
-
-
 def compare(kernel, a, b):
     if kernel is raises_value and numba.version_info < (0, 57):
         pytest.skip("Numba 0.56 raises only constants")
-    if kernel is try_on_both_sides and outcome(two_tries, 1) != two_tries.py_func(1):
-        pytest.skip("Numba takes an exception after an inner `try` for one outside both, also without a `with`")
     compiled = njit(kernel)
     for x in range(6):
         assert outcome(compiled, a, b, x) == outcome(kernel, a, b, x), x

@@ -148,6 +148,7 @@ def _type_call(context, args, kws):
 
 
 enter, leave, unwind = (_Function(name, _type_call) for name in ("enter", "leave", "unwind"))
+begin_at_depth = _Function("begin_at_depth", lambda context, args, kws: signature(types.none, *args))
 
 
 @typeof_impl.register(_Function)
@@ -276,4 +277,15 @@ def _lower_leave(context, builder, sig, args):
 @lower_builtin(unwind, types.VarArg(types.Any))
 def _lower_unwind(context, builder, sig, args):
     Frame.of(context, builder).unwind(sig.args[0].literal_value)
+    return context.get_dummy_value()
+
+
+@lower_builtin(begin_at_depth, types.VarArg(types.Any))
+def _lower_begin_at_depth(context, builder, sig, args):
+    """Says within how many `try` the code is from here on; and in a handler, that the exception is handled."""
+    depth, is_handler = (typ.literal_value for typ in sig.args)
+    if is_handler:
+        context.nrt.eh_end_try(builder)
+    state = context.call_conv._get_try_state(builder)
+    builder.store(state.type.pointee(depth), state)
     return context.get_dummy_value()

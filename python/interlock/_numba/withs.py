@@ -26,7 +26,7 @@ from numba.core.analysis import compute_cfg_from_blocks
 from numba.core.ir_utils import build_definitions, find_outer_value, get_definition, guard
 from numba.core.unsafe import eh
 
-from .held import enter, leave, unwind
+from .held import begin_at_depth, enter, leave, unwind
 
 UnsupportedBytecodeError = getattr(errors, "UnsupportedBytecodeError", errors.UnsupportedError)  # since Numba 0.57
 
@@ -107,6 +107,7 @@ def _post_process(original):
     @wraps(original)
     def post_process(self, peepholes, func_ir):
         if _translated.withs:
+            _settle_tries(func_ir.blocks, self.dfa.infos)
             _rewrite(func_ir, _translated.withs)
         return original(self, peepholes, func_ir)
 
@@ -360,6 +361,41 @@ def _handlers(blocks):
     return sources
 
 
+def _settle_tries(blocks, infos):
+    """Replaces the marks by which Numba counts up and down how many `try` it is in.
+
+    They do not agree where a loop in a `try` goes on after a part that is not in it, such as a `return` or the handler of
+    a ``with``: then an exception after the `try` is lost. Numba's analysis of the bytecode knows the number of each block.
+    """
+    handlers = _handlers(blocks)
+    if not handlers:
+        return
+    kind = byteflow.BlockKind("TRY")
+    depths = {label: sum(block["kind"] == kind for block in infos[label].blockstack) for label in blocks}
+    before = {label: [] for label in blocks}
+    for label, block in blocks.items():
+        for target in block.terminator.get_targets():
+            before[target].append(label)
+    for label, block in blocks.items():
+        code = []
+        if label in handlers or any(depths[other] != depths[label] for other in before[label]):
+            depth = _constant(block, code, depths[label], block.loc)
+            is_handler = _constant(block, code, int(label in handlers), block.loc)
+            _call(block, code, begin_at_depth, [depth, is_handler], block.loc)
+        block.body = code + [stmt for stmt in block.body if not _is_mark(stmt)]
+
+
+def _is_mark(stmt):
+    if not isinstance(stmt, ir.Assign):
+        return False
+    if isinstance(stmt.value, ir.Global):
+        return stmt.value.value in (eh.mark_try_block, eh.end_try_block)
+    return stmt.target.name.startswith(("$callres_mark_try_block", "$callres_end_try_block"))
+
+
+_AFTER_DEPTH = 4  # the statements by which a handler begins (see `_settle_tries`)
+
+
 def _unwind_at(block, withs):
     """Releases, where a handler begins, what the exception left held. An exception of that is handled here, too."""
     if not withs:
@@ -369,7 +405,4 @@ def _unwind_at(block, withs):
     for this in reversed(withs):
         _call(block, code, unwind, [_constant(block, code, this.site, loc)], loc)
     _call(block, code, eh.end_try_block, (), loc)
-    # From Python 3.11 on, the handler begins with the end of its own `try`.
-    is_ended = len(block.body) > 1 and getattr(getattr(block.body[0], "value", None), "value", None) is eh.end_try_block
-    at = 2 if is_ended else 0
-    block.body[at:at] = code
+    block.body[_AFTER_DEPTH:_AFTER_DEPTH] = code
