@@ -46,7 +46,7 @@ def test_a_with_in_numbas_ir(monkeypatch):
     body = [stmt for block in raw_ir(kernel, monkeypatch).blocks.values() for stmt in block.body]
     [i] = [i for i, stmt in enumerate(body) if isinstance(stmt, ir.EnterWith)]
     assert body[i].begin >= 0 and isinstance(body[i].contextmanager, ir.Var)
-    assert isinstance(body[i + 1], ir.Assign) and body[i + 1].target.name.startswith(withs._EXIT)
+    assert isinstance(body[i + 1], ir.Assign) and body[i + 1].target.name.startswith("$setup_with_exitfn")
     names = {body[i + 1].target.name}
     assigns = [stmt for stmt in body if isinstance(stmt, ir.Assign)]
     names |= {stmt.target.name for stmt in assigns if isinstance(stmt.value, ir.Var) and stmt.value.name in names}
