@@ -148,13 +148,8 @@ static void let_go(int i)
     waits[i].let_on(places[i].handle);
 }
 
-START_TEST(a_wait_whose_time_is_up_reacquires_it)
+static void free_all(void)
 {
-  hook(restore);
-  wait_in_all_with_gil(20 * MS);
-  for (int i = 0; i < LENGTH(waits); i++)
-    expect(waiter_end(&places[i].waiter), ILK_ETIMEDOUT);
-  expect_calls(LENGTH(waits));
   for (int i = 0; i < LENGTH(waits); i++) {
     let_go(i);
     if (waits[i].make == new_thread)
@@ -162,6 +157,16 @@ START_TEST(a_wait_whose_time_is_up_reacquires_it)
     else
       expect(waits[i].free(places[i].handle), ILK_OK);
   }
+}
+
+START_TEST(a_wait_whose_time_is_up_reacquires_it)
+{
+  hook(restore);
+  wait_in_all_with_gil(20 * MS);
+  for (int i = 0; i < LENGTH(waits); i++)
+    expect(waiter_end(&places[i].waiter), ILK_ETIMEDOUT);
+  expect_calls(LENGTH(waits));
+  free_all();
 }
 END_TEST
 
@@ -176,6 +181,7 @@ START_TEST(a_canceled_wait_reacquires_it)
     expect(waiter_end(&places[i].waiter), ILK_ECANCELED);
   expect(ilk_cancel(0), ILK_OK);
   expect(restores, saves);
+  free_all();
 }
 END_TEST
 
