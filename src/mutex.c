@@ -2,6 +2,7 @@
    mutex_state.h, the slow paths in mutex_queue.c. */
 #include "mutex.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 
@@ -167,7 +168,7 @@ int mutex_take_back(void *handle, struct self *me, uint32_t depth)
   int result = mutex_lock_pinned(m, handle, me, -1, BLOCK_ALWAYS);
   if (result >= 0) {
     me->held = handle;
-    m->depth += depth;
+    store_relaxed(&m->depth, mutex_depth(m) + depth);
     if (depth)
       or_relaxed(&m->object.seal, SPECIAL_NESTED);
   }
@@ -196,7 +197,7 @@ static int depth_of(struct mutex *m, struct self *me)
     return 0;
   if (!is_owned(m))
     return 1;
-  return m->depth < INT_MAX ? (int)m->depth + 1 : INT_MAX;
+  return mutex_depth(m) < INT_MAX ? (int)mutex_depth(m) + 1 : INT_MAX;
 }
 
 int ilk_mutex_depth(void *mutex)
@@ -292,6 +293,8 @@ static void operation_describe(void *handle, struct object *object, char *text, 
   uint32_t id = holder(load_relaxed(&object->head));
   if (!id)
     snprintf(text, size, "unlocked");
+  else if (is_owned(m) && mutex_depth(m))
+    snprintf(text, size, "locked by thread %u, count %" PRIu64, id, (uint64_t)mutex_depth(m) + 1);
   else if (is_owned(m))
     snprintf(text, size, "locked by thread %u", id);
   else

@@ -12,7 +12,7 @@
 /* As after a lock that is the first. */
 void mutex_forget_depth(struct mutex *m)
 {
-  m->depth = 0;
+  store_relaxed(&m->depth, 0);
   and_relaxed(&m->object.seal, ~SPECIAL_NESTED);
 }
 
@@ -36,10 +36,11 @@ static int attempt(struct mutex *m, void *handle, struct self *me)
     if (holder(head) == self_id(me)) {
       if (!(m->flags & ILK_RECURSIVE))
         return ILK_EDEADLK;
-      if (m->depth == UINT32_MAX - 1)
+      if (mutex_depth(m) == UINT32_MAX - 1)
         return ILK_EOVERFLOW;
-      if (!m->depth++)
+      if (mutex_depth(m) == 0)
         or_relaxed(&m->object.seal, SPECIAL_NESTED);
+      store_relaxed(&m->depth, mutex_depth(m) + 1);
       return ILK_OK;
     }
     if (self_find(holder(head)))
@@ -290,13 +291,14 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
       waitq_wake_late(me); /* it was taken from us by force */
       return ILK_EPERM;
     }
-    if (m->depth && !depth) {
-      if (!--m->depth)
+    if (mutex_depth(m) && !depth) {
+      store_relaxed(&m->depth, mutex_depth(m) - 1);
+      if (mutex_depth(m) == 0)
         and_relaxed(&m->object.seal, ~SPECIAL_NESTED);
       return ILK_OK;
     }
-    if (m->depth) {
-      *depth = m->depth;
+    if (mutex_depth(m)) {
+      *depth = mutex_depth(m);
       mutex_forget_depth(m);
     }
     bool crossed = holder(head) != self_id(me);

@@ -72,7 +72,7 @@
 struct mutex {
   struct object object;
   atomic_u32 wanted; /* 1: the first in the queue is, or will be, asleep and not signalled */
-  uint32_t depth;    /* locks by the holder beyond the first */
+  atomic_u32 depth;  /* locks by the holder beyond the first; written by the holder alone, others read it for the report */
   int flags;
   struct waitq queue;
 };
@@ -92,6 +92,12 @@ static inline bool is_fair(const struct mutex *m)
 static inline uint32_t holder(uint64_t head)
 {
   return head_state(head) & HOLDER_MASK;
+}
+
+/* Relaxed: exact for the holder, which alone writes it; for others, a value of some moment. */
+static inline uint32_t mutex_depth(struct mutex *m)
+{
+  return load_relaxed(&m->depth);
 }
 
 /* All of these within a pin (mutex_queue.c). */

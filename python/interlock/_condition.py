@@ -125,6 +125,8 @@ class Condition(Handle):
         """Wakes all who wait. RuntimeError: the lock is not held."""
         self.notify(_MOST)
 
+    notifyAll = notify_all
+
     def _wait(self, handle: int, mutex: Lock | RLock | Mutex, ns: int) -> bool:
         """With the mutex held, and held again afterwards."""
         if is_sliced(ns):

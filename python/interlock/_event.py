@@ -36,6 +36,8 @@ class Event(Handle):
     def is_set(self) -> bool:
         return check(_is_set(self._handle)) == 1
 
+    isSet = is_set
+
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until it is set. False: `timeout` seconds have passed; None waits for ever."""
         code = wait(_timedwait, self._handle, timeout_ns=optional_ns(timeout))

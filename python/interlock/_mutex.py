@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ._constants import (
     ILK_EBUSY,
     ILK_EPERM,
@@ -75,7 +77,10 @@ class _Mutex(Handle):
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "locked" if self.locked() else "unlocked"
-        return f"<{state} interlock.{type(self).__name__} object at {id(self):#x}>"
+        return f"<{state} interlock.{type(self).__name__} object{self._details()} at {id(self):#x}>"
+
+    def _details(self) -> str:
+        return ""
 
 
 class Lock(_Mutex):
@@ -117,3 +122,13 @@ class RLock(_Recursive):
 
     def __init__(self) -> None:
         super().__init__(_new(ILK_RECURSIVE))
+
+    def _details(self) -> str:
+        # As threading.RLock: how often its owner holds it, whichever thread asks.
+        from ._report import state_of
+
+        if self.closed:
+            return ""
+        state = state_of(self._handle)
+        count = re.search(r", count (\d+)", state)
+        return f" count={count[1] if count else int(state.startswith('locked'))}"
