@@ -687,6 +687,10 @@ ILK_API int ilk_waiting(void);
    on == 0. Returns once those that were asleep have been told. A fork's child inherits it. */
 ILK_API int ilk_cancel(int on);
 
+/* 1: waits are being cancelled, 0: they are not. One load: for a loop that computes and does not wait,
+   and ends itself then. */
+ILK_API int ilk_cancelled(void);
+
 /* Python's GIL. A thread that holds the GIL and begins to sleep in a wait, in a join or in
    ilk_sleep() releases it first, and reacquires it at the end of the call, if the library
    knows how: so a kernel that was compiled without nogil=True cannot wait for a thread that

@@ -15,6 +15,11 @@
 #include "block.h"
 #include "wait.h"
 
+int ilk_cancelled(void)
+{
+  return load_relaxed(&block_cancelled) != 0;
+}
+
 int ilk_cancel(int on)
 {
   store_seq_cst(&block_cancelled, on != 0);

@@ -6,7 +6,7 @@ the C functions themselves, for kernels compiled with ``nogil=True``; pass them 
 
 from . import _build, _gil
 from ._barrier import Barrier
-from ._cancel import cancel
+from ._cancel import cancel, cancelled
 from ._condition import Condition
 from ._counter import Counter
 from ._errors import DeadlockError, HandleError, OwnerDiedWarning, ShutDown
@@ -51,6 +51,7 @@ __all__ = [
     "ShutDown",
     "Tally",
     "cancel",
+    "cancelled",
     "get_declarations",
     "get_library",
     "held",

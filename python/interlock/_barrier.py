@@ -14,7 +14,7 @@ from typing import Any
 
 from ._constants import ILK_EBROKEN, ILK_EHANDLE, ILK_ETIMEDOUT, ILK_OK
 from ._errors import check
-from ._handle import Handle
+from ._handle import Closing
 from ._library import BLOCKING, QUICK
 from ._wait import is_sliced, optional_ns, wait
 
@@ -30,7 +30,7 @@ _is_broken = QUICK["ilk_barrier_is_broken"]
 _waiting = QUICK["ilk_barrier_waiting"]
 
 
-class Barrier(Handle):
+class Barrier(Closing):
     """As `threading.Barrier`: `parties` threads wait for each other, again and again.
 
     The last to arrive calls `action` before the others go on. An exception in the action, a wait that times out, is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._constants import ILK_ETIMEDOUT, ILK_NO_VALUE
 from ._errors import check
-from ._handle import Handle, int64
+from ._handle import Closing, int64
 from ._library import BLOCKING, QUICK
 from ._wait import optional_ns, wait
 
@@ -17,7 +17,7 @@ _compare_exchange = QUICK["ilk_counter_compare_exchange"]
 _timedwait = BLOCKING["ilk_counter_timedwait"]
 
 
-class Counter(Handle):
+class Counter(Closing):
     """A 64-bit integer that threads change atomically and can wait for. It wraps round."""
 
     _free = QUICK["ilk_counter_free"]

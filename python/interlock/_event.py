@@ -7,7 +7,7 @@ from functools import cached_property
 from ._condition import Condition
 from ._constants import ILK_ETIMEDOUT
 from ._errors import check
-from ._handle import Handle
+from ._handle import Closing
 from ._library import BLOCKING, QUICK
 from ._mutex import Lock
 from ._wait import optional_ns, wait
@@ -19,7 +19,7 @@ _is_set = QUICK["ilk_event_is_set"]
 _timedwait = BLOCKING["ilk_event_timedwait"]
 
 
-class Event(Handle):
+class Event(Closing):
     """As `threading.Event`: a flag, not set at first. A set lets all go that wait, even if it is cleared at once."""
 
     _free = QUICK["ilk_event_free"]

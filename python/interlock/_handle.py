@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import index
-from typing import Any, ClassVar, NoReturn, SupportsIndex
+from typing import Any, ClassVar, NoReturn, SupportsIndex, TypeVar
 
 from ._constants import ILK_EBUSY
 from ._errors import HandleError, error, last_error
@@ -16,6 +16,9 @@ def int64(value: SupportsIndex) -> int:
     if not -(2**63) <= number < 2**63:
         raise OverflowError("the value must fit in 64 bits")
     return number
+
+
+_H = TypeVar("_H", bound="Closing")
 
 
 class Handle:
@@ -75,3 +78,17 @@ class Handle:
     def __repr__(self) -> str:
         state = self._state() if self._handle else "closed"
         return f"<interlock.{type(self).__name__} at {id(self):#x}: {state}>"
+
+
+class Closing(Handle):
+    """One that a ``with`` closes, where it has no other meaning."""
+
+    def __enter__(self: _H) -> _H:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            self.close()
+        except RuntimeError:
+            if kind is None:  # the exception that leaves the body says more than that somebody still waits here
+                raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._constants import ILK_EINVAL, ILK_ETIMEDOUT
 from ._errors import check, error, last_error
-from ._handle import Handle, int64
+from ._handle import Closing, int64
 from ._library import BLOCKING, QUICK
 from ._wait import optional_ns, wait
 
@@ -15,7 +15,7 @@ _value = QUICK["ilk_latch_value"]
 _timedwait = BLOCKING["ilk_latch_timedwait"]
 
 
-class Latch(Handle):
+class Latch(Closing):
     """Waits for a set of tasks: `count` of them, which may grow while some are still to be done."""
 
     _free = QUICK["ilk_latch_free"]

@@ -6,7 +6,7 @@ import ctypes
 from operator import index
 
 from ._errors import check
-from ._handle import Handle
+from ._handle import Closing
 from ._library import QUICK
 
 _new = QUICK["ilk_local_new"]
@@ -16,7 +16,7 @@ _get = QUICK["ilk_local_get"]
 _BOUND = 1 << (8 * ctypes.sizeof(ctypes.c_void_p) - 1)
 
 
-class Local(Handle):
+class Local(Closing):
     """An integer for each thread, 0 until the thread sets it: the size of a pointer, signed, as Numba's `intp`.
 
     So it holds a number, or an address or handle; Python's objects are for `threading.local`.

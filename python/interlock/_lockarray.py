@@ -8,7 +8,7 @@ from time import monotonic_ns
 
 from ._constants import ILK_EBUSY, ILK_EINVAL, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED, ILK_PADDED
 from ._errors import check, lock_index_text, lock_range_text, warn_owner_died
-from ._handle import Handle, int64
+from ._handle import Closing, int64
 from ._held import held as _held
 from ._library import BLOCKING, QUICK
 from ._wait import is_sliced, timeout_ns, wait
@@ -35,7 +35,7 @@ def _released(code: int, text: Callable[..., str], n: int, *indices: int) -> Non
     _check(code, text, n, *indices)
 
 
-class LockArray(Handle):
+class LockArray(Closing):
     """`n` locks, each owned by the thread that acquired it: for each bin, tile or row of an array.
 
     A lock takes 4 bytes; `padded`, a cache line, so that neighbours do not slow each other down. An index outside

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ._errors import check
-from ._handle import Handle
+from ._handle import Closing
 from ._library import BLOCKING, QUICK
 from ._wait import FOREVER, wait
 
@@ -14,7 +14,7 @@ _timedbegin = BLOCKING["ilk_once_timedbegin"]
 _end = QUICK["ilk_once_end"]
 
 
-class Once(Handle):
+class Once(Closing):
     """``once.call(f)`` in any number of threads calls `f` once; all return when it has been done."""
 
     _free = QUICK["ilk_once_free"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections import deque
 from queue import Empty, Full
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ._constants import ILK_EBUSY, ILK_ETIMEDOUT, ILK_OK
 from ._errors import check, error, last_error
@@ -25,6 +25,9 @@ _size = QUICK["ilk_queue_size"]
 _tryput = QUICK["ilk_queue_tryput"]
 _timedput = BLOCKING["ilk_queue_timedput"]
 _timedget = BLOCKING["ilk_queue_timedget"]
+
+
+_Q = TypeVar("_Q", bound="Queue")
 
 
 def _ns(block: bool, timeout: float | None) -> int:
@@ -129,6 +132,13 @@ class Queue(Handle):
     def close(self) -> None:
         """No put succeeds any more; gets go on until it is empty. Those that wait are told. Twice is no error."""
         check(_close(self._handle))
+
+    def __enter__(self: _Q) -> _Q:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Closes it: on the way out of a ``with``, those that wait on the other side are told."""
+        self.close()
 
     @property
     def closed(self) -> bool:

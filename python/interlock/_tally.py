@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._constants import ILK_NO_VALUE
 from ._errors import check
-from ._handle import Handle, int64
+from ._handle import Closing, int64
 from ._library import QUICK
 
 _new = QUICK["ilk_tally_new"]
@@ -13,7 +13,7 @@ _sum = QUICK["ilk_tally_sum"]
 _reset = QUICK["ilk_tally_reset"]
 
 
-class Tally(Handle):
+class Tally(Closing):
     """A 64-bit sum to which each thread adds in a place of its own. It wraps round."""
 
     _free = QUICK["ilk_tally_free"]

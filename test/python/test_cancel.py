@@ -1,7 +1,11 @@
 """cancel() and report(): a program that hangs."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -192,3 +196,112 @@ def test_report_of_thousands():
     lines = report().splitlines()
     assert len(lines) >= 3001 and "live handles" in lines[0]
     assert all(f" {lock.handle:#x}  unlocked" in "\n".join(lines) for lock in locks[::500])
+
+
+CTRL_C = """
+import faulthandler, os, signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+import interlock
+from interlock import capi
+faulthandler.dump_traceback_later(300, exit=True)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+queue, item = interlock.Queue(1), (__import__("ctypes").c_int64)()
+pressed = threading.Event()
+def work():
+    # As a kernel: it computes for longer than a second after Ctrl-C, and then waits.
+    pressed.wait()
+    end = time.monotonic() + {compute}
+    while time.monotonic() < end:
+        pass
+    return capi.ilk_queue_get(queue.handle, __import__("ctypes").addressof(item))
+def press():
+    until_asleep.wait()
+    time.sleep(0.1)
+    pressed.set()
+    os.kill(os.getpid(), signal.SIGINT)
+    if {twice}:
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+until_asleep = threading.Event()
+presser = threading.Thread(target=press, daemon=True)
+presser.start()
+try:
+    try:
+        with {first}, {second}:
+            {start}
+            until_asleep.set()
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        pass
+    if {twice}:
+        presser.join()  # the second may come late
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+except KeyboardInterrupt:
+    pass
+if not {twice}:
+    assert work_result() == interlock._constants.ILK_ECANCELED
+    assert not interlock.cancelled()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+print("ended", flush=True)
+os._exit(0)
+"""
+POOL = "ThreadPoolExecutor(1) as pool"
+
+
+@pytest.mark.parametrize("compute", [0, 1.5])
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("order", ["cancel outside", "cancel inside", "thread"])
+def test_ctrl_c_ends_what_a_pool_or_a_thread_does(order, compute, twice):
+    first, second = ("interlock.cancel()", POOL) if order == "cancel outside" else (POOL, "interlock.cancel()")
+    start = "future = pool.submit(work)\n            work_result = future.result"
+    if order == "thread":
+        results = "results = []; t = threading.Thread(target=lambda: results.append(work()), daemon=True); t.start()"
+        start = results + "\n            work_result = lambda: (t.join(), results[0])[1]"
+        first, second = "interlock.cancel()", "interlock.Event()"
+    program = CTRL_C.format(first=first, second=second, start=start, compute=compute, twice=twice)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE * 3)
+    assert result.stdout == "ended\n", result.stderr
+
+
+def test_cancelled():
+    assert interlock.cancelled() is False
+    cancel(True)
+    assert interlock.cancelled() is True
+    cancel(False)
+    assert interlock.cancelled() is False
+
+
+def test_a_handler_of_the_programs_own_still_runs():
+    seen = []
+    before = signal.signal(signal.SIGINT, lambda *_: seen.append(interlock.cancelled()))
+    try:
+        with cancel():
+            signal.raise_signal(signal.SIGINT)
+            assert interlock.cancelled()
+        assert seen == [True]
+        assert not interlock.cancelled()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_exception_does_not_wait_for_work_of_before():
+    begun, end = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(lambda: (begun.set(), end.wait(PATIENCE)))
+        begun.wait()
+        try:
+            with pytest.raises(KeyError), cancel():
+                raise KeyError
+            assert not first.done()
+        finally:
+            end.set()
+
+
+def test_a_handler_set_in_the_body_stays():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with cancel():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -9,9 +9,10 @@ from numba.core import cgutils, errors, types
 from numba.core.imputils import lower_builtin, lower_getattr_generic
 from numba.core.typing import fold_arguments, signature
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global
-from numba.extending import intrinsic, overload_method, register_jitable
+from numba.extending import intrinsic, overload, overload_method, register_jitable
 
 from .. import nb
+from .._cancel import cancelled
 from .live import live_predicate
 from .methods import METHODS, Property, of_all
 from .types import TYPES, Object, View
@@ -122,6 +123,11 @@ class _Len(AbstractTemplate):
 @lower_builtin(len, Object)
 def _len(context, builder, sig, args):
     return _property(context, builder, sig.args[0], args[0], "__len__")
+
+
+@overload(cancelled)
+def _cancelled():
+    return lambda: nb.ilk_cancelled() == 1
 
 
 @overload_method(Object, "wait_for")
