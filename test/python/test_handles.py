@@ -252,6 +252,7 @@ def test_bad_handles(name):
 
 def belongs(thing, name):
     names = {Lock: "mutex", Mutex: "mutex", RLock: "mutex", BoundedSemaphore: "semaphore"}
+    names.update({ErrorSlot: "counter", PerThread: "slices"})
     return name.startswith(f"ilk_{names.get(type(thing), type(thing).__name__.lower())}_")
 
 

@@ -1017,3 +1017,42 @@ def test_a_try_around_a_with_in_a_closure():
     lock = Mutex(False, False)
     assert kernel(lock, np.zeros(1)) == 3 and not lock.locked()
     lock.close()
+
+
+def test_methods_for_a_with():
+    @njit
+    def write(rw, x):
+        with rw.writing():
+            if x == 1:
+                rw.downgrade()
+            fail(x - 1 if x > 1 else 0)
+        with rw.reading():
+            return not rw.acquire_write(False)
+
+    @njit
+    def hold(locks, x):
+        with locks.held(x):
+            alone = not locks.acquire(x, False)
+        with locks.holding(x):
+            alone &= not locks.acquire(x, False)
+        with locks.held_pair(x, 0):
+            alone &= not locks.acquire(0, False)
+        with locks.held_range(1, 3):
+            fail(x - 1)
+            return alone and not locks.acquire(2, False)
+
+    rw, locks = interlock.RWLock(), interlock.LockArray(3)
+    for write_or in (write, write.py_func):
+        assert write_or(rw, 0) and write_or(rw, 1)
+        with pytest.raises(ValueError):
+            write_or(rw, 2)
+        assert rw.acquire_write(False)
+        rw.release_write()
+    for hold_or in (hold, hold.py_func):
+        assert hold_or(locks, 1)
+        with pytest.raises(ValueError):
+            hold_or(locks, 2)
+        with pytest.raises(ValueError, match=r"index 3 .*length 3"):
+            hold_or(locks, 3)
+        assert locks.acquire_range(0, 3, False)
+        locks.release_range(0, 3)
