@@ -23,7 +23,7 @@ _clear = QUICK["ilk_slices_clear"]
 
 
 class PerThread(Handle):
-    """An array of its own for each thread: the fastest way to count.
+    """An array of its own for each thread, as fast as private copies made by hand.
 
     A thread that calls `local()` gets its slice, an ordinary numpy array that no other thread has; so it may write there
     without locks and atomics. When the threads are done, `sum()`, `max()`, `min()` or `merge()` make one array of all.
