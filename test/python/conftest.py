@@ -1,6 +1,7 @@
 """What the tests share."""
 
 import faulthandler
+import gc
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import interlock
+from interlock import capi
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +37,12 @@ def until_waiting(thing, n=1):
         return sum(f"{waits}," in line or f"{waits} " in line for line in lines) >= n
 
     until(are_waiting)
+
+
+def live():
+    """The handles in use. What earlier tests left to the collector is freed first, and not in the middle of a count."""
+    gc.collect()
+    return capi.ilk_live()
 
 
 def pytest_configure(config):

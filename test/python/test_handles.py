@@ -11,7 +11,7 @@ import warnings
 import pytest
 
 import interlock
-from conftest import PATIENCE, until, until_waiting
+from conftest import PATIENCE, live, until, until_waiting
 from interlock import (
     Barrier,
     BoundedSemaphore,
@@ -95,11 +95,6 @@ def close(thing):
         Handle.close(thing)  # a queue's own says that nothing more will come, and PerThread's frees later
     else:
         thing.close()
-
-
-def live():
-    gc.collect()
-    return capi.ilk_live()
 
 
 def test_every_class_is_here():

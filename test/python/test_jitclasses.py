@@ -14,8 +14,8 @@ from numba import njit, types
 from numba.core import config
 
 import interlock
-from conftest import PATIENCE
-from interlock import DeadlockError, HandleError, capi, jitclasses
+from conftest import PATIENCE, live
+from interlock import DeadlockError, HandleError, jitclasses
 from interlock._numba.methods import METHODS
 from interlock.jitclasses import (
     Barrier,
@@ -71,18 +71,18 @@ def functions(new):
 @pytest.mark.parametrize("new", ALL, ids=NAMES)
 def test_one_field_and_a_close(new):
     arguments, use = ALL[new]
-    before = capi.ilk_live()
+    before = live()
     thing = new(*arguments)
     fields = list(vars(thing)) if config.DISABLE_JIT else list(new.class_type.struct)
     assert fields == ["ptr"]
     assert config.DISABLE_JIT or new.class_type.struct["ptr"] == types.intp
     assert thing.ptr != 0
-    assert capi.ilk_live() == before + 1
+    assert live() == before + 1
     free = thing.free if new is Queue else thing.close
     free()
     free()
     assert thing.ptr == 0
-    assert capi.ilk_live() == before
+    assert live() == before
     with pytest.raises(HandleError):
         use(thing)
 

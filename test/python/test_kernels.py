@@ -9,7 +9,7 @@ from numba import njit, types
 from numba.core.typing import signature
 from numba.extending import intrinsic
 
-from conftest import PATIENCE
+from conftest import PATIENCE, live
 from interlock import Counter, Mutex, Semaphore, capi, nb
 from interlock._constants import ILK_EBUSY, ILK_EDEADLK, ILK_EHANDLE, ILK_ENOTSUP, ILK_EPERM, ILK_ETIMEDOUT, ILK_NO_VALUE
 from interlock._errors import error
@@ -90,9 +90,9 @@ def test_life_in_a_kernel(way):
         value = way.ilk_counter_load(counter)
         return value if way.ilk_counter_free(counter) == 0 else -1
 
-    before = capi.ilk_live()
+    before = live()
     assert life() == 7
-    assert capi.ilk_live() == before
+    assert live() == before
 
 
 @each_way

@@ -1,6 +1,5 @@
 """PerThread: a slice for each thread, and the merged array."""
 
-import gc
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,8 @@ from numba import njit, prange
 from numba.core import config
 
 import interlock
-from interlock import HandleError, PerThread, capi
+from conftest import live
+from interlock import HandleError, PerThread
 
 
 @njit(parallel=True, nogil=True)
@@ -169,16 +169,14 @@ def test_records():
 
 
 def test_a_slice_outlives_its_object():
-    gc.collect()
-    live = capi.ilk_live()
+    before = live()
     get = njit(lambda x: x.local())
     x = PerThread(1000, np.int64)
     a, b = get(x), x.local()
     a[:] = 7
     assert (b == 7).all()
     del x, b
-    gc.collect()
-    assert (a == 7).all() and capi.ilk_live() == live + bool(config.DISABLE_JIT)
+    assert (a == 7).all() and live() == before + bool(config.DISABLE_JIT)
 
 
 def test_misuse():
