@@ -1019,6 +1019,25 @@ def test_a_try_around_a_with_in_a_closure():
     lock.close()
 
 
+def test_a_try_around_a_with_of_a_captured_lock():
+    """The `with` begins a block of its own, and Numba's "null()" stood for the handler's variables on the way there."""
+
+    @njit
+    def kernel(lock):
+        def inner(v):
+            try:
+                with lock:
+                    fail(v)
+            except Exception:
+                v += 1
+            return v
+
+        return inner(2) + inner(0)
+
+    lock = interlock.Mutex()
+    assert kernel(lock) == 3 and not lock.locked()
+
+
 def test_methods_for_a_with():
     @njit
     def write(rw, x):

@@ -173,12 +173,28 @@ def _handlers(blocks):
     """The label of each block that handles exceptions, with those of the blocks where they come from."""
     sources = {}
     for label, block in blocks.items():
-        if isinstance(block.terminator, ir.Branch) and block.terminator.cond.name.startswith("$exception_check"):
+        if _is_check(block.terminator):
             sources.setdefault(block.terminator.truebr, []).append(label)
         elif any(isinstance(stmt, (ir.TryRaise, ir.StaticTryRaise)) for stmt in block.body):
             for target in block.terminator.get_targets():
                 sources.setdefault(target, []).append(label)
     return sources
+
+
+def _drop_idle_checks(blocks, infos):
+    """Removes the check for an exception from a block that Numba's analysis says raises none.
+
+    Numba makes it all the same where an operation begins a block of its own, as a ``with`` does. The variables of the
+    handler's stack then have no value on that way.
+    """
+    for label, block in blocks.items():
+        branch = block.terminator
+        if _is_check(branch) and branch.truebr not in infos[label].outgoing_edgepushed:
+            block.body[-1] = ir.Jump(branch.falsebr, branch.loc)
+
+
+def _is_check(terminator):
+    return isinstance(terminator, ir.Branch) and terminator.cond.name.startswith("$exception_check")
 
 
 def settle_tries(blocks, infos):
@@ -187,6 +203,7 @@ def settle_tries(blocks, infos):
     They do not agree where a loop in a `try` goes on after a part that is not in it, such as a `return` or the handler of
     a ``with``: then an exception after the `try` is lost. Numba's analysis of the bytecode knows the number of each block.
     """
+    _drop_idle_checks(blocks, infos)
     handlers = _handlers(blocks)
     if not handlers:
         return
