@@ -1038,6 +1038,25 @@ def test_a_try_around_a_with_of_a_captured_lock():
     assert kernel(lock) == 3 and not lock.locked()
 
 
+def test_a_with_in_a_handler_in_a_with():
+    """Numba 0.56 did not reach the inner one: "illegal statements in with's head-block"."""
+
+    @njit
+    def kernel(outer, inner, a, v):
+        with outer:
+            try:
+                fail(v)
+            except Exception:
+                v = -1
+                with inner:
+                    a[1] += 1
+        return v
+
+    outer, inner, a = interlock.Mutex(), interlock.Mutex(), np.zeros(2, np.int64)
+    assert kernel(outer, inner, a, 0) == 0 and kernel(outer, inner, a, 3) == -1
+    assert a[1] == 1 and not outer.locked() and not inner.locked()
+
+
 def test_methods_for_a_with():
     @njit
     def write(rw, x):

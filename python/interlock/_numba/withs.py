@@ -61,9 +61,8 @@ def is_ours(func_ir, enter_with):
 def _interpret(original):
     @wraps(original)
     def interpret(self, bytecode):
-        if any(inst.opname == "WITH_EXCEPT_START" for inst in bytecode):
-            _translated.withs = _find_ours(self, original, bytecode)
         try:
+            _find_ours(self, original, bytecode)
             return original(self, bytecode)
         finally:
             _translated.withs = frozenset()
@@ -72,17 +71,29 @@ def _interpret(original):
 
 
 def _find_ours(self, original, bytecode):
-    """The offsets at which a ``with`` of ours begins."""
+    """Finds the offsets at which a ``with`` of ours begins.
+
+    Numba does not reach a ``with`` in the handler of a `try` that is in a ``with`` of ours, before that is known.
+    """
+    number = sum(inst.opname == "WITH_EXCEPT_START" for inst in bytecode)
+    known, enters = None, ()
+    while len(enters) < number and known != _translated.withs:
+        known = _translated.withs
+        func_ir = _translate(self, original, bytecode)
+        enters = [stmt for block in func_ir.blocks.values() for stmt in block.find_insts(ir.EnterWith)]
+        _translated.withs = frozenset(stmt.begin for stmt in enters if is_ours(func_ir, stmt))
+
+
+def _translate(self, original, bytecode):
+    """The IR as Numba makes it, with EnterWith."""
     first = type(self)(self.func_id)
     first.post_process = lambda peepholes, func_ir: func_ir
     try:
-        func_ir = original(first, bytecode)
+        return original(first, bytecode)
     except UnsupportedBytecodeError as error:
         if "as (variable)" in str(error):
             raise _with_as(self, bytecode) from None
         raise
-    enters = [stmt for block in func_ir.blocks.values() for stmt in block.find_insts(ir.EnterWith)]
-    return frozenset(stmt.begin for stmt in enters if is_ours(func_ir, stmt))
 
 
 def _with_as(interpreter, bytecode):
