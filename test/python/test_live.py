@@ -123,6 +123,25 @@ def test_a_predicate_sees_a_global_array_and_its_arguments():
     assert results == [(True, True, False)]
 
 
+@pytest.mark.parametrize("predicate", ["lambda: a[0] >= n", "is_ready"])
+def test_a_predicate_that_captures_is_refused(predicate):
+    """As everybody writes it first. To Numba what a function captures is a constant."""
+    scope = {}
+    exec(
+        f"""def kernel(condition, a, n):
+    def is_ready():
+        return a[0] >= n
+    with condition:
+        condition.wait_for({predicate}, 1.0)
+""",
+        scope,
+    )
+    with pytest.raises(
+        TypingError, match=r"captures? variables of a kernel, as it does a, n: .*lambda a, n: ..., args=\(a, n\)"
+    ):
+        njit(scope["kernel"])(Condition(), np.zeros(1), 1)
+
+
 def test_a_predicate_with_arguments_in_python():
     condition = Condition()
     with condition:

@@ -8,7 +8,7 @@ its address, as Numba itself does for large ones: such a kernel is not cached. S
 """
 
 import inspect
-from types import FunctionType
+from types import CodeType, FunctionType
 from weakref import WeakSet
 
 import numpy as np
@@ -149,6 +149,41 @@ class _MakeLive(Rewrite):
                 definitions[stmt.target.name] = [stmt.value]
             block.append(stmt)
         return block
+
+
+@register_rewrite("before-inference")
+class _CheckPredicates(Rewrite):
+    """Refuses a predicate of `Condition.wait_for` that captures variables of the kernel, which Numba cannot have."""
+
+    def match(self, func_ir, block, typemap, calltypes):
+        for call in block.find_exprs("call"):
+            method = guard(func_ir.get_definition, call.func)
+            if isinstance(method, ir.Expr) and method.op == "getattr" and method.attr == "wait_for":
+                given = [*call.args, *(var for _, var in call.kws)]
+                captured = [name for var in given for name in _captured_variables(func_ir, var)]
+                if captured:
+                    names = ", ".join(captured)
+                    args = names if len(captured) > 1 else f"{names},"
+                    raise errors.TypingError(
+                        f"the predicate of `wait_for` cannot capture variables of a kernel, as it does {names}: give them "
+                        f"as its arguments, `condition.wait_for(lambda {names}: ..., args=({args}))`",
+                        loc=call.loc,
+                    )
+        return False
+
+
+def _captured_variables(func_ir, var):
+    """The names that a function made in this kernel captures, and that are no constants."""
+    made = guard(func_ir.get_definition, var)
+    if not isinstance(made, ir.Expr) or made.op != "make_function" or made.closure is None:
+        return []
+    code = made.code if isinstance(made.code, CodeType) else func_ir.get_definition(made.code).value
+    definitions = [guard(func_ir.get_definition, item) for item in func_ir.get_definition(made.closure).items]
+    return [
+        name
+        for name, definition in zip(code.co_freevars, definitions)
+        if not isinstance(definition, (ir.Const, ir.Global, ir.FreeVar))
+    ]
 
 
 def live_predicate(dispatcher):
