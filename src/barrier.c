@@ -20,10 +20,10 @@ static uint32_t left_size(uint32_t parties)
   return (parties - 1) / LEFT_BITS + 1;
 }
 
-/* In bytes; 0: they have room in the object. */
+/* In bytes, with their number before them; 0: they have room in the object. */
 static size_t left_of_many_size(uint32_t parties)
 {
-  return parties <= LEFT_BITS ? 0 : left_size(parties) * sizeof(atomic_u64);
+  return parties <= LEFT_BITS ? 0 : (1 + left_size(parties)) * sizeof(atomic_u64);
 }
 
 void *ilk_barrier_new(int parties)
@@ -56,34 +56,46 @@ void barrier_wake_all(struct barrier *b)
 
 static atomic_u64 *left_words(struct barrier *b)
 {
-  return b->parties <= LEFT_BITS ? &b->left : b->left_of_many;
+  return b->parties <= LEFT_BITS ? &b->left : b->left_of_many + 1;
 }
 
+/* The number of bits that are set. Of many it is kept, for there may be a quarter of a gigabyte of them. */
 static uint64_t left_count(struct barrier *b)
 {
-  uint64_t count = 0;
-  for (uint32_t i = 0; i < left_size(b->parties); i++)
-    count += (uint64_t)__builtin_popcountll(load_seq_cst(&left_words(b)[i]));
-  return count;
+  if (b->parties <= LEFT_BITS)
+    return (uint64_t)__builtin_popcountll(load_seq_cst(&b->left));
+  return load_seq_cst(&b->left_of_many[0]);
 }
 
+/* Tickets of a round are given out in order, so the words to clear are the first. */
 static void left_clear(struct barrier *b)
 {
-  for (uint32_t i = 0; i < left_size(b->parties); i++)
+  int64_t count = (int64_t)left_count(b);
+  for (uint32_t i = 0; count > 0 && i < left_size(b->parties); i++) {
+    count -= __builtin_popcountll(load_relaxed(&left_words(b)[i]));
     update_relaxed(&left_words(b)[i], 0);
+  }
+  if (b->parties > LEFT_BITS)
+    update_relaxed(&b->left_of_many[0], 0);
 }
 
 /* Notes that the ticket is taken back (I4). False: it was before. */
 static bool left_add(struct barrier *b, uint64_t ticket)
 {
   uint64_t place = ticket % b->parties, bit = UINT64_C(1) << place % LEFT_BITS;
-  return !(or_seq_cst(&left_words(b)[place / LEFT_BITS], bit) & bit);
+  if (or_seq_cst(&left_words(b)[place / LEFT_BITS], bit) & bit)
+    return false;
+  if (b->parties > LEFT_BITS)
+    add_seq_cst(&b->left_of_many[0], 1);
+  return true;
 }
 
 static void left_remove(struct barrier *b, uint64_t ticket)
 {
   uint64_t place = ticket % b->parties;
   and_seq_cst(&left_words(b)[place / LEFT_BITS], ~(UINT64_C(1) << place % LEFT_BITS));
+  if (b->parties > LEFT_BITS)
+    sub_seq_cst(&b->left_of_many[0], 1);
 }
 
 /* Was that ticket of the last round given out? Some that were may have left, if it is broken. */

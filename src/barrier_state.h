@@ -59,7 +59,7 @@ struct barrier {
   atomic_u32 spins;   /* learnt; approximate */
   atomic_u32 outside; /* of the waiters: those who have not arrived, for it is shut */
   atomic_u64 left;    /* up to LEFT_BITS parties; of more, */
-  atomic_u64 *left_of_many;
+  atomic_u64 *left_of_many; /* the number of its bits that are set, and they */
 };
 #define LEFT_BITS 64
 _Static_assert(sizeof(struct barrier) <= CACHE_LINE, "an object fills one cache line");
