@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from numba import njit, prange
 from numba.core import config
+from numba.core.errors import TypingError
 
 import interlock
 from conftest import live
-from interlock import HandleError, PerThread
+from interlock import HandleError, PerThread, atomic
 
 
 @njit(parallel=True, nogil=True)
@@ -177,6 +178,47 @@ def test_a_slice_outlives_its_object():
     assert (b == 7).all()
     del x, b
     assert (a == 7).all() and live() == before + bool(config.DISABLE_JIT)
+
+
+def a_slice_of_one_thread(x, n):
+    mine = x.local()
+    for i in prange(n):
+        mine[i % 2] += 1
+
+
+def a_part_of_it(x, n):
+    mine = x.local()[1:]
+    for _ in prange(n):
+        here = mine
+        for j in range(2):
+            here[j] += 1
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="asks what is compiled")
+@pytest.mark.parametrize("kernel", [a_slice_of_one_thread, a_part_of_it])
+def test_a_slice_from_before_a_parallel_loop_is_refused(kernel):
+    """All threads wrote to it, and counts were lost."""
+    with pytest.raises(TypingError, match=r"Call `local\(\)` inside the loop"):
+        njit(parallel=True)(kernel)(PerThread(4, np.int64), 8)
+
+
+def test_a_slice_from_before_a_parallel_loop():
+    """To read it, to fill it element by element, or by atomic operations, is right."""
+
+    @njit(parallel=True)
+    def kernel(x, n):
+        mine = x.local()
+        for i in prange(4):
+            mine[i] = i
+        total = 0
+        for i in prange(n):
+            total += mine[i % 4]
+        for _ in prange(n):
+            atomic.add(mine, 0, 1)
+        return total
+
+    x = PerThread(4, np.int64)
+    assert kernel(x, 8) == 12 and x.sum().tolist() == [8, 1, 2, 3]
 
 
 def test_misuse():

@@ -16,7 +16,7 @@ from numba import njit, typeof
 from numba.core import cgutils, errors, ir, types
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import lower_builtin, lower_constant
-from numba.core.ir_utils import find_outer_value, guard
+from numba.core.ir_utils import find_outer_value, get_definition, guard
 from numba.core.rewrites import Rewrite, register_rewrite
 from numba.core.typing import signature
 from numba.extending import typeof_impl
@@ -157,7 +157,7 @@ class _CheckPredicates(Rewrite):
 
     def match(self, func_ir, block, typemap, calltypes):
         for call in block.find_exprs("call"):
-            method = guard(func_ir.get_definition, call.func)
+            method = guard(get_definition, func_ir, call.func)
             if isinstance(method, ir.Expr) and method.op == "getattr" and method.attr == "wait_for":
                 given = [*call.args, *(var for _, var in call.kws)]
                 captured = [name for var in given for name in _captured_variables(func_ir, var)]
@@ -174,11 +174,11 @@ class _CheckPredicates(Rewrite):
 
 def _captured_variables(func_ir, var):
     """The names that a function made in this kernel captures, and that are no constants."""
-    made = guard(func_ir.get_definition, var)
+    made = guard(get_definition, func_ir, var)
     if not isinstance(made, ir.Expr) or made.op != "make_function" or made.closure is None:
         return []
-    code = made.code if isinstance(made.code, CodeType) else func_ir.get_definition(made.code).value
-    definitions = [guard(func_ir.get_definition, item) for item in func_ir.get_definition(made.closure).items]
+    code = made.code if isinstance(made.code, CodeType) else get_definition(func_ir, made.code).value
+    definitions = [guard(get_definition, func_ir, item) for item in get_definition(func_ir, made.closure).items]
     return [
         name
         for name, definition in zip(code.co_freevars, definitions)

@@ -166,11 +166,58 @@ def _remove_dead_parfor(original, parfor, lives, lives_n_aliases, arg_aliases, a
 
 
 def _create_gufunc(original, lowerer, parfor, typemap, *rest):
+    _check_slices(lowerer.func_ir, parfor, typemap)
     rest = list(rest)
     place = RELIES_ON[lowering, "_create_gufunc_for_parfor_body"].index("has_aliases") - 3
     # Else LLVM may keep an array's element in a register during a call.
     rest[place] = rest[place] or (uses_interlock(typemap) and _loop_is_barrier(parfor, typemap))
     return original(lowerer, parfor, typemap, *rest)
+
+
+# --- slices of a PerThread --------------------------------------------------------------------------------------------
+
+
+def _copies(blocks, names):
+    """`names`, and those of all copies and parts that are made of them."""
+    assigns = [stmt for block in blocks for stmt in block.find_insts(ir.Assign)]
+    size = None
+    while size != len(names):
+        size = len(names)
+        for stmt in assigns:
+            value = stmt.value
+            if isinstance(value, ir.Expr) and value.op in ("getitem", "static_getitem", "cast"):
+                value = value.value
+            if isinstance(value, ir.Var) and value.name in names:
+                names = names | {stmt.target.name}
+    return names
+
+
+def _is_own_slice(typ):
+    """Whether a function of that type is what `local()` is inlined as (see `per_thread`)."""
+    return isinstance(typ, types.Function) and getattr(typ.typing_key, "__name__", "") == "_own_slice"
+
+
+def _check_slices(func_ir, parfor, typemap):
+    """Refuses a loop whose threads all write to the slice of one, unless each iteration has an element of its own."""
+    own = {
+        stmt.target.name
+        for block in func_ir.blocks.values()
+        for stmt in block.find_insts(ir.Assign)
+        if isinstance(stmt.value, ir.Expr) and stmt.value.op == "call" and _is_own_slice(typemap[stmt.value.func.name])
+    }
+    slices = _copies(func_ir.blocks.values(), own)
+    if not slices:
+        return
+    slices = _copies(parfor.loop_body.values(), slices)
+    own_element = _copies(parfor.loop_body.values(), {nest.index_variable.name for nest in parfor.loop_nests})
+    for stmt in _statements(parfor.loop_body.values()):
+        is_store = isinstance(stmt, (ir.SetItem, ir.StaticSetItem)) and stmt.target.name in slices
+        if is_store and not (isinstance(stmt.index, ir.Var) and stmt.index.name in own_element):
+            raise errors.TypingError(
+                "this parallel loop writes to an array that `local()` returned before the loop: it is one thread's, and "
+                "all threads would write to it. Call `local()` inside the loop",
+                loc=stmt.loc,
+            )
 
 
 # --- installation -----------------------------------------------------------------------------------------------------

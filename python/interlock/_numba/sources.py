@@ -7,7 +7,7 @@ import inspect
 import numpy as np
 from numba.core import compiler, ir
 from numba.core.dispatcher import Dispatcher
-from numba.core.ir_utils import find_outer_value, guard
+from numba.core.ir_utils import find_outer_value, get_definition, guard
 
 from .. import atomic, words
 
@@ -50,7 +50,7 @@ def _of(func_ir, definition):
                          "getiter", "pair_first"):  # fmt: skip
         return [definition.value]
     if definition.op == "call":  # a method of an array: its reshape() and view()
-        method = guard(func_ir.get_definition, definition.func)
+        method = guard(get_definition, func_ir, definition.func)
         if isinstance(method, ir.Expr) and method.op == "getattr":
             return [method.value]
     return []
