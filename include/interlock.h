@@ -70,7 +70,7 @@ extern "C" {
 #define ILK_EHANDLE (-3)   /* not a live handle of this kind */
 #define ILK_EINVAL (-4)    /* an argument is out of range, NULL or misaligned */
 #define ILK_EPERM (-5)     /* the caller does not hold it */
-#define ILK_EDEADLK (-6)   /* the wait could never end: for itself, directly or round a circle */
+#define ILK_EDEADLK (-6)   /* the wait could never end: for itself, directly or in a deadlock cycle */
 #define ILK_EOVERFLOW (-7) /* a count would pass its limit */
 #define ILK_ENOMEM (-8)    /* no memory, or no free handle */
 #define ILK_EBROKEN (-9)   /* the barrier is broken */
@@ -111,8 +111,12 @@ ILK_API int ilk_mutex_free(void *mutex);
 
 /* ILK_OK: locked. ILK_OWNER_DIED: locked, and the thread that held it exited, or was
    left behind by a fork, without unlocking (owned mutexes only).
-   ILK_EDEADLK: the caller holds it already, or waits, without a deadline, in a circle
-   of threads that wait for each other (told within a second, once).
+   ILK_EDEADLK: the caller holds it already; or the wait is part of a deadlock cycle: threads that wait, all
+   without a deadline, each for a lock that the next one holds. Within a second one of them returns
+   ILK_EDEADLK and does not hold what it waited for; the others wait on, and get theirs once that one has
+   released what it holds. A cycle may go through owned mutexes, readers and writers of readers-writer
+   locks, lock arrays, word locks without ILK_SHARED, onces, and threads that are joined. If thousands of
+   threads begin to wait at once, it may take longer.
    ILK_EOVERFLOW: locked too often. trylock: ILK_EBUSY while held, by the caller too. */
 ILK_API int ilk_mutex_lock(void *mutex);
 ILK_API int ilk_mutex_trylock(void *mutex);
@@ -142,7 +146,7 @@ ILK_API int ilk_mutex_reset(void *mutex);
    a time (then ILK_EOVERFLOW). A thread's read locks end with the thread.
 
    ILK_EDEADLK: the caller holds it for writing already; or it reads and wants to write;
-   or a circle, as with a mutex. ILK_OWNER_DIED: a writer exited while it held the lock. */
+   or a deadlock cycle, as with a mutex. ILK_OWNER_DIED: a writer exited while it held the lock. */
 
 /* flags: 0, or ILK_FAIR: first come, first served, but that readers between two writers go
    together. NULL: ILK_EINVAL, ILK_ENOMEM. */
@@ -327,7 +331,7 @@ ILK_API int ilk_once_free(void *once);
 
 /* 1: do it now, then call end. 0: it is done (waits while another thread does it). If
    the thread that does it exits without an end, another is told 1. ILK_EDEADLK: the
-   caller itself has begun it, or a circle. trybegin: ILK_EBUSY: somebody does it. */
+   caller itself has begun it, or a deadlock cycle. trybegin: ILK_EBUSY: somebody does it. */
 ILK_API int ilk_once_begin(void *once);
 ILK_API int ilk_once_trybegin(void *once);
 ILK_API int ilk_once_timedbegin(void *once, int64_t timeout_ns);
@@ -422,7 +426,9 @@ ILK_API int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end);
    mutex (ILK_OWNER_DIED); with it, it is not: the lock stays locked. The processes must
    share one namespace of process ids. */
 
-ILK_API int ilk_word_lock(void *address, int flags); /* ILK_EDEADLK: the caller holds it */
+/* ILK_EDEADLK: the caller holds it; or a deadlock cycle, as with a mutex (not with ILK_SHARED; nor, on Linux, where
+   a sandbox refuses process_vm_readv(2)). */
+ILK_API int ilk_word_lock(void *address, int flags);
 ILK_API int ilk_word_trylock(void *address, int flags);
 ILK_API int ilk_word_timedlock(void *address, int flags, int64_t timeout_ns);
 ILK_API int ilk_word_unlock(void *address, int flags); /* ILK_EPERM: the caller does not hold it */
@@ -589,7 +595,7 @@ ILK_API void *ilk_thread_start(void *function, void *argument);
 
 /* Waits until it is gone: its function has returned, or it has left by pthread_exit(), and
    locks that it still held can be had (ILK_OWNER_DIED). Success frees the handle: of
-   several that join, one succeeds. ILK_EDEADLK: the caller is that thread, or a circle. In
+   several that join, one succeeds. ILK_EDEADLK: the caller is that thread, or a deadlock cycle. In
    a fork's child, the threads that stayed behind are gone. */
 ILK_API int ilk_thread_join(void *thread);
 ILK_API int ilk_thread_timedjoin(void *thread, int64_t timeout_ns);

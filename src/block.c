@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sched.h>
 
+#include "cycle.h"
 #include "fork.h"
 #include "gil.h"
 #include "stall.h"
@@ -10,9 +11,10 @@
 
 atomic_u32 block_cancelled;
 
-/* A wait that may last for ever looks for a circle once it has lasted this long:
-   the thread that closed the circle is then asleep in it and finds it whole. */
-#define CIRCLE_DELAY (100 * NS_PER_MS)
+/* A wait that may last for ever searches for a deadlock cycle once it has lasted this long (cycle.c);
+   and again after a pause, which grows, where the search could not tell. */
+#define CYCLE_DELAY (100 * NS_PER_MS)
+#define CYCLE_PAUSE NS_PER_MS
 
 /* A wait that has lasted this long may be worth a word to its author (see stall.c). */
 #define STALL_DELAY NS_PER_S
@@ -25,59 +27,25 @@ void block_wake(struct object *object, int n)
   wait_wake(&object->turn, n, false);
 }
 
-static uint32_t holder_of(struct self *me, void *handle, int64_t index)
+struct object *block_pin(struct self *me, void *handle)
 {
-  enum kind kind = handle_kind(handle);
-  const struct kind_operations *operations = kind_operations[kind];
-  if (!operations || !operations->holder)
-    return 0;
   /* What we wait for ourselves is pinned already; and a free that waits for us, because
      we have been let go, must not be waited for. */
   if (load_relaxed(&me->pin[PIN_INNER]) == (uintptr_t)handle)
-    return operations->holder(handle_object(handle), index);
-  /* Pinned, for another thread's object may be freed meanwhile. The answer is a guess
-     all the same, which in_circle() asks for twice. */
-  struct object *object = handle_enter(me, PIN_LOOK, handle, kind);
+    return handle_object(handle);
+  /* Another thread's object may be freed meanwhile. */
+  return handle_enter(me, PIN_LOOK, handle, handle_kind(handle));
+}
+
+static uint32_t holder_of(struct self *me, void *handle, int64_t index)
+{
+  const struct kind_operations *operations = kind_operations[handle_kind(handle)];
+  struct object *object = operations && operations->holder ? block_pin(me, handle) : NULL;
   if (!object)
     return 0;
   uint32_t holder = operations->holder(object, index);
   handle_leave(me, PIN_LOOK);
   return holder;
-}
-
-/* One step from a blocked thread to the one it waits for; NULL where the chain
-   ends: nobody holds it, the holder runs, or waits with a deadline. */
-static struct self *waits_for(struct self *me, struct self *record, uint32_t *episode)
-{
-  *episode = load_acquire(&record->episode);
-  if (!(*episode & 1) || load_acquire(&record->blocked_deadline) != WAIT_FOREVER)
-    return NULL;
-  uint32_t holder = holder_of(me, (void *)load_acquire(&record->blocked_handle), load_acquire(&record->blocked_index));
-  return holder ? self_find(holder) : NULL;
-}
-
-/* Does the chain of holders lead from me back to me?
-
-   Walked twice. If the second walk meets the same threads in the same episodes of
-   blocking, then at the moment between the walks all of them were blocked for ever
-   at once, each on what the next one held: for a blocked thread neither takes nor
-   releases. A chain put together from different moments does not survive this. */
-static bool in_circle(struct self *me)
-{
-  uint64_t sum[2] = {0, 0};
-  for (int walk = 0; walk < 2; walk++) {
-    struct self *r = me;
-    uint32_t steps = 0;
-    do {
-      uint32_t episode;
-      struct self *next = waits_for(me, r, &episode);
-      if (!next || next == r || ++steps > THREADS_MAX)
-        return false;
-      sum[walk] = (sum[walk] ^ (uintptr_t)r ^ episode) * UINT64_C(0x9e3779b97f4a7c15);
-      r = next;
-    } while (r != me);
-  }
-  return sum[0] == sum[1];
 }
 
 uint32_t block_awaited(struct self *me, void *handle, int64_t index)
@@ -102,6 +70,7 @@ static int64_t announce(struct self *me, void *handle, int64_t index, atomic_u32
   store_release(&me->blocked_deadline, deadline);
   store_release(&me->blocked_flags, (uint32_t)flags);
   store_release(&me->blocked_since, since);
+  store_release(&me->blocked_reads, me->reads);
   /* seq_cst: before the looks at `block_cancelled` and at the holder. */
   add_seq_cst(&me->episode, 1);
   return since;
@@ -133,14 +102,27 @@ void block_rouse(struct self *record, const struct blocked *b)
   }
 }
 
-/* In a circle, and not to be told: has the next thread in it look once more, which
-   may have done so before we closed the circle. */
-COLD static void tell_next(struct self *me, void *handle, int64_t index)
+/* Could a wait for this be part of a deadlock cycle? Only if a thread must act for it to end. */
+static bool has_holder(void *handle, int64_t index, int flags)
 {
-  struct self *next = self_find(holder_of(me, handle, index));
+  if (handle)
+    return kind_operations[handle_kind(handle)]->holder;
+  return flags & BLOCK_WORD && index;
+}
+
+/* True: a deadlock cycle is to be reported. `*at`: when to search again. */
+COLD static bool search_cycle(struct self *me, bool always, int64_t *at, int64_t *pause)
+{
+  struct self *other;
+  enum cycle found = cycle_find(me, always, &other);
+  if (found == CYCLE_AGAIN) {
+    *at = clock_now() + *pause;
+    *pause = *pause < CYCLE_DELAY ? 2 * *pause : *pause;
+  }
   struct blocked b;
-  if (next && block_look(next, &b))
-    block_rouse(next, &b);
+  if (other && block_look(other, &b)) /* it may have searched before we closed the cycle */
+    block_rouse(other, &b);
+  return found == CYCLE_FOUND && !always;
 }
 
 static int64_t earliest(int64_t a, int64_t b, int64_t c)
@@ -152,7 +134,7 @@ static int64_t earliest(int64_t a, int64_t b, int64_t c)
 int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags)
 {
-  if (load_relaxed(&me->late_count)) /* they may be needed for a circle to show */
+  if (load_relaxed(&me->late_count)) /* they may be needed for a deadlock cycle to show */
     waitq_wake_late(me);
   gil_release(me);
   bool may_be_gone = unlikely(load_relaxed(&self_last_count)); /* whom we wait for, unnoticed */
@@ -161,9 +143,9 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
   bool suspended = fork_suspend(); /* whoever is to wake us may need the guards */
   int64_t since = announce(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
-  bool may_circle = deadline == WAIT_FOREVER && handle && kind_operations[handle_kind(handle)]->holder;
+  bool may_deadlock = deadline == WAIT_FOREVER && has_holder(handle, index, flags);
   bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed(); /* mere sleep ends */
-  int64_t circle_at = may_circle || may_be_gone ? since + CIRCLE_DELAY : WAIT_FOREVER;
+  int64_t cycle_at = may_deadlock || may_be_gone ? since + CYCLE_DELAY : WAIT_FOREVER, pause = CYCLE_PAUSE;
   int64_t stall_at = may_stall ? since + STALL_DELAY : WAIT_FOREVER;
   int result = ILK_OK;
   for (;;) {
@@ -179,7 +161,7 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
       result = ILK_ETIMEDOUT;
       break;
     }
-    enum wait_result slept = wait_on(word, expected, earliest(deadline, circle_at, stall_at), flags & BLOCK_SHARED);
+    enum wait_result slept = wait_on(word, expected, earliest(deadline, cycle_at, stall_at), flags & BLOCK_SHARED);
     if (slept == WAIT_REFUSED) {
       if (!always)
         result = ILK_ENOTSUP;
@@ -197,16 +179,13 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
       result = ILK_ETIMEDOUT;
       break;
     }
-    if (now >= circle_at) {
-      circle_at = may_be_gone ? now + CIRCLE_DELAY : WAIT_FOREVER;
+    if (now >= cycle_at) {
+      cycle_at = may_be_gone ? now + CYCLE_DELAY : WAIT_FOREVER;
       if (may_be_gone && self_end_last())
         break;
-      if (may_circle && in_circle(me)) {
-        if (!always) {
-          result = ILK_EDEADLK;
-          break;
-        }
-        tell_next(me, handle, index);
+      if (may_deadlock && search_cycle(me, always, &cycle_at, &pause)) {
+        result = ILK_EDEADLK;
+        break;
       }
     }
     if (now >= stall_at) {

@@ -1,5 +1,5 @@
 /* Every blocking wait goes through here: the deadline, cancelling, and the check
-   for circles are in this room alone. */
+   search for deadlock cycles (cycle.h) are in this room alone. */
 #ifndef INTERLOCK_BLOCK_H
 #define INTERLOCK_BLOCK_H
 
@@ -9,7 +9,7 @@
 
 enum block_flags {
   BLOCK_SHARED = 1, /* the word is shared between processes */
-  BLOCK_ALWAYS = 2, /* neither cancelled nor refused; nor given up for a circle: another is told */
+  BLOCK_ALWAYS = 2, /* neither cancelled nor refused; nor ended by a deadlock cycle: another thread reports it */
   BLOCK_WORD = 4,   /* it is in the caller's memory, and belongs to no object */
 };
 
@@ -18,7 +18,7 @@ enum block_flags {
    ILK_ECANCELED: ilk_cancel(1); ILK_EDEADLK: it would never end; ILK_ENOTSUP: the system does
    not let threads sleep. The caller looks once more after each of these, but for its own word
    (BLOCK_WORD). `handle` (or NULL)
-   and `index` name what is waited for, to the check for circles and the report. Without
+   and `index` name what is waited for, to the search for deadlock cycles and the report. Without
    a handle, `index` is the id of the thread that must act as long as *word == expected,
    or 0: that thread's death ends the sleep. It releases Python's GIL, if this thread holds
    it: a call that comes here ends with gil_reacquire() (see gil.h). */
@@ -37,6 +37,9 @@ struct blocked {
 
 /* False: it is not blocked. */
 bool block_look(struct self *record, struct blocked *b);
+
+/* For a look at what some thread waits for: the object, pinned, or NULL. Then handle_leave(me, PIN_LOOK). */
+struct object *block_pin(struct self *me, void *handle);
 
 /* The thread that must act for a wait to end; 0: none in particular. A guess. */
 uint32_t block_awaited(struct self *me, void *handle, int64_t index);

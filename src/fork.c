@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cells.h"
+#include "cycle.h"
 #include "handle.h"
 #include "region.h"
 #include "self.h"
@@ -29,6 +30,8 @@ static void before(void)
 static void after(bool child)
 {
   fork_between_handlers = false;
+  if (child)
+    cycle_after_fork();
   cells_after_fork(child);
   wait_after_fork(child);
   waitq_after_fork(child);

@@ -76,11 +76,16 @@ struct object {
    kind that has nothing atomic to put there begins with this. */
 #define LATE_LOOKS atomic_u32 late_looks
 
+struct cycle_visitor; /* see cycle.h */
+
 /* What the rooms ask a kind; NULL where there is nothing to say. */
 struct kind_operations {
   const char *name;
   /* The id of the thread that must act before a waiter for part `index` goes on; 0: none. */
   uint32_t (*holder)(struct object *, int64_t index);
+  /* The same for a kind of which several threads may have to act: visits each, or those that are
+     blocked. `waiter` sleeps for part `index`, or did a moment ago. NULL: holder() tells. */
+  void (*each_blocker)(struct object *, struct self *waiter, int64_t index, struct cycle_visitor *);
   /* The holder has exited: have a waiter look again. */
   void (*holder_died)(struct object *, int64_t index);
   /* Has what all wait for come, so that those who are still counted as waiters are on

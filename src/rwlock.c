@@ -80,7 +80,7 @@ static int drain(struct rwlock *rw, void *handle, struct self *me, bool tries, i
       block_announce(&rw->object);
       or_seq_cst(&rw->object.head, ASLEEP); /* says so, then looks (I4) */
     } else {
-      result = block(me, handle, 0, &rw->object.turn, turn, deadline, 0);
+      result = block(me, handle, ROLE_WRITER, &rw->object.turn, turn, deadline, 0);
     }
   }
   if (announced)
@@ -272,7 +272,7 @@ static void operation_after_fork(struct object *object)
   void *handle = handle_of(object);
   uint32_t count = 0;
   for (uint32_t i = 0; me && i < me->reads; i++)
-    count += me->reads_counted[i] == handle;
+    count += load_relaxed(&me->reads_counted[i]) == (uintptr_t)handle;
   if (rw->queue.first)
     rw->queue = (struct waitq){0};
   if (rw->writers)
@@ -290,6 +290,7 @@ static void operation_after_fork(struct object *object)
 const struct kind_operations rwlock_operations = {
     .name = "rwlock",
     .holder = operation_holder,
+    .each_blocker = rwlock_each_blocker,
     .holder_died = operation_holder_died,
     .describe = operation_describe,
     .after_fork = operation_after_fork,

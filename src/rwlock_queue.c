@@ -1,6 +1,7 @@
 /* The readers-writer lock, where it is contended: who sleeps, and who is woken. The law of
    the state is in rwlock_state.h. */
 #include "block.h"
+#include "cycle.h"
 #include "rwlock_state.h"
 
 /* Woken once the queue is unlocked: they need its lock. What is more than these, the
@@ -128,8 +129,49 @@ int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum 
     unlock_and_wake(rw, &wakes);
     if (taken || result != ILK_OK)
       return taken ? ILK_OK : result;
-    result = block(me, handle, 0, &me->signal, SIGNAL_NONE, deadline, 0);
+    result = block(me, handle, (int64_t)role, &me->signal, SIGNAL_NONE, deadline, 0);
     rwlock_recover(rw);
     waitq_lock(&rw->object);
   }
+}
+
+/* --- deadlock cycles ------------------------------------------------------------------------ */
+
+static void visit_readers(struct rwlock *rw, struct cycle_visitor *visitor)
+{
+  if (*visitor->readers_visited)
+    return;
+  *visitor->readers_visited = true;
+  if (!(head_state(load_acquire(&rw->object.head)) & (COUNT_MASK | BIASED | PUBLISHED)))
+    return; /* nobody reads (I2) */
+  void *handle = handle_of(&rw->object);
+  for (struct self *r = self_first_live(); r; r = self_next_live(r))
+    if (load_acquire(&r->episode) & 1 && rwlock_is_read_by(r, handle))
+      visitor->visit(visitor, r);
+}
+
+/* Those before the waiter; if it has left, any. */
+static void visit_queued_writers(struct rwlock *rw, struct self *waiter, struct cycle_visitor *visitor)
+{
+  waitq_lock(&rw->object);
+  uint32_t writers = rw->writers;
+  for (struct self *r = rw->queue.first; r && r != waiter && writers; r = r->queue_next)
+    if (r->queue_role == ROLE_WRITER) {
+      visitor->visit(visitor, r);
+      writers--;
+    }
+  waitq_unlock(&rw->object);
+}
+
+void rwlock_each_blocker(struct object *object, struct self *waiter, int64_t role, struct cycle_visitor *visitor)
+{
+  struct rwlock *rw = (struct rwlock *)object;
+  uint32_t id = load_relaxed(&rw->writer);
+  struct self *writer = id ? self_find(id) : NULL;
+  if (writer)
+    visitor->visit(visitor, writer); /* the waiter itself, if it drains */
+  if (role == ROLE_WRITER)
+    visit_readers(rw, visitor);
+  else
+    visit_queued_writers(rw, waiter, visitor);
 }

@@ -7,24 +7,31 @@
 
 /* --- the thread's own holds ------------------------------------------------------ */
 
+/* Relaxed: its own thread writes it, plainly as far as that can see. */
+static inline uintptr_t hold_counted(const struct self *me, uint32_t i)
+{
+  return load_relaxed(&((struct self *)me)->reads_counted[i]);
+}
+
 static bool hold_is_empty(const struct self *me, uint32_t i)
 {
-  return !load_relaxed(&((struct self *)me)->reads_published[i]) && !me->reads_counted[i];
+  return !load_relaxed(&((struct self *)me)->reads_published[i]) && !hold_counted(me, i);
 }
 
 /* Where this thread holds the lock for reading; -1: nowhere. */
 int rwlock_hold_find(const struct self *me, const void *handle)
 {
   for (uint32_t i = 0; i < me->reads; i++)
-    if (load_relaxed(&((struct self *)me)->reads_published[i]) == (uintptr_t)handle || me->reads_counted[i] == handle)
+    if (load_relaxed(&((struct self *)me)->reads_published[i]) == (uintptr_t)handle ||
+        hold_counted(me, i) == (uintptr_t)handle)
       return (int)i;
   return -1;
 }
 
 static void *hold_handle(const struct self *me, uint32_t i)
 {
-  void *counted = me->reads_counted[i];
-  return counted ? counted : (void *)load_relaxed(&((struct self *)me)->reads_published[i]);
+  uintptr_t counted = hold_counted(me, i);
+  return counted ? (void *)counted : (void *)load_relaxed(&((struct self *)me)->reads_published[i]);
 }
 
 /* A lock that was read again, by the fast path, has several places: they become one and a count. What
@@ -35,13 +42,13 @@ static bool merge_holds(struct self *me)
   bool merged = false;
   for (uint32_t i = 0; i < READS_MAX; i++)
     for (uint32_t j = 0; hold_handle(me, i) && j < READS_MAX; j++) {
-      bool drops = j != i && hold_handle(me, j) == hold_handle(me, i) && (me->reads_counted[i] || !me->reads_counted[j]);
+      bool drops = j != i && hold_handle(me, j) == hold_handle(me, i) && (hold_counted(me, i) || !hold_counted(me, j));
       if (!drops || me->reads_more[i] >= UINT32_MAX - me->reads_more[j])
         continue;
       me->reads_more[i] += 1 + me->reads_more[j];
       me->reads_more[j] = 0;
-      if (me->reads_counted[j]) {
-        me->reads_counted[j] = NULL;
+      if (hold_counted(me, j)) {
+        store_relaxed(&me->reads_counted[j], 0);
         sub_seq_cst(&handle_held_object(hold_handle(me, i))->head, 1);
       }
       store_release(&me->reads_published[j], 0);
@@ -69,7 +76,7 @@ void rwlock_hold_add_counted(struct self *me, void *handle)
       i++;
   else
     me->reads++;
-  me->reads_counted[i] = handle;
+  store_relaxed(&me->reads_counted[i], (uintptr_t)handle);
 }
 
 /* Forgets empty places at the top. Below it they stay: a hold that moved could be
@@ -87,6 +94,16 @@ bool rwlock_is_published(const void *handle)
     for (uint32_t i = 0, n = load_seq_cst(&r->reads_limit); i < n; i++)
       if (load_seq_cst(&r->reads_published[i]) == (uintptr_t)handle)
         return true;
+  return false;
+}
+
+/* Acquire: the caller looks at the thread's episode again. */
+bool rwlock_is_read_by(struct self *record, const void *handle)
+{
+  for (uint32_t i = 0, n = load_acquire(&record->blocked_reads); i < n && i < READS_MAX; i++)
+    if (load_acquire(&record->reads_published[i]) == (uintptr_t)handle ||
+        load_acquire(&record->reads_counted[i]) == (uintptr_t)handle)
+      return true;
   return false;
 }
 
@@ -286,9 +303,9 @@ static inline void count_out(struct self *me, void *handle)
 /* Ends the hold at place i, and has those look who wait for it. */
 static void read_leave(struct self *me, uint32_t i)
 {
-  void *handle = me->reads_counted[i];
+  void *handle = (void *)hold_counted(me, i);
   if (handle) {
-    me->reads_counted[i] = NULL;
+    store_relaxed(&me->reads_counted[i], 0);
     count_out(me, handle);
   } else {
     handle = (void *)load_relaxed(&me->reads_published[i]);
@@ -339,9 +356,9 @@ static __attribute__((noinline)) int read_unlock_other(void *handle)
     return read_unlock_slow(handle);
   if (load_relaxed(&me->reads_published[i]) == (uintptr_t)handle)
     return leave_published(me, handle, i);
-  if (unlikely(me->reads_counted[i] != handle))
+  if (unlikely(hold_counted(me, i) != (uintptr_t)handle))
     return read_unlock_slow(handle);
-  me->reads_counted[i] = NULL;
+  store_relaxed(&me->reads_counted[i], 0);
   me->reads = i;
   if (unlikely(i))
     hold_trim(me);

@@ -112,6 +112,8 @@ bool rwlock_hold_is_possible(struct self *me); /* no: READS_MAX locks are held a
 void rwlock_hold_add_counted(struct self *me, void *handle);
 /* Does any thread publish the handle? After the heavy fence. */
 bool rwlock_is_published(const void *handle);
+/* Does that thread hold the lock for reading? It is blocked, or nothing follows from what this returns. */
+bool rwlock_is_read_by(struct self *record, const void *handle);
 
 /* One attempt each, for a newcomer or from the queue: ILK_OK: counted in, or WRITER set, so
    drain next; ILK_EBUSY: the state is against it; ILK_EHANDLE: not this object now. */
@@ -128,6 +130,9 @@ void rwlock_wake(struct rwlock *rw);
 bool rwlock_recover(struct rwlock *rw);
 /* Sleeps until it has taken the lock: ILK_OK (a writer then has WRITER, and drains). */
 int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum queue_role role, int64_t deadline);
+
+/* See kind_operations. `role`: a writer, or a reader in the queue. */
+void rwlock_each_blocker(struct object *object, struct self *waiter, int64_t role, struct cycle_visitor *visitor);
 
 /* What an acquisition answers. */
 static inline int rwlock_acquired(struct rwlock *rw)

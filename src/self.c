@@ -185,7 +185,7 @@ static void retire(struct self *record)
   uint32_t limit = load_relaxed(&record->reads_limit);
   for (uint32_t i = 0; i < limit || i < record->reads; i++) {
     update_relaxed(&record->reads_published[i], 0);
-    record->reads_counted[i] = NULL;
+    update_relaxed(&record->reads_counted[i], 0);
     record->reads_more[i] = 0;
   }
   record->reads = 0;

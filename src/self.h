@@ -72,6 +72,7 @@ struct self {
   atomic_word blocked_word;   /* the address it sleeps on */
   atomic_i64 blocked_since;
   atomic_i64 blocked_deadline;
+  atomic_u32 blocked_reads; /* places in use below, see `reads` */
 
   /* Its place in a queue of waiters: guarded by that queue's lock (see waitq.h). */
   _Alignas(CACHE_LINE) atomic_u32 signal; /* what it sleeps on there */
@@ -80,13 +81,18 @@ struct self {
   uint32_t queue_role; /* which kind of waiter, where a queue has several */
   void *queue_mutex;   /* in a condition's: what it takes back when it is notified */
 
+  /* Of the search for deadlock cycles, which one thread at a time runs (see cycle.c). */
+  uint32_t search_episode, search_reported;
+  uint64_t search;
+  struct self *search_from, *search_next;
+
   /* Whom it has still to wake: written by its thread, read by any (see waitq.h). */
   atomic_u32 late_count;
   _Atomic(struct self *) late[LATE_MOST];
 
   /* The locks it holds for reading: published, for writers to see, or counted. */
   _Alignas(CACHE_LINE) atomic_word reads_published[READS_MAX];
-  void *reads_counted[READS_MAX];
+  atomic_word reads_counted[READS_MAX]; /* others read these while it is blocked */
   uint32_t reads_more[READS_MAX]; /* reads beyond the first, of those that have no place of their own; 0 in an empty place */
 
   /* Values of its own for objects that keep one for each thread (see cells.h). A line apart:

@@ -26,6 +26,10 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
    The word itself is not read: its memory may be gone. */
 int wait_wake(atomic_u32 *word, int n, bool shared);
 
+/* Reads a word on which another thread was seen to sleep. If its memory is gone, or the system does not let us
+   know, it is not touched, and the result is false. */
+bool wait_read(atomic_u32 *word, uint32_t *value);
+
 /* Around fork(): nobody is inside the room while the process is copied; in the
    child, nobody sleeps. */
 void wait_before_fork(void);

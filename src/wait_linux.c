@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +14,13 @@
 
 const char wait_backend[] = "futex";
 const bool wait_has_shared = true;
+
+/* For calls without a time. */
+#ifdef SYS_futex
+#define FUTEX_NUMBER SYS_futex
+#else
+#define FUTEX_NUMBER SYS_futex_time64
+#endif
 
 /* The kernel's own 64-bit time, whatever the C library's time_t is. */
 struct kernel_time {
@@ -58,13 +66,20 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
 {
   if (n <= 0)
     return 0; /* the kernel would wake one */
-#ifdef SYS_futex
-  long number = SYS_futex;
-#else
-  long number = SYS_futex_time64;
-#endif
-  long woken = syscall(number, word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n);
+  long woken = syscall(FUTEX_NUMBER, word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n);
   return woken > 0 ? (int)woken : 0; /* EFAULT: the memory is gone, and so are its sleepers */
+}
+
+/* process_vm_readv(2) fails where there is no memory, but may read the bytes one by one. Then the kernel compares
+   the word in one step, and wakes and moves nobody. */
+bool wait_read(atomic_u32 *word, uint32_t *value)
+{
+  struct iovec to = {value, sizeof *value}, from = {word, sizeof *value};
+  *value = 0;
+  if (syscall(SYS_process_vm_readv, (long)getpid(), &to, 1UL, &from, 1UL, 0UL) != (long)sizeof *value)
+    return false;
+  atomic_u32 target = 0;
+  return syscall(FUTEX_NUMBER, word, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG, 0, 0L, &target, *value) >= 0;
 }
 
 void wait_before_fork(void)

@@ -124,6 +124,20 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
   return woken;
 }
 
+bool wait_read(atomic_u32 *word, uint32_t *value)
+{
+  struct bucket *b = bucket_of(word);
+  guard_lock(&b->mutex);
+  /* A sleeper cannot leave without the mutex, so the word that it was given is still there. */
+  struct sleeper *s = b->first;
+  while (s && s->word != word)
+    s = s->next;
+  if (s)
+    *value = load_acquire(word); /* pairs with the release of who changed it */
+  guard_unlock(&b->mutex);
+  return s;
+}
+
 void wait_before_fork(void)
 {
   for (int i = 0; i < BUCKETS; i++)

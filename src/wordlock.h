@@ -99,4 +99,7 @@ static inline uint32_t wordlock_holder(atomic_u32 *word)
   return load_relaxed(word) & WORDLOCK_HOLDER;
 }
 
+/* The same for a word that another thread waits for, whose memory may be gone. 0 also where it cannot be told. */
+uint32_t wordlock_holder_afar(atomic_u32 *word);
+
 #endif

@@ -192,6 +192,26 @@ START_TEST(wake_of_memory_that_is_gone_glibc_12674)
 }
 END_TEST
 
+/* For the search for deadlock cycles, which must not read another thread's word. */
+START_TEST(what_a_sleeper_waits_for)
+{
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  atomic_u32 *word = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  struct sleeper sleepers[2];
+  for (int i = 0; i < 2; i++)
+    sleeper_start(&sleepers[i], i, word, -1);
+  uint32_t value = 1;
+  must(wait_read(word, &value) && value == 0);
+  store_relaxed(word, 5);
+  must(wait_read(word, &value) && value == 5);
+  wake_so_many(word, 2); /* both sleep still */
+  for (int i = 0; i < 2; i++)
+    join(sleepers[i].thread);
+  munmap(word, page);
+  must(!wait_read(word, &value));
+}
+END_TEST
+
 /* Who changes the word and then wakes is not missed by one about to sleep. */
 static _Atomic bool no_more;
 
@@ -324,6 +344,7 @@ int main(void)
   tcase_add_test(calls, wakes_that_word_only);
   tcase_add_test(calls, time_outs_leave_the_others_asleep);
   tcase_add_test(calls, wake_of_memory_that_is_gone_glibc_12674);
+  tcase_add_test(calls, what_a_sleeper_waits_for);
   tcase_add_test(calls, no_wake_is_lost);
   tcase_add_test(calls, private_futex_on_shared_memory);
   tcase_add_test(calls, late_wake_reaches_reused_memory_parking_lot);

@@ -20,7 +20,7 @@ class HandleError(RuntimeError):
 
 
 class DeadlockError(RuntimeError):
-    """The wait could never end: the caller waits for itself, directly or round a circle."""
+    """The wait could never end: the caller waits for itself, directly or in a deadlock cycle."""
 
 
 if sys.version_info >= (3, 13):

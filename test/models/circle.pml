@@ -1,11 +1,14 @@
-/* The check for circles of src/block.c: a thread that sleeps walks the chain of holders, and
-   reads each link while the threads in it go on. Here nobody is ever in a circle, for all that
-   hold two took them in the order D, A, B, C; so the check must find none, whenever it looks.
-   Checked: it finds none (assertion), and no thread hangs.
+/* The search for deadlock cycles of src/cycle.c: a thread that sleeps follows the locks from each
+   blocked thread to one that holds what it waits for, while the threads on the way go on; then
+   it looks at every link of the path again, and then at every sleep. R is a readers-writer
+   lock, read by two; the others are mutexes, which a release may give to a thread that sleeps.
+   Here nobody is ever in a cycle, for all that hold two took them in the order D, A, R, C; so
+   none must be found, whenever the search runs.
+   Checked: none is found (assertion), and no thread hangs.
 
-   Mutants, each of which must fail: NO_SECOND (one walk is believed), NO_EPISODE (two walks
-   are compared by their threads alone, not by their sleeps: the fourth thread is for this, since
-   one that waits for the walker cannot go on, and so the link to it is no other sleep's). */
+   Mutants, each of which must fail: NO_SECOND (the path is believed), NO_LINKS (the sleeps are looked at
+   again, but not the links), NO_EPISODE (the links, but not the sleeps), NO_SELF (a lock that was
+   given to the thread that sleeps for it is a link to itself). */
 
 #define NONE 0
 #define WALKER 1
@@ -14,95 +17,203 @@
 #define LAST 4
 
 #define A 1
-#define B 2
-#define C 3
-#define D 4
+#define C 2
+#define D 3
+#define R 4
 
 #ifndef ROUNDS
 #define ROUNDS 2
 #endif
 
-byte holder[5];
+byte holder[5];  /* of a mutex; the writer of R */
+bool reads[5];   /* R */
 byte blocked[5]; /* on which lock */
 byte episode[5]; /* odd: it sleeps */
+
+/* The search: the next thread of the path, and the sleep it was found in. */
+byte next[5], during[5];
+
+#define READERS (reads[MIDDLE] || reads[PASSER])
 
 inline lock(l)
 {
   if
   :: atomic { holder[l] == NONE -> holder[l] = me }
   :: atomic { holder[l] != NONE -> blocked[me] = l; episode[me]++ }
-     atomic { holder[l] == NONE -> holder[l] = me };
+     sleep(l)
+  fi
+}
+
+inline sleep(l)
+{
+  atomic {
+    if
+    :: holder[l] == NONE -> holder[l] = me
+    :: holder[l] == me /* it was given */
+    fi
+  };
+  episode[me]++
+}
+
+/* To nobody, or to a thread that sleeps for it. */
+inline unlock(l)
+{
+  atomic {
+    if
+    :: holder[l] = NONE
+    :: episode[WALKER] % 2 && blocked[WALKER] == l -> holder[l] = WALKER
+    :: episode[MIDDLE] % 2 && blocked[MIDDLE] == l -> holder[l] = MIDDLE
+    :: episode[PASSER] % 2 && blocked[PASSER] == l -> holder[l] = PASSER
+    :: episode[LAST] % 2 && blocked[LAST] == l -> holder[l] = LAST
+    fi
+  }
+}
+
+inline read()
+{
+  if
+  :: atomic { holder[R] == NONE -> reads[me] = true }
+  :: atomic { holder[R] != NONE -> blocked[me] = R; episode[me]++ }
+     atomic { holder[R] == NONE -> reads[me] = true };
      episode[me]++
   fi
 }
 
-inline unlock(l)
+inline unread()
 {
-  holder[l] = NONE
+  reads[me] = false
 }
 
-/* To `r`, the first again if there is a circle, or NONE; `sum` tells the episodes. */
-inline walk(sum)
+/* Does thread `t` hold lock `l`? */
+#define holds(t, l) (holder[l] == t || (l == R && reads[t]))
+
+/* A path along the locks, any one: r is WALKER again if it is a cycle, else NONE. */
+inline search()
 {
   r = WALKER;
-  sum = 0;
   do
   :: seen = episode[r];
      if
-     :: seen % 2 == 0 -> r = NONE
-     :: else ->
-#ifndef NO_EPISODE
-        sum = sum * 8 + seen;
-#endif
-        on = blocked[r];
-        r = holder[on]
+     :: seen % 2 == 0 -> r = NONE; break
+     :: else -> during[r] = seen
      fi;
+     on = blocked[r];
      if
-     :: r == NONE || r == WALKER -> break
+     :: holds(WALKER, on) -> q = WALKER
+     :: holds(MIDDLE, on) -> q = MIDDLE
+     :: holds(PASSER, on) -> q = PASSER
+     :: holds(LAST, on) -> q = LAST
+     :: !holds(WALKER, on) && !holds(MIDDLE, on) && !holds(PASSER, on) && !holds(LAST, on) -> r = NONE; break
+     fi;
+#ifdef NO_SELF
+     if
+     :: r == q && r != WALKER -> r = NONE; break
+     :: else
+     fi;
+#else
+     if
+     :: r == q -> r = NONE; break
+     :: else
+     fi;
+#endif
+     next[r] = q;
+     r = q;
+     if
+     :: r == WALKER -> break
+     :: r != WALKER && next[r] != NONE -> r = NONE; break /* it was here already */
      :: else
      fi
   od
 }
 
-/* Holds A, sleeps on B, and looks for a circle at any moment of that sleep. */
+/* The same path again; found stays true if all is as it was. */
+inline verify()
+{
+  found = true;
+#ifndef NO_LINKS
+  r = WALKER;
+  do
+  :: on = blocked[r];
+     found = found && holds(next[r], on);
+     r = next[r];
+     if
+     :: r == WALKER -> break
+     :: else
+     fi
+  od;
+#endif
+#ifndef NO_EPISODE
+  r = WALKER;
+  do
+  :: found = found && episode[r] == during[r];
+     r = next[r];
+     if
+     :: r == WALKER -> break
+     :: else
+     fi
+  od
+#endif
+}
+
+inline look_for_cycle()
+{
+  search();
+  if
+  :: r == WALKER ->
+#ifdef NO_SECOND
+     assert(false)
+#else
+     verify();
+     assert(!found)
+#endif
+  :: else
+  fi;
+  d_step { next[1] = NONE; next[2] = NONE; next[3] = NONE; next[4] = NONE; r = NONE; q = NONE; on = NONE; seen = 0; found = false }
+}
+
+/* Holds A, sleeps on C, or to write R, and searches at any moment of that sleep. */
 proctype walker()
 {
-  byte me = WALKER, r, seen, on;
-  int first, second;
+  byte me = WALKER, r, q, seen, on;
+  bool found;
   lock(A);
   if
-  :: atomic { holder[B] == NONE -> holder[B] = me }
-  :: atomic { holder[B] != NONE -> blocked[me] = B; episode[me]++ }
-     walk(first);
-     if
-     :: r == WALKER ->
-#ifdef NO_SECOND
-        assert(false)
-#else
-        walk(second);
-        assert(!(r == WALKER && first == second))
-#endif
-     :: else
+  :: if
+     :: atomic { holder[C] == NONE -> holder[C] = me }
+     :: atomic { holder[C] != NONE -> blocked[me] = C; episode[me]++ }
+        look_for_cycle();
+        sleep(C)
      fi;
-     atomic { holder[B] == NONE -> holder[B] = me };
-     episode[me]++
+     unlock(C)
+  :: if
+     :: atomic { holder[R] == NONE && !READERS -> holder[R] = me }
+     :: atomic { holder[R] == NONE && READERS -> blocked[me] = R; episode[me]++ }
+        look_for_cycle();
+        atomic { holder[R] == NONE && !READERS -> holder[R] = me };
+        episode[me]++
+     fi;
+     holder[R] = NONE
   fi;
-  unlock(B);
   unlock(A)
 }
 
 proctype middle()
 {
   byte me = MIDDLE;
-  lock(B); lock(C); unlock(C); unlock(B)
+  read(); lock(C); unlock(C); unread()
 }
 
-/* Holds C, and then D, never both. */
+/* Reads R and holds C, and then D, never with them. */
 proctype passer()
 {
   byte me = PASSER, round = 0;
   do
-  :: round < ROUNDS -> lock(C); unlock(C); lock(D); unlock(D); round++
+  :: round < ROUNDS ->
+     if
+     :: read(); unread()
+     :: lock(C); unlock(C)
+     fi;
+     lock(D); unlock(D); round++
   :: else -> break
   od
 }

@@ -1,0 +1,222 @@
+/* The search for deadlock cycles. A blocked thread has one link to each thread that must act before it
+   can go on: the holder of its mutex, word lock, once or array lock; the thread that it joins; of a
+   readers-writer lock the writer, for a writer all readers, and for a reader the writers before
+   it in the queue. It needs all of them to act, so a cycle of links between threads that are
+   blocked without a deadline never ends by itself.
+
+   Every cycle is found. The last of its threads to block finds the others blocked (episodes are
+   seq_cst), and what a blocked thread holds does not change. A thread searches once it has been blocked
+   for a while, along all links, breadth first, so it finds a cycle through itself if there is one.
+   What it finds may be put together from links of different moments. So:
+
+   No other is reported. All threads of the path are in the same episodes of blocking at the end as they
+   were when the search met them (`search_episode`). Between the two, every link of the path is
+   checked again. A blocked thread neither acquires nor releases; at most a release gives
+   it the mutex that it waits for, and the link that it then has leads to itself, which is none. So each
+   link that was seen while its two threads were blocked was there all that time, and all of
+   them at once (test/models/circle.pml). If the check fails, the search is repeated: the path
+   may have hidden a cycle. ilk_mutex_reset() breaks the rule, and is documented to.
+
+   One thread of a cycle reports it: one search runs at a time, and a thread that is going to report is no
+   longer blocked to the next.
+
+   What a search costs: a step for each thread that it meets, and of each readers-writer lock that it meets
+   a writer of, one look through the live threads, at the locks that the blocked ones read; for a queued reader, its
+   queue up to the last writer. It runs once in a wait without a deadline, in the waiting thread. */
+#include "cycle.h"
+
+#include "block.h"
+#include "handle.h"
+#include "wordlock.h"
+
+/* One search at a time: it uses these, and the places `search...` of the records. */
+static atomic_u32 searching;
+static uint64_t searches;
+
+/* The locks whose readers this search has visited, by remainder of the slot: one that is pushed out is
+   visited again. */
+#define VISITED 256
+static struct visited {
+  uint64_t search;
+  void *handle;
+  bool readers;
+} visited[VISITED];
+
+struct search {
+  struct cycle_visitor visitor;
+  struct self *me;
+  struct self *from; /* whose links are visited */
+  struct self *last; /* of the list of those that were met */
+  struct self *end;  /* of a path that leads back to me; NULL: none yet */
+};
+
+static bool *readers_visited(void *handle)
+{
+  struct visited *v = &visited[handle_index(handle) % VISITED];
+  if (v->search != searches || v->handle != handle)
+    *v = (struct visited){searches, handle, false};
+  return &v->readers;
+}
+
+/* Blocked without a deadline, and not about to report a cycle? Then its episode, else 0. */
+static uint32_t stuck_episode(struct self *record)
+{
+  /* seq_cst: the last thread of a cycle to block sees that the others are. Acquire: what they hold. */
+  uint32_t episode = load_seq_cst(&record->episode);
+  bool stuck = episode & 1 && load_acquire(&record->blocked_deadline) == WAIT_FOREVER &&
+               record->search_reported != episode;
+  return stuck ? episode : 0;
+}
+
+static void visit_id(struct cycle_visitor *visitor, uint32_t id)
+{
+  struct self *record = id ? self_find(id) : NULL;
+  if (record)
+    visitor->visit(visitor, record);
+}
+
+/* The holder of the private word lock that a thread waits for; 0: it waits for something else. What the waiter has
+   announced (b->index) is no more than the holder it saw last: others may have had the lock since. */
+static uint32_t word_holder(struct self *me, struct self *waiter, const struct blocked *b)
+{
+  if (!(b->flags & BLOCK_WORD) || !b->index)
+    return 0;
+  /* Another thread's word may be unmapped at any moment. */
+  return waiter == me ? wordlock_holder(b->word) : wordlock_holder_afar(b->word);
+}
+
+/* Visits each thread that must act before `waiter` can go on. */
+static void visit_blockers(struct self *me, struct self *waiter, struct cycle_visitor *visitor)
+{
+  struct blocked b;
+  if (!block_look(waiter, &b))
+    return;
+  if (!b.handle) {
+    visit_id(visitor, word_holder(me, waiter, &b));
+    return;
+  }
+  const struct kind_operations *operations = kind_operations[handle_kind(b.handle)];
+  struct object *object = operations && operations->holder ? block_pin(me, b.handle) : NULL;
+  if (!object)
+    return;
+  if (operations->each_blocker)
+    operations->each_blocker(object, waiter, b.index, visitor);
+  else
+    visit_id(visitor, operations->holder(object, b.index));
+  handle_leave(me, PIN_LOOK);
+}
+
+/* --- the search ------------------------------------------------------------------------- */
+
+static void visit_new(struct cycle_visitor *visitor, struct self *record)
+{
+  struct search *s = (struct search *)visitor;
+  if (s->end)
+    return;
+  if (record == s->me) {
+    s->end = s->from != s->me ? s->from : NULL;
+    return;
+  }
+  uint32_t episode = record->search == searches ? 0 : stuck_episode(record);
+  if (!episode)
+    return;
+  record->search = searches;
+  record->search_episode = episode;
+  record->search_from = s->from;
+  record->search_next = NULL;
+  s->last->search_next = record;
+  s->last = record;
+}
+
+/* The last thread of a path from me back to me, along `search_from`; NULL: there is none. */
+static struct self *search(struct self *me)
+{
+  searches++;
+  struct search s = {.visitor = {.visit = visit_new}, .me = me, .last = me};
+  me->search = searches;
+  me->search_episode = load_relaxed(&me->episode);
+  me->search_from = me->search_next = NULL;
+  for (struct self *r = me; r && !s.end; r = r->search_next) {
+    s.from = r;
+    s.visitor.readers_visited = readers_visited((void *)load_acquire(&r->blocked_handle));
+    visit_blockers(me, r, &s.visitor);
+  }
+  return s.end;
+}
+
+/* --- the check -------------------------------------------------------------------------- */
+
+struct match {
+  struct cycle_visitor visitor;
+  struct self *wanted;
+  bool found;
+};
+
+static void visit_match(struct cycle_visitor *visitor, struct self *record)
+{
+  struct match *m = (struct match *)visitor;
+  m->found = m->found || record == m->wanted;
+}
+
+static bool is_linked(struct self *me, struct self *from, struct self *to)
+{
+  bool readers = false;
+  struct match m = {.visitor = {.visit = visit_match, .readers_visited = &readers}, .wanted = to};
+  visit_blockers(me, from, &m.visitor);
+  return m.found;
+}
+
+/* Are all links of the path there, and then all its threads in the episodes in which the search met them? */
+static bool is_cycle(struct self *me, struct self *end)
+{
+  struct self *to = me;
+  for (struct self *r = end; r; to = r, r = r->search_from)
+    if (!is_linked(me, r, to))
+      return false;
+  /* Release: the looks at the links come before what a thread does after an episode that this finds
+     unfinished. A load would order nothing that is before it. */
+  for (struct self *r = end; r; r = r->search_from)
+    if (add_acq_rel(&r->episode, 0) != r->search_episode)
+      return false;
+  return true;
+}
+
+/* A thread of the cycle that can report it: there is one, for of the threads in a cycle not all can be at
+   the end of a condition's wait. */
+static struct self *who_reports(struct self *end)
+{
+  for (struct self *r = end; r; r = r->search_from)
+    if (!(load_acquire(&r->blocked_flags) & BLOCK_ALWAYS))
+      return r;
+  return NULL;
+}
+
+static enum cycle find(struct self *me, bool always, struct self **other)
+{
+  struct self *end = search(me);
+  if (!end)
+    return CYCLE_NONE;
+  if (!is_cycle(me, end))
+    return CYCLE_AGAIN;
+  if (always)
+    *other = who_reports(end);
+  else
+    me->search_reported = me->search_episode;
+  return CYCLE_FOUND;
+}
+
+enum cycle cycle_find(struct self *me, bool always, struct self **other)
+{
+  *other = NULL;
+  /* Acquire and release: hand on the places of the records. */
+  if (exchange_acquire(&searching, 1))
+    return CYCLE_AGAIN;
+  enum cycle result = find(me, always, other);
+  store_release(&searching, 0);
+  return result;
+}
+
+void cycle_after_fork(void)
+{
+  store_relaxed(&searching, 0); /* another thread's search */
+}
