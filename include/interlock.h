@@ -423,8 +423,8 @@ ILK_API int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end);
    misaligned, unknown flags.
 
    A word lock is owned. Without ILK_SHARED, the death of its holder is told as for a
-   mutex (ILK_OWNER_DIED); with it, it is not: the lock stays locked. The processes must
-   share one namespace of process ids. */
+   mutex (ILK_OWNER_DIED); with it, it is not: the lock stays locked. A process that is killed while it waits
+   holds up the others for a tenth of a second at most. The processes must share one namespace of process ids. */
 
 /* ILK_EDEADLK: the caller holds it; or a deadlock cycle, as with a mutex (not with ILK_SHARED; nor, on Linux, where
    a sandbox refuses process_vm_readv(2)). */

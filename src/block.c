@@ -19,6 +19,10 @@ atomic_u32 block_cancelled;
 /* A wait that has lasted this long may be worth a word to its author (see stall.c). */
 #define STALL_DELAY NS_PER_S
 
+/* Between processes a waiter may be killed after it was woken and before it looks: the wake is lost to the others.
+   So they compare the word themselves this often. */
+#define SHARED_WATCH (100 * NS_PER_MS)
+
 #define ROUSE_PAUSE (NS_PER_MS / 50)
 
 void block_wake(struct object *object, int n)
@@ -125,10 +129,9 @@ COLD static bool search_cycle(struct self *me, bool always, int64_t *at, int64_t
   return found == CYCLE_FOUND && !always;
 }
 
-static int64_t earliest(int64_t a, int64_t b, int64_t c)
+static int64_t earlier(int64_t a, int64_t b)
 {
-  int64_t least = a < b ? a : b;
-  return least < c ? least : c;
+  return a < b ? a : b;
 }
 
 int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
@@ -146,6 +149,7 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
   bool may_deadlock = deadline == WAIT_FOREVER && has_holder(handle, index, flags);
   bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed(); /* mere sleep ends */
   int64_t cycle_at = may_deadlock || may_be_gone ? since + CYCLE_DELAY : WAIT_FOREVER, pause = CYCLE_PAUSE;
+  int64_t watch_at = flags & BLOCK_SHARED ? since + SHARED_WATCH : WAIT_FOREVER;
   int64_t stall_at = may_stall ? since + STALL_DELAY : WAIT_FOREVER;
   int result = ILK_OK;
   for (;;) {
@@ -161,7 +165,8 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
       result = ILK_ETIMEDOUT;
       break;
     }
-    enum wait_result slept = wait_on(word, expected, earliest(deadline, cycle_at, stall_at), flags & BLOCK_SHARED);
+    int64_t until = earlier(earlier(deadline, cycle_at), earlier(stall_at, watch_at));
+    enum wait_result slept = wait_on(word, expected, until, flags & BLOCK_SHARED);
     if (slept == WAIT_REFUSED) {
       if (!always)
         result = ILK_ENOTSUP;
@@ -188,6 +193,8 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
         break;
       }
     }
+    if (now >= watch_at)
+      watch_at = now + SHARED_WATCH; /* the next wait_on() compares */
     if (now >= stall_at) {
       stall_at = WAIT_FOREVER;
       stall_check(me);

@@ -39,6 +39,10 @@
        RESERVED and then has slept; so they never lock anybody out, even if those
        who slept have gone.
 
+   I5  Between processes I2 does not hold: the thread that was woken may be killed before it looks. So there nobody
+       sleeps for long without comparing the word (block()); one that finds it changed looks, takes it with
+       CONTENDED if it is free, and its release wakes the next.
+
    How long can one starve? A thread that has waited for STARVING_AFTER, wakes, and finds
    that another overtook it, sets STARVING and sleeps again. From then on the word goes
    to its sleepers alone, longest asleep first, until the first that fell asleep under

@@ -1,5 +1,6 @@
 /* word.c: locks and waiting in memory of the caller's. What the lock shares with the
    lock array (time, starvation, marks) is tested there too. */
+#define _GNU_SOURCE
 #include <limits.h>
 #include <sys/mman.h>
 #include "support.h"
@@ -773,6 +774,100 @@ START_TEST(bug_3_signal_storm)
 }
 END_TEST
 
+/* --- processes that are killed ------------------------------------------------------------------ */
+
+static void lock_shared(void *word)
+{
+  expect(ilk_word_lock(word, ILK_SHARED), ILK_OK);
+  expect(ilk_word_unlock(word, ILK_SHARED), ILK_OK);
+}
+
+/* A child that waits for the word, which we hold; returns once it sleeps. */
+static pid_t child_that_waits(_Atomic uint32_t *word)
+{
+  pid_t child = child_start(lock_shared, word);
+  char path[64], state = 0;
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
+  for (int seen = 0; seen < 3;) {
+    FILE *file = fopen(path, "r");
+    must(file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+    fclose(file);
+    seen = state == 'S' && *word >> 31 ? seen + 1 : 0; /* it says that it sleeps, and does */
+    nap(MS);
+  }
+  return child;
+}
+
+/* True: of the signal. False: it was faster and has ended; or it got the lock first, which we take from it. */
+static bool child_kill(pid_t child, _Atomic uint32_t *word)
+{
+  int status;
+  kill(child, SIGKILL);
+  must(waitpid(child, &status, 0) == child);
+  if ((*word & 0x3fffffff) == (uint32_t)child)
+    *word = 0;
+  return WIFSIGNALED(status);
+}
+
+/* The other child is not woken by the kernel when the first has died. */
+START_TEST(a_waiter_that_was_woken_is_killed)
+{
+  if (!has_shared())
+    return;
+  _Atomic uint32_t *word = new_page(MAP_SHARED);
+  /* On one processor: a batch process that is woken does not run before us. */
+  cpu_set_t before, one;
+  must(sched_getaffinity(0, sizeof before, &before) == 0);
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  must(sched_setaffinity(0, sizeof one, &one) == 0);
+  expect(ilk_word_lock(word, ILK_SHARED), ILK_OK);
+  pid_t first = child_that_waits(word);
+  struct sched_param none = {0};
+  must(sched_setscheduler(first, SCHED_BATCH, &none) == 0);
+  pid_t second = child_that_waits(word);
+  expect(ilk_word_unlock(word, ILK_SHARED), ILK_OK); /* wakes the first */
+  child_kill(first, word);
+  must(sched_setaffinity(0, sizeof before, &before) == 0);
+  child_end(second);
+  expect(*word, 0);
+  munmap((void *)word, 4096);
+}
+END_TEST
+
+/* The same, whatever the system's scheduler does: nobody was woken at all. */
+START_TEST(a_wake_is_lost)
+{
+  if (!has_shared())
+    return;
+  _Atomic uint32_t *word = new_page(MAP_SHARED);
+  expect(ilk_word_lock(word, ILK_SHARED), ILK_OK);
+  pid_t children[2];
+  for (int i = 0; i < 2; i++)
+    children[i] = child_that_waits(word);
+  *word = 0;
+  for (int i = 0; i < 2; i++)
+    child_end(children[i]);
+  expect(*word, 0);
+  munmap((void *)word, 4096);
+}
+END_TEST
+
+START_TEST(a_waiter_that_sleeps_is_killed)
+{
+  if (!has_shared())
+    return;
+  _Atomic uint32_t *word = new_page(MAP_SHARED);
+  expect(ilk_word_lock(word, ILK_SHARED), ILK_OK);
+  pid_t first = child_that_waits(word), second = child_that_waits(word);
+  must(child_kill(first, word));
+  expect(ilk_word_unlock(word, ILK_SHARED), ILK_OK);
+  child_end(second);
+  expect(*word, 0);
+  munmap((void *)word, 4096);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("word");
@@ -803,5 +898,8 @@ int main(void)
   tcase_add_test(stress, bug_13_two_processes);
   tcase_add_test(stress, no_wake_is_missed);
   tcase_add_test(stress, bug_13_wait_and_wake_across_processes);
+  tcase_add_test(stress, a_waiter_that_was_woken_is_killed);
+  tcase_add_test(stress, a_wake_is_lost);
+  tcase_add_test(stress, a_waiter_that_sleeps_is_killed);
   return run_suite(suite);
 }
