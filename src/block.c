@@ -82,9 +82,10 @@ static int64_t announce(struct self *me, void *handle, int64_t index, atomic_u32
 
 bool block_look(struct self *record, struct blocked *b)
 {
-  /* Acquire throughout: each look comes before the next, and the episode's second look,
-     last, tells whether all were of one sleep. */
-  b->episode = load_acquire(&record->episode);
+  /* seq_cst: Dekker with a wait that announces itself and then checks what the caller has just
+     stored (a cancel, a thread's death). The rest acquires: each load comes before the next, and the
+     episode's second load, last, shows whether all were of one sleep. */
+  b->episode = load_seq_cst(&record->episode);
   if (!(b->episode & 1))
     return false;
   b->handle = (void *)load_acquire(&record->blocked_handle);
