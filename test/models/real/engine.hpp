@@ -1,0 +1,708 @@
+// Runs the library's own sources (compiled with shim.h) under Relacy: threads are fibers, and each
+// atomic operation is Relacy's, so a load may see every value that the C standard allows.
+//
+// - An atomic of the library is its address: the first operation on it makes a cell, which begins
+//   with what the memory holds then, for all threads. The memory itself is not written any more.
+// - The library's variables are copied when the program begins, and are put back before each execution.
+// - The asymmetric fence is taken at its word: the light side is a store and a load, with nothing
+//   between them, and the system's barrier (fence_heavy()) is a seq_cst fence run on behalf of every thread.
+// - A sleep is a real one: a lost wake is a deadlock, which Relacy reports. Deadlines come at any moment.
+// - A plain access of the library to memory that threads share is checked, too: the compiler reports
+//   it as it would to ThreadSanitizer, whose runtime the functions at the end stand for.
+#ifndef MODEL_ENGINE_HPP
+#define MODEL_ENGINE_HPP
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <algorithm>
+#include <deque>
+#include <iostream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#define private public // a cell's first value is nobody's store
+#include <relacy/relacy.hpp>
+#undef private
+#undef new
+#undef delete
+#undef malloc
+#undef free
+#undef assert
+#undef memory_order_relaxed
+#undef memory_order_consume
+#undef memory_order_acquire
+#undef memory_order_release
+#undef memory_order_acq_rel
+#undef memory_order_seq_cst
+
+#include "site.h"
+
+struct self;
+extern "C" {
+extern __thread struct self *self_current __attribute__((tls_model("initial-exec")));
+struct self *self_reserve(void);
+void self_leave(struct self *record);
+extern char __start_model_data[], __stop_model_data[], __start_model_bss[], __stop_model_bss[];
+}
+
+namespace engine {
+
+inline bool in_execution; // else operations are on the memory itself: when the program begins
+
+// A change of threads is a change of fibers, within some operation: what is a thread's own stays so.
+struct keep_self {
+  struct self *mine = self_current;
+  ~keep_self() { self_current = mine; }
+};
+
+// --- mutants -------------------------------------------------------------------------------------
+
+enum { SITES = 4096 };
+inline site *reached[SITES];
+inline int reached_count;
+
+struct mutant {
+  std::string file, function, name; // an empty one fits all
+  int line = 0, order = -1;         // -1: dropped
+};
+inline std::vector<mutant> mutants;
+
+inline const char *base_name(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+inline uint64_t scenario_bit; // of the one that runs
+
+// At the first operation there.
+inline void learn(site *s, const char *function)
+{
+  s->scenarios |= scenario_bit;
+  if (s->function)
+    return;
+  s->function = function;
+  if (reached_count == SITES)
+    abort();
+  reached[reached_count++] = s;
+  for (const mutant &m : mutants) {
+    if (m.file != base_name(s->file) || (!m.function.empty() && m.function != function) || m.name != s->name ||
+        (m.line && m.line != s->line))
+      continue;
+    if (m.order < 0)
+      s->is_dropped = true;
+    else
+      s->order = m.order;
+  }
+}
+
+// FILE:FUNCTION-OR-LINE:OPERATION=ORDER, as in "mutex.c:unlock_held:store_release=relaxed" or "handle.c:140:or_seq_cst=dropped".
+inline mutant parse(const std::string &text)
+{
+  static const std::map<std::string, int> orders = {{"relaxed", ORDER_RELAXED}, {"acquire", ORDER_ACQUIRE},
+    {"release", ORDER_RELEASE}, {"acq_rel", ORDER_ACQ_REL}, {"dropped", -1}};
+  mutant m;
+  size_t a = text.find(':'), b = text.find(':', a + 1), c = text.find('=');
+  if (a == std::string::npos || b == std::string::npos || c == std::string::npos || !orders.count(text.substr(c + 1))) {
+    fprintf(stderr, "not a mutant: %s\n", text.c_str());
+    exit(2);
+  }
+  m.file = text.substr(0, a);
+  std::string place = text.substr(a + 1, b - a - 1);
+  if (!place.empty() && isdigit((unsigned char)place[0]))
+    m.line = atoi(place.c_str());
+  else
+    m.function = place;
+  m.name = text.substr(b + 1, c - b - 1);
+  m.order = orders.at(text.substr(c + 1));
+  return m;
+}
+
+// --- cells ---------------------------------------------------------------------------------------
+
+struct cell {
+  uintptr_t address;
+  int size;
+  union {
+    rl::generic_atomic<uint32_t, true> *narrow;
+    rl::generic_atomic<uint64_t, true> *wide;
+  };
+};
+
+enum { CELLS = 4096, TABLE = 2 * CELLS, GUARDS = 256 };
+inline cell cells[CELLS];
+inline int cell_count;
+inline cell *table[TABLE];
+alignas(16) inline unsigned char bodies[CELLS][sizeof(rl::generic_atomic<uint64_t, true>)];
+
+inline struct guard {
+  void *address;
+  rl::generic_mutex_data *mutex;
+} guards[GUARDS];
+inline int guard_count;
+
+// Plain memory: 32 bits each, or less where it is accessed so.
+enum { PLAINS = 8192, PLAIN_TABLE = 4 * PLAINS };
+inline struct plain {
+  uintptr_t key;
+  rl::var_data *data;
+} plain_table[PLAIN_TABLE];
+inline int plains_used[PLAINS];
+inline int plain_count;
+
+inline void (*mark_unseen)(rl::atomic_data *);
+inline void (*barrier_on_all)();
+
+inline cell **place(uintptr_t address)
+{
+  size_t i = (address >> 2) * 0x9e3779b1u % TABLE;
+  while (table[i] && table[i]->address != address)
+    i = (i + 1) % TABLE;
+  return &table[i];
+}
+
+inline uint64_t raw(uintptr_t address, int size)
+{
+  uint64_t value = 0;
+  memcpy(&value, (void *)address, size);
+  return value;
+}
+
+template <class T> rl::generic_atomic<T, true> *make(void *body, T first)
+{
+  auto *made = ::new (body) rl::generic_atomic<T, true>();
+  made->history_[made->last_index_] = made->value_ = first;
+  mark_unseen(made->impl_);
+  return made;
+}
+
+inline cell *find(uintptr_t address, int size)
+{
+  cell **p = place(address);
+  if (*p)
+    return *p;
+  if (cell_count == CELLS)
+    abort();
+  cell *c = &cells[cell_count];
+  c->address = address;
+  c->size = size;
+  if (size == 8)
+    c->wide = make<uint64_t>(bodies[cell_count], raw(address, 8));
+  else
+    c->narrow = make<uint32_t>(bodies[cell_count], (uint32_t)raw(address, size));
+  cell_count++;
+  return *p = c;
+}
+
+inline rl::var_data *plain_at(uintptr_t key)
+{
+  unsigned i = (unsigned)((key * 0x9e3779b97f4a7c15u) >> 40) % PLAIN_TABLE;
+  while (plain_table[i].data && plain_table[i].key != key)
+    i = (i + 1) % PLAIN_TABLE;
+  if (!plain_table[i].data) {
+    if (plain_count == PLAINS)
+      abort();
+    plains_used[plain_count++] = (int)i;
+    plain_table[i] = {key, rl::ctx().var_ctor()};
+  }
+  return plain_table[i].data;
+}
+
+inline void forget_cells(bool destroy)
+{
+  for (int i = 0; i < plain_count; i++) {
+    plain &p = plain_table[plains_used[i]];
+    if (destroy)
+      rl::ctx().var_dtor(p.data);
+    p = {};
+  }
+  plain_count = 0;
+  for (int i = 0; destroy && i < cell_count; i++)
+    if (cells[i].size == 8)
+      cells[i].wide->~generic_atomic();
+    else
+      cells[i].narrow->~generic_atomic();
+  for (int i = 0; destroy && i < guard_count; i++)
+    rl::ctx().mutex_dtor(guards[i].mutex);
+  cell_count = guard_count = 0;
+  memset(table, 0, sizeof table);
+}
+
+template <class T>
+inline uint64_t rmw(rl::generic_atomic<T, true> *a, T operand, const site *s)
+{
+  rl::memory_order mo = (rl::memory_order)s->order;
+  switch (s->operation) {
+  case SITE_EXCHANGE: return a->exchange(operand, mo, $);
+  case SITE_ADD: return a->fetch_add(operand, mo, $);
+  case SITE_SUB: return a->fetch_sub(operand, mo, $);
+  case SITE_OR: return a->fetch_or(operand, mo, $);
+  case SITE_AND: return a->fetch_and(operand, mo, $);
+  default: return a->fetch_xor(operand, mo, $);
+  }
+}
+
+// A failure orders as src/atomic.h says: as a load of that name, or not at all.
+template <class T>
+inline bool cas(rl::generic_atomic<T, true> *a, T *expected, T desired, int order)
+{
+  switch (order) {
+  case ORDER_RELAXED: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_relaxed, rl::mo_relaxed, $);
+  case ORDER_ACQUIRE: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_acquire, rl::mo_relaxed, $);
+  case ORDER_RELEASE: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_release, rl::mo_relaxed, $);
+  case ORDER_ACQ_REL: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_acq_rel, rl::mo_acquire, $);
+  default: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_seq_cst, rl::mo_seq_cst, $);
+  }
+}
+
+// A place that is 32-bit in one kind of object is half of a 64-bit one in the next that has the slot.
+inline cell *half_of(uintptr_t address, int size)
+{
+  if (size == 8 || address % 8 == 0)
+    return nullptr;
+  cell *c = *place(address - 4);
+  return c && c->size == 8 ? c : nullptr;
+}
+
+// --- an execution --------------------------------------------------------------------------------
+
+inline int64_t now;
+inline rl::thread_info_base *threads[8];
+inline struct self *records[8];
+inline std::vector<char> data_first, bss_first; // the library's variables, as when the program began
+
+template <int N> void unseen(rl::atomic_data *data)
+{
+  auto *d = static_cast<rl::atomic_data_impl<N> *>(data);
+  for (int i = 0; i < N; i++)
+    d->history_[d->current_index_ % rl::atomic_history_size].first_seen_order_[i] = (rl::timestamp_t)-1;
+}
+
+// membarrier(2): a full barrier on every thread of the process between the call's begin and its end.
+template <int N> void barrier()
+{
+  rl::context &c = rl::ctx();
+  auto *me = static_cast<rl::thread_info<N> *>(c.threadx_);
+  me->atomic_thread_fence_seq_cst(c.seq_cst_fence_order_);
+  for (auto *t : threads)
+    if (t && t != me)
+      static_cast<rl::thread_info<N> *>(t)->atomic_thread_fence_seq_cst(c.seq_cst_fence_order_);
+  me->atomic_thread_fence_seq_cst(c.seq_cst_fence_order_);
+}
+
+template <int N> void begin()
+{
+  in_execution = false;
+  forget_cells(false);
+  std::copy(data_first.begin(), data_first.end(), __start_model_data);
+  std::copy(bss_first.begin(), bss_first.end(), __start_model_bss);
+  seams_reset();
+  now = 0;
+  std::fill(std::begin(threads), std::end(threads), nullptr);
+  std::fill(std::begin(records), std::end(records), nullptr);
+  mark_unseen = unseen<N>;
+  barrier_on_all = barrier<N>;
+  in_execution = true;
+  for (int i = 0; i < N; i++)
+    records[i] = self_reserve();
+  self_current = records[0];
+}
+
+template <int N> void begin_thread(unsigned index)
+{
+  self_current = records[index];
+  threads[index] = rl::ctx().threadx_;
+  // A thread that did not run has executed a full barrier before it does (see fence.h).
+  static_cast<rl::thread_info<N> *>(rl::ctx().threadx_)->atomic_thread_fence_seq_cst(rl::ctx().seq_cst_fence_order_);
+}
+
+inline void end()
+{
+  in_execution = false;
+  forget_cells(true);
+}
+
+// Relacy's random scheduler changes threads at half of all operations. Some faults need that one
+// stands still while another does much, so here executions differ in how long a thread goes on.
+template <int N> struct scheduler : rl::scheduler<scheduler<N>, rl::scheduler_thread_info, N> {
+  typedef rl::scheduler<scheduler<N>, rl::scheduler_thread_info, N> base;
+  struct task_t {};
+  rl::random_generator random;
+  unsigned steps = 1; // a thread goes on for so many, about
+
+  using base::base;
+
+  rl::thread_id_t iteration_begin_impl()
+  {
+    random.seed(this->iter_);
+    steps = 1u << this->iter_ % 4 * 2;
+    rl::unpark_reason reason;
+    return schedule_impl(reason, 1);
+  }
+
+  bool iteration_end_impl() { return this->iter_ == this->params_.iteration_count; }
+  rl::iteration_t iteration_count_impl() { return this->params_.iteration_count; }
+
+  rl::thread_id_t schedule_impl(rl::unpark_reason &reason, unsigned yield)
+  {
+    unsigned running = this->running_threads_count, timed = this->timed_thread_count_;
+    reason = rl::unpark_reason_normal;
+    if (!yield && this->thread_ && this->thread_->state_ == rl::thread_state_running && random.rand() % steps)
+      return this->thread_->index_;
+    unsigned chosen = timed ? random.rand() % (running ? 4 * timed : timed) : timed;
+    if (chosen < timed) {
+      rl::thread_id_t id = this->timed_threads_[chosen]->index_;
+      this->unpark_thread(id);
+      reason = rl::unpark_reason_timeout;
+      return id;
+    }
+    return this->running_threads[random.rand() % running];
+  }
+
+  unsigned rand_impl(unsigned limit, rl::sched_type) { return random.rand() % limit; }
+  void get_state_impl(std::ostream &) {}
+  void set_state_impl(std::istream &) {}
+  void on_thread_block(rl::thread_id_t, bool) {}
+  void thread_finished_impl() {}
+  void purge_blocked_threads() {}
+};
+
+// A scenario S has the number of its threads, N, what the first does before, what each does, and what holds after.
+template <class S> struct suite : rl::test_suite<suite<S>, S::N> {
+  S scenario;
+
+  void before()
+  {
+    begin<S::N>();
+    scenario.before();
+  }
+
+  void thread(unsigned index)
+  {
+    begin_thread<S::N>(index);
+    scenario.thread(index);
+  }
+
+  void after()
+  {
+    scenario.after();
+    end();
+  }
+};
+
+// Does it hold in that many executions? If not, says why in `*why`, if there is a place for it.
+template <class S> bool holds(unsigned long executions, std::string *why)
+{
+  if (data_first.empty()) {
+    data_first.assign(__start_model_data, __stop_model_data);
+    bss_first.assign(__start_model_bss, __stop_model_bss);
+  }
+  rl::test_params params;
+  std::ostream quiet(nullptr);
+  std::ostringstream state;
+  params.output_stream = params.progress_stream = &quiet;
+  params.iteration_count = executions;
+  params.execution_depth_limit = 20000;
+  rl::test_result_e result = rl::run_test<suite<S>, scheduler<S::N>>(params, state, false);
+  in_execution = false;
+  if (result != rl::test_result_success && why)
+    *why = std::string(rl::test_result_str(result)) + ", execution " + std::to_string(params.stop_iteration);
+  return result == rl::test_result_success;
+}
+
+// Plain data of a scenario: two accesses that nothing orders are reported.
+inline int get(rl::var<int> &v)
+{
+  keep_self keep;
+  return v($);
+}
+
+inline void set(rl::var<int> &v, int value)
+{
+  keep_self keep;
+  v($) = value;
+}
+
+// Is it memory that threads share, and not a thread's stack?
+inline bool is_shared(uintptr_t a)
+{
+  return (a >= (uintptr_t)seams_shared_begin && a < (uintptr_t)seams_shared_end) ||
+         (a >= (uintptr_t)__start_model_data && a < (uintptr_t)__stop_model_data) ||
+         (a >= (uintptr_t)__start_model_bss && a < (uintptr_t)__stop_model_bss);
+}
+
+inline void access_plainly(void *address, size_t size, bool writes, void *where)
+{
+  uintptr_t a = (uintptr_t)address;
+  if (!in_execution || !is_shared(a))
+    return;
+  rl::thread_info_base &me = *rl::ctx().threadx_;
+  for (uintptr_t at = a & ~(uintptr_t)3; at < a + size; at += 4) {
+    rl::var_data *data = plain_at(size < 4 ? 2 * a + 1 : 2 * at);
+    if (!(writes ? data->store(me) : data->load(me))) {
+      static char text[64];
+      snprintf(text, sizeof text, "in the library, at %p", where);
+      rl::ctx().fail_test(text, rl::test_result_data_race, $);
+    }
+  }
+}
+
+inline void expect(bool condition, const char *what)
+{
+  if (!condition)
+    rl::ctx().fail_test(what, rl::test_result_user_assert_failed, $);
+}
+#define EXPECT(condition) engine::expect((condition), #condition)
+
+} // namespace engine
+
+// --- what shim.h and seams.c call ----------------------------------------------------------------
+
+extern "C" {
+
+uint64_t model_load(void *address, int size, site *s, const char *function)
+{
+  using namespace engine;
+  uintptr_t a = (uintptr_t)address;
+  if (!in_execution)
+    return raw(a, size);
+  if (!(s->scenarios & scenario_bit))
+    learn(s, function);
+  keep_self keep;
+  rl::memory_order mo = (rl::memory_order)s->order;
+  if (cell *whole = half_of(a, size))
+    return whole->wide->load(mo, $) >> 32;
+  cell *c = find(a, size);
+  if (c->size == 8 && size != 8)
+    return (uint32_t)c->wide->load(mo, $);
+  if (c->size == 8)
+    return c->wide->load(mo, $);
+  uint64_t low = c->narrow->load(mo, $);
+  return size == 8 ? low | (uint64_t)find(a + 4, 4)->narrow->load(mo, $) << 32 : low;
+}
+
+void model_store(void *address, int size, uint64_t value, site *s, const char *function)
+{
+  using namespace engine;
+  uintptr_t a = (uintptr_t)address;
+  if (!in_execution) {
+    memcpy(address, &value, size);
+    return;
+  }
+  if (!(s->scenarios & scenario_bit))
+    learn(s, function);
+  if (s->is_dropped)
+    return;
+  keep_self keep;
+  rl::memory_order mo = (rl::memory_order)s->order;
+  if (cell *whole = half_of(a, size)) {
+    whole->wide->fetch_and(0xffffffffu, mo, $);
+    whole->wide->fetch_or(value << 32, mo, $);
+    return;
+  }
+  // A new object's slot is made zero in words, whatever its fields will be.
+  bool clears = size == 8 && !strcmp(function, "handle_reserve");
+  if (clears) {
+    memcpy(address, &value, size);
+    cell *low = *place(a), *high = *place(a + 4);
+    if (!low)
+      access_plainly(address, 4, true, __builtin_return_address(0));
+    if (!high && (!low || low->size != 8))
+      access_plainly((char *)address + 4, 4, true, __builtin_return_address(0));
+    if (low && low->size != 8)
+      low->narrow->store(0, mo, $);
+    if (high)
+      high->narrow->store(0, mo, $);
+    if (!low || low->size != 8)
+      return;
+  }
+  cell *c = find(a, size);
+  if (c->size == 8 && size != 8) {
+    c->wide->fetch_and(~(uint64_t)0xffffffffu, mo, $);
+    c->wide->fetch_or(value, mo, $);
+  } else if (c->size == 8) {
+    c->wide->store(value, mo, $);
+  } else {
+    c->narrow->store((uint32_t)value, mo, $);
+    if (size == 8)
+      find(a + 4, 4)->narrow->store((uint32_t)(value >> 32), mo, $);
+  }
+}
+
+uint64_t model_rmw(void *address, int size, uint64_t operand, site *s, const char *function)
+{
+  using namespace engine;
+  uintptr_t a = (uintptr_t)address;
+  if (!in_execution) {
+    uint64_t old = raw(a, size), value = operand;
+    switch (s->operation) {
+    case SITE_ADD: value = old + operand; break;
+    case SITE_SUB: value = old - operand; break;
+    case SITE_OR: value = old | operand; break;
+    case SITE_AND: value = old & operand; break;
+    case SITE_XOR: value = old ^ operand; break;
+    }
+    memcpy(address, &value, size);
+    return old;
+  }
+  if (!(s->scenarios & scenario_bit))
+    learn(s, function);
+  keep_self keep;
+  cell *c = find(a, size);
+  if ((c->size == 8) != (size == 8))
+    abort(); // no such thing in the library
+  if (s->is_dropped)
+    return c->size == 8 ? c->wide->value_ : c->narrow->value_;
+  return c->size == 8 ? rmw<uint64_t>(c->wide, operand, s) : rmw<uint32_t>(c->narrow, (uint32_t)operand, s);
+}
+
+bool model_cas(void *address, int size, void *expected, uint64_t desired, site *s, const char *function)
+{
+  using namespace engine;
+  uintptr_t a = (uintptr_t)address;
+  if (!in_execution) {
+    bool same = !memcmp(address, expected, size);
+    memcpy(same ? address : expected, same ? (void *)&desired : address, size);
+    return same;
+  }
+  if (!(s->scenarios & scenario_bit))
+    learn(s, function);
+  keep_self keep;
+  cell *c = find(a, size);
+  if ((c->size == 8) != (size == 8))
+    abort();
+  if (s->is_dropped)
+    return true;
+  return size == 8 ? cas<uint64_t>(c->wide, (uint64_t *)expected, desired, s->order)
+                   : cas<uint32_t>(c->narrow, (uint32_t *)expected, (uint32_t)desired, s->order);
+}
+
+void model_fence(site *s, const char *function)
+{
+  using namespace engine;
+  if (!in_execution)
+    return;
+  if (!(s->scenarios & scenario_bit))
+    learn(s, function);
+  keep_self keep;
+  if (s->is_dropped)
+    return;
+  if (s->order == ORDER_SEQ_CST)
+    rl::atomic_thread_fence(rl::mo_seq_cst, $);
+  else
+    rl::atomic_thread_fence(rl::mo_acq_rel, $);
+}
+
+void model_yield(void)
+{
+  engine::keep_self keep;
+  if (engine::in_execution)
+    rl::yield(1, $);
+}
+
+bool model_barrier(site *s, const char *function)
+{
+  engine::keep_self keep;
+  if (engine::in_execution && !(s->scenarios & engine::scenario_bit))
+    engine::learn(s, function);
+  if (engine::in_execution && !s->is_dropped) {
+    rl::ctx().sched();
+    engine::barrier_on_all();
+  }
+  return true;
+}
+
+// Now and then a moment is as long as it takes to starve.
+int64_t model_clock(void)
+{
+  if (engine::in_execution && rl::ctx().rand(8, rl::sched_type_user) == 0)
+    engine::now += 2000000;
+  return engine::now;
+}
+
+int model_wait(void *word, uint32_t expected, int64_t deadline)
+{
+  using namespace engine;
+  if (!in_execution)
+    return MODEL_TIMEDOUT;
+  keep_self keep;
+  cell *c = find((uintptr_t)word, 4);
+  rl::context &context = rl::ctx();
+  context.sched();
+  // The comparison and the falling asleep are one step.
+  uint64_t value = c->size == 8 ? c->wide->value_ : c->narrow->value_;
+  if ((uint32_t)value != expected)
+    return MODEL_WOKEN;
+  // A deadline that is far away (the search for deadlock cycles) seldom comes: a lost wake is to be seen.
+  bool timed = deadline != INT64_MAX && (deadline - now < 50000000 || context.rand(2, rl::sched_type_user));
+  rl::unpark_reason why = c->size == 8 ? c->wide->wait(context, timed, false, $) : c->narrow->wait(context, timed, false, $);
+  if (why != rl::unpark_reason_timeout)
+    return MODEL_WOKEN;
+  now = std::max(now, deadline);
+  return MODEL_TIMEDOUT;
+}
+
+int model_wake(void *word, int n)
+{
+  using namespace engine;
+  if (!in_execution || n <= 0)
+    return 0;
+  keep_self keep;
+  cell *c = *place((uintptr_t)word);
+  if (!c)
+    return 0;
+  rl::context &context = rl::ctx();
+  context.sched();
+  return c->size == 8 ? c->wide->wake(context, n, $) : c->narrow->wake(context, n, $);
+}
+
+static rl::generic_mutex_data *guard_of(void *address)
+{
+  using namespace engine;
+  for (int i = 0; i < guard_count; i++)
+    if (guards[i].address == address)
+      return guards[i].mutex;
+  if (guard_count == GUARDS)
+    abort();
+  guards[guard_count] = {address, rl::ctx().mutex_ctor(false, false, false, false)};
+  return guards[guard_count++].mutex;
+}
+
+void model_guard_lock(void *guard)
+{
+  engine::keep_self keep;
+  if (engine::in_execution)
+    guard_of(guard)->lock_exclusive(false, $);
+}
+
+void model_guard_unlock(void *guard)
+{
+  engine::keep_self keep;
+  if (engine::in_execution)
+    guard_of(guard)->unlock_exclusive($);
+}
+
+// What a compiler calls with -fsanitize=thread (gcc, clang).
+#define PLAIN(size)                                                                              \
+  void __tsan_read##size(void *a) { engine::access_plainly(a, size, false, __builtin_return_address(0)); } \
+  void __tsan_write##size(void *a) { engine::access_plainly(a, size, true, __builtin_return_address(0)); } \
+  void __tsan_unaligned_read##size(void *a) { engine::access_plainly(a, size, false, __builtin_return_address(0)); } \
+  void __tsan_unaligned_write##size(void *a) { engine::access_plainly(a, size, true, __builtin_return_address(0)); }
+PLAIN(1)
+PLAIN(2)
+PLAIN(4)
+PLAIN(8)
+PLAIN(16)
+void __tsan_read_range(void *a, long size) { engine::access_plainly(a, size, false, __builtin_return_address(0)); }
+void __tsan_write_range(void *a, long size) { engine::access_plainly(a, size, true, __builtin_return_address(0)); }
+void __tsan_init(void) {}
+void __tsan_func_entry(void *) {}
+void __tsan_func_exit(void) {}
+void __tsan_atomic_signal_fence(int) {}
+}
+
+#endif

@@ -1,0 +1,788 @@
+// Scenarios for the library's own code: see engine.hpp.
+//
+//     real [--executions N] [--mutant MUTANT]... [SCENARIO]...
+//
+// Runs them, or all; exits with 0 if all hold. A mutant is FILE:FUNCTION-OR-LINE:OPERATION=ORDER, as in
+// "mutex.c:unlock_held:store_release=relaxed", or ...=dropped.
+//
+// With --near FILE:FUNCTION, a source's base name, it first runs all a few times, then those alone that reach an atomic
+// operation there, and ends with the first that does not hold.
+//
+//     real --sweep [--executions N] [SCENARIO]...
+//
+// Makes each operation that they reach weaker by a step in turn, and prints which scenario shows it.
+#include "engine.hpp"
+
+#include "interlock.h"
+
+using engine::get;
+using engine::set;
+
+// --- mutex ---------------------------------------------------------------------------------------
+
+template <int FLAGS, int THREADS> struct mutex_of {
+  static const int N = THREADS;
+  void *mutex;
+  rl::var<int> data;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(FLAGS);
+    set(data, 0);
+  }
+
+  void thread(unsigned)
+  {
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+    set(data, get(data) + 1);
+    EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+  }
+
+  void after()
+  {
+    EXPECT(get(data) == N);
+    EXPECT(ilk_mutex_free(mutex) == ILK_OK);
+  }
+};
+typedef mutex_of<0, 2> mutex;
+typedef mutex_of<0, 3> mutex_three;
+typedef mutex_of<ILK_FAIR, 3> mutex_fair;
+typedef mutex_of<ILK_UNOWNED, 3> mutex_unowned;
+
+// Twice each, one of the locks nested, or by a try.
+struct mutex_twice {
+  static const int N = 2;
+  void *mutex;
+  rl::var<int> data;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(ILK_RECURSIVE);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    for (int i = 0; i < 2; i++) {
+      if (index == 1 && i == 1) {
+        if (ilk_mutex_trylock(mutex) != ILK_OK)
+          EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+      } else {
+        EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+      }
+      EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+      set(data, get(data) + 1);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+    }
+  }
+
+  void after() { EXPECT(get(data) == 4 && ilk_mutex_free(mutex) == ILK_OK); }
+};
+
+// A waiter that gives up takes nobody's wake with it.
+struct mutex_timeout {
+  static const int N = 3;
+  void *mutex;
+  rl::var<int> data;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    int result = index == 0 ? ilk_mutex_timedlock(mutex, 1000) : ilk_mutex_lock(mutex);
+    EXPECT(result == ILK_OK || (index == 0 && result == ILK_ETIMEDOUT));
+    if (result != ILK_OK)
+      return;
+    set(data, get(data) + 1);
+    EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+  }
+
+  void after() { EXPECT(get(data) >= 2 && ilk_mutex_free(mutex) == ILK_OK); }
+};
+
+// One thread locks an unowned mutex, another unlocks it.
+struct mutex_crossed {
+  static const int N = 2;
+  void *mutex;
+  rl::var<int> data;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(ILK_UNOWNED);
+    set(data, 0);
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+      EXPECT(get(data) == 1);
+    } else {
+      set(data, 1);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+    }
+  }
+
+  void after() { EXPECT(ilk_mutex_unlock(mutex) == ILK_OK && ilk_mutex_free(mutex) == ILK_OK); }
+};
+
+// The holder exits: the next one is told, and sees what it wrote.
+struct mutex_dead {
+  static const int N = 2;
+  void *mutex;
+  rl::var<int> data;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    int result = ilk_mutex_lock(mutex);
+    EXPECT(result == ILK_OK || (index == 1 && result == ILK_OWNER_DIED));
+    set(data, get(data) + 1);
+    if (index == 0)
+      self_leave(self_current);
+    else
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+  }
+
+  void after() { EXPECT(get(data) == 2); }
+};
+
+// --- handle --------------------------------------------------------------------------------------
+
+// A call on a handle that is freed at that moment works on its object or finds it gone, and never on the next in its slot.
+struct handle {
+  static const int N = 2;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_counter_new(1);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_counter_store(old, 7);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+    } else {
+      EXPECT(ilk_counter_free(old) == ILK_OK);
+      next = ilk_counter_new(5);
+      EXPECT(ilk_counter_load(next) == 5);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(ilk_counter_load(next) == 5);
+    EXPECT(ilk_counter_load(old) == ILK_NO_VALUE);
+    EXPECT(ilk_counter_free(next) == ILK_OK);
+  }
+};
+
+// What the object owns is freed once the last call is out of it.
+struct handle_memory {
+  static const int N = 2;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_lockarray_new(4, 0);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_lockarray_trylock(old, 2);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+      if (result == ILK_OK)
+        EXPECT(ilk_lockarray_unlock(old, 2) == ILK_OK);
+    } else {
+      int result = ilk_lockarray_free(old);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+      if (result == ILK_OK)
+        next = ilk_queue_new(4);
+    }
+  }
+
+  void after() {}
+};
+
+// Two threads unlock an unowned mutex, by mistake, and one frees it: the other's store of a head stays in it.
+struct handle_unlock {
+  static const int N = 2;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_mutex_new(ILK_UNOWNED);
+    next = nullptr;
+    EXPECT(ilk_mutex_lock(old) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    int result = ilk_mutex_unlock(old);
+    EXPECT(result == ILK_OK || result == ILK_EPERM || (index == 0 && result == ILK_EHANDLE));
+    if (index == 0)
+      return;
+    EXPECT(ilk_mutex_free(old) == ILK_OK);
+    next = ilk_mutex_new(0);
+    EXPECT(ilk_mutex_lock(next) == ILK_OK);
+  }
+
+  void after() { EXPECT(ilk_mutex_is_locked(next) == 1); }
+};
+
+// A free while another waits is refused; while it has come and gone, it is not.
+struct handle_waited {
+  static const int N = 3;
+  void *event;
+  rl::var<int> data;
+
+  void before()
+  {
+    event = ilk_event_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_event_wait(event);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+      if (result == ILK_OK)
+        EXPECT(get(data) == 1);
+    } else if (index == 1) {
+      set(data, 1);
+      int result = ilk_event_set(event);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+    } else {
+      int result = ilk_event_free(event);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+    }
+  }
+
+  void after() {}
+};
+
+// --- the other kinds -----------------------------------------------------------------------------
+
+struct condition {
+  static const int N = 2;
+  void *mutex, *queue;
+  rl::var<int> ready;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+    queue = ilk_condition_new(0);
+    set(ready, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+    if (index == 0) {
+      while (!get(ready))
+        EXPECT(ilk_condition_wait(queue, mutex) == ILK_OK);
+    } else {
+      set(ready, 1);
+      EXPECT(ilk_condition_notify(queue, 1) == ILK_OK);
+    }
+    EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+  }
+
+  void after() { EXPECT(ilk_condition_free(queue) == ILK_OK && ilk_mutex_free(mutex) == ILK_OK); }
+};
+
+// Notified once the mutex is unlocked again: two loads say whether anybody waits.
+struct condition_after_unlock : condition {
+  static const int N = 3;
+
+  void thread(unsigned index)
+  {
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+    if (index < 2) {
+      while (!get(ready))
+        EXPECT(ilk_condition_wait(queue, mutex) == ILK_OK);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+    } else {
+      set(ready, 1);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+      EXPECT(ilk_condition_notify_all(queue) == ILK_OK);
+    }
+  }
+};
+
+template <int FLAGS, int READERS, int WRITERS> struct rwlock_of {
+  static const int N = READERS + WRITERS;
+  void *lock;
+  rl::var<int> data;
+
+  void before()
+  {
+    lock = ilk_rwlock_new(FLAGS);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index < READERS) {
+      EXPECT(ilk_rwlock_read_lock(lock) == ILK_OK);
+      int seen = get(data);
+      EXPECT(get(data) == seen);
+      EXPECT(ilk_rwlock_read_unlock(lock) == ILK_OK);
+    } else {
+      EXPECT(ilk_rwlock_write_lock(lock) == ILK_OK);
+      set(data, get(data) + 1);
+      EXPECT(ilk_rwlock_write_unlock(lock) == ILK_OK);
+    }
+  }
+
+  void after() { EXPECT(get(data) == WRITERS && ilk_rwlock_free(lock) == ILK_OK); }
+};
+typedef rwlock_of<0, 1, 1> rwlock;
+typedef rwlock_of<0, 1, 2> rwlock_writers;
+typedef rwlock_of<0, 2, 1> rwlock_readers;
+typedef rwlock_of<ILK_FAIR, 1, 2> rwlock_fair;
+
+// A reader that has published itself, as most do, and a writer that takes that permission away.
+struct rwlock_biased : rwlock_of<0, 1, 1> {
+  void before()
+  {
+    rwlock_of::before();
+    for (int i = 0; i < 70; i++) // what it takes to be biased again
+      EXPECT(ilk_rwlock_read_lock(lock) == ILK_OK && ilk_rwlock_read_unlock(lock) == ILK_OK);
+  }
+};
+
+struct semaphore {
+  static const int N = 3;
+  void *semaphore;
+  rl::var<int> data;
+
+  void before()
+  {
+    semaphore = ilk_semaphore_new(0, 10);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 2) {
+      set(data, 1);
+      for (int i = 0; i < 2; i++)
+        EXPECT(ilk_semaphore_release(semaphore, 1) == ILK_OK);
+    } else {
+      EXPECT(ilk_semaphore_acquire(semaphore) == ILK_OK);
+      EXPECT(get(data) == 1);
+    }
+  }
+
+  void after() { EXPECT(ilk_semaphore_value(semaphore) == 0 && ilk_semaphore_free(semaphore) == ILK_OK); }
+};
+
+struct event {
+  static const int N = 3;
+  void *event;
+  rl::var<int> data;
+
+  void before()
+  {
+    event = ilk_event_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 2) {
+      set(data, 1);
+      EXPECT(ilk_event_set(event) == ILK_OK);
+    } else {
+      EXPECT(ilk_event_wait(event) == ILK_OK);
+      EXPECT(get(data) == 1);
+    }
+  }
+
+  void after() { EXPECT(ilk_event_free(event) == ILK_OK); }
+};
+
+struct latch {
+  static const int N = 3;
+  void *latch;
+  rl::var<int> data[2];
+
+  void before()
+  {
+    latch = ilk_latch_new(2);
+    set(data[0], 0);
+    set(data[1], 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index < 2) {
+      set(data[index], 1);
+      EXPECT(ilk_latch_count_down(latch, 1) == ILK_OK);
+    } else {
+      EXPECT(ilk_latch_wait(latch) == ILK_OK);
+      EXPECT(get(data[0]) == 1 && get(data[1]) == 1);
+    }
+  }
+
+  void after() { EXPECT(ilk_latch_free(latch) == ILK_OK); }
+};
+
+struct barrier {
+  static const int N = 2;
+  void *barrier;
+  rl::var<int> data[2];
+
+  void before()
+  {
+    barrier = ilk_barrier_new(2);
+    set(data[0], 0);
+    set(data[1], 0);
+  }
+
+  void thread(unsigned index)
+  {
+    for (int round = 1; round <= 2; round++) {
+      set(data[index], round);
+      EXPECT(ilk_barrier_wait(barrier) >= 0);
+      EXPECT(get(data[1 - index]) == round);
+      EXPECT(ilk_barrier_wait(barrier) >= 0);
+    }
+  }
+
+  void after() { EXPECT(ilk_barrier_free(barrier) == ILK_OK); }
+};
+
+struct once {
+  static const int N = 2;
+  void *once;
+  rl::var<int> data;
+
+  void before()
+  {
+    once = ilk_once_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned)
+  {
+    int mine = ilk_once_begin(once);
+    EXPECT(mine >= 0);
+    if (mine) {
+      set(data, get(data) + 1);
+      EXPECT(ilk_once_end(once, 1) == ILK_OK);
+    }
+    EXPECT(get(data) == 1);
+  }
+
+  void after() { EXPECT(ilk_once_free(once) == ILK_OK); }
+};
+
+struct counter {
+  static const int N = 3;
+  void *counter;
+  rl::var<int> data[2];
+
+  void before()
+  {
+    counter = ilk_counter_new(0);
+    set(data[0], 0);
+    set(data[1], 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index < 2) {
+      set(data[index], 1);
+      ilk_counter_fetch_add(counter, 1);
+    } else {
+      EXPECT(ilk_counter_wait(counter, 2) == ILK_OK);
+      EXPECT(get(data[0]) == 1 && get(data[1]) == 1);
+    }
+  }
+
+  void after() { EXPECT(ilk_counter_load(counter) == 2 && ilk_counter_free(counter) == ILK_OK); }
+};
+
+// A place for one: the second put waits for the first get, and gets for puts.
+struct queue {
+  static const int N = 2;
+  void *queue;
+  rl::var<int> data[2];
+
+  void before()
+  {
+    queue = ilk_queue_new(1);
+    set(data[0], 0);
+    set(data[1], 0);
+  }
+
+  void thread(unsigned index)
+  {
+    for (int i = 0; i < 2; i++) {
+      int64_t item = -1;
+      if (index == 0) {
+        set(data[i], 1);
+        EXPECT(ilk_queue_put(queue, i) == ILK_OK);
+      } else {
+        EXPECT(ilk_queue_get(queue, &item) == ILK_OK && item == i);
+        EXPECT(get(data[i]) == 1);
+      }
+    }
+  }
+
+  void after() { EXPECT(ilk_queue_size(queue) == 0 && ilk_queue_free(queue) == ILK_OK); }
+};
+
+// A cancel ends a wait that nothing else would.
+struct cancel {
+  static const int N = 2;
+  void *event;
+
+  void before() { event = ilk_event_new(0); }
+
+  void thread(unsigned index)
+  {
+    if (index == 0)
+      EXPECT(ilk_event_wait(event) == ILK_ECANCELED);
+    else
+      EXPECT(ilk_cancel(1) == ILK_OK);
+  }
+
+  void after() { EXPECT(ilk_event_free(event) == ILK_OK); }
+};
+
+// Two threads that make their records at the same time, and find each other by their ids.
+struct records {
+  static const int N = 2;
+  void *mutex;
+  rl::var<int> data;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned)
+  {
+    self_current = nullptr;
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+    set(data, get(data) + 1);
+    EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+    self_leave(self_current);
+  }
+
+  void after() { EXPECT(get(data) == 2); }
+};
+
+// Word locks: a lock in the caller's memory.
+struct word {
+  static const int N = 3;
+  alignas(64) int32_t lock[2];
+  rl::var<int> data;
+
+  void before()
+  {
+    lock[0] = lock[1] = 0;
+    set(data, 0);
+  }
+
+  void thread(unsigned)
+  {
+    EXPECT(ilk_word_lock(lock, 0) == ILK_OK);
+    set(data, get(data) + 1);
+    EXPECT(ilk_word_unlock(lock, 0) == ILK_OK);
+  }
+
+  void after() { EXPECT(get(data) == N); }
+};
+
+struct lockarray {
+  static const int N = 3;
+  void *array;
+  rl::var<int> data[2];
+
+  void before()
+  {
+    array = ilk_lockarray_new(2, 0);
+    set(data[0], 0);
+    set(data[1], 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_lockarray_lock_pair(array, 1, 0) == ILK_OK);
+      set(data[0], get(data[0]) + 1);
+      set(data[1], get(data[1]) + 1);
+      EXPECT(ilk_lockarray_unlock_pair(array, 1, 0) == ILK_OK);
+    } else {
+      EXPECT(ilk_lockarray_lock(array, index - 1) == ILK_OK);
+      set(data[index - 1], get(data[index - 1]) + 1);
+      EXPECT(ilk_lockarray_unlock(array, index - 1) == ILK_OK);
+    }
+  }
+
+  void after() { EXPECT(get(data[0]) == 2 && get(data[1]) == 2 && ilk_lockarray_free(array) == ILK_OK); }
+};
+
+// --- the program ---------------------------------------------------------------------------------
+
+static const struct scenario {
+  const char *name;
+  bool (*holds)(unsigned long executions, std::string *why);
+} scenarios[] = {
+#define SCENARIO(name) {#name, engine::holds<name>}
+  SCENARIO(mutex), SCENARIO(mutex_three), SCENARIO(mutex_fair), SCENARIO(mutex_unowned), SCENARIO(mutex_twice),
+  SCENARIO(mutex_timeout), SCENARIO(mutex_crossed), SCENARIO(mutex_dead),
+  SCENARIO(handle), SCENARIO(handle_memory), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
+  SCENARIO(condition), SCENARIO(condition_after_unlock),
+  SCENARIO(rwlock), SCENARIO(rwlock_writers), SCENARIO(rwlock_readers), SCENARIO(rwlock_fair), SCENARIO(rwlock_biased),
+  SCENARIO(semaphore), SCENARIO(event), SCENARIO(latch), SCENARIO(barrier), SCENARIO(once), SCENARIO(counter),
+  SCENARIO(queue), SCENARIO(cancel), SCENARIO(word), SCENARIO(lockarray),
+};
+
+static bool is_wanted(const scenario &s, const std::vector<std::string> &names)
+{
+  return names.empty() || std::find(names.begin(), names.end(), s.name) != names.end();
+}
+
+static bool run(const scenario &s, unsigned long executions, std::string *why)
+{
+  engine::scenario_bit = (uint64_t)1 << (&s - scenarios);
+  return s.holds(executions, why);
+}
+
+static int weaker(const site *s)
+{
+  if (s->order == ORDER_SEQ_CST)
+    return s->operation == SITE_LOAD ? ORDER_ACQUIRE : s->operation == SITE_STORE ? ORDER_RELEASE : ORDER_ACQ_REL;
+  return ORDER_RELAXED;
+}
+
+// Where several sources include a header, its line is in each.
+static bool is_same(const site *a, const site *b)
+{
+  return a->line == b->line && !strcmp(a->name, b->name) && !strcmp(a->file, b->file);
+}
+
+static int sweep(unsigned long executions, const std::vector<std::string> &names)
+{
+  static const char *const orders[] = {"relaxed", "", "acquire", "release", "acq_rel", "seq_cst"};
+  int made = 0, caught = 0;
+  for (const scenario &s : scenarios)
+    if (is_wanted(s, names) && !run(s, executions, nullptr)) {
+      printf("%s does not hold\n", s.name);
+      return 1;
+    }
+  for (int i = 0, n = engine::reached_count; i < n; i++) {
+    site *s = engine::reached[i];
+    std::vector<site *> same;
+    std::copy_if(engine::reached, engine::reached + n, std::back_inserter(same), [&](site *other) { return is_same(s, other); });
+    if (s->order == ORDER_RELAXED || same[0] != s)
+      continue;
+    int from = s->order, to = weaker(s);
+    uint64_t reach = 0;
+    for (site *place : same) {
+      place->order = to;
+      reach |= place->scenarios;
+    }
+    std::string by = "-", why;
+    for (const scenario &w : scenarios)
+      if (by == "-" && reach >> (&w - scenarios) & 1 && !run(w, executions, &why))
+        by = std::string(w.name) + " (" + why + ")";
+    for (site *place : same)
+      place->order = from;
+    printf("%s:%d:%s=%s %s %s\n", engine::base_name(s->file), s->line, s->name, orders[to], s->function, by.c_str());
+    fflush(stdout);
+    made++;
+    caught += by != "-";
+  }
+  printf("%d mutants, %d caught\n", made, caught);
+  return 0;
+}
+
+// The scenarios that reach that place, or, if no operation stands there, its file; if none does, all.
+static uint64_t near(const std::string &place)
+{
+  std::string file = place.substr(0, place.find(':')), function = place.substr(std::min(place.size(), file.size() + 1));
+  uint64_t in_function = 0, in_file = 0;
+  for (int i = 0; i < engine::reached_count; i++) {
+    const site *s = engine::reached[i];
+    if (file != engine::base_name(s->file))
+      continue;
+    in_file |= s->scenarios;
+    if (function == s->function)
+      in_function |= s->scenarios;
+  }
+  return in_function ? in_function : in_file ? in_file : ~(uint64_t)0;
+}
+
+// True: it holds.
+static bool print(const scenario &s, unsigned long executions)
+{
+  std::string why;
+  bool held = run(s, executions, &why);
+  printf("  %s  %s%s\n", held ? "ok   " : "FAIL ", s.name, held ? "" : (": " + why).c_str());
+  fflush(stdout);
+  return held;
+}
+
+int main(int argc, char **argv)
+{
+  std::string place;
+  unsigned long executions = 3000;
+  bool sweeps = false;
+  std::vector<std::string> names;
+  for (int i = 1; i < argc; i++) {
+    std::string argument = argv[i];
+    if (argument == "--executions" && i + 1 < argc)
+      executions = strtoul(argv[++i], nullptr, 10);
+    else if (argument == "--mutant" && i + 1 < argc)
+      engine::mutants.push_back(engine::parse(argv[++i]));
+    else if (argument == "--near" && i + 1 < argc)
+      place = argv[++i];
+    else if (argument == "--sweep")
+      sweeps = true;
+    else
+      names.push_back(argument);
+  }
+  if (sweeps)
+    return sweep(executions, names);
+  if (!place.empty()) {
+    for (const scenario &s : scenarios)
+      if (is_wanted(s, names) && !print(s, executions / 20))
+        return 1;
+    uint64_t wanted = near(place);
+    for (const scenario &s : scenarios)
+      if (is_wanted(s, names) && wanted >> (&s - scenarios) & 1 && !print(s, executions))
+        return 1;
+    return 0;
+  }
+  int failed = 0, ran = 0;
+  for (const scenario &s : scenarios)
+    if (is_wanted(s, names)) {
+      failed += !print(s, executions);
+      ran++;
+    }
+  return ran && !failed ? 0 : 1;
+}

@@ -1,0 +1,136 @@
+/* The library's seams to the system, as the engine has them: in place of os_linux.c, wait_linux.c,
+   memory.c and region.c. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "handle.h"
+#include "memory.h"
+#include "os.h"
+#include "region.h"
+#include "wait.h"
+
+/* --- wait.h --- */
+
+const char wait_backend[] = "model";
+const bool wait_has_shared = true;
+
+enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared)
+{
+  (void)shared;
+  return model_wait((void *)word, expected, deadline) == MODEL_WOKEN ? WAIT_WOKEN : WAIT_TIMEDOUT;
+}
+
+int wait_wake(atomic_u32 *word, int n, bool shared)
+{
+  (void)shared;
+  return model_wake((void *)word, n);
+}
+
+void wait_before_fork(void)
+{
+}
+
+void wait_after_fork(bool child)
+{
+  (void)child;
+}
+
+/* --- os.h --- */
+
+int64_t os_thread_id(void)
+{
+  return 1;
+}
+
+bool os_thread_is_gone(int64_t id)
+{
+  (void)id;
+  return false;
+}
+
+int os_cpu_count(void)
+{
+  return 2;
+}
+
+bool os_barrier_register(void)
+{
+  return !getenv("MODEL_SYMMETRIC");
+}
+
+bool os_barrier(void)
+{
+  static struct site site __attribute__((section("model_sites"))) = {.file = "seams.c", .name = "barrier", .operation = SITE_FENCE};
+  return model_barrier(&site, __func__);
+}
+
+bool os_each_touched(void *memory, size_t size, bool (*visit)(void *part, size_t size, void *context), void *context)
+{
+  return visit(memory, size, context);
+}
+
+/* --- memory.h: nothing is used twice in an execution, and what is freed is written by whoever frees it --- */
+
+void __tsan_write_range(void *memory, long size);
+
+#define ARENA 262144
+#define SLOTS 16
+static struct {
+  union slot slots[SLOTS];
+  _Alignas(CACHE_LINE) unsigned char arena[ARENA];
+  char end;
+} shared;
+char *const seams_shared_begin = (char *)&shared, *const seams_shared_end = &shared.end;
+static size_t arena_used;
+
+void *memory_new(size_t size)
+{
+  size = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+  if (size > ARENA - arena_used)
+    abort();
+  void *memory = shared.arena + arena_used;
+  arena_used += size;
+  return memory;
+}
+
+void memory_free(void *memory, size_t size)
+{
+  if (memory)
+    __tsan_write_range(memory, (long)size);
+}
+
+void *memory_resize(void *array, size_t size)
+{
+  void *memory = size ? memory_new(2 * size) : NULL;
+  return array && memory ? memcpy(memory, array, size) : memory;
+}
+
+/* --- region.h --- */
+
+union slot *handle_slots = shared.slots;
+atomic_u32 handle_limit = SLOTS;
+union slot handle_none = {.object = {.seal = 1}};
+
+bool region_grow(uint32_t have)
+{
+  (void)have;
+  return false;
+}
+
+void region_before_fork(void)
+{
+}
+
+void region_after_fork(bool child)
+{
+  (void)child;
+}
+
+/* All as when the program began: see engine.hpp. */
+void seams_reset(void)
+{
+  memset(shared.arena, 0, arena_used);
+  memset(shared.slots, 0, sizeof shared.slots);
+  shared.slots[0].object.seal = 1;
+  arena_used = 0;
+}
