@@ -1,0 +1,483 @@
+/* Waits in parts (../../src/parts.h): a thread waits in a row of short timed waits and keeps its
+   place in the queue between them. Two scenarios, chosen at the start.
+
+   A mutex. Thread 1 waits in parts: at each time-out its place stays in the queue, `away`. Then it
+   comes back, or gives up, or never comes back. Thread 2 may run a signal handler while it sleeps, and
+   that may never return, but when a hand-over gave it the mutex. Thread 3 does neither. Memory is sequentially consistent here: the unlock's
+   delayed store, and the heavy fence for it, are in mutex.pml.
+
+   A condition. Thread 1 waits in parts, and may exit between two of them. One notify comes after it has
+   begun to wait; thread 2 begins to wait after that.
+
+   Checked: mutual exclusion; no thread sleeps for ever because another is away, or in a handler; a
+   hand-over goes to the one that came first, of those present; a notify goes to the thread that
+   waited when it came, or, if that exits, to the next; no place is left behind.
+
+   Mutants, one line left out or changed:
+   NO_SKIP      a release goes to the first in the queue, away or not
+   NO_PLACE     a thread that comes back queues up anew
+   NO_RETURN    a thread that comes back stays marked as away
+   NO_REWANT    it comes back, and sleeps without a word to the holder
+   NO_REMAIN    it goes away, and the mutex is not told that others wait
+   NO_LOST      a wake that finds its thread in a handler is not given to the next
+   NO_END       the end of the wait leaves the place in the queue
+   NO_OWNER     a condition counts notifies for those between two parts, and the next to wait takes one
+   NO_RECHECK   a part that times out as it is notified forgets the notify
+   NO_HEIR      a notified thread exits, and the notify with it */
+
+#define N 3
+
+#define FREE 0
+#define HANDOFF 8
+
+#define NONE 0
+#define WOKEN 1
+#define GIVEN 2
+
+byte state = FREE;
+bool wanted = false;
+byte inside = 0;
+
+bool queue_lock;
+byte queue[N];
+byte length = 0;
+byte signal[N + 1];
+byte ticket[N + 1];
+byte tickets = 0;
+bool queued[N + 1], away[N + 1];
+bool asleep[N + 1]; /* in the system's wait: a wake finds it */
+
+#ifdef NO_SKIP
+#define PRESENT(t) true
+#else
+#define PRESENT(t) (!away[t])
+#endif
+
+/* A section that is one step with the queue locked begins with `!queue_lock`; only a look is several. */
+inline lock_queue()
+{
+  atomic { !queue_lock -> queue_lock = true }
+}
+
+inline unlock_queue()
+{
+  queue_lock = false
+}
+
+/* These three within a d_step, with the queue locked. */
+inline find_present()
+{
+  first = 0;
+  i = 0;
+  do
+  :: i < length && first == 0 -> if :: PRESENT(queue[i]) -> first = queue[i] :: else fi; i++
+  :: else -> break
+  od;
+  i = 0
+}
+
+inline append(t)
+{
+  queue[length] = t;
+  length++;
+  queued[t] = true;
+  signal[t] = NONE;
+  away[t] = false
+}
+
+inline remove(t)
+{
+  i = 0;
+  do
+  :: queue[i] != t -> i++
+  :: else -> break
+  od;
+  do
+  :: i + 1 < length -> queue[i] = queue[i + 1]; i++
+  :: else -> break
+  od;
+  length--;
+  queue[length] = 0;
+  queued[t] = false;
+  i = 0
+}
+
+/* --- the mutex ----------------------------------------------------------------------- */
+
+inline attempt()
+{
+  d_step {
+    if
+    :: state == FREE -> state = me; taken = true
+    :: else -> taken = false
+    fi
+  }
+}
+
+/* As mutex_wake_first(). */
+inline wake_first()
+{
+  wake = 0;
+  do
+  :: d_step {
+       !queue_lock ->
+#ifndef NO_LOST
+       if
+       :: wake != 0 && queued[wake] && signal[wake] == WOKEN -> away[wake] = true
+       :: else
+       fi;
+#endif
+       wake = 0;
+       find_present();
+       if
+       :: first == 0 -> wanted = false
+       :: first != 0 && signal[first] != NONE -> wanted = false /* on its way: it says it anew */
+       :: first != 0 && signal[first] == NONE && state == FREE -> signal[first] = WOKEN; wanted = false; wake = first
+       :: else
+       fi;
+       first = 0
+     }
+     if
+     :: wake == 0 -> break
+     :: d_step { wake != 0 && asleep[wake] -> asleep[wake] = false; wake = 0 }; break
+     :: d_step { wake != 0 && !asleep[wake] -> skip }; /* not asleep: the next is woken too */
+#ifdef NO_LOST
+        wake = 0; break
+#endif
+     fi
+  od
+}
+
+inline join()
+{
+  d_step {
+    !queue_lock ->
+#ifdef NO_PLACE
+    if :: queued[me] -> remove(me) :: else fi;
+#endif
+    if
+    :: queued[me] ->
+#ifndef NO_RETURN
+       away[me] = false
+#endif
+    :: else ->
+       append(me);
+       if
+       :: ticket[me] == 0 -> tickets++; ticket[me] = tickets
+       :: else
+       fi
+    fi;
+    find_present();
+    leads = first == me;
+    first = 0
+  }
+#ifdef NO_REWANT
+  if :: leads && part == 0 -> wanted = true :: else fi
+#else
+  if :: leads -> wanted = true :: else fi
+#endif
+}
+
+/* With the queue locked. */
+inline leave(stays)
+{
+  d_step {
+    if
+    :: stays -> away[me] = true
+    :: else -> remove(me); ticket[me] = 0
+    fi;
+    find_present();
+#ifndef NO_REMAIN
+    wanted = first != 0;
+#else
+    wanted = false;
+#endif
+    first = 0
+  }
+}
+
+inline look()
+{
+  lock_queue();
+  woken = signal[me] == WOKEN;
+  if
+  :: signal[me] == GIVEN -> taken = true
+  :: else ->
+     d_step {
+       signal[me] = NONE;
+#ifndef NO_RETURN
+       away[me] = false
+#endif
+     }
+     attempt();
+     if /* starving, or not */
+     :: !taken && !timed ->
+        do
+        :: d_step { state != FREE && state < HANDOFF -> state = state + HANDOFF }; break
+        :: d_step { state >= HANDOFF -> skip }; break
+        :: d_step { state == FREE -> state = me; taken = true }; break
+        od
+     :: true
+     fi;
+     if
+     :: taken || (timed && !woken) -> leave(!taken && parts)
+     :: else
+     fi
+  fi;
+  unlock_queue()
+}
+
+/* Until it has the mutex, or the part is over. */
+inline lock()
+{
+  timed = false;
+  attempt();
+  if
+  :: taken
+  :: else ->
+     join();
+     do
+     :: look();
+        if :: taken || (timed && !woken) -> break :: else fi;
+        if
+        :: woken -> wanted = true
+        :: else ->
+           if
+           :: d_step { signal[me] == NONE -> asleep[me] = true };
+              if
+              :: !asleep[me]
+              :: d_step { asleep[me] && parts && part < 2 -> asleep[me] = false; timed = true }
+              :: d_step { asleep[me] && handler -> asleep[me] = false; handler = false };
+                 if
+                 :: true /* returns, and sleeps on */
+                 :: true ->
+end_handler:        signal[me] == GIVEN /* or never, but with the mutex it must */
+                 fi
+              fi
+           :: signal[me] != NONE
+           fi
+        fi
+     od
+  fi
+}
+
+inline wait_end()
+{
+  d_step {
+    !queue_lock ->
+    if
+#ifndef NO_END
+    :: queued[me] -> remove(me); ticket[me] = 0
+#endif
+    :: else
+    fi
+  }
+}
+
+inline unlock()
+{
+  if
+  :: d_step { state == me -> state = FREE };
+     if
+     :: wanted -> wake_first()
+     :: else
+     fi
+  :: state > HANDOFF ->
+     d_step {
+       !queue_lock ->
+       find_present();
+       if
+       :: first != 0 ->
+          i = 1; /* nobody that is present has come before */
+          do
+          :: i <= N -> assert(i == first || !queued[i] || away[i] || ticket[i] > ticket[first]); i++
+          :: else -> break
+          od;
+          wake = first;
+          remove(first);
+          ticket[wake] = 0;
+          state = wake;
+          signal[wake] = GIVEN;
+          find_present();
+          wanted = first != 0;
+          asleep[wake] = false;
+          wake = 0
+       :: else -> state = FREE
+       fi;
+       first = 0
+     }
+  fi
+}
+
+proctype thread(byte me; byte rounds; bool parts; bool handler)
+{
+  byte round = 0, part = 0, first = 0, wake = 0, i = 0;
+  bool taken, timed, woken, leads;
+  do
+  :: round < rounds ->
+     part = 0;
+     do
+     :: lock();
+        if
+        :: taken || !parts -> break
+        :: else -> part++
+        fi;
+        if
+        :: true
+        :: true -> taken = false; break /* gives up */
+        :: true -> end_away: false      /* never comes back */
+        fi
+     od;
+     if
+     :: parts -> wait_end()
+     :: else
+     fi;
+     if
+     :: taken ->
+        inside++;
+        assert(inside == 1);
+        inside--;
+        unlock()
+     :: else -> assert(parts)
+     fi;
+     assert(!queued[me]);
+     taken = false; timed = false; woken = false; leads = false;
+     round++
+  :: else -> break
+  od
+}
+
+/* --- the condition ------------------------------------------------------------------------ */
+
+bool began, notified, late_woken, late_must_wake;
+byte owed = 0;
+
+/* Gives to the first in the queue, whether it sleeps or is between two parts. */
+inline notify()
+{
+  d_step {
+    if
+    :: length > 0 ->
+#ifdef NO_OWNER
+       if
+       :: away[queue[0]] -> owed++
+       :: else -> first = queue[0]; remove(first); signal[first] = GIVEN
+       fi;
+#else
+       first = queue[0];
+       remove(first);
+       signal[first] = GIVEN;
+#endif
+       first = 0
+    :: else
+    fi
+  }
+}
+
+#ifdef NO_OWNER
+#define OWED (owed > 0)
+#else
+#define OWED false
+#endif
+
+proctype early()
+{
+  byte me = 1, part = 0, first = 0, i = 0;
+  bool done = false;
+  d_step { append(me); away[me] = true; began = true } /* ilk_condition_wait_begin() */
+  do
+  :: d_step { /* a part */
+       if
+       :: OWED -> owed--; done = true
+       :: else -> done = signal[me] == GIVEN
+       fi;
+       away[me] = false
+     }
+     if
+     :: done -> break
+     :: else
+     fi;
+     if
+     :: signal[me] == GIVEN -> break
+     :: part < 2 -> /* its time is up */
+#ifdef NO_RECHECK
+        d_step { signal[me] = NONE; away[me] = true }
+#else
+        d_step { done = signal[me] == GIVEN; away[me] = true }
+#endif
+        if
+        :: done -> break
+        :: else
+        fi
+     fi;
+     part++;
+     if
+     :: true
+     :: part == 2 -> /* exits, and with it the wait */
+        d_step {
+          done = signal[me] == GIVEN;
+          if
+          :: queued[me] -> remove(me)
+          :: else
+          fi;
+          late_must_wake = done && queued[2]
+        }
+#ifndef NO_HEIR
+        if
+        :: done -> notify()
+        :: else
+        fi;
+#endif
+        goto gone
+     fi
+  od;
+  assert(notified);
+  assert(!late_woken);
+gone:
+  skip
+}
+
+proctype notifier()
+{
+  byte first = 0, i = 0;
+  began;
+  notified = true;
+  notify();
+  run late()
+}
+
+proctype late()
+{
+  byte me = 2, i = 0;
+  bool done = false;
+  d_step {
+    if
+    :: OWED -> owed--; done = true
+    :: else -> append(me)
+    fi
+  }
+end_late:
+  done || signal[me] == GIVEN;
+  late_woken = true
+}
+
+/* What thread 1 was notified of, and left behind, is thread 2's. */
+proctype heir()
+{
+end_heir:
+  late_must_wake;
+  late_woken
+}
+
+init {
+  atomic {
+    if
+    :: run thread(1, 1, true, false);
+       run thread(2, 1, false, true);
+       run thread(3, 2, false, false)
+    :: run early();
+       run notifier();
+       run heir()
+    fi
+  }
+}
