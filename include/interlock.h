@@ -214,11 +214,15 @@ ILK_API int ilk_condition_wait(void *condition, void *mutex);
 ILK_API int ilk_condition_timedwait(void *condition, void *mutex, int64_t timeout_ns);
 
 /* A wait in parts, for a caller that must look up now and then, as an interpreter that has
-   signal handlers to run. With the mutex held: begin, then a part after the other. A part
-   that answers ILK_ETIMEDOUT or ILK_ECANCELED leaves the caller a waiter: a notify that comes
-   before the next part is kept for it, and ends that part at once. Every other answer ends
-   the wait. end: gives up, after one of those two or after begin; 1: a notify had come, 0:
-   none. ilk_condition_free() answers ILK_EBUSY from begin to the end of the wait. */
+   signal handlers to run. With the mutex held: begin, then a part after the other, in one thread.
+   From begin to the end of the wait the thread has its place among the waiters. A part that returns
+   ILK_ETIMEDOUT or ILK_ECANCELED leaves it there: a notify that is for it, in its turn, before the next
+   part is its own, whoever begins to wait meanwhile, and ends that part at once. Every other result
+   ends the wait. end: gives up, after one of those two or after begin; 1: a notify had come, which the
+   caller may want to pass on; 0: none. A thread that exits passes it on. Waits may nest: where two of
+   one thread are for the same condition, calls belong to the one that began last. begin, part:
+   ILK_EOVERFLOW: the thread is in 7 waits in parts already. ilk_condition_free() returns ILK_EBUSY from
+   begin to the end of the wait. */
 ILK_API int ilk_condition_wait_begin(void *condition);
 ILK_API int ilk_condition_wait_part(void *condition, void *mutex, int64_t timeout_ns);
 ILK_API int ilk_condition_wait_end(void *condition);

@@ -1,23 +1,21 @@
-/* Condition: a queue of sleepers, first in, first out. Each sleeps on its own record's
-   signal, so no later waiter can steal a notify (glibc 25847).
+/* Condition: a queue of sleepers, first in, first out. Each sleeps on the signal of its own place,
+   so no later waiter can steal a notify (glibc 25847).
 
-       waiter:  join the queue;  give up the mutex;  sleep;  leave the queue;
-                unpin the condition;  take the mutex back
+       waiter:  join the queue;  release the mutex;  sleep;  leave the queue;
+                unpin the condition;  reacquire the mutex
        notify:  take n out of the queue, each with SIGNAL_GIVEN;  wake them, but those
                 that need a mutex which the caller holds, when it unlocks it
 
    Invariants:
-   I1  A waiter joins before it gives up the mutex: a notify by a thread that locked the
+   I1  A waiter joins before it releases the mutex: a notify by a thread that locked the
        mutex since then finds it in the queue (and sees waiters > 0 without a lock).
-   I2  Who is out of the queue has been notified. A waiter whose time is up takes itself
+   I2  A place out of the queue has been notified. A waiter whose time is up takes itself
        out with the queue locked, and if it finds that it is out already, then the
-       notify was its own: it answers ILK_OK, and none is lost.
-   I3  A wait in parts stays a waiter between them, in the count `between` and in the
-       object's `waiters` instead of in the queue. Notifies that find the queue empty are
-       `owed` to those, owed <= between, and the next part, or the end, takes one. Who changes
-       places adds to `waiters` before it takes from it, for those that look without the lock.
-   I4  Before the mutex, which may have a queue for the same record, the waiter has left
-       this one, and unpinned the condition, which may be freed by then. */
+       notify was its own: it returns ILK_OK, and none is lost.
+   I3  A wait in parts (parts.h) has its place in the queue from its begin on, and between two parts.
+       So a notify that comes then is given to it in its turn, and to nobody who waits later.
+   I4  Before the mutex, which may have a queue for the same thread, the waiter has left
+       this one, or keeps its place there, and unpinned the condition, which may be freed by then. */
 #include "condition.h"
 
 #include <limits.h>
@@ -25,6 +23,7 @@
 #include "block.h"
 #include "gil.h"
 #include "mutex.h"
+#include "parts.h"
 #include "waitq.h"
 
 #define BATCH 32 /* woken at a time, once the queue is unlocked */
@@ -32,7 +31,6 @@
 struct condition {
   struct object object;
   LATE_LOOKS;
-  uint32_t between, owed; /* I3 */
   struct waitq queue;
 };
 _Static_assert(sizeof(struct condition) <= CACHE_LINE, "an object fills one cache line");
@@ -52,7 +50,7 @@ void *ilk_condition_new(int flags)
 static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
 {
   for (bool first = true; n > 0; first = false) {
-    struct self *woken[BATCH];
+    struct queue_place *woken[BATCH];
     void *mutex[BATCH];
     int count = 0;
     waitq_lock(&c->object);
@@ -60,20 +58,19 @@ static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
     if (first && n > waiters)
       n = waiters;
     while (n > 0 && count < BATCH && c->queue.first) {
-      struct self *record = c->queue.first;
-      waitq_remove(&c->object, &c->queue, record);
-      mutex[count] = record->queue_mutex; /* the next line lets the thread go on, to another condition perhaps */
-      waitq_signal(record, SIGNAL_GIVEN);
-      woken[count++] = record;
+      struct queue_place *place = c->queue.first;
+      if (parts_is_kept(place))
+        add_seq_cst(&c->object.waiters, 1); /* it counts until it takes note (P4 of parts.h) */
+      waitq_remove(&c->object, &c->queue, place);
+      mutex[count] = place->mutex; /* the next line lets the thread go on, to another condition perhaps */
+      waitq_signal(place, SIGNAL_GIVEN);
+      woken[count++] = place;
       n--;
     }
-    if (!c->queue.first) {
-      uint32_t most = c->between - c->owed;
-      c->owed += n < most ? n : most;
+    if (!c->queue.first)
       n = 0;
-    }
     waitq_unlock(&c->object);
-    /* A record is never unmapped; a wake that comes late finds a thread that looks again. */
+    /* A place is never unmapped; a wake that comes late finds a thread that looks again. */
     for (int i = 0; i < count; i++)
       if (!mutex_wake_at_unlock(mutex[i], me, woken[i])) {
         waitq_wake_late(me); /* in the order in which they came */
@@ -114,60 +111,93 @@ int ilk_condition_notify_all(void *condition)
 
 /* --- wait ----------------------------------------------------------------------------- */
 
-/* With the queue locked: one less between two parts; none, in a fork's child. True: it was owed a notify. */
-static bool come_back(struct condition *c)
+/* A notify was given to the caller: it takes note (P3 of parts.h). Out of the queue, nobody else writes the signal. */
+static void take_note(struct condition *c, struct queue_place *mine)
 {
-  if (!c->between)
-    return false;
-  c->between--;
-  sub_seq_cst(&c->object.waiters, 1);
-  bool owed = c->owed > 0;
-  c->owed -= owed;
-  return owed;
+  store_relaxed(&mine->signal, SIGNAL_NONE);
+  if (parts_is_kept(mine))
+    sub_seq_cst(&c->object.waiters, 1);
 }
 
-/* False: no need to, a notify came between two parts. */
-static bool join(struct condition *c, struct self *me, void *mutex, bool part)
+/* At the end of the queue, or where a wait in parts is already. False: no need to, a notify came between two parts. */
+static bool join(struct condition *c, struct queue_place *mine, void *mutex)
 {
   waitq_lock(&c->object);
-  me->queue_mutex = mutex;
-  waitq_append(&c->object, &c->queue, me);
-  bool owed = part && come_back(c);
-  if (owed)
-    waitq_remove(&c->object, &c->queue, me);
+  bool notified = parts_is_kept(mine) && load_relaxed(&mine->signal) == SIGNAL_GIVEN;
+  mine->mutex = mutex;
+  if (notified)
+    take_note(c, mine);
+  else if (!waitq_has(&c->queue, mine))
+    waitq_append(&c->object, &c->queue, mine);
   waitq_unlock(&c->object);
-  return !owed;
+  return !notified;
 }
 
-/* False: a notify was faster. True: out of the queue, of a part into `between`. */
-static bool leave(struct condition *c, struct self *me, bool part)
+/* False: a notify was faster. True: the place is out of the queue, or, if it stays, still in it. */
+static bool leave(struct condition *c, struct queue_place *mine, bool stays)
 {
   waitq_lock(&c->object);
-  bool queued = load_relaxed(&me->signal) != SIGNAL_GIVEN;
-  if (queued) {
-    if (part) {
-      c->between++;
-      add_seq_cst(&c->object.waiters, 1);
-    }
-    waitq_remove(&c->object, &c->queue, me);
-  }
+  bool notified = load_relaxed(&mine->signal) == SIGNAL_GIVEN;
+  if (notified)
+    take_note(c, mine);
+  else if (!stays)
+    waitq_remove(&c->object, &c->queue, mine);
   waitq_unlock(&c->object);
-  return queued;
+  return !notified;
 }
 
-/* In the queue, and then out of it: ILK_OK: notified; or what else ended the wait. */
-static int sleep_in_queue(struct condition *c, void *handle, struct self *me, int64_t deadline, bool part)
+/* ILK_OK: notified; or what else ended the wait, or this part of it. */
+static int sleep_in_queue(struct condition *c, void *handle, struct self *me, struct queue_place *mine, int64_t deadline)
 {
   int result = ILK_OK;
   while (result == ILK_OK) {
-    if (load_acquire(&me->signal) == SIGNAL_GIVEN) /* pairs with waitq_signal() */
+    if (load_acquire(&mine->signal) == SIGNAL_GIVEN) { /* pairs with waitq_signal() */
+      take_note(c, mine);
       return ILK_OK;
-    result = block(me, handle, 0, &me->signal, SIGNAL_NONE, deadline, 0);
+    }
+    result = block(me, handle, 0, &mine->signal, SIGNAL_NONE, deadline, 0);
   }
-  return leave(c, me, part) ? result : ILK_OK;
+  return leave(c, mine, parts_is_kept(mine)) ? result : ILK_OK;
 }
 
-/* The whole of it; `part`: of a wait in parts. */
+/* At that place. Pinned; unpins the condition (I4). */
+static int wait_at(struct condition *c, void *condition, void *mutex, struct self *me, struct queue_place *mine,
+                   int64_t deadline)
+{
+  uint32_t depth;
+  if (!join(c, mine, mutex)) {
+    handle_leave(me, PIN_OUTER);
+    return ILK_OK;
+  }
+  int result = mutex_give_up(mutex, me, &depth);
+  if (result != ILK_OK) {
+    if (!leave(c, mine, false))
+      notify_pinned(c, me, 1); /* that notify was for another */
+    handle_leave(me, PIN_OUTER);
+    return result;
+  }
+  result = sleep_in_queue(c, condition, me, mine, deadline);
+  handle_leave(me, PIN_OUTER);
+  int taken = mutex_take_back(mutex, me, depth);
+  return taken == ILK_OK ? result : taken;
+}
+
+static int wait_part_at(struct condition *c, void *condition, void *mutex, struct self *me, int64_t deadline)
+{
+  struct queue_place *mine = parts_find(me, condition);
+  if (!mine)
+    mine = parts_begin(me, condition);
+  if (!mine) {
+    handle_leave(me, PIN_OUTER);
+    return ILK_EOVERFLOW;
+  }
+  int result = wait_at(c, condition, mutex, me, mine, deadline);
+  /* All other results end the wait. A notify that has come since is for another. */
+  if (result != ILK_ETIMEDOUT && result != ILK_ECANCELED && parts_end(me, mine))
+    condition_pass_on(condition, me);
+  return result;
+}
+
 static int wait(void *condition, void *mutex, int64_t timeout_ns, bool part)
 {
   struct self *me = self_get();
@@ -177,25 +207,10 @@ static int wait(void *condition, void *mutex, int64_t timeout_ns, bool part)
   if (!c)
     return ILK_EHANDLE;
   int64_t deadline = clock_deadline(timeout_ns);
-  uint32_t depth;
-  if (!join(c, me, mutex, part)) {
-    handle_leave(me, PIN_OUTER);
-    return ILK_OK;
-  }
-  int result = mutex_give_up(mutex, me, &depth);
-  if (result != ILK_OK) {
-    if (!leave(c, me, false))
-      notify_pinned(c, me, 1); /* that notify was for another */
-    handle_leave(me, PIN_OUTER);
-    return result;
-  }
-  result = sleep_in_queue(c, condition, me, deadline, part);
-  handle_leave(me, PIN_OUTER);
-  int taken = mutex_take_back(mutex, me, depth);
-  if (taken != ILK_OK && part && result != ILK_OK) /* what we answer ends the wait */
-    ilk_condition_wait_end(condition);
+  int result = part ? wait_part_at(c, condition, mutex, me, deadline)
+                    : wait_at(c, condition, mutex, me, &me->places[0], deadline);
   gil_reacquire(me);
-  return taken == ILK_OK ? result : taken;
+  return result;
 }
 
 int ilk_condition_timedwait(void *condition, void *mutex, int64_t timeout_ns)
@@ -213,8 +228,7 @@ int ilk_condition_wait_part(void *condition, void *mutex, int64_t timeout_ns)
   return answer(wait(condition, mutex, timeout_ns, true));
 }
 
-/* Begins or ends a wait in parts. */
-static int begin_or_end(void *condition, bool begin)
+int ilk_condition_wait_begin(void *condition)
 {
   struct self *me = self_get();
   if (!me)
@@ -222,27 +236,34 @@ static int begin_or_end(void *condition, bool begin)
   struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, condition, KIND_CONDITION);
   if (!c)
     return fail(ILK_EHANDLE);
-  bool owed = false;
-  waitq_lock(&c->object);
-  if (begin) {
-    c->between++;
-    add_seq_cst(&c->object.waiters, 1);
-  } else {
-    owed = come_back(c);
-  }
-  waitq_unlock(&c->object);
+  struct queue_place *mine = parts_begin(me, condition);
+  if (mine)
+    join(c, mine, NULL);
   handle_leave(me, PIN_INNER);
-  return owed;
-}
-
-int ilk_condition_wait_begin(void *condition)
-{
-  return begin_or_end(condition, true);
+  return mine ? ILK_OK : fail(ILK_EOVERFLOW);
 }
 
 int ilk_condition_wait_end(void *condition)
 {
-  return begin_or_end(condition, false);
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  struct queue_place *mine = handle_is(condition, KIND_CONDITION) ? parts_find(me, condition) : NULL;
+  if (mine)
+    return parts_end(me, mine);
+  if (!handle_enter(me, PIN_INNER, condition, KIND_CONDITION))
+    return fail(ILK_EHANDLE);
+  handle_leave(me, PIN_INNER);
+  return 0;
+}
+
+void condition_pass_on(void *handle, struct self *me)
+{
+  struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, handle, KIND_CONDITION);
+  if (!c)
+    return;
+  notify_pinned(c, me, 1);
+  handle_leave(me, PIN_INNER);
 }
 
 /* --- the rest -------------------------------------------------------------------------- */
@@ -257,8 +278,9 @@ static void operation_after_fork(struct object *object)
   struct condition *c = (struct condition *)object;
   if (c->queue.first)
     c->queue = (struct waitq){0};
-  if (c->between || c->owed)
-    c->between = c->owed = 0;
+  struct self *me = self_current;
+  if (me && unlikely(me->parts))
+    store_relaxed(&object->waiters, parts_notified(me, handle_of(object)));
 }
 
 const struct kind_operations condition_operations = {

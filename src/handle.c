@@ -156,7 +156,7 @@ static int close_locked(struct object *object, void *handle, enum kind kind,
     fence_heavy();
     bool refused = false;
     for (struct self *inside; !refused && (inside = pinner(handle));) {
-      waitq_wake(inside); /* it may have been let go, and its wake put off (see waitq.h) */
+      waitq_wake_thread(inside); /* it may have been let go, and its wake put off (see waitq.h) */
       refused = is_waited_for(object, kind);
       sched_yield();
     }

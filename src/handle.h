@@ -32,8 +32,8 @@
    I2  Tags change only under the table's lock.
    I3  a slot is given out again only after handle_close() succeeded: at that
        moment no pin names the handle, and waiters == 0.
-   I4  `waiters` counts pinned threads, and those between two parts of a wait (a condition's),
-       so nobody waits in a freed object. */
+   I4  `waiters` counts pinned threads, and places that are kept between two parts of a wait
+       (parts.h), so nobody waits in a freed object. */
 #ifndef INTERLOCK_HANDLE_H
 #define INTERLOCK_HANDLE_H
 

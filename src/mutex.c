@@ -278,7 +278,7 @@ static void operation_holder_died(struct object *object, int64_t index)
   (void)index;
   struct mutex *m = (struct mutex *)object;
   waitq_lock(object);
-  struct self *first = m->queue.first;
+  struct queue_place *first = m->queue.first;
   if (first)
     waitq_signal(first, SIGNAL_WOKEN);
   waitq_unlock(object);

@@ -15,8 +15,8 @@ int mutex_give_up(void *handle, struct self *me, uint32_t *depth);
    ILK_OWNER_DIED, or ILK_EHANDLE: it was freed. Uses PIN_INNER. */
 int mutex_take_back(void *handle, struct self *me, uint32_t depth);
 
-/* For a notify: has `record`, which is about to lock that mutex, woken when the caller unlocks it.
+/* For a notify: has the thread at `place`, which is about to lock that mutex, woken when the caller unlocks it.
    False: the caller does not hold it, or does not know; wake it now. */
-bool mutex_wake_at_unlock(void *handle, struct self *me, struct self *record);
+bool mutex_wake_at_unlock(void *handle, struct self *me, struct queue_place *place);
 
 #endif

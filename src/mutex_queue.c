@@ -67,9 +67,9 @@ static bool mark_handoff(struct mutex *m)
   return false;
 }
 
-static bool is_starving(struct self *waiter)
+static bool is_starving(const struct queue_place *waiter)
 {
-  return clock_now() - waiter->queue_since > STARVING;
+  return clock_now() - waiter->since > STARVING;
 }
 
 /* The mutex was made free: has the first in the queue look, unless it is on its way.
@@ -77,9 +77,9 @@ static bool is_starving(struct self *waiter)
    that starves, that must be marked, and is if the mark finds it held. */
 void mutex_wake_first(struct mutex *m)
 {
-  struct self *wake = NULL;
+  struct queue_place *wake = NULL;
   waitq_lock(&m->object);
-  struct self *first = m->queue.first;
+  struct queue_place *first = m->queue.first;
   bool is_free = head_state(load_relaxed(&m->object.head)) == FREE;
   if (first && !is_free && (is_fair(m) || is_starving(first)))
     is_free = !mark_handoff(m);
@@ -98,9 +98,9 @@ void mutex_wake_first(struct mutex *m)
 }
 
 /* With the queue locked: may this waiter take a free mutex? */
-static bool is_my_turn(struct mutex *m, struct self *me)
+static bool is_my_turn(struct mutex *m, struct queue_place *mine)
 {
-  return !is_fair(m) || m->queue.first == me;
+  return !is_fair(m) || m->queue.first == mine;
 }
 
 /* Before a waiter's look: a release that comes after it is to wake somebody (I2). */
@@ -113,7 +113,7 @@ static void want_wake(struct mutex *m)
 /* Joins the queue; a fair mutex is marked first, so that nobody can overtake. Who finds others
    there leaves it to them to ask for a wake (I2): the heavy fence disturbs who holds the mutex.
    False: no need to, `*taken` is what attempt() answered. */
-static bool join(struct mutex *m, void *handle, struct self *me, int *taken)
+static bool join(struct mutex *m, void *handle, struct self *me, struct queue_place *mine, int *taken)
 {
   int64_t since = clock_now();
   waitq_lock(&m->object);
@@ -124,30 +124,30 @@ static bool join(struct mutex *m, void *handle, struct self *me, int *taken)
       return false;
     }
   }
-  me->queue_since = since;
-  waitq_append(&m->object, &m->queue, me);
-  bool first = m->queue.first == me;
+  mine->since = since;
+  waitq_append(&m->object, &m->queue, mine);
+  bool first = m->queue.first == mine;
   waitq_unlock(&m->object);
   if (first && !is_fair(m)) /* a fair one's release is a swap, which HANDOFF stops */
     want_wake(m);
   return true;
 }
 
-static void leave(struct mutex *m, struct self *me)
+static void leave(struct mutex *m, struct queue_place *mine)
 {
-  waitq_remove(&m->object, &m->queue, me);
+  waitq_remove(&m->object, &m->queue, mine);
   store_relaxed(&m->wanted, m->queue.first != NULL); /* who remains is not signalled */
   if (is_fair(m) && m->queue.first)
     mark_handoff(m);
 }
 
 /* With the queue locked, for a waiter that still is in it: one look. */
-static int look(struct mutex *m, void *handle, struct self *me, bool last)
+static int look(struct mutex *m, void *handle, struct self *me, struct queue_place *mine, bool last)
 {
-  store_relaxed(&me->signal, SIGNAL_NONE);
-  if (!is_my_turn(m, me))
+  store_relaxed(&mine->signal, SIGNAL_NONE);
+  if (!is_my_turn(m, mine))
     return ILK_EBUSY;
-  bool mark = !last && (is_fair(m) || is_starving(me));
+  bool mark = !last && (is_fair(m) || is_starving(mine));
   int taken;
   do
     taken = attempt(m, handle, me);
@@ -163,27 +163,28 @@ static void await_release(struct mutex *m, struct self *me)
     ;
 }
 
-static int wait_in_queue(struct mutex *m, void *handle, struct self *me, int64_t timeout_ns, int flags)
+static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct queue_place *mine, int64_t timeout_ns,
+                         int flags)
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK, taken;
-  if (!join(m, handle, me, &taken))
+  if (!join(m, handle, me, mine, &taken))
     return taken;
 
   /* What others do to a waiter they do with the queue locked, and so does it what it
      decides: whether it was given the mutex, takes it, goes, or sleeps (I4). */
   for (;;) {
-    if (!is_fair(m) && load_relaxed(&me->signal) == SIGNAL_WOKEN)
+    if (!is_fair(m) && load_relaxed(&mine->signal) == SIGNAL_WOKEN)
       await_release(m, me);
     waitq_lock(&m->object);
-    enum signal signal = load_relaxed(&me->signal);
+    enum signal signal = load_relaxed(&mine->signal);
     bool given = signal == SIGNAL_GIVEN;
-    taken = given ? ILK_OK : look(m, handle, me, result != ILK_OK);
+    taken = given ? ILK_OK : look(m, handle, me, mine, result != ILK_OK);
     /* Who signalled took `wanted` back: it is said anew before anything is made of a look in vain. */
     bool again = signal == SIGNAL_WOKEN && taken < 0 && !is_fair(m);
     bool gives_up = taken == ILK_EBUSY && result != ILK_OK && !again;
     if (!given && (taken >= 0 || gives_up))
-      leave(m, me);
+      leave(m, mine);
     waitq_unlock(&m->object);
 
     if (taken >= 0)
@@ -198,7 +199,7 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, int64_t
     else if (taken == ILK_EHANDLE) /* a free that finds us waiting will take it back */
       sched_yield();
     else
-      result = block(me, handle, 0, &me->signal, SIGNAL_NONE, deadline, flags);
+      result = block(me, handle, 0, &mine->signal, SIGNAL_NONE, deadline, flags);
   }
 }
 
@@ -223,7 +224,7 @@ int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t ti
       return ILK_ETIMEDOUT;
     /* Nobody spins past a sleeper, nor where order matters. */
     if (is_fair(m) || load_relaxed(&m->object.waiters) || !spin_again(&spin)) {
-      result = wait_in_queue(m, handle, me, timeout_ns, flags);
+      result = wait_in_queue(m, handle, me, &me->places[0], timeout_ns, flags);
       if (result != ILK_EHANDLE)
         return result;
       if (!handle_retry(me, PIN_INNER, handle))
@@ -244,12 +245,12 @@ static bool hand_over(struct mutex *m, void *handle, uint64_t head)
     return false;
   }
   and_relaxed(&m->object.seal, ~SPECIAL_MARKED);
-  struct self *next = m->queue.first;
+  struct queue_place *next = m->queue.first;
   uint32_t state = FREE;
   if (next) {
     waitq_remove(&m->object, &m->queue, next);
     store_relaxed(&m->wanted, m->queue.first != NULL);
-    state = self_id(next) | (is_fair(m) && m->queue.first ? HANDOFF : 0);
+    state = self_id(next->thread) | (is_fair(m) && m->queue.first ? HANDOFF : 0);
   }
   store_release(&m->object.head, head_of(handle, state));
   if (next)
@@ -319,7 +320,7 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
   }
 }
 
-bool mutex_wake_at_unlock(void *handle, struct self *me, struct self *record)
+bool mutex_wake_at_unlock(void *handle, struct self *me, struct queue_place *place)
 {
   if (!handle || me->held != handle)
     return false;
@@ -327,7 +328,7 @@ bool mutex_wake_at_unlock(void *handle, struct self *me, struct self *record)
   struct mutex *m = (struct mutex *)handle_enter(me, PIN_LOOK, handle, KIND_MUTEX);
   if (!m)
     return false;
-  bool later = is_owned(m) && waitq_wake_later(me, record);
+  bool later = is_owned(m) && waitq_wake_later(me, place);
   if (later) {
     or_seq_cst(&m->object.seal, SPECIAL_LATE);
     /* Dekker with ilk_mutex_reset(): it takes the mutex, then looks whom we have put off. */

@@ -9,14 +9,14 @@
 #define WAKES 8
 struct wakes {
   int n;
-  struct self *records[WAKES];
+  struct queue_place *places[WAKES];
 };
 
 static void unlock_and_wake(struct rwlock *rw, const struct wakes *wakes)
 {
   waitq_unlock(&rw->object);
   for (int i = 0; i < wakes->n; i++)
-    waitq_wake(wakes->records[i]);
+    waitq_wake(wakes->places[i]);
 }
 
 /* With the queue locked, after each change of it, each look in vain, and each change of the
@@ -24,9 +24,9 @@ static void unlock_and_wake(struct rwlock *rw, const struct wakes *wakes)
    the queue, and signals those at its front if they can go on (I3). */
 static void settle(struct rwlock *rw, struct wakes *wakes)
 {
-  struct self *first = rw->queue.first;
-  bool writes = first && first->queue_role == ROLE_WRITER;
-  bool starves = first && (rw->fair || clock_now() - first->queue_since > STARVING);
+  struct queue_place *first = rw->queue.first;
+  bool writes = first && first->role == ROLE_WRITER;
+  bool starves = first && (rw->fair || clock_now() - first->since > STARVING);
   bool goes;
   uint64_t head = load_relaxed(&rw->object.head), next;
   do {
@@ -42,11 +42,11 @@ static void settle(struct rwlock *rw, struct wakes *wakes)
   } while (next != head && !cas_relaxed(&rw->object.head, &head, next));
 
   wakes->n = 0;
-  for (struct self *r = first; goes && r && wakes->n < WAKES; r = writes ? NULL : r->queue_next) {
-    if (!writes && r->queue_role == ROLE_WRITER)
+  for (struct queue_place *p = first; goes && p && wakes->n < WAKES; p = writes ? NULL : p->next) {
+    if (!writes && p->role == ROLE_WRITER)
       break;
-    if (waitq_signal(r, SIGNAL_WOKEN))
-      wakes->records[wakes->n++] = r;
+    if (waitq_signal(p, SIGNAL_WOKEN))
+      wakes->places[wakes->n++] = p;
   }
 }
 
@@ -93,43 +93,44 @@ bool rwlock_recover(struct rwlock *rw)
   return dead;
 }
 
-static int attempt(struct rwlock *rw, void *handle, struct self *me)
+static int attempt(struct rwlock *rw, void *handle, struct self *me, const struct queue_place *mine)
 {
-  return me->queue_role == ROLE_READER ? rwlock_count_in(rw, handle, true) : rwlock_take_writer(rw, handle, me, true);
+  return mine->role == ROLE_READER ? rwlock_count_in(rw, handle, true) : rwlock_take_writer(rw, handle, me, true);
 }
 
-static void join(struct rwlock *rw, struct self *me, enum queue_role role)
+static void join(struct rwlock *rw, struct queue_place *mine, enum queue_role role)
 {
-  me->queue_role = role;
-  me->queue_since = clock_now();
+  mine->role = (uint8_t)role;
+  mine->since = clock_now();
   rw->writers += role == ROLE_WRITER;
-  waitq_append(&rw->object, &rw->queue, me);
+  waitq_append(&rw->object, &rw->queue, mine);
 }
 
-static void leave(struct rwlock *rw, struct self *me)
+static void leave(struct rwlock *rw, struct queue_place *mine)
 {
-  rw->writers -= me->queue_role == ROLE_WRITER;
-  waitq_remove(&rw->object, &rw->queue, me);
+  rw->writers -= mine->role == ROLE_WRITER;
+  waitq_remove(&rw->object, &rw->queue, mine);
 }
 
 int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum queue_role role, int64_t deadline)
 {
+  struct queue_place *mine = &me->places[0];
   int result = ILK_OK;
   waitq_lock(&rw->object);
-  join(rw, me, role);
+  join(rw, mine, role);
   for (;;) {
     /* In one step with the queue locked: the look, and whether we leave or stay. */
-    bool at_front = rw->queue.first == me || load_relaxed(&me->signal) == SIGNAL_WOKEN;
-    bool taken = at_front && attempt(rw, handle, me) == ILK_OK;
-    store_relaxed(&me->signal, SIGNAL_NONE);
+    bool at_front = rw->queue.first == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
+    bool taken = at_front && attempt(rw, handle, me, mine) == ILK_OK;
+    store_relaxed(&mine->signal, SIGNAL_NONE);
     if (taken || result != ILK_OK)
-      leave(rw, me);
+      leave(rw, mine);
     struct wakes wakes;
     settle(rw, &wakes);
     unlock_and_wake(rw, &wakes);
     if (taken || result != ILK_OK)
       return taken ? ILK_OK : result;
-    result = block(me, handle, (int64_t)role, &me->signal, SIGNAL_NONE, deadline, 0);
+    result = block(me, handle, (int64_t)role, &mine->signal, SIGNAL_NONE, deadline, 0);
     rwlock_recover(rw);
     waitq_lock(&rw->object);
   }
@@ -155,9 +156,9 @@ static void visit_queued_writers(struct rwlock *rw, struct self *waiter, struct 
 {
   waitq_lock(&rw->object);
   uint32_t writers = rw->writers;
-  for (struct self *r = rw->queue.first; r && r != waiter && writers; r = r->queue_next)
-    if (r->queue_role == ROLE_WRITER) {
-      visitor->visit(visitor, r);
+  for (struct queue_place *p = rw->queue.first; p && p->thread != waiter && writers; p = p->next)
+    if (p->role == ROLE_WRITER) {
+      visitor->visit(visitor, p->thread);
       writers--;
     }
   waitq_unlock(&rw->object);

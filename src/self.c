@@ -9,6 +9,7 @@
 #include "handle.h"
 #include "memory.h"
 #include "os.h"
+#include "parts.h"
 #include "rwlock.h"
 #include "wait.h"
 #include "waitq.h"
@@ -99,6 +100,8 @@ static struct self *add_record(struct self *record)
 {
   uint32_t place = load_relaxed(&record_count);
   *record = (struct self){.reads_limit = 1, .place = place};
+  for (int i = 0; i < PLACES; i++)
+    record->places[i].thread = record;
   forget_recent(record);
   store_relaxed(&records[place], record);
   store_seq_cst(&record_count, place + 1);
@@ -189,6 +192,7 @@ static void retire(struct self *record)
     record->reads_more[i] = 0;
   }
   record->reads = 0;
+  parts_forget(record);
   forget_recent(record);
   uint32_t episode = load_relaxed(&record->episode);
   store_release(&record->episode, episode + (episode & 1));
@@ -244,6 +248,7 @@ static void wake_word_heirs(struct self *me, uint32_t dead)
 
 void self_leave(struct self *me)
 {
+  parts_thread_exit(me);
   rwlock_thread_exit(me);
   uint32_t dead = self_id(me);
   /* First dead, then the look for heirs: one that announces itself later sees the
@@ -310,6 +315,7 @@ void self_after_fork(bool child)
       if (r != me)
         retire(r);
     if (me) {
+      parts_after_fork(me);
       forget_recent(me); /* what was being freed is gone */
       store_relaxed(&me->native_id, os_thread_id());
     }

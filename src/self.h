@@ -46,6 +46,26 @@ static inline uintptr_t recent_none(uint32_t place)
   return place == 0;
 }
 
+struct waitq;
+
+/* A place in a queue of waiters (see waitq.h). `queue` and what stands between it and `kept_for` are
+   guarded by that queue's lock. */
+struct queue_place {
+  atomic_u32 signal;             /* what its thread sleeps on */
+  uint8_t role;                  /* which kind of waiter, where a queue has several */
+  bool away;                     /* its thread does not react now: wakes and hand-overs are for others */
+  uint8_t nesting;               /* its thread's own: waits in parts for the same object that began before */
+  _Atomic(struct waitq *) queue; /* the one it is in, or NULL */
+  struct queue_place *next, *previous;
+  int64_t since;       /* when the wait began, however many parts it has had */
+  void *mutex;         /* in a condition's queue: what its thread locks again when it is notified */
+  void *kept_for;      /* its thread's own: the object of a wait in parts (see parts.h), or NULL */
+  struct self *thread; /* never changes */
+};
+
+/* The first is for waits that end with their call, the others are for waits in parts. */
+#define PLACES 8
+
 struct self {
   /* Read by all, at times in a loop, and hardly ever written: on a line of its own. */
   _Alignas(CACHE_LINE) atomic_u32 id; /* 0: the record is nobody's */
@@ -74,12 +94,9 @@ struct self {
   atomic_i64 blocked_deadline;
   atomic_u32 blocked_reads; /* places in use below, see `reads` */
 
-  /* Its place in a queue of waiters: guarded by that queue's lock (see waitq.h). */
-  _Alignas(CACHE_LINE) atomic_u32 signal; /* what it sleeps on there */
-  struct self *queue_next, *queue_previous;
-  int64_t queue_since;
-  uint32_t queue_role; /* which kind of waiter, where a queue has several */
-  void *queue_mutex;   /* in a condition's: what it takes back when it is notified */
+  /* Its places in queues of waiters. */
+  _Alignas(CACHE_LINE) struct queue_place places[PLACES];
+  uint32_t parts; /* waits in parts that it has begun and not ended */
 
   /* Of the search for deadlock cycles, which one thread at a time runs (see cycle.c). */
   uint32_t search_episode, search_reported;
@@ -88,7 +105,7 @@ struct self {
 
   /* Whom it has still to wake: written by its thread, read by any (see waitq.h). */
   atomic_u32 late_count;
-  _Atomic(struct self *) late[LATE_MOST];
+  _Atomic(struct queue_place *) late[LATE_MOST];
 
   /* The locks it holds for reading: published, for writers to see, or counted. */
   _Alignas(CACHE_LINE) atomic_word reads_published[READS_MAX];

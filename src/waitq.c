@@ -27,51 +27,60 @@ void waitq_unlock(struct object *object)
   guard_unlock(lock_of(object));
 }
 
-void waitq_append(struct object *object, struct waitq *queue, struct self *record)
+void waitq_append(struct object *object, struct waitq *queue, struct queue_place *place)
 {
-  store_relaxed(&record->signal, SIGNAL_NONE);
-  record->queue_next = NULL;
-  record->queue_previous = queue->last;
+  store_relaxed(&place->signal, SIGNAL_NONE);
+  place->away = false;
+  place->next = NULL;
+  place->previous = queue->last;
   if (queue->last)
-    queue->last->queue_next = record;
+    queue->last->next = place;
   else
-    queue->first = record;
-  queue->last = record;
+    queue->first = place;
+  queue->last = place;
+  store_relaxed(&place->queue, queue);
   add_seq_cst(&object->waiters, 1); /* heavy side of the unlocker's fence_light() */
 }
 
-void waitq_remove(struct object *object, struct waitq *queue, struct self *record)
+void waitq_remove(struct object *object, struct waitq *queue, struct queue_place *place)
 {
-  if (record->queue_previous)
-    record->queue_previous->queue_next = record->queue_next;
+  if (place->previous)
+    place->previous->next = place->next;
   else
-    queue->first = record->queue_next;
-  if (record->queue_next)
-    record->queue_next->queue_previous = record->queue_previous;
+    queue->first = place->next;
+  if (place->next)
+    place->next->previous = place->previous;
   else
-    queue->last = record->queue_previous;
+    queue->last = place->previous;
+  store_relaxed(&place->queue, NULL);
   sub_seq_cst(&object->waiters, 1);
 }
 
-bool waitq_signal(struct self *record, enum signal signal)
+bool waitq_signal(struct queue_place *place, enum signal signal)
 {
-  bool asleep = load_relaxed(&record->signal) == SIGNAL_NONE;
-  /* Release: who reads GIVEN without the lock owns what was given. */
-  store_release(&record->signal, signal);
+  bool asleep = load_relaxed(&place->signal) == SIGNAL_NONE;
+  /* Release: a thread that reads GIVEN without the lock owns what was given. */
+  store_release(&place->signal, signal);
   return asleep;
 }
 
-void waitq_wake(struct self *record)
+void waitq_wake(struct queue_place *place)
 {
-  wait_wake(&record->signal, 1, false);
+  wait_wake(&place->signal, 1, false);
 }
 
-bool waitq_wake_later(struct self *me, struct self *record)
+void waitq_wake_thread(struct self *record)
+{
+  for (int i = 0; i < PLACES; i++)
+    waitq_wake(&record->places[i]);
+}
+
+bool waitq_wake_later(struct self *me, struct queue_place *place)
 {
   uint32_t count = load_relaxed(&me->late_count);
   if (count == LATE_MOST)
     return false;
-  store_relaxed(&me->late[count], record);
+  store_relaxed(&me->late[count], place);
   store_seq_cst(&me->late_count, count + 1); /* then the caller looks whether it still holds the mutex */
   return true;
 }

@@ -1,10 +1,15 @@
 /* A queue of threads that wait for one object, first in, first out: for the
-   kinds that wake or hand over to one thread in particular. Each sleeps on the
-   `signal` of its own record, so nobody else can consume its wake, and a late
-   wake finds memory that is still a record.
+   kinds that wake or hand over to one thread in particular. A thread waits at a place
+   (self.h) and sleeps on the place's own `signal`, so nobody else can consume its wake, and
+   a late wake finds memory that is still a place.
 
-   A queue is guarded by a lock chosen by the object's address; whoever holds it
-   does not sleep, and takes no other lock within but the wait room's. */
+   A queue is guarded by a lock chosen by the object's address; a thread that holds it
+   does not sleep, and takes no other lock within but the wait room's.
+
+   A place that is `away` stays where it is, but wakes and hand-overs go past it, to the first that is
+   present: nobody waits for a thread that may not come back soon. It is present again, in its old
+   place, once its thread looks. A thread is away between two parts of its wait (parts.h).
+   A condition does not ask who is away: a notify takes nothing from others. */
 #ifndef INTERLOCK_WAITQ_H
 #define INTERLOCK_WAITQ_H
 
@@ -12,14 +17,14 @@
 #include "self.h"
 
 struct waitq {
-  struct self *first, *last;
+  struct queue_place *first, *last;
 };
 
-/* A queued record's `queue_role`, where there are two. */
+/* A place's `role`, where there are two. */
 enum queue_role { ROLE_READER, ROLE_WRITER };
 
-/* A queued record's `signal`. Only SIGNAL_NONE -> WOKEN or GIVEN by others, under
-   the lock; back to SIGNAL_NONE by its own thread, under the lock. */
+/* A place's `signal`. Only SIGNAL_NONE -> WOKEN or GIVEN by others, under
+   the lock; back to SIGNAL_NONE by its own thread, under the lock while it is in the queue. */
 enum signal {
   SIGNAL_NONE,  /* asleep, or about to be */
   SIGNAL_WOKEN, /* still in the queue: look again */
@@ -29,20 +34,37 @@ enum signal {
 void waitq_lock(struct object *object);
 void waitq_unlock(struct object *object);
 
-/* All of these with the lock held. append and remove keep object->waiters. */
-void waitq_append(struct object *object, struct waitq *queue, struct self *record);
-void waitq_remove(struct object *object, struct waitq *queue, struct self *record);
+/* All of these with the lock held. append and remove keep object->waiters; a place that is appended is
+   present, and not signalled. */
+void waitq_append(struct object *object, struct waitq *queue, struct queue_place *place);
+void waitq_remove(struct object *object, struct waitq *queue, struct queue_place *place);
 
-/* Sets a queued record's signal; true: call waitq_wake(record) once the lock is released. */
-bool waitq_signal(struct self *record, enum signal signal);
-void waitq_wake(struct self *record);
+static inline bool waitq_has(const struct waitq *queue, struct queue_place *place)
+{
+  return load_relaxed(&place->queue) == queue;
+}
+
+/* That place, or the first behind it, that is not away; NULL: none. */
+static inline struct queue_place *waitq_present(struct queue_place *place)
+{
+  while (place && place->away)
+    place = place->next;
+  return place;
+}
+
+/* Sets the signal of a place in the queue; true: call waitq_wake(place) once the lock is released. */
+bool waitq_signal(struct queue_place *place, enum signal signal);
+void waitq_wake(struct queue_place *place);
+
+/* Wakes a thread wherever it sleeps in a queue: its wake may have been put off. */
+void waitq_wake_thread(struct self *record);
 
 /* Puts a wake off until the caller has released the mutex which the woken one needs next: it
    would only fall asleep again. The wake is given at the latest when the caller releases it,
    blocks, or exits, or the mutex is taken from it; who sees to that calls waitq_wake_late().
    And whoever waits until the sleeper has left an object wakes it himself (handle_close()).
    False: there is no room, wake it now. */
-bool waitq_wake_later(struct self *me, struct self *record);
+bool waitq_wake_later(struct self *me, struct queue_place *place);
 
 /* Wakes those whom that thread has put off; it alone forgets them then. */
 void waitq_wake_late(struct self *whose);

@@ -740,6 +740,14 @@ static void go_on_in_the_child(void *unused)
   expect(ilk_condition_free(cond), ILK_OK);
 }
 
+static void notified_in_the_child(void *unused)
+{
+  (void)unused;
+  expect(ilk_condition_free(cond), ILK_EBUSY);
+  expect(ilk_condition_wait_part(cond, mutex, -1), ILK_OK);
+  expect(ilk_condition_free(cond), ILK_OK);
+}
+
 START_TEST(bug_12_fork_between_two_parts)
 {
   make(0);
@@ -748,6 +756,7 @@ START_TEST(bug_12_fork_between_two_parts)
   expect(ilk_condition_wait_part(cond, mutex, 0), ILK_ETIMEDOUT);
   in_child(go_on_in_the_child, NULL);
   expect(ilk_condition_notify(cond, 1), ILK_OK);
+  in_child(notified_in_the_child, NULL);
   expect(ilk_condition_wait_part(cond, mutex, -1), ILK_OK);
   expect(ilk_mutex_unlock(mutex), ILK_OK);
   free_both();
@@ -778,6 +787,7 @@ START_TEST(a_notify_between_two_parts_is_kept)
     expect(ilk_condition_wait_begin(cond), ILK_OK);
     expect(ilk_condition_wait_part(cond, mutex, MS), ILK_ETIMEDOUT);
     expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK);
+    expect(ilk_condition_free(cond), ILK_EBUSY); /* until it takes note */
     expect(ilk_condition_wait_end(cond), 1);
     expect(ilk_condition_wait_end(cond), 0); /* of no wait */
   }
@@ -805,6 +815,142 @@ START_TEST(a_notify_for_the_queue_is_not_kept_too)
   expect(ilk_condition_wait_part(cond, mutex, -1), ILK_OK);
   expect(ilk_mutex_unlock(mutex), ILK_OK);
   expect(waiter_end(&w[1]), ILK_OK);
+  free_both();
+}
+END_TEST
+
+static _Atomic int phase; /* 1: between its first and its second part; 2: go on */
+
+static void until_phase(int wanted)
+{
+  while (phase < wanted)
+    nap(50 * US);
+}
+
+static int two_parts(void *c, int64_t timeout_ns)
+{
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  expect(ilk_condition_wait_begin(c), ILK_OK);
+  expect(ilk_condition_wait_part(c, mutex, MS), ILK_ETIMEDOUT);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  phase = 1;
+  until_phase(2);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  int result = ilk_condition_wait_part(c, mutex, timeout_ns);
+  if (result == ILK_ETIMEDOUT)
+    expect(ilk_condition_wait_end(c), 0);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  return result;
+}
+
+/* A notify belongs to the thread that waited when it came, not to one that begins to wait later. */
+START_TEST(a_later_wait_steals_no_notify)
+{
+  for (int parts = 0; parts < 2; parts++) { /* how the later one waits */
+    make(0);
+    phase = 0;
+    struct waiter early, late;
+    waiter_start(&early, two_parts, cond, 3600 * SECOND);
+    until_phase(1);
+    expect(ilk_condition_notify(cond, 1), ILK_OK);
+    if (parts) {
+      expect(ilk_mutex_lock(mutex), ILK_OK);
+      expect(ilk_condition_wait_begin(cond), ILK_OK);
+      expect(ilk_condition_wait_part(cond, mutex, MS), ILK_ETIMEDOUT);
+      expect(ilk_condition_wait_end(cond), 0);
+      expect(ilk_mutex_unlock(mutex), ILK_OK);
+    } else {
+      waiter_sleep(&late, call_wait, cond, -1);
+    }
+    phase = 2;
+    expect(waiter_end(&early), ILK_OK);
+    if (!parts) {
+      expect(late.result, PENDING);
+      expect(ilk_condition_notify(cond, 1), ILK_OK);
+      expect(waiter_end(&late), ILK_OK);
+    }
+    free_both();
+  }
+}
+END_TEST
+
+/* The first in the queue is between two parts when the second comes, and is notified first; whether it
+   sleeps again by then or not. */
+START_TEST(the_order_holds_for_waits_in_parts)
+{
+  for (int back = 0; back < 2; back++) {
+    make(0);
+    phase = 0;
+    struct waiter early, late;
+    waiter_start(&early, two_parts, cond, 3600 * SECOND);
+    until_phase(1);
+    waiter_sleep(&late, call_wait, cond, -1);
+    if (back) {
+      phase = 2;
+      waiter_until_asleep(&early);
+    }
+    expect(ilk_condition_notify(cond, 1), ILK_OK);
+    phase = 2;
+    expect(waiter_end(&early), ILK_OK);
+    expect(late.result, PENDING);
+    expect(ilk_condition_notify(cond, 1), ILK_OK);
+    expect(waiter_end(&late), ILK_OK);
+    free_both();
+  }
+}
+END_TEST
+
+static int begin_and_exit(void *c, int64_t stays)
+{
+  expect(ilk_condition_wait_begin(c), ILK_OK);
+  if (stays) {
+    phase = 1;
+    until_phase(2);
+  }
+  return 0;
+}
+
+/* Its notify goes to the next; and it leaves nothing behind. */
+START_TEST(a_thread_exits_between_two_parts)
+{
+  make(0);
+  phase = 0;
+  struct waiter first, second;
+  waiter_start(&first, begin_and_exit, cond, 1);
+  until_phase(1);
+  waiter_sleep(&second, call_wait, cond, -1);
+  expect(ilk_condition_notify(cond, 1), ILK_OK);
+  phase = 2;
+  expect(waiter_end(&first), 0);
+  expect(waiter_end(&second), ILK_OK);
+  expect(elsewhere(begin_and_exit, cond, 0), 0);
+  free_both();
+}
+END_TEST
+
+/* As a signal handler that runs between two parts, and waits for the same condition. */
+START_TEST(waits_in_parts_nest)
+{
+  make(0);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  int deep = 0;
+  while (ilk_condition_wait_begin(cond) == ILK_OK) {
+    expect(ilk_condition_wait_part(cond, mutex, 0), ILK_ETIMEDOUT);
+    deep++;
+  }
+  expect(ilk_last_error(), ILK_EOVERFLOW);
+  expect(deep, 7);
+  expect(ilk_condition_notify(cond, deep - 1), ILK_OK); /* the innermost came last, and waits still */
+  expect(ilk_condition_wait_part(cond, mutex, MS), ILK_ETIMEDOUT);
+  expect(ilk_condition_timedwait(cond, mutex, MS), ILK_ETIMEDOUT); /* a wait of its own */
+  expect(ilk_condition_wait_end(cond), 0);
+  for (int i = 1; i < deep; i++)
+    if (i % 2)
+      expect(ilk_condition_wait_part(cond, mutex, -1), ILK_OK);
+    else
+      expect(ilk_condition_wait_end(cond), 1);
+  expect(ilk_condition_wait_end(cond), 0);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
   free_both();
 }
 END_TEST
@@ -1177,6 +1323,10 @@ int main(void)
   tcase_add_test(calls, bug_12_fork_between_two_parts);
   tcase_add_test(calls, a_notify_between_two_parts_is_kept);
   tcase_add_test(calls, a_notify_for_the_queue_is_not_kept_too);
+  tcase_add_test(calls, a_later_wait_steals_no_notify);
+  tcase_add_test(calls, the_order_holds_for_waits_in_parts);
+  tcase_add_test(calls, a_thread_exits_between_two_parts);
+  tcase_add_test(calls, waits_in_parts_nest);
   tcase_add_test(calls, a_part_that_cannot_begin_ends_the_wait);
 
   tcase_add_test(calls, notified_by_a_thread_that_exits_with_the_mutex);

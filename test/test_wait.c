@@ -6,6 +6,7 @@
 #include "handle.h"
 #include "self.h"
 #include "wait.h"
+#include "waitq.h"
 
 #include "support.h" /* last: Check has a macro of the name of one of our functions */
 
@@ -288,7 +289,7 @@ static void *stray_wakes(void *unused)
   (void)unused;
   while (!stray.over) {
     for (struct self *r = self_first(); r; r = self_next(r))
-      wait_wake(&r->signal, 1, false);
+      waitq_wake_thread(r);
     for (int i = 0; i < stray.n; i++)
       wait_wake(&handle_object(stray.handles[i])->turn, 1, false);
   }

@@ -1,0 +1,83 @@
+#include "parts.h"
+
+#include "condition.h"
+#include "handle.h"
+#include "waitq.h"
+
+struct queue_place *parts_find(struct self *me, void *handle)
+{
+  struct queue_place *found = NULL;
+  for (int i = 1; handle && i < PLACES; i++) {
+    struct queue_place *place = &me->places[i];
+    if (place->kept_for == handle && (!found || place->nesting > found->nesting))
+      found = place;
+  }
+  return found;
+}
+
+struct queue_place *parts_begin(struct self *me, void *handle)
+{
+  int i = 1;
+  while (i < PLACES && me->places[i].kept_for)
+    i++;
+  if (i == PLACES)
+    return NULL;
+  struct queue_place *outer = parts_find(me, handle), *place = &me->places[i];
+  place->nesting = outer ? (uint8_t)(outer->nesting + 1) : 0;
+  place->kept_for = handle;
+  store_relaxed(&place->signal, SIGNAL_NONE);
+  me->parts++;
+  return place;
+}
+
+uint32_t parts_notified(struct self *me, void *handle)
+{
+  uint32_t n = 0;
+  for (int i = 1; me->parts && i < PLACES; i++)
+    n += me->places[i].kept_for == handle && load_relaxed(&me->places[i].signal) == SIGNAL_GIVEN;
+  return n;
+}
+
+bool parts_end(struct self *me, struct queue_place *place)
+{
+  struct object *object = handle_held_object(place->kept_for);
+  /* Without a pin: the lock is chosen by the address, and while the place counts the object is there (P4). */
+  waitq_lock(object);
+  struct waitq *queue = load_relaxed(&place->queue);
+  bool notified = !queue && load_relaxed(&place->signal) == SIGNAL_GIVEN;
+  if (queue)
+    waitq_remove(object, queue, place);
+  else if (notified)
+    sub_seq_cst(&object->waiters, 1);
+  waitq_unlock(object);
+  place->kept_for = NULL;
+  me->parts--;
+  return notified;
+}
+
+void parts_thread_exit(struct self *me)
+{
+  for (int i = 1; me->parts && i < PLACES; i++) {
+    void *handle = me->places[i].kept_for;
+    if (handle && parts_end(me, &me->places[i]) && handle_is(handle, KIND_CONDITION))
+      condition_pass_on(handle, me);
+  }
+}
+
+void parts_forget(struct self *record)
+{
+  for (int i = 0; i < PLACES; i++) {
+    store_relaxed(&record->places[i].queue, NULL);
+    record->places[i].kept_for = NULL;
+  }
+  record->parts = 0;
+}
+
+void parts_after_fork(struct self *me)
+{
+  for (int i = 0; i < PLACES; i++)
+    if (load_relaxed(&me->places[i].queue)) {
+      store_relaxed(&me->places[i].queue, NULL);
+      store_relaxed(&me->places[i].signal, SIGNAL_NONE);
+    }
+}
