@@ -231,6 +231,31 @@ ILK_API int ilk_condition_wait_end(void *condition);
 ILK_API int ilk_condition_notify(void *condition, int n);
 ILK_API int ilk_condition_notify_all(void *condition);
 
+/* --- waits in parts ------------------------------------------------------------------------
+
+   For a thread that must look up now and then, as an interpreter that has signal handlers to run,
+   and so waits in a row of short timed waits. Between begin and end, a wait of the calling thread
+   for that mutex or readers-writer lock that ends with ILK_ETIMEDOUT or ILK_ECANCELED keeps its
+   place in the object's queue, and the next one goes on from there. Without that each would queue
+   up anew, behind all others. Between two parts nothing is given to the thread, so nobody waits for
+   one that does not come back; a release meanwhile goes to the next in the queue.
+
+   Every begin needs an end, whatever came of the wait; a thread's exit ends all of its own. Waits may
+   nest: where two of one thread are for the same object, calls belong to the one that began last. Kinds
+   that have no such queue (a semaphore, an event) lose nothing at a time-out: for them both calls
+   do nothing. A condition has calls of its own, which also keep a notify.
+
+   begin: ILK_EOVERFLOW: the thread is in 7 waits in parts already. Both: ILK_EINVAL: it is a condition;
+   ILK_EHANDLE. end, where none has begun: ILK_OK. The object's free returns ILK_EBUSY while a place is
+   kept.
+
+       ilk_wait_begin(m);
+       while ((code = ilk_mutex_timedlock(m, 50000000)) == ILK_ETIMEDOUT)
+         run_handlers();
+       ilk_wait_end(m); */
+ILK_API int ilk_wait_begin(void *object);
+ILK_API int ilk_wait_end(void *object);
+
 /* --- event ----------------------------------------------------------------------------
 
    A flag to wait for. A set lets all go that wait at that moment, even if it is cleared

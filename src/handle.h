@@ -81,6 +81,8 @@ struct cycle_visitor; /* see cycle.h */
 /* What the rooms ask a kind; NULL where there is nothing to say. */
 struct kind_operations {
   const char *name;
+  /* Has it a queue in which ilk_wait_begin() keeps a place? */
+  bool keeps_places;
   /* The id of the thread that must act before a waiter for part `index` goes on; 0: none. */
   uint32_t (*holder)(struct object *, int64_t index);
   /* The same for a kind of which several threads may have to act: visits each, or those that are

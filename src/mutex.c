@@ -278,7 +278,7 @@ static void operation_holder_died(struct object *object, int64_t index)
   (void)index;
   struct mutex *m = (struct mutex *)object;
   waitq_lock(object);
-  struct queue_place *first = m->queue.first;
+  struct queue_place *first = waitq_present(m->queue.first);
   if (first)
     waitq_signal(first, SIGNAL_WOKEN);
   waitq_unlock(object);
@@ -312,6 +312,7 @@ static void operation_after_fork(struct object *object)
 
 const struct kind_operations mutex_operations = {
     .name = "mutex",
+    .keeps_places = true,
     .holder = operation_holder,
     .holder_died = operation_holder_died,
     .describe = operation_describe,

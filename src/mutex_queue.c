@@ -5,6 +5,7 @@
 #include "block.h"
 #include "mutex.h"
 #include "mutex_state.h"
+#include "parts.h"
 #include "spin.h"
 
 /* --- lock -------------------------------------------------------------------- */
@@ -72,6 +73,12 @@ static bool is_starving(const struct queue_place *waiter)
   return clock_now() - waiter->since > STARVING;
 }
 
+/* Of those in the queue; one that is away keeps its place, and nobody waits for it. */
+static struct queue_place *first_present(struct mutex *m)
+{
+  return waitq_present(m->queue.first);
+}
+
 /* The mutex was made free: has the first in the queue look, unless it is on its way.
    If somebody barged in, the wake is his unlock's to give; in a fair mutex, or for one
    that starves, that must be marked, and is if the mark finds it held. */
@@ -79,7 +86,7 @@ void mutex_wake_first(struct mutex *m)
 {
   struct queue_place *wake = NULL;
   waitq_lock(&m->object);
-  struct queue_place *first = m->queue.first;
+  struct queue_place *first = first_present(m);
   bool is_free = head_state(load_relaxed(&m->object.head)) == FREE;
   if (first && !is_free && (is_fair(m) || is_starving(first)))
     is_free = !mark_handoff(m);
@@ -100,7 +107,7 @@ void mutex_wake_first(struct mutex *m)
 /* With the queue locked: may this waiter take a free mutex? */
 static bool is_my_turn(struct mutex *m, struct queue_place *mine)
 {
-  return !is_fair(m) || m->queue.first == mine;
+  return !is_fair(m) || first_present(m) == mine;
 }
 
 /* Before a waiter's look: a release that comes after it is to wake somebody (I2). */
@@ -110,9 +117,9 @@ static void want_wake(struct mutex *m)
   fence_heavy(); /* says so, then looks; a release stores, then looks */
 }
 
-/* Joins the queue; a fair mutex is marked first, so that nobody can overtake. Who finds others
-   there leaves it to them to ask for a wake (I2): the heavy fence disturbs who holds the mutex.
-   False: no need to, `*taken` is what attempt() answered. */
+/* Joins the queue, or comes back to its place in it; a fair mutex is marked first, so that nobody can
+   overtake. One that is not the first leaves it to those before it to ask for a wake (I2): the heavy fence
+   disturbs the thread that holds the mutex. False: no need to, `*taken` is what attempt() returned. */
 static bool join(struct mutex *m, void *handle, struct self *me, struct queue_place *mine, int *taken)
 {
   int64_t since = clock_now();
@@ -124,20 +131,29 @@ static bool join(struct mutex *m, void *handle, struct self *me, struct queue_pl
       return false;
     }
   }
-  mine->since = since;
-  waitq_append(&m->object, &m->queue, mine);
-  bool first = m->queue.first == mine;
+  if (waitq_has(&m->queue, mine)) {
+    mine->away = false;
+  } else {
+    mine->since = since;
+    waitq_append(&m->object, &m->queue, mine);
+  }
+  bool first = first_present(m) == mine;
   waitq_unlock(&m->object);
   if (first && !is_fair(m)) /* a fair one's release is a swap, which HANDOFF stops */
     want_wake(m);
   return true;
 }
 
-static void leave(struct mutex *m, struct queue_place *mine)
+/* With the queue locked: out of it; or, at the end of a part, away. */
+static void leave(struct mutex *m, struct queue_place *mine, bool stays)
 {
-  waitq_remove(&m->object, &m->queue, mine);
-  store_relaxed(&m->wanted, m->queue.first != NULL); /* who remains is not signalled */
-  if (is_fair(m) && m->queue.first)
+  if (stays)
+    mine->away = true;
+  else
+    waitq_remove(&m->object, &m->queue, mine);
+  bool remain = first_present(m);
+  store_relaxed(&m->wanted, remain); /* the first of them is not signalled */
+  if (is_fair(m) && remain)
     mark_handoff(m);
 }
 
@@ -179,12 +195,14 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct 
     waitq_lock(&m->object);
     enum signal signal = load_relaxed(&mine->signal);
     bool given = signal == SIGNAL_GIVEN;
+    if (given)
+      store_relaxed(&mine->signal, SIGNAL_NONE); /* only a notify is kept for the next part (parts.h) */
     taken = given ? ILK_OK : look(m, handle, me, mine, result != ILK_OK);
     /* Who signalled took `wanted` back: it is said anew before anything is made of a look in vain. */
     bool again = signal == SIGNAL_WOKEN && taken < 0 && !is_fair(m);
     bool gives_up = taken == ILK_EBUSY && result != ILK_OK && !again;
     if (!given && (taken >= 0 || gives_up))
-      leave(m, mine);
+      leave(m, mine, gives_up && parts_is_kept(mine));
     waitq_unlock(&m->object);
 
     if (taken >= 0)
@@ -206,6 +224,7 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct 
 /* `flags`: for block(). */
 int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t timeout_ns, int flags)
 {
+  struct queue_place *mine = parts_place(me, handle);
   struct spin spin = spin_begin(me);
   for (;;) {
     int result = attempt(m, handle, me);
@@ -224,7 +243,7 @@ int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t ti
       return ILK_ETIMEDOUT;
     /* Nobody spins past a sleeper, nor where order matters. */
     if (is_fair(m) || load_relaxed(&m->object.waiters) || !spin_again(&spin)) {
-      result = wait_in_queue(m, handle, me, &me->places[0], timeout_ns, flags);
+      result = wait_in_queue(m, handle, me, mine, timeout_ns, flags);
       if (result != ILK_EHANDLE)
         return result;
       if (!handle_retry(me, PIN_INNER, handle))
@@ -245,12 +264,13 @@ static bool hand_over(struct mutex *m, void *handle, uint64_t head)
     return false;
   }
   and_relaxed(&m->object.seal, ~SPECIAL_MARKED);
-  struct queue_place *next = m->queue.first;
+  struct queue_place *next = first_present(m);
   uint32_t state = FREE;
   if (next) {
     waitq_remove(&m->object, &m->queue, next);
-    store_relaxed(&m->wanted, m->queue.first != NULL);
-    state = self_id(next->thread) | (is_fair(m) && m->queue.first ? HANDOFF : 0);
+    bool remain = first_present(m);
+    store_relaxed(&m->wanted, remain);
+    state = self_id(next->thread) | (is_fair(m) && remain ? HANDOFF : 0);
   }
   store_release(&m->object.head, head_of(handle, state));
   if (next)

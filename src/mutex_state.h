@@ -15,6 +15,8 @@
        dead id -> id'        any thread, by compare-and-swap           owner died
        any -> FREE           ilk_mutex_reset()
 
+   "The first in the queue" is the first that is present (waitq.h): no release waits for one that is away.
+
    Invariants:
    I1  Only the holder changes a held state, but for HANDOFF, a dead holder's, and reset.
    I2  The first in the queue sleeps only after it said `wanted`, ran the heavy fence, and then
@@ -30,7 +32,8 @@
        loses no wake (`wanted`), only fairness for one turn.
    I4  A waiter clears its signal, looks, and leaves or stays in one step with the queue
        locked: a signal that came before is followed by a look, one that comes after is
-       for whoever is first then. At most one signalled waiter is on its way.
+       for whoever is first then. At most one signalled waiter is on its way, and those that
+       were signalled before one came back to its place ahead of them.
    I5  `depth` is the holder's own, and 0 when it is free.
    I6  A thread's record says which mutex it locked last and has not unlocked: `held`.
        While the mutex is SIMPLE that is enough to know that it holds it, without a look at
@@ -41,6 +44,9 @@
    I7  Wakes that a condition's notify has put off (waitq.h) are for threads that need this mutex
        next: until its release they miss nothing. SPECIAL_LATE stands as long as there are
        any, so every release by the holder gives them; who takes the mutex from it does, too.
+   I8  A waiter goes away at the end of a part (parts.h) as it would leave, with nothing of what it said
+       taken back, but stays in the queue. It comes back as it would join. A thread that takes the mutex
+       between two parts may still have its place there, away.
 
    How long can one starve? Once the first in the queue has waited for STARVING, it
    marks HANDOFF when it looks in vain, and so does a release that finds the mutex taken

@@ -81,3 +81,39 @@ void parts_after_fork(struct self *me)
       store_relaxed(&me->places[i].signal, SIGNAL_NONE);
     }
 }
+
+static bool is_live(struct self *me, void *handle)
+{
+  bool live = handle_enter(me, PIN_INNER, handle, handle_kind(handle));
+  if (live)
+    handle_leave(me, PIN_INNER);
+  return live;
+}
+
+int ilk_wait_begin(void *object)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  if (!is_live(me, object))
+    return fail(ILK_EHANDLE);
+  if (handle_is(object, KIND_CONDITION))
+    return fail(ILK_EINVAL); /* a plain wait would leave its notifies to the place */
+  bool keeps = kind_operations[handle_kind(object)]->keeps_places;
+  return !keeps || parts_begin(me, object) ? ILK_OK : fail(ILK_EOVERFLOW);
+}
+
+int ilk_wait_end(void *object)
+{
+  struct self *me = self_get();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  if (handle_is(object, KIND_CONDITION))
+    return fail(ILK_EINVAL);
+  struct queue_place *place = parts_find(me, object);
+  if (place)
+    parts_end(me, place);
+  else if (!is_live(me, object))
+    return fail(ILK_EHANDLE);
+  return ILK_OK;
+}

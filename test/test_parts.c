@@ -1,0 +1,340 @@
+/* Waits in parts: a place in a queue is kept between them, and a thread that is not there holds up nobody. */
+#include "support.h"
+
+/* A lock as this test needs it. */
+struct lock {
+  void *(*make)(int flags);
+  int flags;
+  int (*take)(void *handle, int64_t timeout_ns);
+  int (*give)(void *handle);
+  int (*release)(void *handle);
+};
+
+static const struct lock locks[] = {
+    {ilk_mutex_new, 0, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+    {ilk_mutex_new, ILK_FAIR, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+    {ilk_mutex_new, ILK_RECURSIVE, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+    {ilk_mutex_new, ILK_UNOWNED, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+    {ilk_mutex_new, ILK_UNOWNED | ILK_FAIR, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+};
+
+static const struct lock *lock;
+static void *handle;
+static _Atomic int phase, turns;
+
+/* Held by the test's main thread. */
+static void begin_test(int i)
+{
+  lock = &locks[i];
+  handle = lock->make(lock->flags);
+  must(handle);
+  phase = turns = 0;
+  expect(lock->take(handle, -1), ILK_OK);
+}
+
+static void until_phase(int wanted)
+{
+  while (phase < wanted)
+    nap(50 * US);
+}
+
+/* Which turn it was. */
+static int take_turn(void *h, int64_t timeout_ns)
+{
+  expect(lock->take(h, timeout_ns), ILK_OK);
+  int turn = turns++;
+  expect(lock->give(h), ILK_OK);
+  return turn;
+}
+
+/* Between two parts in phase 1, until phase 2. */
+static void first_part(void *h)
+{
+  expect(ilk_wait_begin(h), ILK_OK);
+  expect(lock->take(h, MS), ILK_ETIMEDOUT);
+  phase = 1;
+  until_phase(2);
+}
+
+static int take_turn_in_parts(void *h, int64_t timeout_ns)
+{
+  first_part(h);
+  int turn = take_turn(h, timeout_ns);
+  expect(ilk_wait_end(h), ILK_OK);
+  return turn;
+}
+
+START_TEST(a_place_is_kept_between_two_parts)
+{
+  begin_test(_i);
+  struct waiter early, late;
+  waiter_start(&early, take_turn_in_parts, handle, 3600 * SECOND);
+  until_phase(1);
+  waiter_sleep(&late, take_turn, handle, -1);
+  expect(lock->release(handle), ILK_EBUSY);
+  phase = 2;
+  waiter_until_asleep(&early);
+  expect(lock->give(handle), ILK_OK);
+  expect(waiter_end(&early), 0);
+  expect(waiter_end(&late), 1);
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
+static int part_and_no_end(void *h, int64_t unused)
+{
+  (void)unused;
+  first_part(h);
+  return 0;
+}
+
+START_TEST(a_thread_between_two_parts_holds_up_nobody)
+{
+  begin_test(_i);
+  struct waiter first, second;
+  waiter_start(&first, part_and_no_end, handle, 0);
+  until_phase(1);
+  waiter_sleep(&second, take_turn, handle, -1);
+  expect(lock->give(handle), ILK_OK);
+  expect(waiter_end(&second), 0);
+  expect(lock->take(handle, 0), ILK_OK);
+  expect(lock->give(handle), ILK_OK);
+  expect(lock->release(handle), ILK_EBUSY);
+  phase = 2;
+  expect(waiter_end(&first), 0); /* its exit ends its wait */
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
+static int part_and_come_back(void *h, int64_t timeout_ns)
+{
+  first_part(h);
+  expect(lock->take(h, timeout_ns), ILK_OK); /* free: nobody was there to be woken */
+  expect(lock->give(h), ILK_OK);
+  expect(ilk_wait_end(h), ILK_OK);
+  return 0;
+}
+
+START_TEST(what_was_released_between_two_parts_is_there)
+{
+  for (int forever = 0; forever < 2; forever++) {
+    begin_test(_i);
+    struct waiter w;
+    waiter_start(&w, part_and_come_back, handle, forever ? -1 : 3600 * SECOND);
+    until_phase(1);
+    expect(lock->give(handle), ILK_OK);
+    phase = 2;
+    expect(waiter_end(&w), 0);
+    expect(lock->release(handle), ILK_OK);
+  }
+}
+END_TEST
+
+/* As a signal handler that waits for the same object between two parts. */
+static int nested(void *h, int64_t unused)
+{
+  (void)unused;
+  for (int depth = 0; depth < 7; depth++) {
+    expect(ilk_wait_begin(h), ILK_OK);
+    expect(lock->take(h, depth % 2 * MS), ILK_ETIMEDOUT);
+  }
+  expect(ilk_wait_begin(h), ILK_EOVERFLOW);
+  expect(lock->take(h, MS), ILK_ETIMEDOUT);
+  for (int depth = 7; depth-- > 0;) {
+    expect(lock->take(h, MS), ILK_ETIMEDOUT);
+    expect(ilk_wait_end(h), ILK_OK);
+  }
+  expect(ilk_wait_end(h), ILK_OK); /* of none */
+  return 0;
+}
+
+START_TEST(waits_in_parts_nest)
+{
+  begin_test(_i);
+  expect(elsewhere(nested, handle, 0), 0);
+  expect(lock->give(handle), ILK_OK);
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
+/* As a handler that locks and unlocks what its thread waits for, and waits for something else. */
+static int takes_it_between(void *h, int64_t unused)
+{
+  (void)unused;
+  first_part(h);
+  expect(lock->take(h, 0), ILK_OK);
+  expect(lock->give(h), ILK_OK);
+  void *other = ilk_mutex_new(0), *cond = ilk_condition_new(0);
+  expect(ilk_mutex_lock(other), ILK_OK);
+  expect(ilk_wait_begin(other), ILK_OK);
+  expect(ilk_condition_timedwait(cond, other, MS), ILK_ETIMEDOUT);
+  expect(ilk_wait_end(other), ILK_OK);
+  expect(ilk_mutex_unlock(other), ILK_OK);
+  expect(ilk_mutex_free(other), ILK_OK);
+  expect(ilk_condition_free(cond), ILK_OK);
+  expect(take_turn(h, -1), 0);
+  expect(ilk_wait_end(h), ILK_OK);
+  return 0;
+}
+
+START_TEST(a_handler_between_two_parts_uses_locks)
+{
+  begin_test(_i);
+  struct waiter w;
+  waiter_start(&w, takes_it_between, handle, 0);
+  until_phase(1);
+  expect(lock->give(handle), ILK_OK);
+  phase = 2;
+  expect(waiter_end(&w), 0);
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
+static void child_goes_on(void *unused)
+{
+  (void)unused;
+  expect(lock->take(handle, MS), ILK_OK); /* it was free when the process forked */
+  expect(lock->give(handle), ILK_OK);
+  expect(lock->release(handle), ILK_OK); /* and nobody waits */
+  expect(ilk_wait_end(handle), ILK_OK);
+}
+
+static int fork_between(void *h, int64_t unused)
+{
+  (void)unused;
+  first_part(h);
+  in_child(child_goes_on, NULL);
+  expect(ilk_wait_end(h), ILK_OK);
+  return 0;
+}
+
+START_TEST(bug_12_fork_between_two_parts_of_a_lock)
+{
+  begin_test(_i);
+  struct waiter w;
+  waiter_start(&w, fork_between, handle, 0);
+  until_phase(1);
+  expect(lock->give(handle), ILK_OK);
+  phase = 2;
+  expect(waiter_end(&w), 0);
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
+static int cancelled_part(void *h, int64_t timeout_ns)
+{
+  expect(ilk_wait_begin(h), ILK_OK);
+  int result = lock->take(h, timeout_ns);
+  expect(lock->take(h, 0), ILK_ETIMEDOUT);
+  expect(ilk_wait_end(h), ILK_OK);
+  return result;
+}
+
+START_TEST(a_part_is_cancelled)
+{
+  begin_test(_i);
+  struct waiter w;
+  waiter_sleep(&w, cancelled_part, handle, -1);
+  expect(ilk_cancel(1), ILK_OK);
+  expect(waiter_end(&w), ILK_ECANCELED);
+  expect(ilk_cancel(0), ILK_OK);
+  expect(lock->give(handle), ILK_OK);
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
+START_TEST(begin_and_end_check_their_handle)
+{
+  void *freed = ilk_mutex_new(0), *event = ilk_event_new(0), *cond = ilk_condition_new(0);
+  expect(ilk_mutex_free(freed), ILK_OK);
+  void *wrong[] = {NULL, freed, (void *)(uintptr_t)0x1234567, (void *)~(uintptr_t)0, &freed};
+  for (int i = 0; i < LENGTH(wrong); i++) {
+    expect(ilk_wait_begin(wrong[i]), ILK_EHANDLE);
+    expect(ilk_wait_end(wrong[i]), ILK_EHANDLE);
+  }
+  expect(ilk_wait_begin(cond), ILK_EINVAL); /* it has a begin and an end of its own */
+  expect(ilk_wait_end(cond), ILK_EINVAL);
+  for (int i = 0; i < 20; i++) /* a kind without a queue: nothing is kept */
+    expect(ilk_wait_begin(event), ILK_OK);
+  expect(ilk_event_timedwait(event, 0), ILK_ETIMEDOUT);
+  expect(ilk_wait_end(event), ILK_OK);
+  expect(ilk_event_free(event), ILK_OK);
+  expect(ilk_condition_free(cond), ILK_OK);
+  void *m = ilk_mutex_new(0);
+  expect(ilk_wait_begin(m), ILK_OK);
+  expect(ilk_mutex_free(m), ILK_OK); /* nobody is in its queue */
+  expect(ilk_wait_end(m), ILK_OK);
+  expect(ilk_wait_end(m), ILK_EHANDLE);
+}
+END_TEST
+
+/* --- load ------------------------------------------------------------------------------------ */
+
+static int64_t inside; /* guarded by the lock */
+static int64_t load_end;
+
+static void visit(void)
+{
+  must(inside++ == 0);
+  jitter();
+  must(--inside == 0);
+  expect(lock->give(handle), ILK_OK);
+}
+
+static void *in_slices(void *unused)
+{
+  (void)unused;
+  do {
+    expect(ilk_wait_begin(handle), ILK_OK);
+    int code;
+    while ((code = lock->take(handle, below(20) * US)) == ILK_ETIMEDOUT && now() < load_end)
+      jitter();
+    if (code == ILK_OK)
+      visit();
+    expect(ilk_wait_end(handle), ILK_OK);
+    jitter();
+  } while (now() < load_end);
+  return NULL;
+}
+
+static void *without_slices(void *unused)
+{
+  (void)unused;
+  do {
+    expect(lock->take(handle, -1), ILK_OK);
+    visit();
+    jitter();
+  } while (now() < load_end);
+  return NULL;
+}
+
+START_TEST(no_wake_is_lost_between_parts)
+{
+  begin_test(_i);
+  expect(lock->give(handle), ILK_OK);
+  inside = 0;
+  load_end = stress_end(200);
+  pthread_t threads[6];
+  for (int i = 0; i < LENGTH(threads); i++)
+    threads[i] = start(i % 2 ? in_slices : without_slices, NULL);
+  for (int i = 0; i < LENGTH(threads); i++)
+    join(threads[i]);
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *s = suite_create("parts");
+  TCase *tc = test_case(s, "parts", 60);
+  tcase_add_loop_test(tc, a_place_is_kept_between_two_parts, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, a_thread_between_two_parts_holds_up_nobody, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, what_was_released_between_two_parts_is_there, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, waits_in_parts_nest, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, a_handler_between_two_parts_uses_locks, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, bug_12_fork_between_two_parts_of_a_lock, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, a_part_is_cancelled, 0, LENGTH(locks));
+  tcase_add_test(tc, begin_and_end_check_their_handle);
+  tcase_add_loop_test(tc, no_wake_is_lost_between_parts, 0, LENGTH(locks));
+  return run_suite(s);
+}
