@@ -6,6 +6,7 @@
 
 #include "block.h"
 #include "gil.h"
+#include "parts.h"
 #include "rwlock_state.h"
 #include "spin.h"
 
@@ -52,7 +53,8 @@ static bool revoke(struct rwlock *rw, void *handle)
   return published;
 }
 
-/* Having WRITER: waits for the readers before us to leave. */
+/* Having WRITER: waits for the readers before us to leave. A part that times out here releases WRITER, for
+   its thread may not come back, and is the first in the queue when it does. */
 static int drain(struct rwlock *rw, void *handle, struct self *me, bool tries, int64_t deadline)
 {
   store_relaxed(&rw->calm, 0);
@@ -85,8 +87,12 @@ static int drain(struct rwlock *rw, void *handle, struct self *me, bool tries, i
   }
   if (announced)
     block_withdraw(&rw->object);
-  if (result != ILK_OK)
+  if (result != ILK_OK) {
+    struct queue_place *mine = parts_place(me, handle);
+    if (parts_is_kept(mine) && !tries)
+      rwlock_keep_front(rw, mine);
     rwlock_release_writer(rw, 0);
+  }
   return result;
 }
 
@@ -289,6 +295,7 @@ static void operation_after_fork(struct object *object)
 
 const struct kind_operations rwlock_operations = {
     .name = "rwlock",
+    .keeps_places = true,
     .holder = operation_holder,
     .each_blocker = rwlock_each_blocker,
     .holder_died = operation_holder_died,

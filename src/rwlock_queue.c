@@ -2,6 +2,7 @@
    the state is in rwlock_state.h. */
 #include "block.h"
 #include "cycle.h"
+#include "parts.h"
 #include "rwlock_state.h"
 
 /* Woken once the queue is unlocked: they need its lock. What is more than these, the
@@ -24,7 +25,7 @@ static void unlock_and_wake(struct rwlock *rw, const struct wakes *wakes)
    the queue, and signals those at its front if they can go on (I3). */
 static void settle(struct rwlock *rw, struct wakes *wakes)
 {
-  struct queue_place *first = rw->queue.first;
+  struct queue_place *first = waitq_present(rw->queue.first);
   bool writes = first && first->role == ROLE_WRITER;
   bool starves = first && (rw->fair || clock_now() - first->since > STARVING);
   bool goes;
@@ -42,7 +43,7 @@ static void settle(struct rwlock *rw, struct wakes *wakes)
   } while (next != head && !cas_relaxed(&rw->object.head, &head, next));
 
   wakes->n = 0;
-  for (struct queue_place *p = first; goes && p && wakes->n < WAKES; p = writes ? NULL : p->next) {
+  for (struct queue_place *p = first; goes && p && wakes->n < WAKES; p = writes ? NULL : waitq_present(p->next)) {
     if (!writes && p->role == ROLE_WRITER)
       break;
     if (waitq_signal(p, SIGNAL_WOKEN))
@@ -98,32 +99,60 @@ static int attempt(struct rwlock *rw, void *handle, struct self *me, const struc
   return mine->role == ROLE_READER ? rwlock_count_in(rw, handle, true) : rwlock_take_writer(rw, handle, me, true);
 }
 
+/* Newcomers are not kept out for a writer that is away. */
+static void set_away(struct rwlock *rw, struct queue_place *mine, bool away)
+{
+  if (mine->role == ROLE_WRITER && mine->away != away)
+    rw->writers += away ? -1u : 1u;
+  mine->away = away;
+}
+
+static void leave(struct rwlock *rw, struct queue_place *mine)
+{
+  set_away(rw, mine, true);
+  waitq_remove(&rw->object, &rw->queue, mine);
+}
+
+/* Into the queue; or, in the same role, back to its place in it. */
 static void join(struct rwlock *rw, struct queue_place *mine, enum queue_role role)
 {
+  if (waitq_has(&rw->queue, mine) && mine->role != role)
+    leave(rw, mine);
+  if (waitq_has(&rw->queue, mine)) {
+    set_away(rw, mine, false);
+    return;
+  }
   mine->role = (uint8_t)role;
   mine->since = clock_now();
   rw->writers += role == ROLE_WRITER;
   waitq_append(&rw->object, &rw->queue, mine);
 }
 
-static void leave(struct rwlock *rw, struct queue_place *mine)
+void rwlock_keep_front(struct rwlock *rw, struct queue_place *mine)
 {
-  rw->writers -= mine->role == ROLE_WRITER;
-  waitq_remove(&rw->object, &rw->queue, mine);
+  waitq_lock(&rw->object);
+  if (!waitq_has(&rw->queue, mine)) {
+    mine->role = ROLE_WRITER;
+    mine->since = clock_now();
+    waitq_prepend_away(&rw->object, &rw->queue, mine);
+  }
+  waitq_unlock(&rw->object);
 }
 
 int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum queue_role role, int64_t deadline)
 {
-  struct queue_place *mine = &me->places[0];
+  struct queue_place *mine = parts_place(me, handle);
   int result = ILK_OK;
   waitq_lock(&rw->object);
   join(rw, mine, role);
   for (;;) {
     /* In one step with the queue locked: the look, and whether we leave or stay. */
-    bool at_front = rw->queue.first == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
+    bool at_front = waitq_present(rw->queue.first) == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
     bool taken = at_front && attempt(rw, handle, me, mine) == ILK_OK;
     store_relaxed(&mine->signal, SIGNAL_NONE);
-    if (taken || result != ILK_OK)
+    if (!taken && result != ILK_OK && parts_is_kept(mine))
+      set_away(rw, mine, true);
+    else if (taken || result != ILK_OK)
       leave(rw, mine);
     struct wakes wakes;
     settle(rw, &wakes);

@@ -49,6 +49,8 @@
    I4  A draining writer sets ASLEEP, then reads `turn`, then looks, then sleeps on the turn
        it read. Who leaves, and then sees ASLEEP, takes the next turn (block.h).
    I5  A thread's holds are in its record, so it may read again whatever the state.
+   I6  The state says nothing of waiters that are away (parts.h): "the first in the queue", and a writer
+       that sleeps in it, are present. A change of who is away is a change of the queue.
 
    How long can one starve? The first in the queue is woken whenever it could go on. Once
    it has waited for STARVING, RESERVED is set when it looks in vain, and by a release that
@@ -130,6 +132,8 @@ void rwlock_wake(struct rwlock *rw);
 bool rwlock_recover(struct rwlock *rw);
 /* Sleeps until it has taken the lock: ILK_OK (a writer then has WRITER, and drains). */
 int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum queue_role role, int64_t deadline);
+/* To the front of the queue, away: for a writer whose part ends before it has the lock. */
+void rwlock_keep_front(struct rwlock *rw, struct queue_place *mine);
 
 /* See kind_operations. `role`: a writer, or a reader in the queue. */
 void rwlock_each_blocker(struct object *object, struct self *waiter, int64_t role, struct cycle_visitor *visitor);

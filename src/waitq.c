@@ -42,6 +42,21 @@ void waitq_append(struct object *object, struct waitq *queue, struct queue_place
   add_seq_cst(&object->waiters, 1); /* heavy side of the unlocker's fence_light() */
 }
 
+void waitq_prepend_away(struct object *object, struct waitq *queue, struct queue_place *place)
+{
+  store_relaxed(&place->signal, SIGNAL_NONE);
+  place->away = true;
+  place->previous = NULL;
+  place->next = queue->first;
+  if (queue->first)
+    queue->first->previous = place;
+  else
+    queue->last = place;
+  queue->first = place;
+  store_relaxed(&place->queue, queue);
+  add_seq_cst(&object->waiters, 1); /* as in waitq_append() */
+}
+
 void waitq_remove(struct object *object, struct waitq *queue, struct queue_place *place)
 {
   if (place->previous)

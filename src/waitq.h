@@ -38,6 +38,8 @@ void waitq_unlock(struct object *object);
    present, and not signalled. */
 void waitq_append(struct object *object, struct waitq *queue, struct queue_place *place);
 void waitq_remove(struct object *object, struct waitq *queue, struct queue_place *place);
+/* At the front, and away. */
+void waitq_prepend_away(struct object *object, struct waitq *queue, struct queue_place *place);
 
 static inline bool waitq_has(const struct waitq *queue, struct queue_place *place)
 {

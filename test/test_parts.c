@@ -16,6 +16,8 @@ static const struct lock locks[] = {
     {ilk_mutex_new, ILK_RECURSIVE, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
     {ilk_mutex_new, ILK_UNOWNED, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
     {ilk_mutex_new, ILK_UNOWNED | ILK_FAIR, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+    {ilk_rwlock_new, 0, ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, ilk_rwlock_free},
+    {ilk_rwlock_new, ILK_FAIR, ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, ilk_rwlock_free},
 };
 
 static const struct lock *lock;
@@ -268,6 +270,93 @@ START_TEST(begin_and_end_check_their_handle)
 }
 END_TEST
 
+/* --- readers and writers ----------------------------------------------------------------------- */
+
+static int read_turn(void *rw, int64_t timeout_ns)
+{
+  int result = ilk_rwlock_read_timedlock(rw, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  int turn = turns++;
+  expect(ilk_rwlock_read_unlock(rw), ILK_OK);
+  return turn;
+}
+
+static int read_turn_in_parts(void *rw, int64_t timeout_ns)
+{
+  expect(ilk_wait_begin(rw), ILK_OK);
+  expect(ilk_rwlock_read_timedlock(rw, MS), ILK_ETIMEDOUT);
+  phase = 1;
+  until_phase(2);
+  int turn = read_turn(rw, timeout_ns);
+  expect(ilk_wait_end(rw), ILK_OK);
+  return turn;
+}
+
+/* A reader that is away stays before a writer that comes later. */
+START_TEST(a_reader_keeps_its_place)
+{
+  begin_test(LENGTH(locks) - 1 - _i);
+  struct waiter reader, writer;
+  waiter_start(&reader, read_turn_in_parts, handle, 3600 * SECOND);
+  until_phase(1);
+  waiter_sleep(&writer, take_turn, handle, -1);
+  phase = 2;
+  waiter_until_asleep(&reader);
+  expect(lock->give(handle), ILK_OK);
+  expect(waiter_end(&reader), 0);
+  expect(waiter_end(&writer), 1);
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
+/* Newcomers are not kept out for a writer that is away, in the queue or while it waited for readers. */
+START_TEST(readers_pass_a_writer_between_two_parts)
+{
+  void *rw = ilk_rwlock_new(_i ? ILK_FAIR : 0);
+  for (int i = 0; i < 100; i++) { /* published, later */
+    expect(ilk_rwlock_read_lock(rw), ILK_OK);
+    expect(ilk_rwlock_read_unlock(rw), ILK_OK);
+  }
+  lock = &locks[LENGTH(locks) - 1];
+  phase = turns = 0;
+  expect(ilk_rwlock_read_lock(rw), ILK_OK);
+  struct waiter first, second;
+  waiter_start(&first, take_turn_in_parts, rw, 3600 * SECOND);
+  until_phase(1);
+  expect(elsewhere(read_turn, rw, -1), 0);
+  waiter_sleep(&second, take_turn, rw, -1); /* a writer that is present */
+  phase = 2;
+  waiter_until_asleep(&first);
+  expect(elsewhere(read_turn, rw, 0), ILK_ETIMEDOUT);
+  expect(ilk_rwlock_read_unlock(rw), ILK_OK);
+  must(waiter_end(&first) + waiter_end(&second) == 3); /* `second` waits for readers, so it is inside already */
+  expect(ilk_rwlock_free(rw), ILK_OK);
+}
+END_TEST
+
+/* A wait to write, and a wait to read within it. */
+static int write_then_read(void *rw, int64_t unused)
+{
+  (void)unused;
+  expect(ilk_wait_begin(rw), ILK_OK);
+  expect(ilk_rwlock_write_timedlock(rw, MS), ILK_ETIMEDOUT);
+  expect(ilk_rwlock_read_timedlock(rw, MS), ILK_ETIMEDOUT);
+  expect(ilk_rwlock_write_timedlock(rw, MS), ILK_ETIMEDOUT);
+  expect(ilk_wait_end(rw), ILK_OK);
+  return 0;
+}
+
+START_TEST(one_wait_for_both_sides)
+{
+  begin_test(LENGTH(locks) - 1 - _i);
+  expect(elsewhere(write_then_read, handle, 0), 0);
+  expect(lock->give(handle), ILK_OK);
+  expect(elsewhere(read_turn, handle, 0), 0);
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
 /* --- load ------------------------------------------------------------------------------------ */
 
 static int64_t inside; /* guarded by the lock */
@@ -291,6 +380,10 @@ static void *in_slices(void *unused)
       jitter();
     if (code == ILK_OK)
       visit();
+    if (lock->make == ilk_rwlock_new && below(4) == 0 && ilk_rwlock_read_timedlock(handle, below(20) * US) == ILK_OK) {
+      must(inside == 0);
+      expect(ilk_rwlock_read_unlock(handle), ILK_OK);
+    }
     expect(ilk_wait_end(handle), ILK_OK);
     jitter();
   } while (now() < load_end);
@@ -334,6 +427,9 @@ int main(void)
   tcase_add_loop_test(tc, a_handler_between_two_parts_uses_locks, 0, LENGTH(locks));
   tcase_add_loop_test(tc, bug_12_fork_between_two_parts_of_a_lock, 0, LENGTH(locks));
   tcase_add_loop_test(tc, a_part_is_cancelled, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, a_reader_keeps_its_place, 0, 2);
+  tcase_add_loop_test(tc, readers_pass_a_writer_between_two_parts, 0, 2);
+  tcase_add_loop_test(tc, one_wait_for_both_sides, 0, 2);
   tcase_add_test(tc, begin_and_end_check_their_handle);
   tcase_add_loop_test(tc, no_wake_is_lost_between_parts, 0, LENGTH(locks));
   return run_suite(s);

@@ -11,7 +11,12 @@
    leaves does not look), NO_RELEASE (a writer that leaves does not), NO_GIVEUP (nor one that
    gives up its drain), NO_STOP (a reader joins past a sleeping writer), NO_RESERVED (a
    newcomer enters what is reserved), NO_TURN (the drainer is not woken), NO_ASLEEP (it looks
-   before it says that it sleeps), NO_ONESTEP (a downgrade lets go first). */
+   before it says that it sleeps), NO_ONESTEP (a downgrade lets go first), NO_SKIP (one that is away counts
+   as the first), NO_AWAY (it goes away and does not settle), NO_RETURN (it comes back and does not settle
+   before it sleeps).
+
+   Threads with a time-out wait in parts (../../src/parts.h): when the time is up they may stay in the queue,
+   away, and come back, or never. */
 
 #define THREADS 4
 #ifndef WAKES
@@ -25,6 +30,7 @@ byte queue[THREADS], queued = 0;
 bool writes[THREADS];     /* each thread's role, */
 bool signal[THREADS];     /* signal, */
 bool dozes[THREADS];      /* and: it has settled, and sleeps unless signalled */
+bool away[THREADS];
 byte turn = 0;
 byte reading = 0, writing = 0, version = 0;
 
@@ -38,40 +44,47 @@ inline settle()
     goes = false; sleeps = false;
     wanted = false; stop = false; reserved = false;
     n = 0;
+    f = 0;
+#ifndef NO_SKIP
+    do
+    :: f < queued && away[queue[f]] -> f++
+    :: else -> break
+    od;
+#endif
     if
-    :: queued > 0 ->
-       goes = !writer && (!writes[queue[0]] || count == 0);
-       sleeps = !goes && !signal[queue[0]];
+    :: f < queued ->
+       goes = !writer && (!writes[queue[f]] || count == 0);
+       sleeps = !goes && !signal[queue[f]];
 #ifndef NO_WANTED
        wanted = sleeps;
 #endif
-       i = 0;
+       i = f;
        do
        :: i < queued ->
           if
-          :: writes[queue[i]] && !(i == 0 && !sleeps) -> stop = true
+          :: writes[queue[i]] && !away[queue[i]] && !(i == f && !sleeps) -> stop = true
           :: else
           fi;
           i++
        :: else -> break
        od;
        reserved = starves;
-       i = 0;
+       i = f;
        do
-       :: goes && i < queued && n < WAKES && (!writes[queue[i]] || i == 0) ->
+       :: goes && i < queued && n < WAKES && (!writes[queue[i]] || i == f || away[queue[i]]) ->
           if
-          :: !signal[queue[i]] -> signal[queue[i]] = true; n++
+          :: !signal[queue[i]] && (!away[queue[i]] || i == f) -> signal[queue[i]] = true; n++
           :: else
           fi;
           if
-          :: writes[queue[i]] -> break
+          :: writes[queue[i]] && !(away[queue[i]] && i != f) -> break
           :: else -> i++
           fi
        :: else -> break
        od
     :: else
     fi;
-    i = 0; n = 0; goes = false; sleeps = false
+    i = 0; n = 0; f = 0; goes = false; sleeps = false
   }
 }
 
@@ -161,9 +174,18 @@ inline wait_in_queue()
 #endif
   do
   :: dozes[me] = false;
+     d_step {
+       f = 0;
+       do
+       :: away[queue[f]] -> f++
+       :: else -> break
+       od;
+       first = queue[f];
+       f = 0
+     }
      atomic { /* from the queue: STOP and RESERVED are not for us */
        if
-       :: (queue[0] == me || signal[me]) && !writer ->
+       :: (first == me || signal[me]) && !writer ->
           if
           :: writes[me] -> writer = true
           :: else -> count++
@@ -174,9 +196,20 @@ inline wait_in_queue()
        signal[me] = false
      }
      if
-     :: taken || late -> leave_queue()
+     :: taken -> leave_queue()
+     :: !taken && late ->
+        if
+        :: leave_queue()
+        :: !stayed -> stays = true; stayed = true; away[me] = true
+        fi
      :: else
      fi;
+#ifdef NO_AWAY
+     if :: stays :: else -> settle_now() fi;
+#else
+#ifdef NO_RETURN
+     if :: back :: else -> settle_now() fi;
+#else
 #ifdef NO_PASS
      if :: late && !taken :: else -> settle_now() fi;
 #else
@@ -186,16 +219,26 @@ inline wait_in_queue()
      settle_now();
 #endif
 #endif
+#endif
+#endif
      atomic { dozes[me] = !taken && !late; unlock() }
+     back = stays;
      if
-     :: taken || late -> break
-     :: else
+     :: stays ->
+        if
+        :: true -> end_away: false
+        :: true
+        fi;
+        stays = false; late = false
+     :: !stays && (taken || late) -> break
+     :: else ->
+        if
+        :: signal[me]
+        :: timed -> late = true
+        fi
      fi;
-     if
-     :: signal[me]
-     :: timed -> late = true
-     fi;
-     lock()
+     lock();
+     away[me] = false
   od;
   dozes[me] = false
 }
@@ -254,7 +297,8 @@ inline read_leave()
 
 proctype thread(byte me; bool timed)
 {
-  byte i = 0, n = 0, seen = 0;
+  byte i = 0, n = 0, f = 0, first = 0, seen = 0;
+  bool stays = false, stayed = false, back = false;
   bool taken = false, late = false, saw = false, starves = false, goes = false, sleeps = false;
   arrive();
   if
