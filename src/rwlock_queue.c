@@ -180,13 +180,13 @@ static void visit_readers(struct rwlock *rw, struct cycle_visitor *visitor)
       visitor->visit(visitor, r);
 }
 
-/* Those before the waiter; if it has left, any. */
+/* Those before the waiter; if it has left, any. A writer that is away keeps nobody out. */
 static void visit_queued_writers(struct rwlock *rw, struct self *waiter, struct cycle_visitor *visitor)
 {
   waitq_lock(&rw->object);
   uint32_t writers = rw->writers;
   for (struct queue_place *p = rw->queue.first; p && p->thread != waiter && writers; p = p->next)
-    if (p->role == ROLE_WRITER) {
+    if (p->role == ROLE_WRITER && !p->away) {
       visitor->visit(visitor, p->thread);
       writers--;
     }
