@@ -26,6 +26,13 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
   return model_wake((void *)word, n);
 }
 
+/* The scenarios unmap nothing. */
+bool wait_read(atomic_u32 *word, uint32_t *value)
+{
+  *value = load_acquire(word);
+  return true;
+}
+
 void wait_before_fork(void)
 {
 }
