@@ -596,7 +596,9 @@ ILK_API int ilk_queue_tryput(void *queue, int64_t item);
 ILK_API int ilk_queue_timedput(void *queue, int64_t item, int64_t timeout_ns);
 
 /* Waits while the queue is empty; stores the item as an int64_t at the aligned address
-   `item`. ILK_ECLOSED: closed, and empty. tryget: ILK_EBUSY: empty. ILK_EINVAL: the address. */
+   `item`. ILK_ECLOSED: closed, and empty. tryget: ILK_EBUSY: empty. ILK_EINVAL: the address.
+   The oldest item may be one whose put has not returned, because its thread was preempted. Then tryget
+   does not wait for that thread, but returns ILK_EBUSY, although puts of later items may have returned. */
 ILK_API int ilk_queue_get(void *queue, void *item);
 ILK_API int ilk_queue_tryget(void *queue, void *item);
 ILK_API int ilk_queue_timedget(void *queue, void *item, int64_t timeout_ns);

@@ -1,18 +1,21 @@
 /* Queue: a ring (queue_ring.h), and two event counts (see block.h), one for those who wait
    until it is not full, one for those until it is not empty. They are in the slot, where no
-   put or get writes as long as nobody waits. Who waits announces itself and then looks; the
-   change that it waits for is a claim, and who made one looks for announcements once its
-   step is done: the ring's I2, so there is no need of a fence.
+   put or get writes as long as nobody waits. A waiter announces itself and then checks the ring; the
+   change that it waits for is a claim (a take), and the thread that made one checks for waiters once
+   its call is done: the ring's I2, so there is no need of a fence.
 
-   A put or get that meets another's claim which is not carried out waits for that step, a
-   few instructions away.
+   A get may find that the oldest item's put is between two steps, a few instructions apart. Then it retries a
+   few times. If the put still has not gone on, its thread does not run: a try returns that it is busy, and a
+   wait polls (backoff.h), for nobody announces that step to it in time.
 
    Invariants:
-   I1  Who sleeps saw the queue empty (full) after its announcement and after it read the turn
-       of the event count, so each later put (get) sees the announcement and wakes one.
+   I1  A thread sleeps without polling only if it saw the queue empty (full) after its announcement and after
+       it read the turn of the event count, so each later put (get) sees the announcement and wakes one.
    I2  A woken thread sleeps again only if it sees the queue empty (full) again. So at any
        time since the queue was last empty, no item is left while a get sleeps: each came
-       with a wake, and each wake found a sleeper who takes one, or that nobody slept. */
+       with a wake, and each wake found a sleeper who takes one, or that nobody slept.
+   I3  A get that polls has had a wake, it may be, for an item behind the one that is missing. So it sleeps on
+       a word of its own, where it has no wake of another's; and if it gives up, it wakes the next. */
 #include "queue.h"
 
 #include <inttypes.h>
@@ -20,12 +23,13 @@
 #include <sched.h>
 #include <stdio.h>
 
+#include "backoff.h"
 #include "block.h"
 #include "gil.h"
 #include "queue_ring.h"
 #include "spin.h"
 
-#define SPINS 40 /* looks before others may run */
+#define SPINS 40 /* retries for a put's next step */
 
 /* Those who wait until the queue is not full, or not empty. */
 struct side {
@@ -70,19 +74,25 @@ int ilk_queue_free(void *queue)
 
 /* The two ways through a queue, as constants of inlined functions. */
 enum way { PUT, GET };
+#define INLINE static inline __attribute__((always_inline))
 
-/* An attempt that waits for the step that another is about to make. */
-static inline int attempt(struct queue *q, enum way way, int64_t *item)
+INLINE int attempt(struct queue *q, enum way way, int64_t *item)
 {
-  for (int spin = 0;; spin++) {
-    int result = way == PUT ? ring_put(&q->ring, *item) : ring_get(&q->ring, item);
-    if (likely(result != RING_UNFINISHED))
-      return result;
-    if (spin < SPINS)
-      cpu_relax();
-    else
-      sched_yield();
-  }
+  return way == PUT ? ring_put(&q->ring, *item) : ring_get(&q->ring, item);
+}
+
+/* Retries for a while if the oldest item's put is between its two steps. */
+static int attempt_patiently(struct queue *q, enum way way, int64_t *item)
+{
+  int result;
+  for (int spin = 0; (result = attempt(q, way, item)) == RING_UNFINISHED && spin < SPINS; spin++)
+    cpu_relax();
+  return result;
+}
+
+static inline bool is_in_vain(int result)
+{
+  return result == ILK_EBUSY || result == RING_UNFINISHED;
 }
 
 static inline struct side *own_side(struct queue *q, enum way way)
@@ -101,23 +111,43 @@ COLD static void side_wake(struct side *side, int n)
   wait_wake(&side->turn, n, false);
 }
 
+/* A yield or short sleep; what ends the wait as in block(). */
+static int poll(void *handle, struct self *me, struct backoff *backoff, int64_t deadline)
+{
+  int64_t ns = backoff_next(backoff);
+  if (!ns) {
+    sched_yield();
+    return ILK_OK;
+  }
+  atomic_u32 own = 0; /* I3 */
+  int64_t until = clock_now() + ns;
+  if (deadline <= until)
+    return block(me, handle, 0, &own, 0, deadline, 0);
+  int result = block(me, handle, 0, &own, 0, until, 0);
+  return result == ILK_ETIMEDOUT ? ILK_OK : result;
+}
+
 static int wait(struct queue *q, enum way way, void *handle, struct self *me, int64_t *item, int64_t timeout_ns)
 {
   struct side *side = own_side(q, way);
   int64_t deadline = clock_deadline(timeout_ns);
+  struct backoff backoff = {0};
   int result = ILK_OK, done;
   block_announce(&q->object);
   add_seq_cst(&side->waiters, 1);
   for (;;) {
     uint32_t turn = load_seq_cst(&side->turn);
-    done = attempt(q, way, item);
-    if (done != ILK_EBUSY || result != ILK_OK)
+    done = attempt_patiently(q, way, item);
+    if (!is_in_vain(done) || result != ILK_OK)
       break;
-    result = block(me, handle, 0, &side->turn, turn, deadline, 0);
+    result = done == RING_UNFINISHED ? poll(handle, me, &backoff, deadline)
+                                     : block(me, handle, 0, &side->turn, turn, deadline, 0);
   }
   sub_seq_cst(&side->waiters, 1);
+  if (done == RING_UNFINISHED && load_seq_cst(&side->waiters)) /* I3 */
+    side_wake(side, 1);
   block_withdraw(&q->object);
-  return done != ILK_EBUSY ? done : result;
+  return is_in_vain(done) ? result : done;
 }
 
 /* The end of a put or get: wakes one that waits for it, and unpins. */
@@ -129,16 +159,19 @@ static inline int leave(struct queue *q, enum way way, struct self *me, int resu
   return result;
 }
 
-/* The queue was full (empty). */
+/* The queue was full (empty), or the oldest item's put is between its two steps. */
 static __attribute__((noinline)) int pass_slow(struct queue *q, enum way way, void *handle, struct self *me,
                                                int64_t *item, int64_t timeout_ns)
 {
-  int result = ILK_EBUSY;
   struct spin spin = spin_begin(me);
-  while (result == ILK_EBUSY && !load_relaxed(&own_side(q, way)->waiters) && spin_again(&spin))
-    result = attempt(q, way, item);
-  if (result != ILK_EBUSY)
+  int result;
+  do
+    result = attempt_patiently(q, way, item);
+  while (result == ILK_EBUSY && timeout_ns != 0 && !load_relaxed(&own_side(q, way)->waiters) && spin_again(&spin));
+  if (!is_in_vain(result))
     spin_won(&spin);
+  else if (timeout_ns == 0)
+    result = ILK_ETIMEDOUT;
   else
     result = wait(q, way, handle, me, item, timeout_ns);
   leave(q, way, me, result);
@@ -147,15 +180,14 @@ static __attribute__((noinline)) int pass_slow(struct queue *q, enum way way, vo
 }
 
 /* Pinned, and unpinned at its end. */
-static inline int pass(struct queue *q, enum way way, void *handle, struct self *me, int64_t *item,
+INLINE int pass(struct queue *q, enum way way, void *handle, struct self *me, int64_t *item,
                        int64_t timeout_ns)
 {
   int result = attempt(q, way, item);
-  if (unlikely(result == ILK_EBUSY)) {
-    if (timeout_ns != 0)
-      return pass_slow(q, way, handle, me, item, timeout_ns);
+  if (unlikely(result == ILK_EBUSY && timeout_ns == 0))
     result = ILK_ETIMEDOUT;
-  }
+  else if (unlikely(is_in_vain(result)))
+    return pass_slow(q, way, handle, me, item, timeout_ns);
   return leave(q, way, me, result);
 }
 

@@ -4,8 +4,8 @@
    there; so that call alone touches the slot. The queues order the copies: what a put wrote
    happens before the get of its number, and what a get read, before the next put's.
 
-   `used` has room for all numbers that exist, so the second step of a call never waits. It
-   fails only in a put to a queue that was closed meanwhile: then the record is refused, and
+   `used` has room for all numbers that exist, and a try finds a queue full only if it is, so the
+   second step of a call never waits. It fails only in a put to a queue that was closed meanwhile: then the record is refused, and
    that the number is lost does not matter, for no put succeeds any more. */
 #include <string.h>
 

@@ -1,35 +1,38 @@
-/* The ring of a queue: places that are claimed by position, and then used: after Dmitry
-   Vyukov's bounded MPMC queue, with the turn counted in laps, as in Erik Rigtorp's, so that
-   any capacity from 1 on is held exactly. Nobody waits here (see queue.c).
+/* The ring of a queue: places that puts claim by position, after Dmitry Vyukov's bounded MPMC
+   queue. A get has no step that another thread could wait for: it reads the item first, and then
+   takes it with one compare-and-swap. Nobody waits here (see queue.c).
 
-   A position is lap << index_bits | index, index < capacity; 64 bits of it do not come round.
+   A position is n * lap + index, index < capacity <= lap, a power of two; 63 bits of it do not
+   come round. So any capacity from 1 on is held exactly.
 
        tail    the next put's position, and RING_CLOSED
-       head    the next get's position; head <= tail <= head + capacity
+       head    the next get's position; head <= tail <= head + lap
 
-       tail -> next               a put that found the place's turn to be its own
-       tail -> tail|RING_CLOSED   close; no put can claim from then on
-       head -> next               a get that found the place's turn to be its own
+       tail -> next               a put; the ring is not full
+       tail -> tail|RING_CLOSED   close; no put can claim a position from then on
+       head -> next               a get; the item at that position is complete
 
-   A place's turn, all zero at first:
+   A place's turn, all zero at first: the last position that was completed there, + 1. The item
+   belongs to the put from its claim until then:
 
-       2 * lap          for the put of that lap; the item is its own from its claim on
-       2 * lap + 1      for the get of that lap
+       put:   tail -> next;  item = ...;  turn = position + 1
+       get:   turn == position + 1;  read the item;  head -> next
 
-       2 * lap -> 2 * lap + 1 -> 2 * (lap + 1)    who claimed the position
-
-   The claim and the turn are two steps. In between, a few instructions, the next in line
-   may find a place whose turn is not its own though the ring is not full (not empty): then
-   the answer is RING_UNFINISHED, for only what is true is answered. Hence full is head +
-   capacity == tail, at the moment of the look at head, and empty is head == tail.
+   A put may be preempted between its claim and its turn. Then its position is neither empty nor
+   complete, and gets find RING_UNFINISHED until the put has gone on. Full is exact, head + lap ==
+   tail at the moment at which head was loaded, and so is empty, head == tail.
 
    Invariants:
-   I1  Between claim and turn, a place is touched by who claimed it, alone. Turns are
-       released and acquired, and carry the item.
-   I2  Claims are swaps, and empty and full are told from looks, that are all seq_cst. So of
-       one who claims and then looks for announcements, and one who announces itself and
-       then looks whether the ring is empty (full), at least one sees the other.
-   I3  A get that sees the ring closed and empty knows that it stays so. */
+   I1  Between claim and turn, only the put that claimed the place writes there. Turns are released
+       and acquired, and carry the item.
+   I2  Claims and takes are seq_cst compare-and-swaps, and the loads that tell empty and full are seq_cst.
+       So of a thread that claims or takes and then loads the number of waiters, and one that announces
+       itself as a waiter and then checks whether the ring is empty (full), at least one sees the other.
+   I3  A get that finds the ring closed and empty knows that it stays so.
+   I4  A get whose compare-and-swap succeeds has read the item of that position: the place is written
+       again only by a put that has seen a greater head, and the head never returns.
+   I5  head_known is a head of some moment, so it is never too great. Puts that find room by it need
+       not load the head, whose cache line gets write. */
 #ifndef INTERLOCK_QUEUE_RING_H
 #define INTERLOCK_QUEUE_RING_H
 
@@ -38,16 +41,17 @@
 
 #define RING_CLOSED (UINT64_C(1) << 63)
 
-/* What attempts answer besides codes: another's claim is not carried out yet. */
+/* What a get returns besides codes: the oldest item's put has claimed its place, and not completed it. */
 #define RING_UNFINISHED 1
 
 struct place {
   atomic_u64 turn;
-  int64_t item;
+  atomic_i64 item; /* atomic, for a get may read it in vain while a put writes */
 };
 
 struct places {
   atomic_u64 tail;
+  atomic_u64 head_known;
   _Alignas(CACHE_LINE) atomic_u64 head;
   _Alignas(CACHE_LINE) struct place place[];
 };
@@ -55,7 +59,7 @@ struct places {
 struct ring {
   struct places *places; /* these three never change */
   uint64_t capacity;
-  uint32_t index_bits;
+  uint64_t lap; /* positions from one lap to the next: the capacity, rounded up to a power of two */
 };
 
 /* False: no memory. */
@@ -65,7 +69,7 @@ void ring_free(struct ring *r);
 void ring_close(struct ring *r);
 bool ring_is_closed(const struct ring *r);
 
-/* Exact, at some moment of the call. */
+/* Claimed positions: exact, at some moment of the call. */
 uint64_t ring_size(const struct ring *r);
 
 /* In a fork's child, where claims that were not carried out never will be. */
@@ -73,23 +77,12 @@ void ring_after_fork(struct ring *r);
 
 static inline uint64_t ring_index(const struct ring *r, uint64_t position)
 {
-  return position & ((UINT64_C(1) << r->index_bits) - 1);
-}
-
-static inline uint64_t ring_lap(const struct ring *r, uint64_t position)
-{
-  return position >> r->index_bits;
-}
-
-static inline uint64_t ring_one_lap(const struct ring *r)
-{
-  return UINT64_C(1) << r->index_bits;
+  return position & (r->lap - 1);
 }
 
 static inline uint64_t ring_next(const struct ring *r, uint64_t position)
 {
-  return ring_index(r, position) + 1 < r->capacity ? position + 1
-                                                   : (ring_lap(r, position) + 1) << r->index_bits;
+  return ring_index(r, position) + 1 < r->capacity ? position + 1 : (position | (r->lap - 1)) + 1;
 }
 
 static inline struct place *ring_place(const struct ring *r, uint64_t position)
@@ -97,8 +90,7 @@ static inline struct place *ring_place(const struct ring *r, uint64_t position)
   return &r->places->place[ring_index(r, position)];
 }
 
-/* One attempt: ILK_OK; ILK_EBUSY: full; ILK_ECLOSED; RING_UNFINISHED: a get has claimed an item
-   and is about to take it. */
+/* One attempt: ILK_OK; ILK_EBUSY: full; ILK_ECLOSED. */
 static inline int ring_put(const struct ring *r, int64_t item)
 {
   struct places *places = r->places;
@@ -106,37 +98,38 @@ static inline int ring_put(const struct ring *r, int64_t item)
   for (;;) {
     if (unlikely(tail & RING_CLOSED))
       return ILK_ECLOSED;
-    struct place *place = ring_place(r, tail);
-    uint64_t mine = 2 * ring_lap(r, tail);
-    if (likely(load_acquire(&place->turn) == mine)) { /* pairs with the get one lap before */
-      if (!cas_seq_cst(&places->tail, &tail, ring_next(r, tail)))
+    /* Acquire: pairs with the get that made the head so great, and had read its item (I4). */
+    if (unlikely(tail - load_acquire(&places->head_known) >= r->lap)) {
+      uint64_t head = load_seq_cst(&places->head), again = load_seq_cst(&places->tail);
+      store_release(&places->head_known, head); /* hands on what that load acquired */
+      if (again != tail) {
+        tail = again;
         continue;
-      place->item = item;
-      store_release(&place->turn, mine + 1); /* pairs with the get */
-      return ILK_OK;
+      }
+      if (tail - head >= r->lap)
+        return ILK_EBUSY;
     }
-    uint64_t head = load_seq_cst(&places->head), again = load_seq_cst(&places->tail);
-    if (again != tail)
-      tail = again;
-    else
-      return head + ring_one_lap(r) == tail ? ILK_EBUSY : RING_UNFINISHED;
+    if (unlikely(!cas_seq_cst(&places->tail, &tail, ring_next(r, tail))))
+      continue;
+    struct place *place = ring_place(r, tail);
+    store_relaxed(&place->item, item);
+    store_release(&place->turn, tail + 1); /* pairs with the get */
+    return ILK_OK;
   }
 }
 
-/* ILK_OK; ILK_EBUSY: empty; ILK_ECLOSED: empty for ever; RING_UNFINISHED: a put has claimed its
-   place and is about to fill it. */
+/* ILK_OK; ILK_EBUSY: empty; ILK_ECLOSED: empty for ever; RING_UNFINISHED. */
 static inline int ring_get(const struct ring *r, int64_t *item)
 {
   struct places *places = r->places;
   uint64_t head = load_relaxed(&places->head);
   for (;;) {
     struct place *place = ring_place(r, head);
-    uint64_t mine = 2 * ring_lap(r, head) + 1;
-    if (likely(load_acquire(&place->turn) == mine)) { /* pairs with the put */
-      if (!cas_seq_cst(&places->head, &head, ring_next(r, head)))
+    if (likely(load_acquire(&place->turn) == head + 1)) { /* pairs with the put */
+      int64_t seen = load_relaxed(&place->item);
+      if (unlikely(!cas_seq_cst(&places->head, &head, ring_next(r, head))))
         continue;
-      *item = place->item;
-      store_release(&place->turn, mine + 1); /* pairs with the put one lap on */
+      *item = seen;
       return ILK_OK;
     }
     uint64_t tail = load_seq_cst(&places->tail), again = load_seq_cst(&places->head);

@@ -404,7 +404,7 @@ START_TEST(nothing_lost_or_doubled)
 }
 END_TEST
 
-/* --- another's step is waited for, not answered ------------------------------------------ */
+/* --- a put that is between two steps -------------------------------------------------------- */
 
 static void *take_and_put_back(void *unused)
 {
@@ -422,10 +422,69 @@ static void *put_and_take(void *unused)
   int64_t item;
   for (int i = 0; i < mill.items; i++) {
     expect(ilk_queue_tryput(mill.queue, i), ILK_OK);
-    expect(ilk_queue_tryget(mill.queue, &item), ILK_OK); /* ours, or another's whose owner takes ours */
+    expect(ilk_queue_get(mill.queue, &item), ILK_OK); /* ours, or another's whose owner takes ours */
   }
   return NULL;
 }
+
+/* A thread that a signal stops wherever it is, until it may go on. */
+static _Atomic bool stop_over;
+static _Atomic int stop_round, stopped, may_go_on; /* rounds */
+static _Atomic int64_t laps;                       /* that it has made between its stops */
+static void *stop_queue;
+
+static void stop_here(int signal)
+{
+  (void)signal;
+  int round = stop_round;
+  stopped = round;
+  while (may_go_on < round)
+    sched_yield();
+}
+
+static void *put_and_get_until_over(void *unused)
+{
+  (void)unused;
+  int64_t item;
+  while (!stop_over) {
+    ilk_queue_tryput(stop_queue, 1);
+    ilk_queue_tryget(stop_queue, &item);
+    laps++;
+  }
+  return NULL;
+}
+
+/* Another thread is stopped, now and then in the middle of a put. A try returns all the same, a wait ends at its
+   deadline, and a put finds room if there is any. */
+START_TEST(a_try_waited_for_a_thread_that_did_not_run)
+{
+  struct sigaction action = {.sa_handler = stop_here};
+  sigaction(SIGUSR1, &action, NULL);
+  stop_queue = new_queue(2);
+  stop_over = false;
+  pthread_t thread = start(put_and_get_until_over, NULL);
+  for (int i = 0; i < (JITTERED ? 200 : 500); i++) {
+    int64_t item, before = laps;
+    while (laps == before) /* else it is stopped where it was */
+      sched_yield();
+    stop_round++;
+    spin(below(2000));
+    must(pthread_kill(thread, SIGUSR1) == 0);
+    while (stopped < stop_round)
+      sched_yield();
+    ilk_queue_tryget(stop_queue, &item);
+    int64_t size = ilk_queue_size(stop_queue);
+    expect(ilk_queue_tryput(stop_queue, 2), size < 2 ? ILK_OK : ILK_EBUSY);
+    ilk_queue_timedget(stop_queue, &item, US);
+    may_go_on = stop_round;
+  }
+  stop_over = true;
+  join(thread);
+  while (ilk_queue_size(stop_queue)) /* whoever has put returned: tries are exact */
+    got(stop_queue);
+  free_queue(stop_queue);
+}
+END_TEST
 
 START_TEST(full_and_empty_are_exact)
 {
@@ -711,6 +770,7 @@ int main(void)
   TCase *load = test_case(s, "load", 40);
   tcase_add_loop_test(load, nothing_lost_or_doubled, 0, LENGTH(mill_capacities));
   tcase_add_test(load, full_and_empty_are_exact);
+  tcase_add_test(load, a_try_waited_for_a_thread_that_did_not_run);
   tcase_add_test(load, close_while_they_put);
   tcase_add_test(load, wake_swallowed_by_a_timeout_llvm_201937);
   tcase_add_test(load, free_while_it_is_hammered);

@@ -157,6 +157,8 @@ class TypedQueue(Queue):
     def _put_back(self, item: Any) -> None:
         # Full or closed: then the next get from Python has it.
         code = self._put_record(item, 0) if self._is_record else _tryput(self._handle, item)
+        while code == ILK_ETIMEDOUT and self._unused.qsize():  # another thread is about to return a slot
+            code = _putrecord(*self._parts(item), 1_000_000)
         if code != ILK_OK:
             self._returned.append(item)
 

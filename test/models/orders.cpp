@@ -250,6 +250,28 @@ struct queue : rl::test_suite<queue, 2> {
   }
 };
 
+// The same ring: a put overwrites an item only after the get of it. The first put loads the head; the second
+// knows it from the first.
+struct queue_room : rl::test_suite<queue_room, 3> {
+  rl::atomic<int> head, head_known;
+  rl::var<int> item;
+
+  void before() { head($) = 0; head_known($) = 0; item($) = 7; }
+
+  void thread(unsigned index) {
+    if (index == 0) {
+      int seen = 0;
+      RL_ASSERT(item($) == 7);
+      RL_ASSERT(head.compare_exchange_strong(seen, 1, ORDER(26, mo_seq_cst, mo_acquire), $));
+    } else if (index == 1) {
+      int h = head.load(mo_seq_cst, $);
+      head_known.store(h, ORDER(27, mo_release, mo_relaxed), $);
+    } else if (head_known.load(ORDER(28, mo_acquire, mo_relaxed), $) == 1) {
+      item($) = 8;
+    }
+  }
+};
+
 template <class Test> static bool holds()
 {
   rl::test_params params;
@@ -284,6 +306,7 @@ int main()
   verdict("orders of the handle hold", holds<handle>());
   verdict("orders of the event count hold", holds<event_count>());
   verdict("orders of the queue hold", holds<queue>());
+  verdict("orders of the queue's room hold", holds<queue_room>());
   caught<mutex>("mutex without the light fence is caught", 1);
   caught<mutex>("mutex without the heavy fence is caught", 2);
   caught<rwlock>("rwlock without the light fence is caught", 1);
@@ -306,6 +329,9 @@ int main()
   caught<queue>("put's step that does not release is caught", 16);
   caught<queue>("put's look at waiters that is not seq_cst is caught", 17);
   caught<queue>("get's announcement that is not seq_cst is caught", 18);
+  caught<queue_room>("get that takes without release is caught", 26);
+  caught<queue_room>("put that tells the head without release is caught", 27);
+  caught<queue_room>("put that knows the head without acquire is caught", 28);
   caught<rwlock_drain>("withdrawal that is not seq_cst is caught", 19);
   caught<rwlock_drain>("look for ASLEEP that is not seq_cst is caught", 20);
   caught<rwlock_drain>("drainer's look that is not seq_cst is caught", 21);

@@ -1,0 +1,28 @@
+#include "backoff.h"
+
+#include <sched.h>
+
+#include "clock.h"
+#include "wait.h"
+
+#define YIELDS 4
+#define DOUBLINGS 5 /* from the first sleep to the longest */
+
+int64_t backoff_next(struct backoff *backoff)
+{
+  int sleeps = backoff->times - YIELDS;
+  if (sleeps < DOUBLINGS)
+    backoff->times++;
+  return sleeps < 0 ? 0 : BACKOFF_LONGEST >> (DOUBLINGS - sleeps);
+}
+
+void backoff_wait(struct backoff *backoff)
+{
+  int64_t ns = backoff_next(backoff);
+  if (!ns) {
+    sched_yield();
+    return;
+  }
+  atomic_u32 never = 0;
+  wait_on(&never, 0, clock_now() + ns, false);
+}
