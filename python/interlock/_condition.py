@@ -140,8 +140,8 @@ class Condition(Handle):
         return code != ILK_ETIMEDOUT and check(code) >= 0
 
     def _wait_in_parts(self, handle: int, mutex: int, ns: int) -> int:
-        # A notify that comes between two slices is kept for us, until the end of the wait.
-        check(_wait_begin(handle))
+        # The wait keeps its place between two slices, and a notify that comes then is its own.
+        begun: list[int] = []
         notified = False
 
         def undo(_code: int) -> None:
@@ -149,9 +149,11 @@ class Condition(Handle):
             notified = True
 
         try:
+            begun.extend(map(_wait_begin, (handle,)))  # stored before a signal handler can raise
+            check(begun[0])
             code = wait(_wait_part, handle, mutex, timeout_ns=ns, undo=undo)
         except BaseException:
-            if notified or _wait_end(handle) == 1:
+            if begun and begun[0] == ILK_OK and (notified or _wait_end(handle) == 1):
                 _notify(handle, 1)  # another may need it
             raise
         if code == ILK_ETIMEDOUT or code == ILK_ECANCELED:

@@ -17,7 +17,7 @@ from ._constants import (
 from ._errors import check, warn_owner_died
 from ._handle import Handle
 from ._library import BLOCKING, QUICK
-from ._wait import timeout_ns, wait
+from ._wait import timeout_ns, wait_in_place
 
 _new = QUICK["ilk_mutex_new"]
 _trylock = QUICK["ilk_mutex_trylock"]
@@ -39,7 +39,8 @@ class _Mutex(Handle):
         if code == ILK_OK:
             return True
         if code == ILK_EBUSY:
-            code = wait(_timedlock, self._handle, timeout_ns=timeout_ns(blocking, timeout), undo=self._undo)
+            ns = timeout_ns(blocking, timeout)
+            code = wait_in_place(_timedlock, self._handle, timeout_ns=ns, undo=self._undo)
         if code == ILK_OWNER_DIED:
             warn_owner_died(self._undo)
         return code != ILK_ETIMEDOUT and check(code) >= 0

@@ -9,7 +9,7 @@ from ._constants import ILK_EBUSY, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_D
 from ._errors import check, warn_owner_died
 from ._handle import Handle
 from ._library import BLOCKING, QUICK
-from ._wait import timeout_ns, wait
+from ._wait import timeout_ns, wait_in_place
 
 _new = QUICK["ilk_rwlock_new"]
 _read_trylock = QUICK["ilk_rwlock_read_trylock"]
@@ -45,7 +45,8 @@ class RWLock(Handle):
         if code == ILK_OK:
             return True
         if code == ILK_EBUSY:
-            code = wait(_read_timedlock, self._handle, timeout_ns=timeout_ns(blocking, timeout), undo=self._undo_read)
+            ns = timeout_ns(blocking, timeout)
+            code = wait_in_place(_read_timedlock, self._handle, timeout_ns=ns, undo=self._undo_read)
         if code == ILK_OWNER_DIED:
             warn_owner_died(self._undo_read)
         return code != ILK_ETIMEDOUT and check(code) >= 0
@@ -60,7 +61,8 @@ class RWLock(Handle):
         if code == ILK_OK:
             return True
         if code == ILK_EBUSY:
-            code = wait(_write_timedlock, self._handle, timeout_ns=timeout_ns(blocking, timeout), undo=self._undo_write)
+            ns = timeout_ns(blocking, timeout)
+            code = wait_in_place(_write_timedlock, self._handle, timeout_ns=ns, undo=self._undo_write)
         if code == ILK_OWNER_DIED:
             warn_owner_died(self._undo_write)
         return code != ILK_ETIMEDOUT and check(code) >= 0

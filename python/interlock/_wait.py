@@ -8,13 +8,17 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
-from ._constants import ILK_ETIMEDOUT
+from ._constants import ILK_ETIMEDOUT, ILK_OK
+from ._library import QUICK
+
+_wait_begin = QUICK["ilk_wait_begin"]
+_wait_end = QUICK["ilk_wait_end"]
 
 FOREVER = -1
 
-# Python runs signal handlers between two bytecodes of the main thread, so there a wait returns now and then. What that
-# costs: each slice queues anew for a fair lock, and the library takes a slice for a wait that will end, so it sees no
-# circle that goes through the main thread.
+# Python runs signal handlers between two bytecodes of the main thread, so there a wait returns now and then. Between two
+# slices it keeps its place in the lock's queue. What slices cost: the library takes one for a wait that will end, so it
+# sees no deadlock cycle that goes through the main thread.
 _SLICE_NS = 50_000_000
 
 
@@ -72,6 +76,35 @@ def wait(timed: Callable[..., int], *args: Any, timeout_ns: int, undo: Callable[
     """
     if not _in_main_thread():
         return timed(*args, timeout_ns)
+    return _in_slices(timed, args, timeout_ns, undo)
+
+
+def wait_in_place(timed: Callable[..., int], handle: int, *, timeout_ns: int, undo: Callable[[int], Any]) -> int:
+    """The same for a lock with a queue: the slices keep their place in it."""
+    if not _in_main_thread():
+        return timed(handle, timeout_ns)
+    code = _guarded(timed, (handle, 0), undo)
+    if code != ILK_ETIMEDOUT or timeout_ns == 0:
+        return code  # most often
+    begun: list[int] = []
+    try:
+        begun.extend(map(_wait_begin, (handle,)))  # stored before a handler can raise, as in _guarded()
+        code = _in_slices(timed, (handle,), timeout_ns, undo)
+    except BaseException:
+        if begun and begun[0] == ILK_OK:
+            _wait_end(handle)
+        raise
+    try:
+        if begun[0] == ILK_OK:  # else seven handlers wait within each other, and no place was kept
+            _wait_end(handle)
+    except BaseException:
+        if code >= 0:
+            undo(code)
+        raise
+    return code
+
+
+def _in_slices(timed: Callable[..., int], args: tuple[Any, ...], timeout_ns: int, undo: Callable[[int], Any] | None) -> int:
     deadline = monotonic_ns() + timeout_ns
     while True:
         left = _SLICE_NS if timeout_ns < 0 else deadline - monotonic_ns()

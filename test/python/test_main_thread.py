@@ -1,0 +1,225 @@
+"""The main thread waits in slices, for Ctrl-C's sake, and keeps its place in a queue between them."""
+
+import _thread
+import signal
+import threading
+import time
+
+import pytest
+
+from conftest import PATIENCE, until, until_waiting
+from interlock import Condition, Lock, Mutex, RLock, RWLock
+from interlock import _wait as slices
+
+
+class Write:
+    """An RWLock, as writers see it."""
+
+    def __init__(self):
+        self.lock = RWLock()
+        self.acquire, self.release, self.close = self.lock.acquire_write, self.lock.release_write, self.lock.close
+
+
+class Read:
+    """As readers see it, beside writers."""
+
+    def __init__(self):
+        self.lock = RWLock()
+        self.close = self.lock.close
+
+    def _is_main(self):
+        return threading.current_thread() is threading.main_thread()
+
+    def acquire(self, **timeout):
+        return (self.lock.acquire_read if self._is_main() else self.lock.acquire_write)(**timeout)
+
+    def release(self):
+        (self.lock.release_read if self._is_main() else self.lock.release_write)()
+
+
+KINDS = {
+    "Lock": Lock,
+    "RLock": RLock,
+    "Mutex": Mutex,
+    "fair Mutex": lambda: Mutex(fair=True),
+    "RWLock to write": Write,
+    "RWLock to read": Read,
+}
+each_kind = pytest.mark.parametrize("new", KINDS.values(), ids=KINDS)
+
+
+@each_kind
+def test_the_main_thread_does_not_starve(new):
+    # Each holds it for longer than a slice: a main thread that queued up anew in each was behind the others for ever.
+    lock, stop = new(), threading.Event()
+
+    def work():
+        while not stop.is_set():
+            lock.acquire()
+            time.sleep(0.06)
+            lock.release()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert lock.acquire(timeout=PATIENCE)
+        lock.release()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    lock.close()
+
+
+def test_the_main_thread_is_notified_in_its_turn():
+    condition, stop, woken = Condition(), threading.Event(), []
+
+    def wait(name):
+        while not stop.is_set():
+            with condition:
+                condition.wait(PATIENCE)
+                woken.append(name)
+
+    def notify():
+        for i in range(3):
+            threads[i].start()
+            until_waiting(condition, i + 2)
+        while "main" not in woken and len(woken) < 100:
+            time.sleep(0.06)  # more than a slice
+            seen = len(woken)
+            with condition:
+                condition.notify()
+            until(lambda seen=seen: len(woken) > seen)
+
+    threads = [threading.Thread(target=wait, args=(i,)) for i in range(3)]
+    notifier = threading.Thread(target=notify)
+    with condition:
+        notifier.start()
+        assert condition.wait(PATIENCE)
+        woken.append("main")
+    notifier.join()
+    stop.set()
+    with condition:
+        condition.notify_all()
+    for thread in threads:
+        thread.join()
+    assert woken[0] == "main"
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def on_interrupt():
+    """Sets the handler that _thread.interrupt_main() has the main thread run."""
+    before = signal.getsignal(signal.SIGINT)
+    yield lambda handler: signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, before)
+
+
+@each_kind
+def test_an_exception_in_a_handler_gives_the_place_up(new, on_interrupt):
+    lock, held, done = new(), threading.Event(), threading.Event()
+
+    def handler(*_):
+        raise Interrupted
+
+    def hold():
+        lock.acquire()
+        held.set()
+        time.sleep(0.12)  # for some slices
+        _thread.interrupt_main()
+        done.wait()
+        lock.release()
+
+    on_interrupt(handler)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    try:
+        with pytest.raises(Interrupted):
+            lock.acquire()
+    finally:
+        done.set()
+        thread.join()
+    lock.close()  # not while anybody waits
+
+
+@each_kind
+def test_a_handler_acquires_the_lock_that_its_thread_waits_for(new, on_interrupt):
+    lock, held, handled = new(), threading.Event(), threading.Event()
+
+    def handler(*_):
+        assert not lock.acquire(timeout=0.12)
+        handled.set()
+
+    def hold():
+        lock.acquire()
+        held.set()
+        time.sleep(0.12)
+        _thread.interrupt_main()
+        handled.wait(PATIENCE)
+        lock.release()
+
+    on_interrupt(handler)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    assert lock.acquire(timeout=PATIENCE)
+    lock.release()
+    thread.join()
+    assert handled.is_set()
+    lock.close()
+
+
+def test_a_handler_waits_for_the_condition_that_its_thread_waits_for(on_interrupt):
+    condition, results = Condition(), []
+
+    def handler(*_):
+        with condition:
+            results.append(condition.wait(0.12))
+
+    def interrupt():
+        until_waiting(condition, 1)
+        _thread.interrupt_main()
+        until(lambda: results)
+        with condition:
+            condition.notify()
+
+    on_interrupt(handler)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with condition:
+        assert condition.wait(PATIENCE)
+    thread.join()
+    assert results == [False]
+    condition.close()
+
+
+def test_handlers_that_wait_within_each_other(monkeypatch, on_interrupt):
+    # Deeper than the library keeps places: what is beyond loses its place, and nothing else.
+    lock, depth, begun = Lock(), 0, []
+    lock.acquire()
+
+    def handler(*_):
+        nonlocal depth
+        depth += 1
+        if depth < 12:
+            signal.raise_signal(signal.SIGINT)
+        assert not lock.acquire(timeout=0.06)
+
+    def begin(handle, real=slices._wait_begin):
+        begun.append(real(handle))
+        return begun[-1]
+
+    monkeypatch.setattr(slices, "_wait_begin", begin)
+    on_interrupt(handler)
+    timer = threading.Timer(0.05, _thread.interrupt_main)
+    timer.start()
+    while depth < 12:
+        assert not lock.acquire(timeout=0.1)
+    timer.join()
+    lock.release()
+    lock.close()
