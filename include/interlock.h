@@ -100,7 +100,13 @@ extern "C" {
    A default mutex lets a running thread overtake sleeping ones, for throughput, but
    none starves: once a waiter that was awake has waited for a millisecond in vain,
    the next unlock hands the mutex to the thread that has waited longest. ILK_FAIR
-   always does that; each hand-over then costs a switch of threads. */
+   always does that; each hand-over then costs a switch of threads.
+
+   A thread that waits may run a signal handler for long. A wake meanwhile goes to the next in the
+   queue, of a mutex as of a readers-writer lock, and the thread goes on waiting when the handler returns. Not so:
+   with ILK_FAIR, and in a hand-over to one that has starved, which give the mutex to that thread, handler or
+   not; if the handler begins after the wake and before the thread has locked, as with other locks; and with
+   the "pthread" backend (ilk_backend()), which cannot tell: all sleepers would have to get up now and then. */
 
 /* flags: any of ILK_RECURSIVE, ILK_FAIR, ILK_UNOWNED, but not RECURSIVE with UNOWNED.
    NULL: ILK_EINVAL (flags), ILK_ENOMEM. */

@@ -79,14 +79,12 @@ static struct queue_place *first_present(struct mutex *m)
   return waitq_present(m->queue.first);
 }
 
-/* The mutex was made free: has the first in the queue look, unless it is on its way.
-   If somebody barged in, the wake is his unlock's to give; in a fair mutex, or for one
-   that starves, that must be marked, and is if the mark finds it held. */
-void mutex_wake_first(struct mutex *m)
+/* With the queue locked, the mutex was made free: has the first in the queue look, unless it is on its
+   way; the place to wake, or NULL. If somebody barged in, the wake is his unlock's to give; in a fair
+   mutex, or for one that starves, that must be marked, and is if the mark finds it held. */
+static struct queue_place *signal_first(struct mutex *m)
 {
-  struct queue_place *wake = NULL;
-  waitq_lock(&m->object);
-  struct queue_place *first = first_present(m);
+  struct queue_place *wake = NULL, *first = first_present(m);
   bool is_free = head_state(load_relaxed(&m->object.head)) == FREE;
   if (first && !is_free && (is_fair(m) || is_starving(first)))
     is_free = !mark_handoff(m);
@@ -99,9 +97,21 @@ void mutex_wake_first(struct mutex *m)
      one will look, and say it anew. Until then releases have nothing to do here. */
   if (!first || wake || on_its_way)
     store_relaxed(&m->wanted, 0);
-  waitq_unlock(&m->object);
-  if (wake)
-    waitq_wake(wake);
+  return wake;
+}
+
+void mutex_wake_first(struct mutex *m)
+{
+  waitq_lock(&m->object);
+  for (;;) {
+    struct queue_place *wake = signal_first(m);
+    waitq_unlock(&m->object);
+    if (!wake || waitq_wake(wake) || is_fair(m)) /* a fair one waits for its first */
+      return;
+    waitq_lock(&m->object);
+    if (waitq_wake_is_lost(&m->queue, wake))
+      wake->away = true;
+  }
 }
 
 /* With the queue locked: may this waiter take a free mutex? */
@@ -161,6 +171,7 @@ static void leave(struct mutex *m, struct queue_place *mine, bool stays)
 static int look(struct mutex *m, void *handle, struct self *me, struct queue_place *mine, bool last)
 {
   store_relaxed(&mine->signal, SIGNAL_NONE);
+  mine->away = false;
   if (!is_my_turn(m, mine))
     return ILK_EBUSY;
   bool mark = !last && (is_fair(m) || is_starving(mine));

@@ -32,8 +32,8 @@
        loses no wake (`wanted`), only fairness for one turn.
    I4  A waiter clears its signal, looks, and leaves or stays in one step with the queue
        locked: a signal that came before is followed by a look, one that comes after is
-       for whoever is first then. At most one signalled waiter is on its way, and those that
-       were signalled before one came back to its place ahead of them.
+       for whoever is first then. At most one signalled waiter is on its way; and those that were
+       signalled before one came back to its place ahead of them, or that a wake did not find asleep.
    I5  `depth` is the holder's own, and 0 when it is free.
    I6  A thread's record says which mutex it locked last and has not unlocked: `held`.
        While the mutex is SIMPLE that is enough to know that it holds it, without a look at

@@ -13,13 +13,6 @@ struct wakes {
   struct queue_place *places[WAKES];
 };
 
-static void unlock_and_wake(struct rwlock *rw, const struct wakes *wakes)
-{
-  waitq_unlock(&rw->object);
-  for (int i = 0; i < wakes->n; i++)
-    waitq_wake(wakes->places[i]);
-}
-
 /* With the queue locked, after each change of it, each look in vain, and each change of the
    state that saw WANTED: says in the state what newcomers and leavers must know of
    the queue, and signals those at its front if they can go on (I3). */
@@ -51,12 +44,55 @@ static void settle(struct rwlock *rw, struct wakes *wakes)
   }
 }
 
-void rwlock_wake(struct rwlock *rw)
+/* Newcomers are not kept out for a writer that is away. */
+static void set_away(struct rwlock *rw, struct queue_place *place, bool away)
+{
+  if (place->role == ROLE_WRITER && place->away != away)
+    rw->writers += away ? -1u : 1u;
+  place->away = away;
+}
+
+/* Those that were signalled and not found asleep are away from now on, but for the caller itself.
+   True: there are any, so settle once more. A fair lock waits for its first. */
+static bool pass_by(struct rwlock *rw, const struct wakes *wakes)
+{
+  bool any = false;
+  for (int i = 0; i < wakes->n; i++) {
+    struct queue_place *place = wakes->places[i];
+    if (rw->fair || place->thread == self_current || !waitq_wake_is_lost(&rw->queue, place))
+      continue;
+    set_away(rw, place, true);
+    any = true;
+  }
+  return any;
+}
+
+/* Settles, unlocks the queue, and wakes those that can go on. */
+static void settle_and_unlock(struct rwlock *rw)
 {
   struct wakes wakes;
-  waitq_lock(&rw->object);
   settle(rw, &wakes);
-  unlock_and_wake(rw, &wakes);
+  for (;;) {
+    waitq_unlock(&rw->object);
+    int missed = 0;
+    for (int i = 0; i < wakes.n; i++)
+      if (!waitq_wake(wakes.places[i]))
+        wakes.places[missed++] = wakes.places[i];
+    wakes.n = missed;
+    if (!wakes.n)
+      return;
+    waitq_lock(&rw->object);
+    if (!pass_by(rw, &wakes))
+      break;
+    settle(rw, &wakes);
+  }
+  waitq_unlock(&rw->object);
+}
+
+void rwlock_wake(struct rwlock *rw)
+{
+  waitq_lock(&rw->object);
+  settle_and_unlock(rw);
 }
 
 void rwlock_release_writer(struct rwlock *rw, uint32_t staying)
@@ -99,14 +135,6 @@ static int attempt(struct rwlock *rw, void *handle, struct self *me, const struc
   return mine->role == ROLE_READER ? rwlock_count_in(rw, handle, true) : rwlock_take_writer(rw, handle, me, true);
 }
 
-/* Newcomers are not kept out for a writer that is away. */
-static void set_away(struct rwlock *rw, struct queue_place *mine, bool away)
-{
-  if (mine->role == ROLE_WRITER && mine->away != away)
-    rw->writers += away ? -1u : 1u;
-  mine->away = away;
-}
-
 static void leave(struct rwlock *rw, struct queue_place *mine)
 {
   set_away(rw, mine, true);
@@ -147,6 +175,7 @@ int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum 
   join(rw, mine, role);
   for (;;) {
     /* In one step with the queue locked: the look, and whether we leave or stay. */
+    set_away(rw, mine, false);
     bool at_front = waitq_present(rw->queue.first) == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
     bool taken = at_front && attempt(rw, handle, me, mine) == ILK_OK;
     store_relaxed(&mine->signal, SIGNAL_NONE);
@@ -154,9 +183,7 @@ int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum 
       set_away(rw, mine, true);
     else if (taken || result != ILK_OK)
       leave(rw, mine);
-    struct wakes wakes;
-    settle(rw, &wakes);
-    unlock_and_wake(rw, &wakes);
+    settle_and_unlock(rw);
     if (taken || result != ILK_OK)
       return taken ? ILK_OK : result;
     result = block(me, handle, (int64_t)role, &mine->signal, SIGNAL_NONE, deadline, 0);

@@ -22,7 +22,8 @@ extern const bool wait_has_shared; /* can words be shared between processes? */
    A signal handler's run does not end the sleep early as a time-out. */
 enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared);
 
-/* Wakes up to n sleepers of the word, longest asleep first; answers how many.
+/* Wakes up to n sleepers of the word, longest asleep first; answers how many. A sleeper that runs a signal
+   handler is none, where the system knows.
    The word itself is not read: its memory may be gone. */
 int wait_wake(atomic_u32 *word, int n, bool shared);
 

@@ -79,9 +79,14 @@ bool waitq_signal(struct queue_place *place, enum signal signal)
   return asleep;
 }
 
-void waitq_wake(struct queue_place *place)
+bool waitq_wake(struct queue_place *place)
 {
-  wait_wake(&place->signal, 1, false);
+  return wait_wake(&place->signal, 1, false) > 0;
+}
+
+bool waitq_wake_is_lost(const struct waitq *queue, struct queue_place *place)
+{
+  return waitq_has(queue, place) && !place->away && load_relaxed(&place->signal) == SIGNAL_WOKEN;
 }
 
 void waitq_wake_thread(struct self *record)

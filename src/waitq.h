@@ -8,7 +8,10 @@
 
    A place that is `away` stays where it is, but wakes and hand-overs go past it, to the first that is
    present: nobody waits for a thread that may not come back soon. It is present again, in its old
-   place, once its thread looks. A thread is away between two parts of its wait (parts.h).
+   place, once its thread looks. Two threads are away:
+   - one between two parts of its wait (parts.h);
+   - one that a wake did not find asleep: it runs a signal handler, which may take long, or was just about
+     to fall asleep. The wake is given to the next as well (waitq_wake_is_lost()).
    A condition does not ask who is away: a notify takes nothing from others. */
 #ifndef INTERLOCK_WAITQ_H
 #define INTERLOCK_WAITQ_H
@@ -56,7 +59,14 @@ static inline struct queue_place *waitq_present(struct queue_place *place)
 
 /* Sets the signal of a place in the queue; true: call waitq_wake(place) once the lock is released. */
 bool waitq_signal(struct queue_place *place, enum signal signal);
-void waitq_wake(struct queue_place *place);
+
+/* False: its thread was not asleep. Where the system cannot tell a sleeper that runs a signal handler
+   (wait_pthread.c), it counts as asleep. */
+bool waitq_wake(struct queue_place *place);
+
+/* With the lock held again, after waitq_wake() returned false: has the thread not looked since? Then the
+   caller marks the place as away, and gives the wake to the next. */
+bool waitq_wake_is_lost(const struct waitq *queue, struct queue_place *place);
 
 /* Wakes a thread wherever it sleeps in a queue: its wake may have been put off. */
 void waitq_wake_thread(struct self *record);

@@ -1,4 +1,5 @@
-/* Waits in parts: a place in a queue is kept between them, and a thread that is not there holds up nobody. */
+/* Waits in parts: a place in a queue is kept between them, and a thread that is not there, or runs a signal
+   handler, holds up nobody. */
 #include "support.h"
 
 /* A lock as this test needs it. */
@@ -357,6 +358,71 @@ START_TEST(one_wait_for_both_sides)
 }
 END_TEST
 
+/* --- a signal handler in a waiter ------------------------------------------------------------ */
+
+static _Atomic bool in_handler, handler_may_return;
+
+static void stay(int signal)
+{
+  (void)signal;
+  in_handler = true;
+  while (!handler_may_return) {
+    struct timespec t = {.tv_nsec = 100000};
+    nanosleep(&t, NULL);
+  }
+}
+
+/* The wake that a release gives to it is of use to those behind it. But a fair lock waits for its first, and
+   plain pthreads do not tell. */
+START_TEST(a_waiter_in_a_signal_handler_keeps_no_wake)
+{
+  if (locks[_i].flags & ILK_FAIR || strcmp(EXPECTED_BACKEND, "futex") != 0)
+    return;
+  begin_test(_i);
+  in_handler = handler_may_return = false;
+  struct sigaction action = {.sa_handler = stay};
+  sigaction(SIGUSR1, &action, NULL);
+  struct waiter first, second, third;
+  waiter_sleep(&first, take_turn, handle, -1);
+  waiter_sleep(&second, take_turn, handle, -1);
+  waiter_sleep(&third, take_turn, handle, -1);
+  must(pthread_kill(first.thread, SIGUSR1) == 0);
+  while (!in_handler)
+    nap(50 * US);
+  expect(lock->give(handle), ILK_OK);
+  waiter_end(&second);
+  waiter_end(&third);
+  expect(first.result, PENDING);
+  handler_may_return = true;
+  expect(waiter_end(&first), 2);
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
+/* Nor does it keep a writer behind it waiting. */
+START_TEST(a_reader_in_a_signal_handler_keeps_no_wake)
+{
+  if (strcmp(EXPECTED_BACKEND, "futex") != 0)
+    return;
+  begin_test(LENGTH(locks) - 2);
+  in_handler = handler_may_return = false;
+  struct sigaction action = {.sa_handler = stay};
+  sigaction(SIGUSR1, &action, NULL);
+  struct waiter reader, writer;
+  waiter_sleep(&reader, read_turn, handle, -1);
+  waiter_sleep(&writer, take_turn, handle, -1);
+  must(pthread_kill(reader.thread, SIGUSR1) == 0);
+  while (!in_handler)
+    nap(50 * US);
+  expect(lock->give(handle), ILK_OK);
+  expect(waiter_end(&writer), 0);
+  expect(reader.result, PENDING);
+  handler_may_return = true;
+  expect(waiter_end(&reader), 1);
+  expect(lock->release(handle), ILK_OK);
+}
+END_TEST
+
 /* --- load ------------------------------------------------------------------------------------ */
 
 static int64_t inside; /* guarded by the lock */
@@ -430,6 +496,8 @@ int main(void)
   tcase_add_loop_test(tc, a_reader_keeps_its_place, 0, 2);
   tcase_add_loop_test(tc, readers_pass_a_writer_between_two_parts, 0, 2);
   tcase_add_loop_test(tc, one_wait_for_both_sides, 0, 2);
+  tcase_add_loop_test(tc, a_waiter_in_a_signal_handler_keeps_no_wake, 0, LENGTH(locks));
+  tcase_add_test(tc, a_reader_in_a_signal_handler_keeps_no_wake);
   tcase_add_test(tc, begin_and_end_check_their_handle);
   tcase_add_loop_test(tc, no_wake_is_lost_between_parts, 0, LENGTH(locks));
   return run_suite(s);
