@@ -16,6 +16,17 @@ int64_t backoff_next(struct backoff *backoff)
   return sleeps < 0 ? 0 : BACKOFF_LONGEST >> (DOUBLINGS - sleeps);
 }
 
+bool backoff_is_longest(const struct backoff *backoff)
+{
+  return backoff->times == YIELDS + DOUBLINGS;
+}
+
+void backoff_sleep(int64_t ns)
+{
+  atomic_u32 never = 0;
+  wait_on(&never, 0, clock_now() + ns, false);
+}
+
 void backoff_wait(struct backoff *backoff)
 {
   int64_t ns = backoff_next(backoff);
@@ -23,6 +34,5 @@ void backoff_wait(struct backoff *backoff)
     sched_yield();
     return;
   }
-  atomic_u32 never = 0;
-  wait_on(&never, 0, clock_now() + ns, false);
+  backoff_sleep(ns);
 }

@@ -4,6 +4,8 @@
 #ifndef INTERLOCK_BACKOFF_H
 #define INTERLOCK_BACKOFF_H
 
+#include <stdbool.h>
+
 #include "common.h"
 
 /* All zero at first. */
@@ -19,5 +21,8 @@ int64_t backoff_next(struct backoff *backoff);
 
 /* That yield or sleep. */
 COLD void backoff_wait(struct backoff *backoff);
+bool backoff_is_longest(const struct backoff *backoff); /* the next sleep, and all that follow */
+
+COLD void backoff_sleep(int64_t ns);
 
 #endif

@@ -37,8 +37,9 @@ struct object *block_pin(struct self *me, void *handle)
      we have been let go, must not be waited for. */
   if (load_relaxed(&me->pin[PIN_INNER]) == (uintptr_t)handle)
     return handle_object(handle);
-  /* Another thread's object may be freed meanwhile. */
-  return handle_enter(me, PIN_LOOK, handle, handle_kind(handle));
+  /* Another thread's object may be freed meanwhile; one that is being freed holds nobody up. */
+  bool pinned = handle_enter_timed(me, PIN_LOOK, handle, handle_kind(handle), 0) == ILK_OK;
+  return pinned ? handle_object(handle) : NULL;
 }
 
 static uint32_t holder_of(struct self *me, void *handle, int64_t index)

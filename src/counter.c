@@ -173,10 +173,10 @@ int ilk_counter_timedwait(void *c, int64_t at_least, int64_t timeout_ns)
   struct self *me = self_get();
   if (!me)
     return fail(ILK_ENOMEM);
-  struct counter *counter = enter(me, c);
-  if (!counter)
-    return fail(ILK_EHANDLE);
-  int result = wait(counter, c, me, at_least, timeout_ns);
+  int result = handle_enter_timed(me, PIN_INNER, c, KIND_COUNTER, timeout_ns);
+  if (result != ILK_OK)
+    return fail(result);
+  result = wait((struct counter *)handle_object(c), c, me, at_least, timeout_ns);
   handle_leave(me, PIN_INNER);
   gil_reacquire(me);
   return answer(result);

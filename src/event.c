@@ -60,7 +60,7 @@ static inline int change(struct object *e, void *handle, struct self *me, uint32
   uint64_t head = load_relaxed(&e->head);
   do {
     while (unlikely(!head_is(head, handle))) {
-      if (!handle_retry(me, PIN_INNER, handle))
+      if (handle_retry(me, PIN_INNER, handle, -1) != ILK_OK)
         return ILK_EHANDLE;
       head = load_relaxed(&e->head);
     }
@@ -142,10 +142,10 @@ COLD static int wait_slow(void *handle, int64_t timeout_ns)
   struct self *me = self_get();
   if (!me)
     return fail(ILK_ENOMEM);
-  struct object *e = handle_enter(me, PIN_INNER, handle, KIND_EVENT);
-  if (!e)
-    return fail(ILK_EHANDLE);
-  int result = wait_pinned(e, handle, me, timeout_ns);
+  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_EVENT, timeout_ns);
+  if (result != ILK_OK)
+    return fail(result);
+  result = wait_pinned(handle_object(handle), handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
   gil_reacquire(me);
   return answer(result);

@@ -1,7 +1,6 @@
 #include "handle.h"
 
-#include <sched.h>
-
+#include "backoff.h"
 #include "clock.h"
 #include "guard.h"
 #include "region.h"
@@ -136,53 +135,99 @@ static bool is_waited_for(struct object *object, enum kind kind)
   return load_seq_cst(&object->waiters) && !(operations->let_go && operations->let_go(object));
 }
 
-/* With the table locked: sets CLOSING and waits until nobody is inside. */
-static int close_locked(struct object *object, void *handle, enum kind kind,
-                        bool (*busy)(struct object *, uint32_t state))
-{
-  uint64_t head = load_acquire(&object->head);
-  for (;;) {
-    if (!head_is(head, handle))
-      return ILK_EHANDLE;
-    if (is_waited_for(object, kind) || (busy && busy(object, head_state(head))))
-      return ILK_EBUSY;
-    uint64_t closing = head | CLOSING;
-    if (!cas_seq_cst(&object->head, &head, closing))
-      continue;
-    or_seq_cst(&object->seal, CLOSING);
+/* What a close comes to besides codes: it is to begin again, soon or after a while. */
+#define AGAIN 1
+#define AGAIN_LATER 2
 
-    /* From here compare-and-swaps of the head fail, and calls that pin see CLOSING.
-       Pins that came before are seen after the fence: they go, or turn out to be waiters. */
-    fence_heavy();
-    bool refused = false;
-    for (struct self *inside; !refused && (inside = pinner(handle));) {
-      waitq_wake_thread(inside); /* it may have been let go, and its wake put off (see waitq.h) */
-      refused = is_waited_for(object, kind);
-      sched_yield();
-    }
-    /* Where the state is not in the head, the last call inside may have changed it. */
-    refused = refused || (busy && busy(object, head_state(head)));
-    if (refused) {
-      and_seq_cst(&object->head, ~CLOSING); /* and keeps what else changed */
-      and_seq_cst(&object->seal, ~CLOSING);
+/* So long the object is open again for calls that waited, each of which sleeps less. */
+#define REOPENED (4 * BACKOFF_LONGEST)
+
+struct closing {
+  struct object *object;
+  void *handle;
+  enum kind kind;
+  bool (*busy)(struct object *, uint32_t state); /* or NULL */
+  uint64_t head; /* with CLOSING */
+};
+
+/* With the table locked: sets CLOSING, unless something objects. From then on compare-and-swaps of the head fail,
+   and calls that pin see CLOSING. */
+static int begin_close(struct closing *c)
+{
+  uint64_t head = load_acquire(&c->object->head);
+  do {
+    if (!head_is(head & ~CLOSING, c->handle))
+      return ILK_EHANDLE;
+    if (head & CLOSING) /* another thread closes it; the seal tells whether that is decided */
+      return head_is(load_relaxed(&c->object->seal) & ~CLOSING, c->handle) ? AGAIN : ILK_EHANDLE;
+    if (is_waited_for(c->object, c->kind) || (c->busy && c->busy(c->object, head_state(head))))
       return ILK_EBUSY;
-    }
-    /* The last call inside may have stored a head without CLOSING: then once more. */
-    head = load_seq_cst(&object->head);
-    if (head == closing)
-      return ILK_OK;
-    head = and_seq_cst(&object->head, ~CLOSING) & ~CLOSING; /* what we answer next, it is open again */
-    and_seq_cst(&object->seal, ~CLOSING);
+    c->head = head | CLOSING;
+  } while (!cas_seq_cst(&c->object->head, &head, c->head));
+  or_seq_cst(&c->object->seal, CLOSING);
+  return ILK_OK;
+}
+
+/* Waits until nobody is inside: ILK_OK; ILK_EBUSY: one of them turns out to be a waiter; AGAIN_LATER: it takes
+   too long. */
+static int await_pins(const struct closing *c)
+{
+  fence_heavy(); /* pins that came before CLOSING are seen from here on */
+  struct backoff backoff = {0};
+  for (struct self *inside; (inside = pinner(c->handle)); backoff_wait(&backoff)) {
+    waitq_wake_thread(inside); /* it may have been let go, and its wake put off (see waitq.h) */
+    if (is_waited_for(c->object, c->kind))
+      return ILK_EBUSY;
+    if (backoff_is_longest(&backoff))
+      return AGAIN_LATER;
   }
+  return ILK_OK;
+}
+
+/* With the table locked: closes it for good, or opens it again. */
+static int end_close(const struct closing *c, int result)
+{
+  /* The last call inside may have stored a head without CLOSING: then once more. */
+  if (result == ILK_OK && load_seq_cst(&c->object->head) != c->head)
+    result = AGAIN;
+  if (result == ILK_OK) {
+    and_seq_cst(&c->object->seal, UINT32_MAX);
+  } else {
+    and_seq_cst(&c->object->head, ~CLOSING); /* and keeps what else changed */
+    and_seq_cst(&c->object->seal, ~CLOSING);
+  }
+  return result;
+}
+
+static int close_once(struct closing *c)
+{
+  guard_lock(&table_lock);
+  int result = begin_close(c);
+  guard_unlock(&table_lock);
+  if (result != ILK_OK)
+    return result;
+  result = await_pins(c);
+  /* Where the state is not in the head, the last call inside may have changed it. */
+  if (result == ILK_OK && c->busy && c->busy(c->object, head_state(c->head)))
+    result = ILK_EBUSY;
+  guard_lock(&table_lock);
+  result = end_close(c, result);
+  guard_unlock(&table_lock);
+  return result;
 }
 
 int handle_close(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state))
 {
   if (!handle_is(handle, kind))
     return ILK_EHANDLE;
-  guard_lock(&table_lock);
-  int result = close_locked(handle_object(handle), handle, kind, busy);
-  guard_unlock(&table_lock);
+  struct closing c = {handle_object(handle), handle, kind, busy, 0};
+  struct backoff backoff = {0};
+  int result;
+  while ((result = close_once(&c)) > ILK_OK)
+    if (result == AGAIN)
+      backoff_wait(&backoff);
+    else
+      backoff_sleep(REOPENED);
   return result;
 }
 
@@ -203,24 +248,39 @@ int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint
   return ILK_OK;
 }
 
-bool handle_enter_slow(struct self *me, enum pin pin, void *handle)
+/* Relaxed would do for a guess; acquire, for what a call that finds it freed has seen comes after the free. */
+static bool is_undecided(struct object *object, void *handle)
 {
-  struct object *object = handle_object(handle);
-  do {
-    handle_leave(me, pin);
-    if (!head_is(load_acquire(&object->seal) & ~CLOSING, handle))
-      return false;
-    sched_yield(); /* being freed, or not: in a moment we know */
-  } while (!head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal), handle));
-  return true;
+  return head_is(load_acquire(&object->seal) & ~CLOSING, handle);
 }
 
-bool handle_retry(struct self *me, enum pin pin, void *handle)
+int handle_enter_slow(struct self *me, enum pin pin, void *handle, int64_t timeout_ns)
 {
+  struct object *object = handle_object(handle);
+  struct backoff backoff = {0};
+  do {
+    handle_leave(me, pin);
+    if (!is_undecided(object, handle))
+      return ILK_EHANDLE;
+    if (timeout_ns == 0)
+      return ILK_ETIMEDOUT;
+    backoff_wait(&backoff);
+  } while (!head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal), handle));
+  return ILK_OK;
+}
+
+int handle_retry(struct self *me, enum pin pin, void *handle, int64_t timeout_ns)
+{
+  struct object *object = handle_object(handle);
+  struct backoff backoff = {0};
   handle_leave(me, pin);
-  sched_yield();
-  uint64_t seal = fence_light(&me->pin[pin], (uintptr_t)handle, &handle_object(handle)->seal);
-  return head_is(seal, handle) || handle_enter_slow(me, pin, handle);
+  while (load_acquire(&object->head) & CLOSING && is_undecided(object, handle)) {
+    if (timeout_ns == 0)
+      return ILK_ETIMEDOUT;
+    backoff_wait(&backoff); /* the head says so before the seal does */
+  }
+  uint64_t seal = fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal);
+  return head_is(seal, handle) ? ILK_OK : handle_enter_slow(me, pin, handle, timeout_ns);
 }
 
 int64_t handle_live(void)
@@ -255,9 +315,12 @@ void handle_each(void (*visit)(void *, struct object *, enum kind, void *), void
 
 static void object_after_fork(void *handle, struct object *object, enum kind kind, void *context)
 {
-  (void)handle;
   (void)context;
-  if (load_relaxed(&object->head) >> 32 & TAG_CLOSING) {
+  bool closing = load_relaxed(&object->head) & CLOSING;
+  if (closing && is_undecided(object, handle)) { /* the thread that was to close it is gone */
+    and_relaxed(&object->head, ~CLOSING);
+    and_relaxed(&object->seal, ~CLOSING);
+  } else if (closing) {
     /* Another thread was releasing what it owns: how far it came, nobody knows. */
     store_relaxed(&object->seal, 0);
     store_relaxed(&object->head, 0);

@@ -26,10 +26,17 @@
       at the records (the asymmetric fence's Dekker, the pin on the light side); it
       waits for pins to go, and is refused when it finds a waiter.
 
+   How a close goes on, for the other threads:
+
+       open -> undecided    CLOSING in head and seal: calls that pin wait, a try is busy
+       undecided -> open    a thread waits there, or is still inside after a while: then the close begins again
+                            later, so nobody waits for long, and not for the thread that is inside
+       undecided -> closed  the seal loses its tag: from then on the handle is not live
+
    Invariants:
    I1  head.tag == a handle's tag and no CLOSING  <=>  the handle is live. The copy in
-       `seal`, at which pinned calls look, is set after the head, and cleared with it.
-   I2  Tags change only under the table's lock.
+       `seal`, at which pinned calls look, is set after the head, and cleared once the close is decided.
+   I2  Tags change only under the table's lock. It is not held while a close waits.
    I3  a slot is given out again only after handle_close() succeeded: at that
        moment no pin names the handle, and waiters == 0.
    I4  `waiters` counts pinned threads, and places that are kept between two parts of a wait
@@ -229,7 +236,7 @@ static inline struct object *handle_enter_fast(struct self *me, enum pin pin, vo
   return likely(head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal), handle)) ? object : NULL;
 }
 
-COLD bool handle_enter_slow(struct self *me, enum pin pin, void *handle);
+COLD int handle_enter_slow(struct self *me, enum pin pin, void *handle, int64_t timeout_ns);
 
 /* Pins the object, which then is not freed until handle_leave(); NULL: it is not
    a live handle of that kind, and nothing is pinned. */
@@ -238,9 +245,18 @@ static inline struct object *handle_enter(struct self *me, enum pin pin, void *h
   if (unlikely(!handle_is(handle, kind)))
     return NULL;
   struct object *object = handle_enter_fast(me, pin, handle, kind);
-  if (unlikely(!object) && handle_enter_slow(me, pin, handle))
+  if (unlikely(!object) && handle_enter_slow(me, pin, handle, -1) == ILK_OK)
     return handle_object(handle);
   return object;
+}
+
+/* The same for a call with a time-out: ILK_OK, ILK_EHANDLE, or, if it only tries, ILK_ETIMEDOUT: the object is
+   being freed, and whether it is has to be waited for. */
+static inline int handle_enter_timed(struct self *me, enum pin pin, void *handle, enum kind kind, int64_t timeout_ns)
+{
+  if (unlikely(!handle_is(handle, kind)))
+    return ILK_EHANDLE;
+  return likely(handle_enter_fast(me, pin, handle, kind)) ? ILK_OK : handle_enter_slow(me, pin, handle, timeout_ns);
 }
 
 static inline void handle_leave(struct self *me, enum pin pin)
@@ -248,9 +264,9 @@ static inline void handle_leave(struct self *me, enum pin pin)
   store_release(&me->pin[pin], 0); /* what was done within comes before handle_close() sees it gone */
 }
 
-/* For a pinned call that is not a waiter and finds CLOSING in the head: lets the
-   one who frees decide, and tells whether the object is still there. */
-COLD bool handle_retry(struct self *me, enum pin pin, void *handle);
+/* For a pinned call that is not a waiter and finds CLOSING in the head: unpins, so that the close can be
+   decided, and then returns as handle_enter_timed(). */
+COLD int handle_retry(struct self *me, enum pin pin, void *handle, int64_t timeout_ns);
 
 /* --- making and freeing ------------------------------------------------------ */
 

@@ -159,9 +159,10 @@ static inline int timedwait(void *handle, int64_t timeout_ns)
   struct self *me = self_get();
   if (unlikely(!me))
     return ILK_ENOMEM;
-  struct latch *l = enter(me, handle);
-  if (unlikely(!l))
-    return ILK_EHANDLE;
+  int entered = handle_enter_timed(me, PIN_INNER, handle, KIND_LATCH, timeout_ns);
+  if (unlikely(entered != ILK_OK))
+    return entered;
+  struct latch *l = (struct latch *)handle_object(handle);
   bool zero = is_zero(l);
   if (unlikely(!zero && timeout_ns != 0))
     return wait_and_leave(l, handle, me, timeout_ns);

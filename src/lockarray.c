@@ -219,19 +219,19 @@ static int unlock_range(struct call c, int64_t begin, int64_t end)
 
 /* --- the calls -------------------------------------------------------------------- */
 
-static inline int enter(struct call *c, void *array)
+static inline int enter(struct call *c, void *array, int64_t timeout_ns)
 {
   struct self *me = self_get();
   if (unlikely(!me))
     return ILK_ENOMEM;
-  *c = (struct call){(struct lockarray *)handle_enter(me, PIN_INNER, array, KIND_LOCKARRAY), array, me};
-  return likely(c->a) ? ILK_OK : ILK_EHANDLE;
+  *c = (struct call){(struct lockarray *)handle_object(array), array, me};
+  return handle_enter_timed(me, PIN_INNER, array, KIND_LOCKARRAY, timeout_ns);
 }
 
 /* The shape of every call: within a pin and with `in_range`, `expression` is the result. It may wait. */
-#define WITH_ARRAY(c, array, in_range, expression)                                              \
+#define WITH_ARRAY(c, array, timeout_ns, in_range, expression)                                  \
   struct call c;                                                                                \
-  int result = enter(&c, (array));                                                              \
+  int result = enter(&c, (array), (timeout_ns));                                                \
   if (likely(result == ILK_OK)) {                                                               \
     result = likely(in_range) ? (expression) : ILK_EINVAL;                                      \
     handle_leave(c.me, PIN_INNER);                                                              \
@@ -265,7 +265,7 @@ static inline bool change_fast(void *array, int64_t i, bool (*change)(atomic_u32
 
 COLD static int lock_for(void *array, int64_t i, int64_t timeout_ns)
 {
-  WITH_ARRAY(c, array, in_array(c.a, i), lock_slow(c, i, timeout_ns));
+  WITH_ARRAY(c, array, timeout_ns, in_array(c.a, i), lock_slow(c, i, timeout_ns));
   return result;
 }
 
@@ -289,7 +289,7 @@ int ilk_lockarray_trylock(void *array, int64_t i)
 
 COLD static int unlock_for(void *array, int64_t i)
 {
-  WITH_ARRAY(c, array, in_array(c.a, i), unlock_slow(c, i, false));
+  WITH_ARRAY(c, array, -1, in_array(c.a, i), unlock_slow(c, i, false));
   return answer(result);
 }
 
@@ -300,7 +300,7 @@ int ilk_lockarray_unlock(void *array, int64_t i)
 
 static int lock_pair_for(void *array, int64_t i, int64_t j, int64_t timeout_ns)
 {
-  WITH_ARRAY(c, array, in_array(c.a, i) && in_array(c.a, j), lock_pair(c, i, j, timeout_ns));
+  WITH_ARRAY(c, array, timeout_ns, in_array(c.a, i) && in_array(c.a, j), lock_pair(c, i, j, timeout_ns));
   return result;
 }
 
@@ -322,13 +322,13 @@ int ilk_lockarray_trylock_pair(void *array, int64_t i, int64_t j)
 
 int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
 {
-  WITH_ARRAY(c, array, in_array(c.a, i) && in_array(c.a, j), unlock_pair(c, i, j));
+  WITH_ARRAY(c, array, -1, in_array(c.a, i) && in_array(c.a, j), unlock_pair(c, i, j));
   return answer(result);
 }
 
 static int lock_range_for(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
 {
-  WITH_ARRAY(c, array, is_range(c, begin, end), lock_range(c, begin, end, timeout_ns));
+  WITH_ARRAY(c, array, timeout_ns, is_range(c, begin, end), lock_range(c, begin, end, timeout_ns));
   return result;
 }
 
@@ -350,7 +350,7 @@ int ilk_lockarray_trylock_range(void *array, int64_t begin, int64_t end)
 
 int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
 {
-  WITH_ARRAY(c, array, is_range(c, begin, end), unlock_range(c, begin, end));
+  WITH_ARRAY(c, array, -1, is_range(c, begin, end), unlock_range(c, begin, end));
   return answer(result);
 }
 

@@ -32,10 +32,10 @@ COLD static int lock_slow(void *handle, int64_t timeout_ns)
   struct self *me = self_get();
   if (!me)
     return ILK_ENOMEM;
-  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
-  if (!m)
-    return ILK_EHANDLE;
-  int result = mutex_lock_pinned(m, handle, me, timeout_ns, 0);
+  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_MUTEX, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  result = mutex_lock_pinned((struct mutex *)handle_object(handle), handle, me, timeout_ns, 0);
   if (result >= 0)
     me->held = handle;
   handle_leave(me, PIN_INNER);

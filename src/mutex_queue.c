@@ -1,7 +1,6 @@
 /* The mutex, where it is contended: the attempt, the queue, the hand-over. The law of the
    state is in mutex_state.h. */
-#include <sched.h>
-
+#include "backoff.h"
 #include "block.h"
 #include "mutex.h"
 #include "mutex_state.h"
@@ -195,6 +194,7 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct 
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK, taken;
+  struct backoff backoff = {0};
   if (!join(m, handle, me, mine, &taken))
     return taken;
 
@@ -226,7 +226,7 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct 
     if (again)
       want_wake(m);
     else if (taken == ILK_EHANDLE) /* a free that finds us waiting will take it back */
-      sched_yield();
+      backoff_wait(&backoff);
     else
       result = block(me, handle, 0, &mine->signal, SIGNAL_NONE, deadline, flags);
   }
@@ -240,8 +240,8 @@ int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t ti
   for (;;) {
     int result = attempt(m, handle, me);
     if (result == ILK_EHANDLE) {
-      if (!handle_retry(me, PIN_INNER, handle))
-        return ILK_EHANDLE;
+      if ((result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
+        return result;
       continue;
     }
     if (timeout_ns == 0 && result == ILK_EDEADLK)
@@ -255,10 +255,8 @@ int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t ti
     /* Nobody spins past a sleeper, nor where order matters. */
     if (is_fair(m) || load_relaxed(&m->object.waiters) || !spin_again(&spin)) {
       result = wait_in_queue(m, handle, me, mine, timeout_ns, flags);
-      if (result != ILK_EHANDLE)
+      if (result != ILK_EHANDLE || (result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
         return result;
-      if (!handle_retry(me, PIN_INNER, handle))
-        return ILK_EHANDLE;
     }
   }
 }
@@ -315,7 +313,7 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
     /* Acquire: the queue as it was when another took what we unlock. */
     uint64_t head = load_acquire(&m->object.head);
     if (!head_is(head, handle)) {
-      if (!handle_retry(me, PIN_INNER, handle))
+      if (handle_retry(me, PIN_INNER, handle, -1) != ILK_OK)
         return ILK_EHANDLE;
       continue;
     }
@@ -356,9 +354,9 @@ bool mutex_wake_at_unlock(void *handle, struct self *me, struct queue_place *pla
   if (!handle || me->held != handle)
     return false;
   /* Pinned: an unowned mutex that another thread unlocked is still in our record, and may be gone. */
-  struct mutex *m = (struct mutex *)handle_enter(me, PIN_LOOK, handle, KIND_MUTEX);
-  if (!m)
+  if (handle_enter_timed(me, PIN_LOOK, handle, KIND_MUTEX, 0) != ILK_OK)
     return false;
+  struct mutex *m = (struct mutex *)handle_object(handle);
   bool later = is_owned(m) && waitq_wake_later(me, place);
   if (later) {
     or_seq_cst(&m->object.seal, SPECIAL_LATE);

@@ -24,9 +24,9 @@
 #include "once.h"
 
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 
+#include "backoff.h"
 #include "block.h"
 #include "gil.h"
 
@@ -77,12 +77,13 @@ static int wait(struct object *o, void *handle, struct self *me, int64_t timeout
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK;
+  struct backoff backoff = {0};
   block_announce(o);
   for (;;) {
     uint32_t turn = load_seq_cst(&o->turn);
     int seen = attempt(o, handle, me);
     if (seen == ILK_EHANDLE) { /* a free that finds us waiting will take it back */
-      sched_yield();
+      backoff_wait(&backoff);
       continue;
     }
     if (seen != ILK_EBUSY)
@@ -100,13 +101,13 @@ COLD static int begin_slow(void *handle, int64_t timeout_ns)
   struct self *me = self_get();
   if (!me)
     return ILK_ENOMEM;
-  struct object *o = handle_enter(me, PIN_INNER, handle, KIND_ONCE);
-  if (!o)
-    return ILK_EHANDLE;
-  int result;
+  struct object *o = handle_object(handle);
+  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_ONCE, timeout_ns);
+  if (result != ILK_OK)
+    return result;
   while ((result = attempt(o, handle, me)) == ILK_EHANDLE)
-    if (!handle_retry(me, PIN_INNER, handle))
-      return ILK_EHANDLE;
+    if ((result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
+      return result;
   if (timeout_ns == 0 && (result == ILK_EBUSY || result == ILK_EDEADLK))
     result = ILK_ETIMEDOUT; /* a try waits for nobody */
   if (result == ILK_EBUSY)

@@ -197,9 +197,10 @@ static inline int put(void *handle, int64_t item, int64_t timeout_ns)
   struct self *me = self_get();
   if (unlikely(!me))
     return ILK_ENOMEM;
-  struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, handle, KIND_QUEUE);
-  if (unlikely(!q))
-    return ILK_EHANDLE;
+  int entered = handle_enter_timed(me, PIN_INNER, handle, KIND_QUEUE, timeout_ns);
+  if (unlikely(entered != ILK_OK))
+    return entered;
+  struct queue *q = (struct queue *)handle_object(handle);
   return pass(q, PUT, handle, me, &item, timeout_ns);
 }
 
@@ -208,9 +209,10 @@ static inline int get(void *handle, void *item, int64_t timeout_ns)
   struct self *me = self_get();
   if (unlikely(!me))
     return ILK_ENOMEM;
-  struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, handle, KIND_QUEUE);
-  if (unlikely(!q))
-    return ILK_EHANDLE;
+  int entered = handle_enter_timed(me, PIN_INNER, handle, KIND_QUEUE, timeout_ns);
+  if (unlikely(entered != ILK_OK))
+    return entered;
+  struct queue *q = (struct queue *)handle_object(handle);
   if (unlikely(!item || (uintptr_t)item % sizeof(int64_t) != 0)) {
     handle_leave(me, PIN_INNER);
     return ILK_EINVAL;

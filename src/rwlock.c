@@ -113,8 +113,8 @@ static int write_pinned(struct rwlock *rw, void *handle, struct self *me, int64_
       break;
     }
     if (result == ILK_EHANDLE) {
-      if (!handle_retry(me, PIN_INNER, handle))
-        return ILK_EHANDLE;
+      if ((result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
+        return result;
       continue;
     }
     if (rwlock_recover(rw))
@@ -137,10 +137,10 @@ COLD static int write_slow(void *handle, int64_t timeout_ns)
   struct self *me = self_get();
   if (!me)
     return ILK_ENOMEM;
-  struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
-  if (!rw)
-    return ILK_EHANDLE;
-  int result = write_pinned(rw, handle, me, timeout_ns);
+  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_RWLOCK, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  result = write_pinned((struct rwlock *)handle_object(handle), handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
   gil_reacquire(me);
   return result;

@@ -10,10 +10,9 @@
    through in its place. */
 #include "semaphore.h"
 
-#include <sched.h>
-
 #include <stdio.h>
 
+#include "backoff.h"
 #include "block.h"
 #include "gil.h"
 #include "spin.h"
@@ -57,12 +56,13 @@ static int wait(struct object *object, void *handle, struct self *me, int64_t ti
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK;
+  struct backoff backoff = {0};
   block_announce(object);
   for (;;) {
     uint32_t turn = load_seq_cst(&object->turn);
     int taken = attempt(object, handle);
     if (taken == ILK_EHANDLE) { /* a free that finds us waiting will take it back */
-      sched_yield();
+      backoff_wait(&backoff);
       continue;
     }
     if (taken == ILK_OK)
@@ -81,8 +81,8 @@ static int acquire_pinned(struct object *object, void *handle, struct self *me, 
   for (;;) {
     int result = attempt(object, handle);
     if (result == ILK_EHANDLE) {
-      if (!handle_retry(me, PIN_INNER, handle))
-        return ILK_EHANDLE;
+      if ((result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
+        return result;
       continue;
     }
     if (result == ILK_OK) {
@@ -101,10 +101,10 @@ COLD static int acquire_slow(void *handle, int64_t timeout_ns)
   struct self *me = self_get();
   if (!me)
     return ILK_ENOMEM;
-  struct object *object = handle_enter(me, PIN_INNER, handle, KIND_SEMAPHORE);
-  if (!object)
-    return ILK_EHANDLE;
-  int result = acquire_pinned(object, handle, me, timeout_ns);
+  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_SEMAPHORE, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  result = acquire_pinned(handle_object(handle), handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
   gil_reacquire(me);
   return result;

@@ -23,9 +23,9 @@
 
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 
+#include "backoff.h"
 #include "block.h"
 #include "gil.h"
 #include "memory.h"
@@ -136,16 +136,17 @@ static int wait(struct object *object, void *handle, struct self *me, int64_t ti
 
 static int join(void *thread, struct self *me, int64_t timeout_ns)
 {
-  struct object *object = handle_enter(me, PIN_INNER, thread, KIND_THREAD);
-  if (!object)
-    return ILK_EHANDLE;
-  int result = wait(object, thread, me, timeout_ns);
+  int result = handle_enter_timed(me, PIN_INNER, thread, KIND_THREAD, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  result = wait(handle_object(thread), thread, me, timeout_ns);
   handle_leave(me, PIN_INNER);
   if (result != ILK_OK)
     return result;
   /* Busy only as long as others who joined it withdraw: nobody sleeps here any more. */
+  struct backoff backoff = {0};
   while ((result = handle_close(thread, KIND_THREAD, NULL)) == ILK_EBUSY)
-    sched_yield();
+    backoff_wait(&backoff);
   if (result == ILK_OK)
     handle_recycle(thread, true);
   return result;

@@ -1,5 +1,5 @@
 /* handle.c: any value where a handle is expected, and frees at any moment. */
-#include "support.h"
+#include "stop.h"
 
 #include <dlfcn.h>
 #include <sys/resource.h>
@@ -405,6 +405,61 @@ START_TEST(freed_once)
 }
 END_TEST
 
+static void *_Atomic stop_mutex;
+
+static void *ask_until_over(void *unused)
+{
+  (void)unused;
+  while (!stop_over) {
+    ilk_mutex_depth(stop_mutex); /* it pins */
+    stop_laps++;
+  }
+  return NULL;
+}
+
+static int free_mutex(void *m, int64_t unused)
+{
+  (void)unused;
+  return ilk_mutex_free(m);
+}
+
+/* A free waits for a thread that is stopped inside. Nobody waits with it: not a new, nor a try or another call
+   with that handle. */
+START_TEST(all_waited_for_a_free_that_waited)
+{
+  stop_mutex = ilk_mutex_new(0);
+  pthread_t thread = stop_start(ask_until_over, NULL);
+  for (int i = 0; i < 100; i++) {
+    void *m = stop_mutex;
+    struct waiter freeing;
+    stop_thread(thread);
+    waiter_start(&freeing, free_mutex, m, 0);
+    while (!freeing.tid)
+      sched_yield();
+    spin(below(50000)); /* by now it may wait */
+    void *another = ilk_mutex_new(0);
+    must(another);
+    expect(ilk_mutex_free(another), ILK_OK);
+    int result = ilk_mutex_trylock(m);
+    must(result == ILK_OK || result == ILK_EBUSY || result == ILK_EHANDLE);
+    if (result == ILK_OK)
+      expect(ilk_mutex_unlock(m), ILK_OK);
+    result = ilk_mutex_lock(m);
+    must(result == ILK_OK || result == ILK_EHANDLE);
+    if (result == ILK_OK)
+      expect(ilk_mutex_unlock(m), ILK_OK);
+    stop_let_go();
+    int freed = waiter_end(&freeing); /* EBUSY: it came while the mutex was locked */
+    must(freed == ILK_OK || freed == ILK_EBUSY);
+    if (freed == ILK_EBUSY)
+      expect(ilk_mutex_free(m), ILK_OK);
+    stop_mutex = ilk_mutex_new(0);
+  }
+  stop_end(thread);
+  expect(ilk_mutex_free(stop_mutex), ILK_OK);
+}
+END_TEST
+
 /* A handle with one bit wrong stays wrong while its object is being freed. */
 static void *fire_at_a_near_miss(void *argument)
 {
@@ -617,6 +672,7 @@ int main(void)
   tcase_add_loop_test(frees, freed_under_fire, 0, KINDS);
   tcase_add_loop_test(frees, freed_while_waited_for, 0, LENGTH(all_flags));
   tcase_add_test(frees, freed_once);
+  tcase_add_test(frees, all_waited_for_a_free_that_waited);
   tcase_add_loop_test(frees, near_misses_while_freed, 0, OTHER_BITS);
 
   TCase *copies = test_case(s, "copies", 10);

@@ -1,5 +1,5 @@
 /* queue.c. */
-#include "support.h"
+#include "stop.h"
 
 static void *new_queue(int64_t capacity)
 {
@@ -427,20 +427,7 @@ static void *put_and_take(void *unused)
   return NULL;
 }
 
-/* A thread that a signal stops wherever it is, until it may go on. */
-static _Atomic bool stop_over;
-static _Atomic int stop_round, stopped, may_go_on; /* rounds */
-static _Atomic int64_t laps;                       /* that it has made between its stops */
 static void *stop_queue;
-
-static void stop_here(int signal)
-{
-  (void)signal;
-  int round = stop_round;
-  stopped = round;
-  while (may_go_on < round)
-    sched_yield();
-}
 
 static void *put_and_get_until_over(void *unused)
 {
@@ -449,7 +436,7 @@ static void *put_and_get_until_over(void *unused)
   while (!stop_over) {
     ilk_queue_tryput(stop_queue, 1);
     ilk_queue_tryget(stop_queue, &item);
-    laps++;
+    stop_laps++;
   }
   return NULL;
 }
@@ -458,28 +445,18 @@ static void *put_and_get_until_over(void *unused)
    deadline, and a put finds room if there is any. */
 START_TEST(a_try_waited_for_a_thread_that_did_not_run)
 {
-  struct sigaction action = {.sa_handler = stop_here};
-  sigaction(SIGUSR1, &action, NULL);
   stop_queue = new_queue(2);
-  stop_over = false;
-  pthread_t thread = start(put_and_get_until_over, NULL);
+  pthread_t thread = stop_start(put_and_get_until_over, NULL);
   for (int i = 0; i < (JITTERED ? 200 : 500); i++) {
-    int64_t item, before = laps;
-    while (laps == before) /* else it is stopped where it was */
-      sched_yield();
-    stop_round++;
-    spin(below(2000));
-    must(pthread_kill(thread, SIGUSR1) == 0);
-    while (stopped < stop_round)
-      sched_yield();
+    int64_t item;
+    stop_thread(thread);
     ilk_queue_tryget(stop_queue, &item);
     int64_t size = ilk_queue_size(stop_queue);
     expect(ilk_queue_tryput(stop_queue, 2), size < 2 ? ILK_OK : ILK_EBUSY);
     ilk_queue_timedget(stop_queue, &item, US);
-    may_go_on = stop_round;
+    stop_let_go();
   }
-  stop_over = true;
-  join(thread);
+  stop_end(thread);
   while (ilk_queue_size(stop_queue)) /* whoever has put returned: tries are exact */
     got(stop_queue);
   free_queue(stop_queue);

@@ -1,14 +1,15 @@
 /* Pins against frees (src/handle.h), under total store order with the asymmetric
    fence: a pin stays in its thread's store buffer until it drains at any moment, or a
    heavy fence drains all. Two threads work on the object by its handle, one of them may
-   wait in it; a third frees it and makes another in the slot. Checked: nobody touches
-   the object of another generation, a free is refused while a thread waits, and no call
-   hangs.
+   wait in it, and in the other a signal handler calls again while it is inside; two more free it, and
+   one of them makes another in the slot. Checked: nobody touches the object of another generation, one free
+   succeeds at the most, a free is refused while a thread waits, and no call hangs.
 
    Mutants, each of which must fail: NO_HEAVY (the freeing thread does not run the heavy
    side), NO_LOOK (a call does not look at the tag after it pinned), NO_SCAN (the freeing
    thread does not look at the pins), NO_LIVE (a thread says that its record is in use, for that
-   look, only after its first pin). */
+   look, only after its first pin), NO_REOPEN (a close waits for a pin however long it takes, and so for a call
+   that waits for the close), NO_TWICE (a second close does not see that the first is under way). */
 
 #define T 2
 
@@ -45,7 +46,7 @@ proctype call(byte me; bool waits)
      if
      :: generation == 1 && !closing -> inside = true; break
      :: generation != 1 -> store(0); break
-     :: generation == 1 && closing -> store(0) /* a moment later we know */
+     :: generation == 1 && closing -> store(0); !closing || generation != 1 /* then once more */
      fi
 #else
      inside = true;
@@ -65,7 +66,9 @@ proctype call(byte me; bool waits)
         od;
         assert(generation == 1);
         d_step { drain(me); waiters-- }
-     :: else
+     :: !waits -> /* or a signal handler runs here, which calls too, and waits while this is pinned */
+        !closing || generation != 1
+     :: !waits
      fi;
      assert(generation == 1);
      store(0)
@@ -73,32 +76,52 @@ proctype call(byte me; bool waits)
   fi
 }
 
+byte frees = 0; /* that succeeded */
+
 proctype free()
 {
   byte t;
   bool busy = false;
-  if
-  :: waiters > 0 -> busy = true
-  :: else ->
-     closing = true; /* a compare-and-swap of the head */
+again:
+  atomic { /* with the table locked */
+    if
+    :: generation != 1 -> goto over
+#ifndef NO_TWICE
+    :: generation == 1 && closing -> goto again_later
+    :: generation == 1 && !closing && waiters > 0 -> goto over
+    :: generation == 1 && !closing && waiters == 0 -> closing = true
+#else
+    :: generation == 1 && waiters > 0 -> goto over
+    :: generation == 1 && waiters == 0 -> closing = true
+#endif
+    fi
+  }
 #ifndef NO_HEAVY
-     d_step { t = 1; do :: t <= T -> drain(t); t++ :: else -> break od }
+  d_step { t = 1; do :: t <= T -> drain(t); t++ :: else -> break od }
 #endif
 #ifndef NO_SCAN
-     t = 1;
-     do
-     :: t > T -> break
-     :: t <= T && !(live[t] && pinned[t]) -> t++
-     :: t <= T && live[t] && pinned[t] && waiters > 0 -> busy = true; break
-     od;
+  t = 1;
+  do
+  :: t > T -> break
+  :: t <= T && !(live[t] && pinned[t]) -> t++
+  :: t <= T && live[t] && pinned[t] && waiters > 0 -> busy = true; break
+#ifndef NO_REOPEN
+  :: t <= T && live[t] && pinned[t] && waiters == 0 -> closing = false; goto again
 #endif
-     if
-     :: busy -> closing = false
-     :: else ->
-        assert(waiters == 0);
-        d_step { generation = 2; closing = false } /* freed, and made anew */
-     fi
+  od;
+#endif
+  if
+  :: busy -> closing = false
+  :: else ->
+     assert(waiters == 0);
+     d_step { frees++; generation = 2; closing = false } /* freed, and made anew */
   fi;
+  goto over;
+again_later:
+  !closing || generation != 1;
+  goto again;
+over:
+  assert(frees <= 1);
   signal = true
 }
 
@@ -112,5 +135,5 @@ end:
 }
 
 init {
-  atomic { run memory(); run call(1, false); run call(2, true); run free() }
+  atomic { run memory(); run call(1, false); run call(2, true); run free(); run free() }
 }
