@@ -89,6 +89,8 @@ extern "C" {
 #define ILK_SHARED 8    /* the memory is shared between processes */
 #define ILK_PADDED 16   /* one cache line for each lock */
 
+#define ILK_ROBUST_SIZE 64 /* bytes of a robust lock */
+
 /* --- mutex ----------------------------------------------------------------------
 
    Mutual exclusion. By default a mutex is owned by the thread that locked it: only
@@ -458,7 +460,7 @@ ILK_API int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end);
    misaligned, unknown flags.
 
    A word lock is owned. Without ILK_SHARED, the death of its holder is told as for a
-   mutex (ILK_OWNER_DIED); with it, it is not: the lock stays locked. A process that is killed while it waits
+   mutex (ILK_OWNER_DIED); with it, it is not: the lock stays locked (ilk_robust_lock() reports it). A process that is killed while it waits
    holds up the others for a tenth of a second at most. The processes must share one namespace of process ids. */
 
 /* ILK_EDEADLK: the caller holds it; or a deadlock cycle, as with a mutex (not with ILK_SHARED; nor, on Linux, where
@@ -481,6 +483,39 @@ ILK_API int ilk_word_wait(void *address, int expected, int flags, int64_t timeou
 
 /* Wakes up to n >= 0 threads that wait for the word; answers how many. ILK_EINVAL: n < 0. */
 ILK_API int ilk_word_wake(void *address, int n, int flags);
+
+/* --- robust locks between processes ------------------------------------------------------------
+
+   Mutual exclusion between the threads of processes that share memory, where any of them may be killed at
+   any moment. A lock is ILK_ROBUST_SIZE bytes of that memory, aligned to 8, all zero = unlocked, so
+   np.zeros((n, 8), np.int64) has n of them, one a row; nothing is to be freed. It is owned by the thread that locked
+   it. If that thread ends without an unlock, in whatever way its process ends, the next to lock it is told
+   ILK_OWNER_DIED and holds it: the data may be half changed. Once it has unlocked it, all is as before;
+   if it dies first, the next is told again. Nothing need be made consistent, and no lock is ever lost.
+
+   It is the system's robust mutex (PTHREAD_MUTEX_ROBUST of POSIX), whose holders the kernel knows: no number of a
+   process is compared, so namespaces and numbers that are used again do not matter. Others may not write to the
+   bytes, and whoever holds the lock keeps them mapped. All processes must use the same C library, for the
+   same processor. ILK_EINVAL: NULL, misaligned, or bytes that are no such lock; ILK_ENOTSUP: the system has no
+   robust mutexes. Deadlock cycles are not searched for here.
+
+       void *table = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+       int code = ilk_robust_lock(table);
+       if (code == ILK_OWNER_DIED)
+         repair(table);
+       if (code >= 0) {
+         change(table);
+         ilk_robust_unlock(table);
+       } */
+
+/* ILK_OK, ILK_OWNER_DIED: locked. ILK_EDEADLK: the caller holds it. trylock: ILK_EBUSY while held, by the
+   caller too. */
+ILK_API int ilk_robust_lock(void *address);
+ILK_API int ilk_robust_trylock(void *address);
+ILK_API int ilk_robust_timedlock(void *address, int64_t timeout_ns);
+
+/* ILK_EPERM: the caller does not hold it. */
+ILK_API int ilk_robust_unlock(void *address);
 
 /* --- atomics on the elements of arrays ----------------------------------------------------
 

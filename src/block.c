@@ -136,8 +136,9 @@ static int64_t earlier(int64_t a, int64_t b)
   return a < b ? a : b;
 }
 
-int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
-          int64_t deadline, int flags)
+/* `sleep`: NULL: on the word. */
+static int block_until(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
+                       struct block_sleep *sleep, int64_t deadline, int flags)
 {
   if (load_relaxed(&me->late_count)) /* they may be needed for a deadlock cycle to show */
     waitq_wake_late(me);
@@ -168,7 +169,8 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
       break;
     }
     int64_t until = earlier(earlier(deadline, cycle_at), earlier(stall_at, watch_at));
-    enum wait_result slept = wait_on(word, expected, until, flags & BLOCK_SHARED);
+    enum wait_result slept =
+        sleep ? sleep->until(sleep, until) : wait_on(word, expected, until, flags & BLOCK_SHARED);
     if (slept == WAIT_REFUSED) {
       if (!always)
         result = ILK_ENOTSUP;
@@ -206,4 +208,15 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
   if (unlikely(suspended))
     fork_resume();
   return result;
+}
+
+int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
+          int64_t deadline, int flags)
+{
+  return block_until(me, handle, index, word, expected, NULL, deadline, flags);
+}
+
+int block_with(struct self *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline, int flags)
+{
+  return block_until(me, NULL, 0, word, 0, sleep, deadline, flags);
 }

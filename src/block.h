@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "handle.h"
 #include "self.h"
+#include "wait.h"
 
 enum block_flags {
   BLOCK_SHARED = 1, /* the word is shared between processes */
@@ -24,6 +25,13 @@ enum block_flags {
    it: a call that comes here ends with gil_reacquire() (see gil.h). */
 int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags);
+
+/* The same for a sleep that is not wait_on(): sleep->until() returns what wait_on() would, and is called again
+   if the time is up before the deadline. `word` is for others to see, and to wake. */
+struct block_sleep {
+  enum wait_result (*until)(struct block_sleep *, int64_t until);
+};
+int block_with(struct self *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline, int flags);
 
 /* What a thread is blocked on, as another thread sees it. */
 struct blocked {

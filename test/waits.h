@@ -283,6 +283,17 @@ static int unlock_word(void *word)
 {
   return ilk_word_unlock(word, 0);
 }
+static int64_t robust[ILK_ROBUST_SIZE / 8];
+static void *new_robust(void)
+{
+  expect(ilk_robust_lock(robust), ILK_OK);
+  return robust;
+}
+static int call_robust(void *lock, int64_t timeout_ns)
+{
+  int result = ilk_robust_timedlock(lock, timeout_ns);
+  return result == ILK_OK ? ilk_robust_unlock(lock) : result;
+}
 static void *new_word_to_wait_for(void)
 {
   words[1] = 7;
@@ -334,6 +345,7 @@ static const struct {
     {"queue", false, new_full_queue, call_put, get_one, ilk_queue_free},
     {"thread", false, new_thread, ilk_thread_timedjoin, end_thread, free_nothing},
     {"the word at", true, new_word, call_word, unlock_word, free_nothing},
+    {"the word at", false, new_robust, call_robust, ilk_robust_unlock, free_nothing},
     {"the word at", false, new_word_to_wait_for, call_word_wait, wake_word, free_nothing},
 };
 

@@ -7,6 +7,8 @@ ILK_UNOWNED = 4
 ILK_SHARED = 8
 ILK_PADDED = 16
 
+ILK_ROBUST_SIZE = 64
+
 # operations of ilk_atomic_apply
 ILK_ATOMIC_LOAD = 0
 ILK_ATOMIC_STORE = 1

@@ -221,7 +221,7 @@ def bad_handles():
 
 # Those of arrays, slices and text take an address; ilk_thread_start and ilk_gil_..., functions.
 TAKE_AN_ADDRESS = (
-    *("ilk_atomic_", "ilk_word_", "ilk_report", "ilk_thread_start", "ilk_gil_"),
+    *("ilk_atomic_", "ilk_word_", "ilk_robust_", "ilk_report", "ilk_thread_start", "ilk_gil_"),
     *("ilk_slices_attach", "ilk_slices_drop"),
 )
 TAKE_A_HANDLE = {

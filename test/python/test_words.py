@@ -15,7 +15,7 @@ from numba.core.errors import TypingError
 
 import interlock._numba
 from conftest import PATIENCE
-from interlock import DeadlockError, OwnerDiedWarning, atomic, capi, words
+from interlock import DeadlockError, OwnerDiedWarning, atomic, capi, nb, words
 
 interlock._numba.init()
 
@@ -260,6 +260,41 @@ def test_between_processes(tmp_path):
     work(mapped, 2000)
     assert [child.wait(PATIENCE) for child in children] == [0, 0]
     assert mapped[1] == 6000
+
+
+HOLDER = """
+import sys, time, numpy as np
+from interlock import capi
+locks = np.memmap(sys.argv[1], np.int64).reshape(-1, 8)
+print(capi.ilk_robust_lock(locks[1].ctypes.data), flush=True)
+time.sleep(3600)
+"""
+
+
+def test_a_robust_lock_survives_its_holder(tmp_path):
+    path = tmp_path / "locks"
+    np.zeros((3, 8), np.int64).tofile(path)
+    locks = np.memmap(path, np.int64).reshape(-1, 8)
+    address = locks[1].ctypes.data
+
+    @njit(nogil=True)
+    def lock_and_unlock(row):
+        code = nb.ilk_robust_lock(row.ctypes.data)
+        return code, nb.ilk_robust_unlock(row.ctypes.data)
+
+    codes = []
+    for world in (lambda row: (capi.ilk_robust_lock(address), capi.ilk_robust_unlock(address)), lock_and_unlock):
+        with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE) as child:
+            assert child.stdout.readline() == b"0\n"
+            assert capi.ilk_robust_trylock(address) == nb.ILK_EBUSY
+            assert capi.ilk_robust_timedlock(address, 1_000_000) == nb.ILK_ETIMEDOUT
+            waiter = threading.Thread(target=lambda world=world: codes.append(world(locks[1])))
+            waiter.start()
+            child.kill()
+            waiter.join(PATIENCE)
+    assert codes == [(nb.ILK_OWNER_DIED, 0)] * 2
+    assert lock_and_unlock(locks[1]) == (0, 0)
+    assert not locks[0].any() and not locks[2].any()
 
 
 MODULE = """

@@ -1,0 +1,75 @@
+/* Locks between processes that survive the death of their holder. The system's robust mutex does it, for the kernel alone
+   knows of every death at once: no number of a process is compared, which might be another's by now, or be
+   seen from another namespace. A wait goes through the wait room, in parts, for the room ends it early when waits are
+   cancelled, and the mutex does not. */
+#include "block.h"
+#include "gil.h"
+#include "robust_mutex.h"
+
+#define ALIGNMENT 8
+
+static int check(void *address)
+{
+  return !address || (uintptr_t)address % ALIGNMENT ? ILK_EINVAL : robust_check(address);
+}
+
+struct part {
+  struct block_sleep sleep;
+  void *address;
+  int result; /* ILK_ETIMEDOUT: not locked, so far */
+};
+
+static enum wait_result wait_part(struct block_sleep *sleep, int64_t until)
+{
+  struct part *p = (struct part *)sleep;
+  p->result = robust_try_until(p->address, until);
+  return p->result == ILK_ETIMEDOUT ? WAIT_TIMEDOUT : WAIT_WOKEN;
+}
+
+COLD static int lock_slow(void *address, int64_t timeout_ns)
+{
+  struct self *me = self_get();
+  if (!me)
+    return ILK_ENOMEM;
+  struct part p = {.sleep = {wait_part}, .address = address, .result = ILK_ETIMEDOUT};
+  int64_t deadline = clock_deadline(timeout_ns);
+  int result = ILK_OK;
+  while (result == ILK_OK && p.result == ILK_ETIMEDOUT)
+    result = block_with(me, address, &p.sleep, deadline, BLOCK_WORD | BLOCK_SHARED);
+  gil_reacquire(me);
+  return p.result == ILK_ETIMEDOUT ? result : p.result;
+}
+
+/* ILK_EBUSY: a try, and somebody holds it. */
+static int lock(void *address, int64_t timeout_ns)
+{
+  int result = check(address);
+  if (result != ILK_OK)
+    return result;
+  result = robust_try(address);
+  if (timeout_ns == 0)
+    return result == ILK_EDEADLK ? ILK_EBUSY : result; /* a try waits for nobody, nor for itself */
+  return result == ILK_EBUSY ? lock_slow(address, timeout_ns) : result;
+}
+
+int ilk_robust_lock(void *address)
+{
+  return answer(lock(address, -1));
+}
+
+int ilk_robust_timedlock(void *address, int64_t timeout_ns)
+{
+  int result = lock(address, timeout_ns);
+  return answer(result == ILK_EBUSY ? ILK_ETIMEDOUT : result);
+}
+
+int ilk_robust_trylock(void *address)
+{
+  return answer(lock(address, 0));
+}
+
+int ilk_robust_unlock(void *address)
+{
+  int result = check(address);
+  return answer(result == ILK_OK ? robust_release(address) : result);
+}

@@ -1,0 +1,134 @@
+/* POSIX's robust mutexes (pthread_mutexattr_setrobust(3)). */
+#define _GNU_SOURCE
+#include "robust_mutex.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "atomic.h"
+#include "clock.h"
+
+#define WORDS (sizeof(pthread_mutex_t) / sizeof(uint32_t))
+
+/* The caller's memory. Nobody initializes it: a process might be killed half-way. A mutex as the C library makes it
+   differs from zeros in one word at most (learn() checks that), so each call sees to this word and to `layout`, which
+   both go from 0 to their values in one step each. */
+union robust {
+  pthread_mutex_t mutex;
+  atomic_u32 words[ILK_ROBUST_SIZE / sizeof(uint32_t)]; /* the last is `layout` */
+};
+#define LAYOUT_AT (ILK_ROBUST_SIZE / sizeof(uint32_t) - 1)
+_Static_assert(sizeof(pthread_mutex_t) <= LAYOUT_AT * sizeof(uint32_t), "the system's mutex fits");
+_Static_assert(sizeof(union robust) == ILK_ROBUST_SIZE, "as the header says");
+
+static size_t kind_at;  /* the word that is not zero in an unlocked mutex, */
+static uint32_t kind;   /* and its value */
+static uint32_t layout; /* tells the C library's mutex from another's; 0: it has none that we can use */
+
+static bool make(pthread_mutex_t *mutex)
+{
+  pthread_mutexattr_t attributes;
+  if (pthread_mutexattr_init(&attributes) != 0)
+    return false;
+  bool made = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED) == 0 &&
+              pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) == 0 &&
+              pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK) == 0 &&
+              pthread_mutex_init(mutex, &attributes) == 0;
+  pthread_mutexattr_destroy(&attributes);
+  return made;
+}
+
+__attribute__((constructor(102))) static void learn(void)
+{
+  union {
+    pthread_mutex_t mutex;
+    uint32_t words[WORDS];
+  } made;
+  memset(&made, 0, sizeof made);
+  if (!make(&made.mutex))
+    return;
+  int others = 0;
+  for (size_t i = 0; i < WORDS; i++)
+    if (made.words[i]) {
+      kind_at = i;
+      kind = made.words[i];
+      others++;
+    }
+  pthread_mutex_destroy(&made.mutex);
+  if (others == 1)
+    layout = (((uint32_t)sizeof(pthread_mutex_t) * 31 + (uint32_t)kind_at) * 31 + kind) << 1 | 1;
+}
+
+/* 0 -> value; false: it is something else. */
+static bool settle(atomic_u32 *word, uint32_t value)
+{
+  uint32_t seen = 0;
+  /* Relaxed: each thread sees to both words before it uses the mutex, which orders the rest. */
+  return likely(load_relaxed(word) == value) || cas_relaxed(word, &seen, value) || seen == value;
+}
+
+int robust_check(void *address)
+{
+  union robust *r = address;
+  if (!layout)
+    return ILK_ENOTSUP;
+  return settle(&r->words[LAYOUT_AT], layout) && settle(&r->words[kind_at], kind) ? ILK_OK : ILK_EINVAL;
+}
+
+static int result_of(union robust *r, int error)
+{
+  switch (error) {
+  case 0:
+    return ILK_OK;
+  case EOWNERDEAD:
+    /* So that the next owner is not refused; if this one dies too, the next is told again. */
+    return pthread_mutex_consistent(&r->mutex) == 0 ? ILK_OWNER_DIED : ILK_EINVAL;
+  case EBUSY:
+    return ILK_EBUSY;
+  case EDEADLK:
+    return ILK_EDEADLK;
+  case ETIMEDOUT:
+    return ILK_ETIMEDOUT;
+  case EPERM:
+    return ILK_EPERM;
+  default:
+    return ILK_EINVAL;
+  }
+}
+
+int robust_try(void *address)
+{
+  union robust *r = address;
+  return result_of(r, pthread_mutex_trylock(&r->mutex));
+}
+
+static int lock_until(pthread_mutex_t *mutex, int64_t until)
+{
+  struct timespec time;
+#ifdef HAVE_CLOCKLOCK
+  clockid_t clock = CLOCK_MONOTONIC;
+#else /* a set clock makes this wait shorter or longer; who waits comes back after a moment anyway */
+  clock_gettime(CLOCK_REALTIME, &time);
+  until = (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec + (until - clock_now());
+#endif
+  time = (struct timespec){.tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};
+#ifdef HAVE_CLOCKLOCK
+  return pthread_mutex_clocklock(mutex, clock, &time);
+#else
+  return pthread_mutex_timedlock(mutex, &time);
+#endif
+}
+
+int robust_try_until(void *address, int64_t until)
+{
+  union robust *r = address;
+  return result_of(r, lock_until(&r->mutex, until));
+}
+
+int robust_release(void *address)
+{
+  union robust *r = address;
+  return result_of(r, pthread_mutex_unlock(&r->mutex));
+}
