@@ -212,7 +212,9 @@ void self_abandon(struct self *record)
 static void wake_heirs(struct self *me, uint32_t dead)
 {
   for (struct self *r = self_first_live(); r; r = self_next_live(r)) {
-    if (!(load_seq_cst(&r->episode) & 1))
+    /* Not a mere load: a wait that announces itself after this reads from here, and so sees that the dead
+       thread holds what it waits for, whatever the order in which that was stored. */
+    if (!(or_seq_cst(&r->episode, 0) & 1))
       continue;
     void *handle = (void *)load_relaxed(&r->blocked_handle);
     int64_t index = load_relaxed(&r->blocked_index);
