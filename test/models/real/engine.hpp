@@ -51,6 +51,8 @@ extern char __start_model_data[], __stop_model_data[], __start_model_bss[], __st
 
 namespace engine {
 
+#define AT(s, function) rl::debug_info(function, engine::base_name((s)->file), (s)->line)
+
 inline bool in_execution; // else operations are on the memory itself: when the program begins
 
 // A change of threads is a change of fibers, within some operation: what is a thread's own stays so.
@@ -93,6 +95,7 @@ inline void learn(site *s, const char *function)
     if (m.file != base_name(s->file) || (!m.function.empty() && m.function != function) || m.name != s->name ||
         (m.line && m.line != s->line))
       continue;
+    s->is_mutant = true;
     if (m.order < 0)
       s->is_dropped = true;
     else
@@ -233,29 +236,29 @@ inline void forget_cells(bool destroy)
 }
 
 template <class T>
-inline uint64_t rmw(rl::generic_atomic<T, true> *a, T operand, const site *s)
+inline uint64_t rmw(rl::generic_atomic<T, true> *a, T operand, const site *s, rl::debug_info_param at)
 {
   rl::memory_order mo = (rl::memory_order)s->order;
   switch (s->operation) {
-  case SITE_EXCHANGE: return a->exchange(operand, mo, $);
-  case SITE_ADD: return a->fetch_add(operand, mo, $);
-  case SITE_SUB: return a->fetch_sub(operand, mo, $);
-  case SITE_OR: return a->fetch_or(operand, mo, $);
-  case SITE_AND: return a->fetch_and(operand, mo, $);
-  default: return a->fetch_xor(operand, mo, $);
+  case SITE_EXCHANGE: return a->exchange(operand, mo, at);
+  case SITE_ADD: return a->fetch_add(operand, mo, at);
+  case SITE_SUB: return a->fetch_sub(operand, mo, at);
+  case SITE_OR: return a->fetch_or(operand, mo, at);
+  case SITE_AND: return a->fetch_and(operand, mo, at);
+  default: return a->fetch_xor(operand, mo, at);
   }
 }
 
 // A failure orders as src/atomic.h says: as a load of that name, or not at all.
 template <class T>
-inline bool cas(rl::generic_atomic<T, true> *a, T *expected, T desired, int order)
+inline bool cas(rl::generic_atomic<T, true> *a, T *expected, T desired, int order, rl::debug_info_param at)
 {
   switch (order) {
-  case ORDER_RELAXED: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_relaxed, rl::mo_relaxed, $);
-  case ORDER_ACQUIRE: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_acquire, rl::mo_relaxed, $);
-  case ORDER_RELEASE: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_release, rl::mo_relaxed, $);
-  case ORDER_ACQ_REL: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_acq_rel, rl::mo_acquire, $);
-  default: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_seq_cst, rl::mo_seq_cst, $);
+  case ORDER_RELAXED: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_relaxed, rl::mo_relaxed, at);
+  case ORDER_ACQUIRE: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_acquire, rl::mo_relaxed, at);
+  case ORDER_RELEASE: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_release, rl::mo_relaxed, at);
+  case ORDER_ACQ_REL: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_acq_rel, rl::mo_acquire, at);
+  default: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_seq_cst, rl::mo_seq_cst, at);
   }
 }
 
@@ -394,6 +397,8 @@ template <class S> struct suite : rl::test_suite<suite<S>, S::N> {
   }
 };
 
+inline bool with_history; // prints the execution that fails, operation by operation
+
 // Does it hold in that many executions? If not, says why in `*why`, if there is a place for it.
 template <class S> bool holds(unsigned long executions, std::string *why)
 {
@@ -407,6 +412,10 @@ template <class S> bool holds(unsigned long executions, std::string *why)
   params.output_stream = params.progress_stream = &quiet;
   params.iteration_count = executions;
   params.execution_depth_limit = 20000;
+  if (with_history) {
+    params.collect_history = true;
+    params.output_stream = &std::cout;
+  }
   rl::test_result_e result = rl::run_test<suite<S>, scheduler<S::N>>(params, state, false);
   in_execution = false;
   if (result != rl::test_result_success && why)
@@ -475,14 +484,14 @@ uint64_t model_load(void *address, int size, site *s, const char *function)
   keep_self keep;
   rl::memory_order mo = (rl::memory_order)s->order;
   if (cell *whole = half_of(a, size))
-    return whole->wide->load(mo, $) >> 32;
+    return whole->wide->load(mo, AT(s, function)) >> 32;
   cell *c = find(a, size);
   if (c->size == 8 && size != 8)
-    return (uint32_t)c->wide->load(mo, $);
+    return (uint32_t)c->wide->load(mo, AT(s, function));
   if (c->size == 8)
-    return c->wide->load(mo, $);
-  uint64_t low = c->narrow->load(mo, $);
-  return size == 8 ? low | (uint64_t)find(a + 4, 4)->narrow->load(mo, $) << 32 : low;
+    return c->wide->load(mo, AT(s, function));
+  uint64_t low = c->narrow->load(mo, AT(s, function));
+  return size == 8 ? low | (uint64_t)find(a + 4, 4)->narrow->load(mo, AT(s, function)) << 32 : low;
 }
 
 void model_store(void *address, int size, uint64_t value, site *s, const char *function)
@@ -500,8 +509,8 @@ void model_store(void *address, int size, uint64_t value, site *s, const char *f
   keep_self keep;
   rl::memory_order mo = (rl::memory_order)s->order;
   if (cell *whole = half_of(a, size)) {
-    whole->wide->fetch_and(0xffffffffu, mo, $);
-    whole->wide->fetch_or(value << 32, mo, $);
+    whole->wide->fetch_and(0xffffffffu, mo, AT(s, function));
+    whole->wide->fetch_or(value << 32, mo, AT(s, function));
     return;
   }
   // A new object's slot is made zero in words, whatever its fields will be.
@@ -514,22 +523,22 @@ void model_store(void *address, int size, uint64_t value, site *s, const char *f
     if (!high && (!low || low->size != 8))
       access_plainly((char *)address + 4, 4, true, __builtin_return_address(0));
     if (low && low->size != 8)
-      low->narrow->store(0, mo, $);
+      low->narrow->store(0, mo, AT(s, function));
     if (high)
-      high->narrow->store(0, mo, $);
+      high->narrow->store(0, mo, AT(s, function));
     if (!low || low->size != 8)
       return;
   }
   cell *c = find(a, size);
   if (c->size == 8 && size != 8) {
-    c->wide->fetch_and(~(uint64_t)0xffffffffu, mo, $);
-    c->wide->fetch_or(value, mo, $);
+    c->wide->fetch_and(~(uint64_t)0xffffffffu, mo, AT(s, function));
+    c->wide->fetch_or(value, mo, AT(s, function));
   } else if (c->size == 8) {
-    c->wide->store(value, mo, $);
+    c->wide->store(value, mo, AT(s, function));
   } else {
-    c->narrow->store((uint32_t)value, mo, $);
+    c->narrow->store((uint32_t)value, mo, AT(s, function));
     if (size == 8)
-      find(a + 4, 4)->narrow->store((uint32_t)(value >> 32), mo, $);
+      find(a + 4, 4)->narrow->store((uint32_t)(value >> 32), mo, AT(s, function));
   }
 }
 
@@ -557,7 +566,7 @@ uint64_t model_rmw(void *address, int size, uint64_t operand, site *s, const cha
     abort(); // no such thing in the library
   if (s->is_dropped)
     return c->size == 8 ? c->wide->value_ : c->narrow->value_;
-  return c->size == 8 ? rmw<uint64_t>(c->wide, operand, s) : rmw<uint32_t>(c->narrow, (uint32_t)operand, s);
+  return c->size == 8 ? rmw<uint64_t>(c->wide, operand, s, AT(s, function)) : rmw<uint32_t>(c->narrow, (uint32_t)operand, s, AT(s, function));
 }
 
 bool model_cas(void *address, int size, void *expected, uint64_t desired, site *s, const char *function)
@@ -577,8 +586,8 @@ bool model_cas(void *address, int size, void *expected, uint64_t desired, site *
     abort();
   if (s->is_dropped)
     return true;
-  return size == 8 ? cas<uint64_t>(c->wide, (uint64_t *)expected, desired, s->order)
-                   : cas<uint32_t>(c->narrow, (uint32_t *)expected, (uint32_t)desired, s->order);
+  return size == 8 ? cas<uint64_t>(c->wide, (uint64_t *)expected, desired, s->order, AT(s, function))
+                   : cas<uint32_t>(c->narrow, (uint32_t *)expected, (uint32_t)desired, s->order, AT(s, function));
 }
 
 void model_fence(site *s, const char *function)

@@ -1,12 +1,12 @@
 // Scenarios for the library's own code: see engine.hpp.
 //
-//     real [--executions N] [--mutant MUTANT]... [SCENARIO]...
+//     real [--executions N] [--mutant MUTANT]... [--history] [SCENARIO]...
 //
-// Runs them, or all; exits with 0 if all hold. A mutant is FILE:FUNCTION-OR-LINE:OPERATION=ORDER, as in
+// Runs them, or all; exits with 0 if all hold. --history prints an execution that does not, operation by operation. A mutant is FILE:FUNCTION-OR-LINE:OPERATION=ORDER, as in
 // "mutex.c:unlock_held:store_release=relaxed", or ...=dropped.
 //
 // With --near FILE:FUNCTION, a source's base name, it first runs all a few times, then those alone that reach an atomic
-// operation there, and ends with the first that does not hold.
+// operation there, and ends with the first that does not hold. "mutant reached" says that some scenario carries it out.
 //
 //     real --sweep [--executions N] [SCENARIO]...
 //
@@ -158,6 +158,27 @@ struct mutex_dead {
   void after() { EXPECT(get(data) == 2); }
 };
 
+// Taken from the thread that holds it, which may unlock at that moment; a third waits.
+struct mutex_reset {
+  static const int N = 3;
+  void *mutex;
+
+  void before() { mutex = ilk_mutex_new(0); }
+
+  void thread(unsigned index)
+  {
+    if (index == 2) {
+      EXPECT(ilk_mutex_reset(mutex) == ILK_OK);
+      return;
+    }
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+    int result = ilk_mutex_unlock(mutex);
+    EXPECT(result == ILK_OK || result == ILK_EPERM);
+  }
+
+  void after() { EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK); }
+};
+
 // --- handle --------------------------------------------------------------------------------------
 
 // A call on a handle that is freed at that moment works on its object or finds it gone, and never on the next in its slot.
@@ -194,11 +215,12 @@ struct handle {
 // What the object owns is freed once the last call is out of it.
 struct handle_memory {
   static const int N = 2;
-  void *old, *next;
+  void *old, *next, *other;
 
   void before()
   {
     old = ilk_lockarray_new(4, 0);
+    other = ilk_lockarray_new(4, 0);
     next = nullptr;
   }
 
@@ -209,6 +231,7 @@ struct handle_memory {
       EXPECT(result == ILK_OK || result == ILK_EHANDLE);
       if (result == ILK_OK)
         EXPECT(ilk_lockarray_unlock(old, 2) == ILK_OK);
+      EXPECT(ilk_lockarray_trylock(other, 2) == ILK_OK); // whoever frees may see this pin in place of the last one's end
     } else {
       int result = ilk_lockarray_free(old);
       EXPECT(result == ILK_OK || result == ILK_EBUSY);
@@ -367,6 +390,95 @@ struct rwlock_biased : rwlock_of<0, 1, 1> {
     for (int i = 0; i < 70; i++) // what it takes to be biased again
       EXPECT(ilk_rwlock_read_lock(lock) == ILK_OK && ilk_rwlock_read_unlock(lock) == ILK_OK);
   }
+};
+
+// A writer that becomes a reader: nobody writes between.
+struct rwlock_downgrade {
+  static const int N = 3;
+  void *lock;
+  rl::var<int> data;
+
+  void before()
+  {
+    lock = ilk_rwlock_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    EXPECT((index == 2 ? ilk_rwlock_read_lock(lock) : ilk_rwlock_write_lock(lock)) == ILK_OK);
+    if (index < 2)
+      set(data, get(data) + 1);
+    int seen = get(data);
+    if (index == 0)
+      EXPECT(ilk_rwlock_downgrade(lock) == ILK_OK);
+    EXPECT(get(data) == seen);
+    EXPECT((index == 1 ? ilk_rwlock_write_unlock(lock) : ilk_rwlock_read_unlock(lock)) == ILK_OK);
+  }
+
+  void after() { EXPECT(get(data) == 2 && ilk_rwlock_free(lock) == ILK_OK); }
+};
+
+// Waiters that give up, readers and writers, take nobody's wake with them.
+struct rwlock_timeout {
+  static const int N = 3;
+  void *lock;
+  rl::var<int> data;
+
+  void before()
+  {
+    lock = ilk_rwlock_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_rwlock_write_timedlock(lock, 1000);
+      EXPECT(result == ILK_OK || result == ILK_ETIMEDOUT);
+      if (result != ILK_OK)
+        return;
+      set(data, get(data) + 1);
+      EXPECT(ilk_rwlock_write_unlock(lock) == ILK_OK);
+    } else if (index == 1) {
+      EXPECT(ilk_rwlock_read_lock(lock) == ILK_OK);
+      int seen = get(data);
+      EXPECT(get(data) == seen);
+      EXPECT(ilk_rwlock_read_unlock(lock) == ILK_OK);
+    } else {
+      EXPECT(ilk_rwlock_write_lock(lock) == ILK_OK);
+      set(data, get(data) + 1);
+      EXPECT(ilk_rwlock_write_unlock(lock) == ILK_OK);
+    }
+  }
+
+  void after() { EXPECT(get(data) >= 1 && ilk_rwlock_free(lock) == ILK_OK); }
+};
+
+// The writer exits: the next is told, and sees what it wrote.
+struct rwlock_dead {
+  static const int N = 2;
+  void *lock;
+  rl::var<int> data;
+
+  void before()
+  {
+    lock = ilk_rwlock_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    int result = ilk_rwlock_write_lock(lock);
+    EXPECT(result == ILK_OK || (index == 1 && result == ILK_OWNER_DIED));
+    set(data, get(data) + 1);
+    if (index == 0)
+      self_leave(self_current);
+    else
+      EXPECT(ilk_rwlock_write_unlock(lock) == ILK_OK);
+  }
+
+  void after() { EXPECT(get(data) == 2); }
 };
 
 struct semaphore {
@@ -552,6 +664,163 @@ struct queue {
   void after() { EXPECT(ilk_queue_size(queue) == 0 && ilk_queue_free(queue) == ILK_OK); }
 };
 
+// Two that put, and one that gets.
+struct queue_three {
+  static const int N = 3;
+  void *queue;
+  rl::var<int> data[2];
+
+  void before()
+  {
+    queue = ilk_queue_new(1);
+    set(data[0], 0);
+    set(data[1], 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index < 2) {
+      set(data[index], 1);
+      EXPECT(ilk_queue_put(queue, index) == ILK_OK);
+      return;
+    }
+    for (int i = 0; i < 2; i++) {
+      int64_t item = -1;
+      EXPECT(ilk_queue_get(queue, &item) == ILK_OK && (item == 0 || item == 1));
+      EXPECT(get(data[item]) == 1);
+    }
+  }
+
+  void after() { EXPECT(ilk_queue_size(queue) == 0 && ilk_queue_free(queue) == ILK_OK); }
+};
+
+// A close ends those that wait, and leaves what is inside.
+struct queue_close {
+  static const int N = 2;
+  void *queue;
+  rl::var<int> data;
+
+  void before()
+  {
+    queue = ilk_queue_new(2);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      set(data, 1);
+      EXPECT(ilk_queue_put(queue, 5) == ILK_OK);
+      EXPECT(ilk_queue_close(queue) == ILK_OK);
+      return;
+    }
+    int64_t item = -1;
+    EXPECT(ilk_queue_get(queue, &item) == ILK_OK && item == 5);
+    EXPECT(get(data) == 1);
+    EXPECT(ilk_queue_get(queue, &item) == ILK_ECLOSED);
+  }
+
+  void after() { EXPECT(ilk_queue_free(queue) == ILK_OK); }
+};
+
+// What is done by one thread, if that fails: by the other.
+struct once_fails {
+  static const int N = 2;
+  void *once;
+  rl::var<int> data;
+
+  void before()
+  {
+    once = ilk_once_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned)
+  {
+    int mine = ilk_once_begin(once);
+    EXPECT(mine == 0 || mine == 1);
+    if (!mine) {
+      EXPECT(get(data) == 2);
+      return;
+    }
+    set(data, get(data) + 1);
+    int second = get(data) == 2;
+    EXPECT(ilk_once_end(once, second) == ILK_OK);
+  }
+
+  void after() { EXPECT(ilk_once_free(once) == ILK_OK); }
+};
+
+// Cells of two threads, summed once they are quiet, which the counter says.
+struct tally {
+  static const int N = 3;
+  void *tally, *counter;
+
+  void before()
+  {
+    tally = ilk_tally_new();
+    counter = ilk_counter_new(0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index < 2) {
+      EXPECT(ilk_tally_add(tally, 1 + index) == ILK_OK);
+      ilk_counter_fetch_add(counter, 1);
+    } else {
+      EXPECT(ilk_counter_wait(counter, 2) == ILK_OK);
+      EXPECT(ilk_tally_sum(tally) == 3);
+      EXPECT(ilk_tally_free(tally) == ILK_OK);
+    }
+  }
+
+  void after() {}
+};
+
+// A barrier that a time-out breaks, for all or for nobody.
+struct barrier_timeout {
+  static const int N = 2;
+  void *barrier;
+  int results[2];
+
+  void before() { barrier = ilk_barrier_new(2); }
+
+  void thread(unsigned index) { results[index] = ilk_barrier_timedwait(barrier, index == 0 ? 1000 : -1); }
+
+  void after()
+  {
+    EXPECT((results[0] >= 0) == (results[1] >= 0));
+    EXPECT(results[0] >= 0 || (results[0] == ILK_ETIMEDOUT && results[1] == ILK_EBROKEN));
+    EXPECT(ilk_barrier_free(barrier) == ILK_OK);
+  }
+};
+
+// A word lock whose holder exits while the other waits, or before.
+struct word_dead {
+  static const int N = 2;
+  alignas(64) int32_t lock[2];
+  rl::var<int> data;
+
+  void before()
+  {
+    lock[0] = lock[1] = 0;
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    int result = ilk_word_lock(lock, 0);
+    EXPECT(result == ILK_OK || (index == 1 && result == ILK_OWNER_DIED));
+    set(data, get(data) + 1);
+    if (index == 0)
+      self_leave(self_current);
+    else
+      EXPECT(ilk_word_unlock(lock, 0) == ILK_OK);
+  }
+
+  void after() { EXPECT(get(data) == 2); }
+};
+
 // A cancel ends a wait that nothing else would.
 struct cancel {
   static const int N = 2;
@@ -653,12 +922,14 @@ static const struct scenario {
 } scenarios[] = {
 #define SCENARIO(name) {#name, engine::holds<name>}
   SCENARIO(mutex), SCENARIO(mutex_three), SCENARIO(mutex_fair), SCENARIO(mutex_unowned), SCENARIO(mutex_twice),
-  SCENARIO(mutex_timeout), SCENARIO(mutex_crossed), SCENARIO(mutex_dead),
+  SCENARIO(mutex_timeout), SCENARIO(mutex_crossed), SCENARIO(mutex_dead), SCENARIO(mutex_reset),
   SCENARIO(handle), SCENARIO(handle_memory), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
   SCENARIO(condition), SCENARIO(condition_after_unlock),
   SCENARIO(rwlock), SCENARIO(rwlock_writers), SCENARIO(rwlock_readers), SCENARIO(rwlock_fair), SCENARIO(rwlock_biased),
+  SCENARIO(rwlock_downgrade), SCENARIO(rwlock_timeout), SCENARIO(rwlock_dead),
   SCENARIO(semaphore), SCENARIO(event), SCENARIO(latch), SCENARIO(barrier), SCENARIO(once), SCENARIO(counter),
-  SCENARIO(queue), SCENARIO(cancel), SCENARIO(word), SCENARIO(lockarray),
+  SCENARIO(queue), SCENARIO(queue_three), SCENARIO(queue_close), SCENARIO(once_fails), SCENARIO(tally), SCENARIO(barrier_timeout),
+  SCENARIO(cancel), SCENARIO(word), SCENARIO(word_dead), SCENARIO(lockarray),
 };
 
 static bool is_wanted(const scenario &s, const std::vector<std::string> &names)
@@ -721,7 +992,7 @@ static int sweep(unsigned long executions, const std::vector<std::string> &names
   return 0;
 }
 
-// The scenarios that reach that place, or, if no operation stands there, its file; if none does, all.
+// The scenarios that reach that place, or, if no operation stands there, its file.
 static uint64_t near(const std::string &place)
 {
   std::string file = place.substr(0, place.find(':')), function = place.substr(std::min(place.size(), file.size() + 1));
@@ -734,7 +1005,7 @@ static uint64_t near(const std::string &place)
     if (function == s->function)
       in_function |= s->scenarios;
   }
-  return in_function ? in_function : in_file ? in_file : ~(uint64_t)0;
+  return in_function ? in_function : in_file;
 }
 
 // True: it holds.
@@ -761,6 +1032,8 @@ int main(int argc, char **argv)
       engine::mutants.push_back(engine::parse(argv[++i]));
     else if (argument == "--near" && i + 1 < argc)
       place = argv[++i];
+    else if (argument == "--history")
+      engine::with_history = true;
     else if (argument == "--sweep")
       sweeps = true;
     else
@@ -776,6 +1049,8 @@ int main(int argc, char **argv)
     for (const scenario &s : scenarios)
       if (is_wanted(s, names) && wanted >> (&s - scenarios) & 1 && !print(s, executions))
         return 1;
+    if (std::any_of(engine::reached, engine::reached + engine::reached_count, [](const site *s) { return s->is_mutant; }))
+      printf("mutant reached\n");
     return 0;
   }
   int failed = 0, ran = 0;

@@ -16,6 +16,7 @@ struct site {
   int line, operation, order;
   const char *function; /* NULL: not reached yet */
   bool is_dropped;      /* by a mutant: the operation does nothing */
+  bool is_mutant;       /* this one, or its order */
   uint64_t scenarios;   /* that reach it, a bit each */
 };
 
