@@ -374,41 +374,65 @@ template <int N> struct scheduler : rl::scheduler<scheduler<N>, rl::scheduler_th
   void purge_blocked_threads() {}
 };
 
-// A scenario S has the number of its threads, N, what the first does before, what each does, and what holds after.
-template <class S> struct suite : rl::test_suite<suite<S>, S::N> {
-  S scenario;
+// A scenario S has the number of its threads, N, what the first does before, what each does, and what holds
+// after. Relacy is compiled once for each N, and not for each scenario, which would take a minute.
+struct actions {
+  void (*construct)(void *), (*before)(void *), (*thread)(void *, unsigned index), (*after)(void *), (*destroy)(void *);
+};
+inline const actions *running;
+
+template <class S> const actions actions_of = {
+  [](void *s) { ::new (s) S; },
+  [](void *s) { static_cast<S *>(s)->before(); },
+  [](void *s, unsigned index) { static_cast<S *>(s)->thread(index); },
+  [](void *s) { static_cast<S *>(s)->after(); },
+  [](void *s) { static_cast<S *>(s)->~S(); },
+};
+
+template <int THREADS> struct suite : rl::test_suite<suite<THREADS>, THREADS> {
+  alignas(64) char scenario[1024];
+
+  suite() { running->construct(scenario); }
+  ~suite() { running->destroy(scenario); }
 
   void before()
   {
-    begin<S::N>();
-    scenario.before();
+    begin<THREADS>();
+    running->before(scenario);
   }
 
   void thread(unsigned index)
   {
-    begin_thread<S::N>(index);
-    scenario.thread(index);
+    begin_thread<THREADS>(index);
+    running->thread(scenario, index);
   }
 
   void after()
   {
-    scenario.after();
+    running->after(scenario);
     end();
   }
 };
 
 inline bool with_history; // prints the execution that fails, operation by operation
 
+template <int N> rl::test_result_e explore(rl::test_params &params)
+{
+  std::ostringstream state;
+  return rl::run_test<suite<N>, scheduler<N>>(params, state, false);
+}
+
 // Does it hold in that many executions? If not, says why in `*why`, if there is a place for it.
 template <class S> bool holds(unsigned long executions, std::string *why)
 {
+  static_assert(sizeof(S) <= sizeof(suite<S::N>::scenario), "a scenario fits");
   if (data_first.empty()) {
     data_first.assign(__start_model_data, __stop_model_data);
     bss_first.assign(__start_model_bss, __stop_model_bss);
   }
+  running = &actions_of<S>;
   rl::test_params params;
   std::ostream quiet(nullptr);
-  std::ostringstream state;
   params.output_stream = params.progress_stream = &quiet;
   params.iteration_count = executions;
   params.execution_depth_limit = 20000;
@@ -416,7 +440,7 @@ template <class S> bool holds(unsigned long executions, std::string *why)
     params.collect_history = true;
     params.output_stream = &std::cout;
   }
-  rl::test_result_e result = rl::run_test<suite<S>, scheduler<S::N>>(params, state, false);
+  rl::test_result_e result = explore<S::N>(params);
   in_execution = false;
   if (result != rl::test_result_success && why)
     *why = std::string(rl::test_result_str(result)) + ", execution " + std::to_string(params.stop_iteration);
