@@ -53,26 +53,25 @@ static int call_write(void *rw, int64_t timeout_ns)
   return result == ILK_OK ? ilk_rwlock_write_unlock(rw) : result;
 }
 
-/* The second part of a wait in parts. */
-static int second_part(int (*lock)(void *, int64_t), int (*unlock)(void *), void *handle, int64_t timeout_ns)
+/* A part of a wait in parts. */
+static int part(int (*lock)(void *, int64_t), int (*unlock)(void *), void *handle, int64_t timeout_ns)
 {
   expect(ilk_wait_begin(handle), ILK_OK);
-  expect(lock(handle, MS), ILK_ETIMEDOUT);
   int result = lock(handle, timeout_ns);
   expect(ilk_wait_end(handle), ILK_OK);
   return result == ILK_OK ? unlock(handle) : result;
 }
 static int call_mutex_part(void *m, int64_t timeout_ns)
 {
-  return second_part(ilk_mutex_timedlock, ilk_mutex_unlock, m, timeout_ns);
+  return part(ilk_mutex_timedlock, ilk_mutex_unlock, m, timeout_ns);
 }
 static int call_read_part(void *rw, int64_t timeout_ns)
 {
-  return second_part(ilk_rwlock_read_timedlock, ilk_rwlock_read_unlock, rw, timeout_ns);
+  return part(ilk_rwlock_read_timedlock, ilk_rwlock_read_unlock, rw, timeout_ns);
 }
 static int call_write_part(void *rw, int64_t timeout_ns)
 {
-  return second_part(ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, rw, timeout_ns);
+  return part(ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, rw, timeout_ns);
 }
 
 static void *new_semaphore(void)
@@ -322,12 +321,8 @@ static const struct {
     {"mutex", true, new_plain, call_visit, ilk_mutex_unlock, ilk_mutex_free},
     {"mutex", true, new_fair, call_visit, ilk_mutex_unlock, ilk_mutex_free},
     {"mutex", false, new_unowned, call_visit, ilk_mutex_unlock, ilk_mutex_free},
-    {"mutex", true, new_plain, call_mutex_part, ilk_mutex_unlock, ilk_mutex_free},
-    {"mutex", true, new_fair, call_mutex_part, ilk_mutex_unlock, ilk_mutex_free},
     {"rwlock", true, new_written, call_read, ilk_rwlock_write_unlock, ilk_rwlock_free},
     {"rwlock", false, new_read, call_write, ilk_rwlock_read_unlock, ilk_rwlock_free},
-    {"rwlock", true, new_written, call_read_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
-    {"rwlock", true, new_written, call_write_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
     {"semaphore", false, new_semaphore, ilk_semaphore_timedacquire, release_one, ilk_semaphore_free},
     {"condition", false, new_condition, call_condition, ilk_condition_notify_all, ilk_condition_free},
     {"condition", false, new_condition, call_condition_part, ilk_condition_notify_all, ilk_condition_free},
@@ -344,6 +339,10 @@ static const struct {
     {"queue", false, new_queue, call_get, put_one, ilk_queue_free},
     {"queue", false, new_full_queue, call_put, get_one, ilk_queue_free},
     {"thread", false, new_thread, ilk_thread_timedjoin, end_thread, free_nothing},
+    {"mutex", true, new_plain, call_mutex_part, ilk_mutex_unlock, ilk_mutex_free},
+    {"mutex", true, new_fair, call_mutex_part, ilk_mutex_unlock, ilk_mutex_free},
+    {"rwlock", true, new_written, call_read_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
+    {"rwlock", true, new_written, call_write_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
     {"the word at", true, new_word, call_word, unlock_word, free_nothing},
     {"the word at", false, new_robust, call_robust, ilk_robust_unlock, free_nothing},
     {"the word at", false, new_word_to_wait_for, call_word_wait, wake_word, free_nothing},
