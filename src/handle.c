@@ -207,8 +207,10 @@ static int close_once(struct closing *c)
   if (result != ILK_OK)
     return result;
   result = await_pins(c);
-  /* Where the state is not in the head, the last call inside may have changed it. */
-  if (result == ILK_OK && c->busy && c->busy(c->object, head_state(c->head)))
+  /* The last call inside may have begun a wait in parts, which is not pinned between them. And where the state is not
+     in the head, it may have changed that. */
+  if (result == ILK_OK &&
+      (is_waited_for(c->object, c->kind) || (c->busy && c->busy(c->object, head_state(c->head)))))
     result = ILK_EBUSY;
   guard_lock(&table_lock);
   result = end_close(c, result);
