@@ -2,15 +2,11 @@
 //
 //     real [--executions N] [--mutant MUTANT]... [--history] [SCENARIO]...
 //
-// Runs them, or all; exits with 0 if all hold. --history prints an execution that does not, operation by operation. A mutant is FILE:FUNCTION-OR-LINE:OPERATION=ORDER, as in
-// "mutex.c:unlock_held:store_release=relaxed", or ...=dropped.
+// Runs them, or all; exits with 0 if all hold. --history prints an execution that does not, operation by operation.
+// A mutant is FILE:FUNCTION-OR-LINE:OPERATION=ORDER, as in "mutex.c:unlock_held:store_release=relaxed", or ...=dropped.
 //
 // With --near FILE:FUNCTION, a source's base name, it first runs all a few times, then those alone that reach an atomic
 // operation there, and ends with the first that does not hold. "mutant reached" says that some scenario carries it out.
-//
-//     real --sweep [--executions N] [SCENARIO]...
-//
-// Makes each operation that they reach weaker by a step in turn, and prints which scenario shows it.
 #include "engine.hpp"
 
 #include "interlock.h"
@@ -348,6 +344,29 @@ struct condition_after_unlock : condition {
       EXPECT(ilk_condition_notify_all(queue) == ILK_OK);
     }
   }
+};
+
+// A wait in parts keeps its condition from being freed from its begin to its end.
+struct condition_begin {
+  static const int N = 2;
+  void *queue;
+
+  void before() { queue = ilk_condition_new(0); }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int begun = ilk_condition_wait_begin(queue);
+      EXPECT(begun == ILK_OK || begun == ILK_EHANDLE);
+      if (begun == ILK_OK)
+        EXPECT(ilk_condition_wait_end(queue) == 0);
+    } else {
+      int result = ilk_condition_free(queue);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+    }
+  }
+
+  void after() {}
 };
 
 template <int FLAGS, int READERS, int WRITERS> struct rwlock_of {
@@ -924,7 +943,7 @@ static const struct scenario {
   SCENARIO(mutex), SCENARIO(mutex_three), SCENARIO(mutex_fair), SCENARIO(mutex_unowned), SCENARIO(mutex_twice),
   SCENARIO(mutex_timeout), SCENARIO(mutex_crossed), SCENARIO(mutex_dead), SCENARIO(mutex_reset),
   SCENARIO(handle), SCENARIO(handle_memory), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
-  SCENARIO(condition), SCENARIO(condition_after_unlock),
+  SCENARIO(condition), SCENARIO(condition_after_unlock), SCENARIO(condition_begin),
   SCENARIO(rwlock), SCENARIO(rwlock_writers), SCENARIO(rwlock_readers), SCENARIO(rwlock_fair), SCENARIO(rwlock_biased),
   SCENARIO(rwlock_downgrade), SCENARIO(rwlock_timeout), SCENARIO(rwlock_dead),
   SCENARIO(semaphore), SCENARIO(event), SCENARIO(latch), SCENARIO(barrier), SCENARIO(once), SCENARIO(counter),
@@ -941,55 +960,6 @@ static bool run(const scenario &s, unsigned long executions, std::string *why)
 {
   engine::scenario_bit = (uint64_t)1 << (&s - scenarios);
   return s.holds(executions, why);
-}
-
-static int weaker(const site *s)
-{
-  if (s->order == ORDER_SEQ_CST)
-    return s->operation == SITE_LOAD ? ORDER_ACQUIRE : s->operation == SITE_STORE ? ORDER_RELEASE : ORDER_ACQ_REL;
-  return ORDER_RELAXED;
-}
-
-// Where several sources include a header, its line is in each.
-static bool is_same(const site *a, const site *b)
-{
-  return a->line == b->line && !strcmp(a->name, b->name) && !strcmp(a->file, b->file);
-}
-
-static int sweep(unsigned long executions, const std::vector<std::string> &names)
-{
-  static const char *const orders[] = {"relaxed", "", "acquire", "release", "acq_rel", "seq_cst"};
-  int made = 0, caught = 0;
-  for (const scenario &s : scenarios)
-    if (is_wanted(s, names) && !run(s, executions, nullptr)) {
-      printf("%s does not hold\n", s.name);
-      return 1;
-    }
-  for (int i = 0, n = engine::reached_count; i < n; i++) {
-    site *s = engine::reached[i];
-    std::vector<site *> same;
-    std::copy_if(engine::reached, engine::reached + n, std::back_inserter(same), [&](site *other) { return is_same(s, other); });
-    if (s->order == ORDER_RELAXED || same[0] != s)
-      continue;
-    int from = s->order, to = weaker(s);
-    uint64_t reach = 0;
-    for (site *place : same) {
-      place->order = to;
-      reach |= place->scenarios;
-    }
-    std::string by = "-", why;
-    for (const scenario &w : scenarios)
-      if (by == "-" && reach >> (&w - scenarios) & 1 && !run(w, executions, &why))
-        by = std::string(w.name) + " (" + why + ")";
-    for (site *place : same)
-      place->order = from;
-    printf("%s:%d:%s=%s %s %s\n", engine::base_name(s->file), s->line, s->name, orders[to], s->function, by.c_str());
-    fflush(stdout);
-    made++;
-    caught += by != "-";
-  }
-  printf("%d mutants, %d caught\n", made, caught);
-  return 0;
 }
 
 // The scenarios that reach that place, or, if no operation stands there, its file.
@@ -1022,7 +992,6 @@ int main(int argc, char **argv)
 {
   std::string place;
   unsigned long executions = 3000;
-  bool sweeps = false;
   std::vector<std::string> names;
   for (int i = 1; i < argc; i++) {
     std::string argument = argv[i];
@@ -1034,20 +1003,18 @@ int main(int argc, char **argv)
       place = argv[++i];
     else if (argument == "--history")
       engine::with_history = true;
-    else if (argument == "--sweep")
-      sweeps = true;
     else
       names.push_back(argument);
   }
-  if (sweeps)
-    return sweep(executions, names);
   if (!place.empty()) {
     for (const scenario &s : scenarios)
       if (is_wanted(s, names) && !print(s, executions / 20))
         return 1;
     uint64_t wanted = near(place);
+    // Where many reach it, fewer of each.
+    unsigned long each = std::min(executions, 8 * executions / std::max(1, __builtin_popcountll(wanted)));
     for (const scenario &s : scenarios)
-      if (is_wanted(s, names) && wanted >> (&s - scenarios) & 1 && !print(s, executions))
+      if (is_wanted(s, names) && wanted >> (&s - scenarios) & 1 && !print(s, each))
         return 1;
     if (std::any_of(engine::reached, engine::reached + engine::reached_count, [](const site *s) { return s->is_mutant; }))
       printf("mutant reached\n");
