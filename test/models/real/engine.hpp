@@ -274,6 +274,7 @@ inline cell *half_of(uintptr_t address, int size)
 // --- an execution --------------------------------------------------------------------------------
 
 inline int64_t now;
+inline bool far_deadlines_come; // for a scenario that needs them; in others they are to hide no lost wake
 inline rl::thread_info_base *threads[8];
 inline struct self *records[8];
 inline std::vector<char> data_first, bss_first; // the library's variables, as when the program began
@@ -305,6 +306,7 @@ template <int N> void begin()
   std::copy(bss_first.begin(), bss_first.end(), __start_model_bss);
   seams_reset();
   now = 0;
+  far_deadlines_come = false;
   std::fill(std::begin(threads), std::end(threads), nullptr);
   std::fill(std::begin(records), std::end(records), nullptr);
   mark_unseen = unseen<N>;
@@ -671,11 +673,14 @@ int model_wait(void *word, uint32_t expected, int64_t deadline)
   if ((uint32_t)value != expected)
     return MODEL_WOKEN;
   // A deadline that is far away (the search for deadlock cycles) seldom comes: a lost wake is to be seen.
-  bool timed = deadline != INT64_MAX && (deadline - now < 50000000 || context.rand(2, rl::sched_type_user));
+  bool far = deadline != INT64_MAX && deadline - now >= 50000000;
+  bool timed = far ? far_deadlines_come || context.rand(2, rl::sched_type_user) : deadline != INT64_MAX;
   rl::unpark_reason why = c->size == 8 ? c->wide->wait(context, timed, false, $) : c->narrow->wait(context, timed, false, $);
   if (why != rl::unpark_reason_timeout)
     return MODEL_WOKEN;
   now = std::max(now, deadline);
+  if (far)
+    barrier_on_all(); // every store becomes visible in finite time
   return MODEL_TIMEDOUT;
 }
 

@@ -175,6 +175,35 @@ struct mutex_reset {
   void after() { EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK); }
 };
 
+// A deadlock cycle is reported to one of its threads, or to both if they search at the same time, and nobody hangs.
+struct cycle {
+  static const int N = 2;
+  void *mutex[2];
+  rl::var<int> data;
+
+  void before()
+  {
+    engine::far_deadlines_come = true; // the search for cycles begins after a while
+    mutex[0] = ilk_mutex_new(0);
+    mutex[1] = ilk_mutex_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    EXPECT(ilk_mutex_lock(mutex[index]) == ILK_OK);
+    int result = ilk_mutex_lock(mutex[1 - index]);
+    EXPECT(result == ILK_OK || result == ILK_EDEADLK);
+    if (result == ILK_OK) {
+      set(data, get(data) + 1);
+      EXPECT(ilk_mutex_unlock(mutex[1 - index]) == ILK_OK);
+    }
+    EXPECT(ilk_mutex_unlock(mutex[index]) == ILK_OK);
+  }
+
+  void after() { EXPECT(ilk_mutex_free(mutex[0]) == ILK_OK && ilk_mutex_free(mutex[1]) == ILK_OK); }
+};
+
 // --- handle --------------------------------------------------------------------------------------
 
 // A call on a handle that is freed at that moment works on its object or finds it gone, and never on the next in its slot.
@@ -206,6 +235,40 @@ struct handle {
     EXPECT(ilk_counter_load(old) == ILK_NO_VALUE);
     EXPECT(ilk_counter_free(next) == ILK_OK);
   }
+};
+
+// A free that is refused, for a thread waits: calls meanwhile find the handle closed, and then open again, or gone.
+struct handle_refused {
+  static const int N = 3;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_counter_new(1);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      for (int i = 0; i < 2; i++) {
+        int result = ilk_counter_store(old, 7);
+        EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+      }
+    } else if (index == 1) {
+      for (int i = 0; i < 2 && !next; i++) {
+        int result = ilk_counter_free(old);
+        EXPECT(result == ILK_OK || result == ILK_EBUSY);
+        if (result == ILK_OK)
+          next = ilk_counter_new(5);
+      }
+    } else {
+      int result = ilk_counter_timedwait(old, 100, 1000);
+      EXPECT(result == ILK_ETIMEDOUT || result == ILK_EHANDLE);
+    }
+  }
+
+  void after() { EXPECT(!next || ilk_counter_load(next) == 5); }
 };
 
 // What the object owns is freed once the last call is out of it.
@@ -942,7 +1005,8 @@ static const struct scenario {
 #define SCENARIO(name) {#name, engine::holds<name>}
   SCENARIO(mutex), SCENARIO(mutex_three), SCENARIO(mutex_fair), SCENARIO(mutex_unowned), SCENARIO(mutex_twice),
   SCENARIO(mutex_timeout), SCENARIO(mutex_crossed), SCENARIO(mutex_dead), SCENARIO(mutex_reset),
-  SCENARIO(handle), SCENARIO(handle_memory), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
+  SCENARIO(cycle),
+  SCENARIO(handle), SCENARIO(handle_refused), SCENARIO(handle_memory), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
   SCENARIO(condition), SCENARIO(condition_after_unlock), SCENARIO(condition_begin),
   SCENARIO(rwlock), SCENARIO(rwlock_writers), SCENARIO(rwlock_readers), SCENARIO(rwlock_fair), SCENARIO(rwlock_biased),
   SCENARIO(rwlock_downgrade), SCENARIO(rwlock_timeout), SCENARIO(rwlock_dead),
