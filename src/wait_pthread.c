@@ -74,8 +74,13 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   pthread_condattr_t attributes;
   pthread_condattr_init(&attributes);
   pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-  pthread_cond_init(&me.wake, &attributes);
+  bool refused = pthread_cond_init(&me.wake, &attributes) != 0; /* EAGAIN, ENOMEM */
   pthread_condattr_destroy(&attributes);
+  if (refused) {
+    guard_unlock(&b->mutex);
+    pthread_setcancelstate(cancel, NULL);
+    return WAIT_REFUSED;
+  }
   *b->end = &me;
   b->end = &me.next;
 
