@@ -1,27 +1,9 @@
 /* A sandbox denies a system call that the library needs: before it is loaded, or later. */
 #include "support.h"
 
+#include "sandbox.h"
+
 #ifdef __linux__
-
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
-
-/* From now on that system call fails with EPERM, in all threads. False: no such filter can be had
-   here (an emulator, another sandbox); then there is nothing to test. */
-static bool deny(int number)
-{
-  struct sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  struct sock_fprog program = {sizeof code / sizeof *code, code};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
-}
 
 /* --- the barrier on all threads ----------------------------------------------------------------- */
 
