@@ -670,20 +670,25 @@ static void begin_run(const struct program *p, struct counts *counts)
     struct context *c = &r.context[t];
     c->id = t;
     c->n = 0;
-    c->finished = c->joined = c->waits_for_ever = false;
+    c->joined = false;
+    c->finished = false;
+    c->waits_for_ever = false;
     c->exit_begin = c->exit_end = 0;
   }
   for (int i = 0; i < CANCELS && i < r.cancels; i++)
     r.cancel[i].end = 0;
   r.program = p;
   r.counts = counts;
-  r.cancels = r.stalls = 0;
+  r.cancels = 0;
+  r.stalls = 0;
   r.clock = 0;
-  r.go = r.wrong = false;
+  r.go = false;
+  r.wrong = false;
   r.objects = p->slots;
   for (int i = 0; i < p->slots; i++) {
     r.object[i].made = p->slot[i];
-    r.object[i].slot = r.current[i] = i;
+    r.object[i].slot = i;
+    r.current[i] = i;
     if (!object_new(&r.object[i]))
       tell(NULL, "no object can be made: %s", (char *)ilk_error_name(ilk_last_error()));
   }
