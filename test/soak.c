@@ -63,9 +63,9 @@ static void section(struct guarded *g)
 #define LOCKS 8
 
 static struct {
-  void *plain, *fair, *recursive, *unowned, *binary, *rwlock, *array;
+  void *plain, *fair, *recursive, *unowned, *binary, *once, *rwlock, *array;
   uint32_t word;
-  struct guarded by[5], row[LOCKS], words, written;
+  struct guarded by[6], row[LOCKS], words, written;
   _Atomic int64_t reads;
 } excluded;
 
@@ -79,6 +79,17 @@ static int word_take(void *word, int64_t timeout_ns)
 static int word_give(void *word)
 {
   return ilk_word_unlock(word, 0);
+}
+/* Never done: so the next may begin. */
+static int once_take(void *once, int64_t timeout_ns)
+{
+  int result = ilk_once_timedbegin(once, timeout_ns);
+  must(result != 0);
+  return result < 0 ? result : ILK_OK;
+}
+static int once_give(void *once)
+{
+  return ilk_once_end(once, 0);
 }
 static int binary_give(void *s)
 {
@@ -105,7 +116,7 @@ static bool visit(struct guarded *g, take_function *take, give_function *give, v
 
 static bool visit_a_lock(void)
 {
-  switch (below(8)) {
+  switch (below(9)) {
   case 0:
     return visit(&excluded.by[0], ilk_mutex_timedlock, ilk_mutex_unlock, excluded.plain, true);
   case 1:
@@ -117,6 +128,8 @@ static bool visit_a_lock(void)
   case 4:
     return visit(&excluded.by[4], ilk_semaphore_timedacquire, binary_give, excluded.binary, false);
   case 5:
+    return visit(&excluded.by[5], once_take, once_give, excluded.once, true);
+  case 6:
     return visit(&excluded.words, word_take, word_give, &excluded.word, true);
   default:
     return visit(&excluded.written, ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, excluded.rwlock, true);
@@ -491,7 +504,8 @@ static void check_sums(void)
   while (ilk_queue_tryget(sums.queue, &item) == ILK_OK)
     left += item;
   expect(left, sums.put_sum - sums.got_sum);
-  sums.put = sums.got = sums.put_sum = sums.got_sum = 0;
+  sums.put = sums.got = 0;
+  sums.put_sum = sums.got_sum = 0;
   expect(sums.in_box, sums.boxed - sums.unboxed);
   expect(sums.first, sums.last);
   expect(ilk_waiting(), 0);
@@ -504,6 +518,7 @@ static void make_stations(void)
   excluded.recursive = ilk_mutex_new(ILK_RECURSIVE);
   excluded.unowned = ilk_mutex_new(ILK_UNOWNED);
   excluded.binary = ilk_semaphore_new(1, 1);
+  excluded.once = ilk_once_new(0);
   excluded.rwlock = ilk_rwlock_new(0);
   excluded.array = ilk_lockarray_new(LOCKS, 0);
   sums.counter = ilk_counter_new(0);
@@ -526,6 +541,7 @@ static void free_stations(void)
   expect(ilk_mutex_free(excluded.recursive), ILK_OK);
   expect(ilk_mutex_free(excluded.unowned), ILK_OK);
   expect(ilk_semaphore_free(excluded.binary), ILK_OK);
+  expect(ilk_once_free(excluded.once), ILK_OK);
   expect(ilk_rwlock_free(excluded.rwlock), ILK_OK);
   expect(ilk_lockarray_free(excluded.array), ILK_OK);
   expect(ilk_counter_free(sums.counter), ILK_OK);
