@@ -118,6 +118,7 @@ static int64_t shrink_end;
 /* A schedule that fails may be rare: again and again, for a while. */
 static bool fails(const struct program *p)
 {
+  fflush(stdout);
   pid_t child = fork();
   if (child == 0) {
     if (!freopen("/dev/null", "w", stderr))

@@ -194,7 +194,7 @@ enum call_flags {
   RELEASES = 4,
   MULTI = 8,
   HAS_TRY = 16,
-  LOOKS = 32, /* at the state alone */
+  LOOKS = 32, /* at the state, or its own record, alone: a free that is not through yet may go unseen */
 };
 
 struct call_type {

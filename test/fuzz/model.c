@@ -407,7 +407,8 @@ static bool may_fail(const struct object *o, const struct entry *e)
 /* A wait that ended without what it waited for; `now`: what an attempt gives. */
 static bool may_end(const struct object *o, const struct entry *e, int now)
 {
-  bool vain = now == ILK_EBUSY || may_fail(o, e) || o->made.kind == THREAD;
+  bool tries = e->op.timeout == TRY || e->op.timeout == 0; /* it does not wait until a free is decided */
+  bool vain = now == ILK_EBUSY || may_fail(o, e) || o->made.kind == THREAD || (tries && e->beside & BESIDE_FREE);
   switch (e->result) {
   case ILK_EBUSY: /* a try fails on what the caller holds, too */
     return e->op.timeout == TRY && (vain || now == ILK_EDEADLK);
@@ -450,7 +451,7 @@ bool model_step(const struct object *o, struct state *s, const struct entry *e)
     return step_blocked(o, s, e);
   if (e->result == ILK_EHANDLE && e->call != CONDITION_WAIT && !e->may_have_happened)
     return s->freed;
-  /* While another thread frees it, a look at the state may find it still there when other calls do not. */
+  /* While another thread frees it, such a call may still find it when others do not. */
   bool late_look = e->call < CALLS && call_types[e->call].flags & LOOKS && e->beside & BESIDE_FREE;
   if (s->freed && !late_look)
     return e->result == ILK_EHANDLE || (e->result == ILK_EINVAL && op_arguments_are_wrong(&e->op));
