@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* From now on the n-th call of that kind fails (1: the next), or, with `on`, all from it on. */
+/* From now on the n-th call of that kind fails (1: the next), or, with `on`, all from it on. FAULTS: none. */
 void faults_begin(int kind, int64_t n, bool on);
 
 /* None fails any more. Returns how many of that kind were made since. */
