@@ -67,7 +67,7 @@ static struct {
   } cancel[CANCELS];
   _Atomic int cancels;
   struct stall stall[MOST_STALLS];
-  int stalls;
+  int stalls, times_stalled; /* noted, and in all */
   _Atomic bool go, wrong;
   int64_t forked; /* in a fork's child: when */
 } r;
@@ -329,14 +329,14 @@ static bool all_are_asleep(int *calls)
   return left && !started_threads;
 }
 
-/* A wait for a thread's end is over when it is gone, which the system knows. */
+/* The threads of the process. One of kind THREAD that is not quite gone may hold a lock of the library's own. */
 static int tasks(void)
 {
   struct stat status;
   return stat("/proc/self/task", &status) == 0 ? (int)status.st_nlink : -1;
 }
 
-static int tasks_before;
+static int tasks_at_least; /* without any */
 
 static void note_stall(int64_t begin, int64_t end)
 {
@@ -347,11 +347,11 @@ static void note_stall(int64_t begin, int64_t end)
       left++;
       writer = writer || r.context[t].entry[r.context[t].n - 1].call == WRITE_LOCK;
     }
-  bool all_gone = tasks() == tasks_before + left;
+  if (tasks() != tasks_at_least + left)
+    return;
   for (int t = 1; t <= r.program->threads && r.stalls < MOST_STALLS; t++) {
     const struct context *c = &r.context[t];
-    const struct entry *e = &c->entry[c->n - 1];
-    if (c->joined || (e->call == JOIN && !all_gone))
+    if (c->joined)
       continue;
     /* That writer may wait for another lock: then the reader's wait is not checked as strictly. */
     r.stall[r.stalls++] = (struct stall){t, c->n - 1, writer ? BESIDE_WRITER : 0, begin, end};
@@ -381,7 +381,7 @@ static void look_for_stall(void)
     return;
   int64_t end = stamp();
   r.counts->stalls++;
-  bool stuck = r.stalls && calls == calls_then;
+  bool stuck = r.times_stalled++ && calls == calls_then;
   calls_then = calls;
   note_stall(begin, end);
   if (stuck)
@@ -680,7 +680,7 @@ static void begin_run(const struct program *p, struct counts *counts)
   r.program = p;
   r.counts = counts;
   r.cancels = 0;
-  r.stalls = 0;
+  r.stalls = r.times_stalled = 0;
   r.clock = 0;
   r.go = false;
   r.wrong = false;
@@ -697,7 +697,9 @@ static void begin_run(const struct program *p, struct counts *counts)
 bool run(const struct program *p, struct counts *counts)
 {
   int64_t live = ilk_live();
-  tasks_before = tasks();
+  int tasks_now = tasks(); /* some of an earlier run may not be gone */
+  if (!tasks_at_least || tasks_now < tasks_at_least)
+    tasks_at_least = tasks_now;
   begin_run(p, counts);
   for (int t = 1; t <= p->threads && !r.wrong; t++)
     if (pthread_create(&r.context[t].thread, NULL, work, &r.context[t]) != 0)
