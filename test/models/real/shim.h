@@ -83,7 +83,7 @@ typedef _Atomic uintptr_t atomic_word;
 #define pthread_mutex_init(guard, attributes) ((void)(guard), 0)
 #define pthread_mutex_lock(guard) model_guard_lock(guard)
 #define pthread_mutex_unlock(guard) model_guard_unlock(guard)
-#define pthread_atfork(before, parent, child) ((void)(before), (void)(parent), (void)(child))
+#define pthread_atfork(before, parent, child) ((void)(before), (void)(parent), (void)(child), 0)
 #define pthread_key_create(key, destructor) ((void)(destructor), *(key) = 0, 0)
 #define pthread_setspecific(key, value) ((void)(key), (void)(value), 0)
 #define sched_yield() model_yield()
