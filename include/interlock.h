@@ -26,12 +26,15 @@
    a pthread mutex. Atomic operations are sequentially consistent.
 
    Threads. Nothing here calls Python or needs its GIL, which a wait releases
-   (ilk_gil_hooks); any thread may call. No call is async-signal-safe. No call is a
-   cancellation point. Once a call has returned, it touches no memory of the caller's
+   (ilk_gil_hooks); any thread may call. No call is a cancellation point. Once a call has returned, it touches no memory of the caller's
    again. Destructors of thread-specific data and of C++'s thread_local may call. What
    such a destructor holds as the thread ends is a dead thread's; after a call in the
    last round of them (PTHREAD_DESTRUCTOR_ITERATIONS), those who wait for it learn that
    within a tenth of a second on Linux, and not at all elsewhere.
+
+   Signal handlers. Where ilk_backend() is "futex", these are async-signal-safe, as sem_post() is: ilk_semaphore_release(),
+   ilk_event_set(), and ilk_counter_store(), _exchange(), _fetch_add() and _compare_exchange(). A handler may
+   call them whatever it has interrupted, also as its thread's first call, and they leave errno as it was. No other call is.
 
    fork(). In the child every handle stays valid. An owned lock whose holder did not
    survive is acquired with ILK_OWNER_DIED; an unowned one stays as it was until

@@ -39,11 +39,6 @@ void *ilk_counter_new(int64_t initial)
   return handle_publish(&c->object, handle, 0);
 }
 
-static inline struct counter *enter(struct self *me, void *handle)
-{
-  return (struct counter *)handle_enter(me, PIN_INNER, handle, KIND_COUNTER);
-}
-
 /* After a change of the value, which was seq_cst (see block.h). */
 static inline bool is_awaited(struct counter *c)
 {
@@ -69,43 +64,44 @@ static inline int64_t operate(struct counter *c, enum operation operation, int64
 }
 
 /* The end of a call that changed what somebody waits for. */
-COLD static int64_t wake(struct counter *c, struct self *me, int64_t result)
+COLD static int64_t wake(struct counter *c, void *handle, struct self *me, int64_t result)
 {
   if (load_seq_cst(&c->value) >= load_seq_cst(&c->least)) {
     store_seq_cst(&c->least, INT64_MAX);
     block_wake(&c->object, INT_MAX);
   }
-  handle_leave(me, PIN_INNER);
+  handle_leave_safely(me, handle);
   return result;
 }
 
-/* The thread's first call, or a handle that is not a live counter's. */
+/* The thread's first call, one in a signal handler that has interrupted another, or a handle that is not a live counter's. */
 COLD static int64_t call_slow(void *handle, enum operation operation, int64_t a, int64_t b)
 {
-  struct self *me = self_get();
-  if (!me)
-    return operation == STORE ? fail(ILK_ENOMEM) : fail_value(ILK_ENOMEM);
-  struct counter *c = enter(me, handle);
+  struct self *me;
+  struct counter *c = (struct counter *)handle_enter_safely(&me, handle, KIND_COUNTER);
   if (!c)
     return operation == STORE ? fail(ILK_EHANDLE) : fail_value(ILK_EHANDLE);
   int64_t result = operate(c, operation, a, b);
   if (is_awaited(c))
-    return wake(c, me, result);
-  handle_leave(me, PIN_INNER);
+    return wake(c, handle, me, result);
+  handle_leave_safely(me, handle);
   return result;
 }
 
-static inline int64_t call(void *handle, enum operation operation, int64_t a, int64_t b)
+static inline __attribute__((always_inline)) int64_t call(void *handle, enum operation operation, int64_t a, int64_t b)
 {
-  struct self *me = self_current;
-  struct counter *c = NULL;
-  if (likely(me))
-    c = (struct counter *)handle_enter_fast(me, PIN_INNER, handle, KIND_COUNTER);
-  if (unlikely(!c))
+  /* A load is not for signal handlers, and so saves a look. */
+  struct self *me = operation == LOAD ? self_current : self_pinnable;
+  if (unlikely(operation == LOAD ? !me : load_relaxed(&me->pin[PIN_INNER]) != 0))
     return call_slow(handle, operation, a, b);
+  struct counter *c = (struct counter *)handle_enter_fast(me, PIN_INNER, handle, KIND_COUNTER);
+  if (unlikely(!c)) {
+    handle_leave(me, PIN_INNER);
+    return call_slow(handle, operation, a, b);
+  }
   int64_t result = operate(c, operation, a, b);
   if (operation != LOAD && is_awaited(c))
-    return wake(c, me, result);
+    return wake(c, handle, me, result);
   handle_leave(me, PIN_INNER);
   return result;
 }

@@ -59,30 +59,47 @@ static inline int change(struct object *e, void *handle, struct self *me, uint32
 {
   uint64_t head = load_relaxed(&e->head);
   do {
-    while (unlikely(!head_is(head, handle))) {
+    while (unlikely(!handle_may_change(!me, head, handle))) {
       if (handle_retry(me, PIN_INNER, handle, -1) != ILK_OK)
         return ILK_EHANDLE;
       head = load_relaxed(&e->head);
     }
     *was = head_state(head);
     /* seq_cst: before the look at `waiters`, see block.h; and I2. */
-  } while (unlikely(!cas_seq_cst(&e->head, &head, head_of(handle, next(*was)))));
+  } while (unlikely(!cas_seq_cst(&e->head, &head, (head ^ *was) | next(*was))));
   return ILK_OK;
+}
+
+/* Pinned, and unpinned at its end. */
+static inline int set_pinned(struct object *e, void *event, struct self *me)
+{
+  uint32_t was;
+  if (unlikely(change(e, event, me, after_set, &was) != ILK_OK))
+    return fail(ILK_EHANDLE);
+  if (!(was & SET) && load_seq_cst(&e->waiters))
+    block_wake(e, INT_MAX);
+  handle_leave_safely(me, event);
+  return ILK_OK;
+}
+
+/* All that is not simple: see handle_enter_safely(). */
+COLD static int set_slow(void *event)
+{
+  struct self *me;
+  struct object *e = handle_enter_safely_slow(&me, event, KIND_EVENT);
+  return e ? set_pinned(e, event, me) : fail(ILK_EHANDLE);
 }
 
 int ilk_event_set(void *event)
 {
-  struct self *me = self_get();
-  if (unlikely(!me))
-    return fail(ILK_ENOMEM);
-  struct object *e = handle_enter(me, PIN_INNER, event, KIND_EVENT);
-  uint32_t was;
-  if (unlikely(!e || change(e, event, me, after_set, &was) != ILK_OK))
-    return fail(ILK_EHANDLE);
-  if (!(was & SET) && load_seq_cst(&e->waiters))
-    block_wake(e, INT_MAX);
+  struct self *me = self_pinnable;
+  if (unlikely(load_relaxed(&me->pin[PIN_INNER])))
+    return set_slow(event);
+  struct object *e = handle_enter_fast(me, PIN_INNER, event, KIND_EVENT);
+  if (likely(e))
+    return set_pinned(e, event, me);
   handle_leave(me, PIN_INNER);
-  return ILK_OK;
+  return set_slow(event);
 }
 
 int ilk_event_clear(void *event)

@@ -8,6 +8,7 @@
 #include "handle.h"
 #include "region.h"
 #include "self.h"
+#include "signals.h"
 #include "wait.h"
 #include "waitq.h"
 
@@ -17,6 +18,8 @@ static pid_t parent_id; /* guarded by all guards */
 /* In the order in which one room's lock may be taken within another's. */
 static void before(void)
 {
+  sigset_t signals; /* a handler may need a guard: it finds all of them taken, or none */
+  signals_block(&signals);
   region_before_fork();
   handle_before_fork();
   self_before_fork();
@@ -25,10 +28,13 @@ static void before(void)
   cells_before_fork();
   parent_id = getpid();
   fork_between_handlers = true;
+  signals_restore(&signals);
 }
 
 static void after(bool child)
 {
+  sigset_t signals;
+  signals_block(&signals);
   fork_between_handlers = false;
   if (child)
     cycle_after_fork();
@@ -38,6 +44,7 @@ static void after(bool child)
   self_after_fork(child);
   handle_after_fork(child); /* it asks the kinds, who use the other rooms */
   region_after_fork(child);
+  signals_restore(&signals);
 }
 
 static void parent(void)

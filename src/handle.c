@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "guard.h"
 #include "region.h"
+#include "signals.h"
 #include "waitq.h"
 
 _Static_assert(sizeof(union slot) == CACHE_LINE, "an object fills one cache line");
@@ -129,10 +130,25 @@ static struct self *pinner(void *handle)
   return NULL;
 }
 
+/* Pins of calls in signal handlers. By the remainder of the slot, so that they seldom delay other frees. */
+#define COUNTS 64
+static atomic_u32 counts[COUNTS];
+
+static atomic_u32 *count_of(void *handle)
+{
+  return &counts[handle_index(handle) % COUNTS];
+}
+
 static bool is_waited_for(struct object *object, enum kind kind)
 {
   const struct kind_operations *operations = kind_operations[kind];
   return load_seq_cst(&object->waiters) && !(operations->let_go && operations->let_go(object));
+}
+
+/* Live, or being closed, and not yet decided. Acquire: what a call does that finds it freed comes after the free. */
+static bool is_undecided(struct object *object, void *handle)
+{
+  return head_is(load_acquire(&object->seal) & ~CLOSING, handle);
 }
 
 /* What a close comes to besides codes: it is to begin again, soon or after a while. */
@@ -151,20 +167,24 @@ struct closing {
 };
 
 /* With the table locked: sets CLOSING, unless something objects. From then on compare-and-swaps of the head fail,
-   and calls that pin see CLOSING. */
+   and calls that pin see CLOSING. It is in the seal as long as it is in the head, so that a call that sees it in the
+   head does not pin. */
 static int begin_close(struct closing *c)
 {
   uint64_t head = load_acquire(&c->object->head);
+  if (!head_is(head & ~CLOSING, c->handle))
+    return ILK_EHANDLE;
+  if (head & CLOSING) /* another thread closes it; the seal tells whether that is decided */
+    return is_undecided(c->object, c->handle) ? AGAIN : ILK_EHANDLE;
   do {
-    if (!head_is(head & ~CLOSING, c->handle))
-      return ILK_EHANDLE;
-    if (head & CLOSING) /* another thread closes it; the seal tells whether that is decided */
-      return head_is(load_relaxed(&c->object->seal) & ~CLOSING, c->handle) ? AGAIN : ILK_EHANDLE;
-    if (is_waited_for(c->object, c->kind) || (c->busy && c->busy(c->object, head_state(head))))
+    if (is_waited_for(c->object, c->kind) || (c->busy && c->busy(c->object, head_state(head)))) {
+      and_seq_cst(&c->object->seal, ~CLOSING);
       return ILK_EBUSY;
+    }
+    if (!(load_relaxed(&c->object->seal) & CLOSING))
+      or_seq_cst(&c->object->seal, CLOSING);
     c->head = head | CLOSING;
   } while (!cas_seq_cst(&c->object->head, &head, c->head));
-  or_seq_cst(&c->object->seal, CLOSING);
   return ILK_OK;
 }
 
@@ -174,8 +194,11 @@ static int await_pins(const struct closing *c)
 {
   fence_heavy(); /* pins that came before CLOSING are seen from here on */
   struct backoff backoff = {0};
-  for (struct self *inside; (inside = pinner(c->handle)); backoff_wait(&backoff)) {
-    waitq_wake_thread(inside); /* it may have been let go, and its wake put off (see waitq.h) */
+  struct self *inside;
+  /* seq_cst: Dekker with enter_counted(). */
+  for (; (inside = pinner(c->handle)) || load_seq_cst(count_of(c->handle)); backoff_wait(&backoff)) {
+    if (inside)
+      waitq_wake_thread(inside); /* it may have been let go, and its wake put off (see waitq.h) */
     if (is_waited_for(c->object, c->kind))
       return ILK_EBUSY;
     if (backoff_is_longest(&backoff))
@@ -199,7 +222,7 @@ static int end_close(const struct closing *c, int result)
   return result;
 }
 
-static int close_once(struct closing *c)
+static int close_now(struct closing *c)
 {
   guard_lock(&table_lock);
   int result = begin_close(c);
@@ -215,6 +238,25 @@ static int close_once(struct closing *c)
   guard_lock(&table_lock);
   result = end_close(c, result);
   guard_unlock(&table_lock);
+  return result;
+}
+
+/* For a signal handler's call with this handle: see is_closing(). */
+static int close_once(struct closing *c)
+{
+  struct self *me = self_current;
+  if (likely(me)) {
+    store_relaxed(&me->closing, (uintptr_t)c->handle);
+    atomic_signal_fence(memory_order_seq_cst);
+    int result = close_now(c);
+    atomic_signal_fence(memory_order_seq_cst);
+    store_relaxed(&me->closing, 0);
+    return result;
+  }
+  sigset_t signals; /* no record to say it in */
+  signals_block(&signals);
+  int result = close_now(c);
+  signals_restore(&signals);
   return result;
 }
 
@@ -250,12 +292,6 @@ int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint
   return ILK_OK;
 }
 
-/* Relaxed would do for a guess; acquire, for what a call that finds it freed has seen comes after the free. */
-static bool is_undecided(struct object *object, void *handle)
-{
-  return head_is(load_acquire(&object->seal) & ~CLOSING, handle);
-}
-
 int handle_enter_slow(struct self *me, enum pin pin, void *handle, int64_t timeout_ns)
 {
   struct object *object = handle_object(handle);
@@ -279,10 +315,54 @@ int handle_retry(struct self *me, enum pin pin, void *handle, int64_t timeout_ns
   while (load_acquire(&object->head) & CLOSING && is_undecided(object, handle)) {
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
-    backoff_wait(&backoff); /* the head says so before the seal does */
+    backoff_wait(&backoff);
   }
   uint64_t seal = fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal);
   return head_is(seal, handle) ? ILK_OK : handle_enter_slow(me, pin, handle, timeout_ns);
+}
+
+/* --- calls in signal handlers ------------------------------------------------------- */
+
+void handle_leave_counted(void *handle)
+{
+  uint32_t count = load_relaxed(count_of(handle));
+  /* seq_cst: what was done within comes before a close sees it gone. 0: this was before a fork. */
+  while (count && !cas_seq_cst(count_of(handle), &count, count - 1))
+    ;
+}
+
+/* Has the calling signal handler interrupted a close of this object, in its own thread? As long as that is undecided,
+   nobody else decides it. */
+static bool is_closing(struct self *own, void *handle)
+{
+  return own && load_relaxed(&own->closing) == (uintptr_t)handle;
+}
+
+static bool enter_counted(struct self *own, void *handle)
+{
+  struct object *object = handle_object(handle);
+  struct backoff backoff = {0};
+  for (;;) {
+    add_seq_cst(count_of(handle), 1); /* seq_cst: Dekker with await_pins() */
+    uint64_t seal = load_seq_cst(&object->seal);
+    if (head_is(seal, handle) || (head_is(seal & ~CLOSING, handle) && is_closing(own, handle)))
+      return true;
+    handle_leave_counted(handle);
+    if (!is_undecided(object, handle))
+      return false;
+    backoff_wait(&backoff);
+  }
+}
+
+struct object *handle_enter_safely_slow(struct self **me, void *handle, enum kind kind)
+{
+  if (!handle_is(handle, kind))
+    return NULL;
+  struct self *own = self_get_safely();
+  *me = own && !load_relaxed(&own->pin[PIN_INNER]) && !is_closing(own, handle) ? own : NULL;
+  if (*me)
+    return handle_enter(*me, PIN_INNER, handle, kind);
+  return enter_counted(own, handle) ? handle_object(handle) : NULL;
 }
 
 int64_t handle_live(void)
@@ -342,7 +422,10 @@ void handle_before_fork(void)
 
 void handle_after_fork(bool child)
 {
-  if (child)
+  if (child) {
     each(object_after_fork, NULL);
+    for (int i = 0; i < COUNTS; i++)
+      update_relaxed(&counts[i], 0);
+  }
   guard_release(&table_lock);
 }

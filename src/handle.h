@@ -268,6 +268,44 @@ static inline void handle_leave(struct self *me, enum pin pin)
    decided, and then returns as handle_enter_timed(). */
 COLD int handle_retry(struct self *me, enum pin pin, void *handle, int64_t timeout_ns);
 
+/* --- calls in signal handlers ----------------------------------------------------
+
+   A handler may have interrupted another call of its thread, whose pin is in use, or the making of its
+   record. Then the pin is counted instead, with the pins on other objects: that pins them, too. A call with a counted
+   pin may find CLOSING in the head, and changes the state all the same, for the close then begins again. This is so, too, in
+   a handler that has interrupted the close: waiting for it would be in vain. */
+
+COLD struct object *handle_enter_safely_slow(struct self **me, void *handle, enum kind kind);
+COLD void handle_leave_counted(void *handle);
+
+/* As handle_enter(). *me: whose pin it is; NULL: it is counted. */
+static inline struct object *handle_enter_safely(struct self **me, void *handle, enum kind kind)
+{
+  struct self *own = self_pinnable;
+  if (likely(!load_relaxed(&own->pin[PIN_INNER]))) {
+    struct object *object = handle_enter_fast(own, PIN_INNER, handle, kind);
+    *me = own;
+    if (likely(object))
+      return object;
+    handle_leave(own, PIN_INNER);
+  }
+  return handle_enter_safely_slow(me, handle, kind);
+}
+
+static inline void handle_leave_safely(struct self *me, void *handle)
+{
+  if (likely(me))
+    handle_leave(me, PIN_INNER);
+  else
+    handle_leave_counted(handle);
+}
+
+/* For a call that is pinned so: may it change this head? False: handle_retry(). */
+static inline bool handle_may_change(bool counted, uint64_t head, void *handle)
+{
+  return head_is(counted ? head & ~((uint64_t)TAG_CLOSING << 32) : head, handle);
+}
+
 /* --- making and freeing ------------------------------------------------------ */
 
 /* A slot for a new object, its body zero and its head not live yet; NULL: no

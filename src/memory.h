@@ -15,6 +15,11 @@
 void *memory_new(size_t size);
 void memory_free(void *memory, size_t size); /* NULL: nothing happens */
 
+/* The same in whole pages of its own, from the system itself: so it may also be called in a signal handler, which
+   may have interrupted the allocator, and under a lock of the program's. */
+void *memory_new_pages(size_t size);
+void memory_free_pages(void *memory, size_t size);
+
 /* An array that grows: begins as NULL, and ends by size 0. Not zero, nor on lines of its own. NULL: no
    memory, and the array stays as it was. */
 void *memory_resize(void *array, size_t size);

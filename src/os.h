@@ -3,12 +3,15 @@
 #ifndef INTERLOCK_OS_H
 #define INTERLOCK_OS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 int64_t os_thread_id(void);
 bool os_thread_is_gone(int64_t id); /* false: it is there, or an id's next thread is, or nobody knows */
+/* Does pthread_setspecific() of this key never allocate? Then it may be called in a signal handler. */
+bool os_key_is_safe(pthread_key_t key);
 int os_cpu_count(void); /* that this process may run on; at least 1 */
 
 /* A full barrier on all threads of this process. The first call, at the library's load, tells

@@ -20,6 +20,14 @@ bool os_thread_is_gone(int64_t id)
   return syscall(SYS_tgkill, (long)getpid(), (long)id, 0L) == -1 && errno == ESRCH;
 }
 
+/* glibc has room for so many keys in the thread's own block, and allocates for more; musl has room for all. */
+#define KEYS_IN_THREAD 32
+
+bool os_key_is_safe(pthread_key_t key)
+{
+  return key < KEYS_IN_THREAD;
+}
+
 int os_cpu_count(void)
 {
   cpu_set_t set;

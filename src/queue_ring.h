@@ -100,14 +100,15 @@ static inline int ring_put(const struct ring *r, int64_t item)
       return ILK_ECLOSED;
     /* Acquire: pairs with the get that made the head so great, and had read its item (I4). */
     if (unlikely(tail - load_acquire(&places->head_known) >= r->lap)) {
-      uint64_t head = load_seq_cst(&places->head), again = load_seq_cst(&places->tail);
+      uint64_t head = load_seq_cst(&places->head);
       store_release(&places->head_known, head); /* hands on what that load acquired */
-      if (again != tail) {
+      if (unlikely(tail - head >= r->lap)) {
+        uint64_t again = load_seq_cst(&places->tail); /* the first load may be of before this call */
+        if (again == tail)
+          return ILK_EBUSY;
         tail = again;
         continue;
       }
-      if (tail - head >= r->lap)
-        return ILK_EBUSY;
     }
     if (unlikely(!cas_seq_cst(&places->tail, &tail, ring_next(r, tail))))
       continue;

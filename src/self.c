@@ -1,5 +1,6 @@
 #include "self.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 
@@ -11,12 +12,36 @@
 #include "os.h"
 #include "parts.h"
 #include "rwlock.h"
+#include "signals.h"
 #include "wait.h"
 #include "waitq.h"
 
 _Thread_local struct self *self_current ILK_TLS_MODEL;
 
+static struct self nobody = {.pin = {[PIN_INNER] = 1}};
+_Thread_local struct self *self_pinnable ILK_TLS_MODEL = &nobody;
+
+static void set_current(struct self *record)
+{
+  self_current = record;
+  self_pinnable = record ? record : &nobody;
+}
+
+/* Held with signals blocked: a handler may need it for its thread's record. */
 static pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock_records(sigset_t *before)
+{
+  signals_block(before);
+  guard_lock(&records_lock);
+}
+
+static void unlock_records(const sigset_t *before)
+{
+  guard_unlock(&records_lock);
+  signals_restore(before);
+}
+
 static _Atomic(struct self *) records[THREADS_MAX];
 static atomic_u32 record_count;
 static struct self *free_records;
@@ -36,7 +61,7 @@ static atomic_u64 live[THREADS_MAX / LIVE_BITS];
    gets a last record, which goes at the next round. If there is none, the record stays, until
    somebody misses what it holds, or a record: then the system is asked whether the thread is still there. */
 static pthread_key_t exit_key;
-static bool exit_key_works;
+static bool exit_key_works, exit_key_is_safe;
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
 #define EXIT_ROUNDS 2
 atomic_u32 self_last_count;
@@ -111,7 +136,8 @@ static struct self *add_record(struct self *record)
 /* A record with a new id: a free one, or the spare. */
 static struct self *claim(struct self *spare)
 {
-  guard_lock(&records_lock);
+  sigset_t signals;
+  lock_records(&signals);
   struct self *me = free_records;
   bool may_add = spare && load_relaxed(&record_count) < THREADS_MAX;
   uint32_t id = me || may_add ? next_id() : 0;
@@ -123,6 +149,7 @@ static struct self *claim(struct self *spare)
     store_relaxed(&me->native_id, 0);
     me->uses_words = false;
     me->held = NULL;
+    store_relaxed(&me->closing, 0);
     me->gil_state = NULL; /* one that a fork left behind may have slept */
     me->spin_limit = me->spin_waits = 0;
     store_relaxed(&me->late_count, 0);
@@ -130,45 +157,70 @@ static struct self *claim(struct self *spare)
     store_release(&by_id[id % THREADS_MAX], me);
     set_live(me, true);
   }
-  guard_unlock(&records_lock);
+  unlock_records(&signals);
   return id ? me : NULL;
 }
 
-struct self *self_reserve(void)
+/* `safely`: as a signal handler may. Else records of threads that are gone are ended first, which takes locks. */
+static struct self *reserve(bool safely)
 {
   if (!exit_key_works) /* its death would go unnoticed */
     return NULL;
   struct self *me = claim(NULL), *spare;
-  if (!me && load_relaxed(&self_last_count) && self_end_last())
+  if (!me && !safely && load_relaxed(&self_last_count) && self_end_last())
     me = claim(NULL);
-  if (!me && (spare = memory_new(sizeof *spare))) {
+  if (!me && (spare = memory_new_pages(sizeof *spare))) {
     me = claim(spare);
     if (me != spare)
-      memory_free(spare, sizeof *spare);
+      memory_free_pages(spare, sizeof *spare);
   }
   if (me)
     cells_clear(&me->locals); /* what the last thread has left */
   return me;
 }
 
+struct self *self_reserve(void)
+{
+  return reserve(false);
+}
+
 bool self_adopt(struct self *record)
 {
   store_relaxed(&record->native_id, os_thread_id());
-  self_current = record;
+  set_current(record);
   return pthread_setspecific(exit_key, record) == 0;
 }
 
-struct self *self_create(void)
+/* A handler that came while the record is made would make another. */
+static struct self *create(bool safely)
 {
-  struct self *me = self_reserve();
+  sigset_t signals;
+  signals_block(&signals);
+  struct self *me = reserve(safely);
   if (me && !self_adopt(me)) {
     self_leave(me);
-    return NULL;
+    me = NULL;
   }
   if (me && exit_rounds > EXIT_ROUNDS) {
     store_release(&me->is_last, 1); /* with its native id */
     add_relaxed(&self_last_count, 1);
   }
+  signals_restore(&signals);
+  return me;
+}
+
+struct self *self_create(void)
+{
+  return create(false);
+}
+
+struct self *self_get_safely(void)
+{
+  if (self_current || !exit_key_is_safe)
+    return self_current;
+  int error = errno;
+  struct self *me = create(true);
+  errno = error;
   return me;
 }
 
@@ -203,9 +255,10 @@ static void retire(struct self *record)
 
 void self_abandon(struct self *record)
 {
-  guard_lock(&records_lock);
+  sigset_t signals;
+  lock_records(&signals);
   retire(record);
-  guard_unlock(&records_lock);
+  unlock_records(&signals);
 }
 
 /* Waiters for what the dead thread holds may be asleep: have them look. */
@@ -259,22 +312,24 @@ void self_leave(struct self *me)
   waitq_wake_late(me);
   wake_heirs(me, dead);
   wake_word_heirs(me, dead);
-  self_current = NULL;
-  guard_lock(&records_lock);
+  set_current(NULL);
+  sigset_t signals;
+  lock_records(&signals);
   retire(me);
-  guard_unlock(&records_lock);
+  unlock_records(&signals);
 }
 
 /* Takes the record of a thread that is gone; nobody else does. */
 static bool take_over(struct self *record)
 {
-  guard_lock(&records_lock);
+  sigset_t signals;
+  lock_records(&signals);
   bool gone = load_acquire(&record->is_last) && os_thread_is_gone(load_relaxed(&record->native_id));
   if (gone) {
     store_relaxed(&record->is_last, 0);
     sub_relaxed(&self_last_count, 1);
   }
-  guard_unlock(&records_lock);
+  unlock_records(&signals);
   return gone;
 }
 
@@ -288,7 +343,7 @@ bool self_end_last(void)
     self_leave(r);
     found = true;
   }
-  self_current = mine;
+  set_current(mine);
   return found;
 }
 
@@ -301,6 +356,7 @@ static void thread_exit(void *record)
 __attribute__((constructor(102))) static void setup(void)
 {
   exit_key_works = pthread_key_create(&exit_key, thread_exit) == 0;
+  exit_key_is_safe = exit_key_works && os_key_is_safe(exit_key);
   fork_handlers_install();
 }
 

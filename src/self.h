@@ -78,6 +78,7 @@ struct self {
   /* Written by its own thread at every call; the pins are read by who frees. */
   _Alignas(CACHE_LINE) atomic_word pin[PINS];
   uint32_t spin_limit, spin_waits; /* see spin.h */
+  atomic_word closing;    /* the handle that it frees at this moment (see handle.c) */
   void *held;             /* the mutex it locked last and has not unlocked, if simple (see mutex.c) */
   void *gil_state;        /* Python's state of this thread, while a wait has released the GIL (see gil.h) */
   struct gil_hooks *gil_hooks; /* what reacquires it */
@@ -122,6 +123,11 @@ struct self {
 /* Initial-exec where the C library allows it in a loaded library: one load, no call. */
 extern HIDDEN _Thread_local struct self *self_current ILK_TLS_MODEL;
 
+/* The same, but never NULL; the record of a thread that has none is nobody's, and its pins are in use. So one look at
+   a pin tells whether the thread may use it: it may also be in use because the caller is a signal handler that has
+   interrupted another call. */
+extern HIDDEN _Thread_local struct self *self_pinnable ILK_TLS_MODEL;
+
 COLD struct self *self_create(void);
 
 /* A record, with its id, for a thread that is about to begin: it adopts it, or, if it does
@@ -146,6 +152,10 @@ static inline struct self *self_get(void)
   struct self *me = self_current;
   return likely(me) ? me : self_create();
 }
+
+/* The same for a call that may be made in a signal handler, whatever that has interrupted. NULL: also where the system
+   does not let a handler make a record. */
+COLD struct self *self_get_safely(void);
 
 /* A thread's own id; nobody else writes it. */
 static inline uint32_t self_id(const struct self *me)

@@ -136,12 +136,11 @@ int ilk_semaphore_tryacquire(void *s)
 /* After a release that saw waiters. The semaphore may be freed by now: then nobody waits. */
 COLD static int wake_slow(void *handle, int64_t n)
 {
-  struct self *me = self_get();
-  if (!me) { /* without a pin the slot may be another object's, whose waiters then look in vain */
-    block_wake(handle_object(handle), (int)n);
-  } else if (handle_enter(me, PIN_INNER, handle, KIND_SEMAPHORE)) {
-    block_wake(handle_object(handle), (int)n);
-    handle_leave(me, PIN_INNER);
+  struct self *me;
+  struct object *object = handle_enter_safely(&me, handle, KIND_SEMAPHORE);
+  if (object) {
+    block_wake(object, (int)n);
+    handle_leave_safely(me, handle);
   }
   return ILK_OK;
 }
@@ -156,14 +155,42 @@ static inline int64_t room_of(struct object *object, uint64_t head)
   return (int64_t)load_relaxed(&((struct semaphore *)object)->maximum) - head_state(head);
 }
 
-/* The head is not what a release needs: waits until it is known whether it is freed. */
-COLD static bool is_live(void *handle)
+/* The head is not what a release needs. Waits until it is known whether it is freed; true: it is not. A counted pin,
+   *counted, needs not wait, and remains. */
+COLD static bool is_live(void *handle, bool *counted)
 {
-  struct self *me = self_get();
-  if (!me || !handle_enter(me, PIN_INNER, handle, KIND_SEMAPHORE))
+  struct self *me;
+  if (!handle_enter_safely(&me, handle, KIND_SEMAPHORE))
     return false;
-  handle_leave(me, PIN_INNER);
+  *counted = !me;
+  if (me)
+    handle_leave(me, PIN_INNER);
   return true;
+}
+
+/* As release_slow(), but for the wake. *counted: with a pin that remains. */
+static int add(struct object *object, void *handle, int64_t n, bool *counted)
+{
+  uint64_t head = load_relaxed(&object->head);
+  for (;;) {
+    while (unlikely(!handle_may_change(*counted, head, handle))) {
+      if (!is_live(handle, counted))
+        return ILK_EHANDLE;
+      head = load_relaxed(&object->head);
+    }
+    /* The maximum never changes; that it was this object's, the swap confirms. */
+    int64_t room = room_of(object, head);
+    if (unlikely(n <= 0 || n > room)) {
+      uint64_t seen = load_acquire(&object->head);
+      if (seen == head)
+        return n < 0 ? ILK_EINVAL : n == 0 ? ILK_OK : ILK_EOVERFLOW;
+      head = seen;
+      continue;
+    }
+    /* seq_cst: before the look at `waiters`; pairs with wait(). */
+    if (likely(cas_seq_cst(&object->head, &head, head + (uint64_t)n)))
+      return ILK_OK;
+  }
 }
 
 /* All that is not one swap of a live handle's head. */
@@ -172,27 +199,13 @@ static __attribute__((noinline)) int release_slow(void *handle, int64_t n)
   if (!handle_is(handle, KIND_SEMAPHORE))
     return fail(ILK_EHANDLE);
   struct object *object = handle_object(handle);
-  uint64_t head = load_relaxed(&object->head);
-  for (;;) {
-    while (unlikely(!head_is(head, handle))) {
-      if (!is_live(handle))
-        return fail(ILK_EHANDLE);
-      head = load_relaxed(&object->head);
-    }
-    /* The maximum never changes; that it was this object's, the swap confirms. */
-    int64_t room = room_of(object, head);
-    if (unlikely(n <= 0 || n > room)) {
-      uint64_t seen = load_acquire(&object->head);
-      if (seen == head)
-        return n < 0 ? fail(ILK_EINVAL) : n == 0 ? ILK_OK : fail(ILK_EOVERFLOW);
-      head = seen;
-      continue;
-    }
-    /* seq_cst: before the look at `waiters`; pairs with wait(). */
-    if (likely(cas_seq_cst(&object->head, &head, head + (uint64_t)n)))
-      break;
-  }
-  return is_awaited(object) ? wake_slow(handle, n) : ILK_OK;
+  bool counted = false;
+  int result = add(object, handle, n, &counted);
+  if (result == ILK_OK && n > 0 && is_awaited(object))
+    wake_slow(handle, n);
+  if (counted)
+    handle_leave_counted(handle);
+  return answer(result);
 }
 
 int ilk_semaphore_release(void *s, int64_t n)

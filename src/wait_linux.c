@@ -53,20 +53,25 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   /* The bitset form takes an absolute deadline on the monotonic clock. */
   int operation = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
   struct kernel_time until = {deadline / NS_PER_S, deadline % NS_PER_S};
+  int before = errno; /* a caller may be a signal handler, which must not change it */
   long result;
   do /* A signal handler ran: that is no wake, and a storm of them would look like many. */
     result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until);
   while (result == -1 && errno == EINTR);
-  if (result == 0 || errno == EAGAIN) /* woken, or the word is not `expected` */
+  int error = result == 0 ? 0 : errno;
+  errno = before;
+  if (error == 0 || error == EAGAIN) /* woken, or the word is not `expected` */
     return WAIT_WOKEN;
-  return errno == ETIMEDOUT ? WAIT_TIMEDOUT : WAIT_REFUSED;
+  return error == ETIMEDOUT ? WAIT_TIMEDOUT : WAIT_REFUSED;
 }
 
 int wait_wake(atomic_u32 *word, int n, bool shared)
 {
   if (n <= 0)
     return 0; /* the kernel would wake one */
+  int before = errno;
   long woken = syscall(FUTEX_NUMBER, word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n);
+  errno = before;
   return woken > 0 ? (int)woken : 0; /* EFAULT: the memory is gone, and so are its sleepers */
 }
 
