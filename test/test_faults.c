@@ -17,7 +17,7 @@
 #include "sandbox.h"
 
 #define MANY 12
-#define MOST 200
+#define MOST 100
 
 static const char *const fault_names[FAULTS] = {"memory", "pages", "thread", "local", "sleep", "barrier", "file", "task", "yield"};
 
