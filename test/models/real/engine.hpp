@@ -44,6 +44,7 @@
 struct self;
 extern "C" {
 extern __thread struct self *self_current __attribute__((tls_model("initial-exec")));
+extern __thread struct self *self_pinnable __attribute__((tls_model("initial-exec")));
 struct self *self_reserve(void);
 void self_leave(struct self *record);
 extern char __start_model_data[], __stop_model_data[], __start_model_bss[], __stop_model_bss[];
@@ -57,8 +58,8 @@ inline bool in_execution; // else operations are on the memory itself: when the 
 
 // A change of threads is a change of fibers, within some operation: what is a thread's own stays so.
 struct keep_self {
-  struct self *mine = self_current;
-  ~keep_self() { self_current = mine; }
+  struct self *mine = self_current, *pinnable = self_pinnable;
+  ~keep_self() { self_current = mine, self_pinnable = pinnable; }
 };
 
 // --- mutants -------------------------------------------------------------------------------------
@@ -314,12 +315,12 @@ template <int N> void begin()
   in_execution = true;
   for (int i = 0; i < N; i++)
     records[i] = self_reserve();
-  self_current = records[0];
+  self_current = self_pinnable = records[0];
 }
 
 template <int N> void begin_thread(unsigned index)
 {
-  self_current = records[index];
+  self_current = self_pinnable = records[index];
   threads[index] = rl::ctx().threadx_;
   // A thread that did not run has executed a full barrier before it does (see fence.h).
   static_cast<rl::thread_info<N> *>(rl::ctx().threadx_)->atomic_thread_fence_seq_cst(rl::ctx().seq_cst_fence_order_);

@@ -55,6 +55,12 @@ bool os_thread_is_gone(int64_t id)
   return false;
 }
 
+bool os_key_is_safe(pthread_key_t key)
+{
+  (void)key;
+  return true;
+}
+
 int os_cpu_count(void)
 {
   return 2;
@@ -110,6 +116,16 @@ void memory_free(void *memory, size_t size)
 {
   if (memory)
     __tsan_write_range(memory, (long)size);
+}
+
+void *memory_new_pages(size_t size)
+{
+  return memory_new(size);
+}
+
+void memory_free_pages(void *memory, size_t size)
+{
+  memory_free(memory, size);
 }
 
 void *memory_resize(void *array, size_t size)

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/select.h>
 #include <time.h>
 
 #include "site.h"
@@ -87,6 +88,18 @@ typedef _Atomic uintptr_t atomic_word;
 #define pthread_key_create(key, destructor) ((void)(destructor), *(key) = 0, 0)
 #define pthread_setspecific(key, value) ((void)(key), (void)(value), 0)
 #define sched_yield() model_yield()
+
+/* In place of signals.h: there are no signals. */
+#define INTERLOCK_SIGNALS_H
+static inline void signals_block(sigset_t *before)
+{
+  (void)before;
+}
+
+static inline void signals_restore(const sigset_t *before)
+{
+  (void)before;
+}
 
 static inline int model_clock_gettime(struct timespec *now)
 {
