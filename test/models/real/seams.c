@@ -66,12 +66,6 @@ int os_cpu_count(void)
   return 2;
 }
 
-bool os_key_is_safe(pthread_key_t key)
-{
-  (void)key;
-  return true;
-}
-
 bool os_barrier_register(void)
 {
   return !getenv("MODEL_SYMMETRIC");
@@ -132,16 +126,6 @@ void *memory_resize(void *array, size_t size)
 {
   void *memory = size ? memory_new(2 * size) : NULL;
   return array && memory ? memcpy(memory, array, size) : memory;
-}
-
-void *memory_new_pages(size_t size)
-{
-  return memory_new(size);
-}
-
-void memory_free_pages(void *memory, size_t size)
-{
-  memory_free(memory, size);
 }
 
 /* --- region.h --- */
