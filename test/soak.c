@@ -339,6 +339,10 @@ static void fill_yard(void)
 {
   for (int i = 0; i < YARD; i++) {
     yard[i].made = slot_make(i == 0 ? MUTEX : i % (KINDS - 1)); /* all kinds that have handles */
+    /* The mutex of all conditions: a thread that dies with an unowned one leaves it locked, and who waits to have
+       it back waits for ever. */
+    if (i == 0)
+      yard[i].made.flags &= (uint8_t)~ILK_UNOWNED;
     yard[i].handle = yard_new(i);
   }
 }

@@ -114,7 +114,8 @@ static void ring_add(const struct kind *kind)
 
 static void ring_begin(void)
 {
-  ring.n = ring.next = ring.hold = ring.reported = 0;
+  ring.n = 0;
+  ring.next = ring.hold = ring.reported = 0;
 }
 
 static void ring_end(void)
