@@ -143,7 +143,8 @@ static void *handle_for(const struct op *op, const struct object *o, bool *is_ri
 {
   *is_right = false;
   uint64_t random = (uint64_t)op->a;
-  const struct object *other = &r.object[r.current[(op->slot + 1) % r.program->slots]];
+  int beside = atomic_load(&r.current[(op->slot + 1) % r.program->slots]);
+  const struct object *other = &r.object[beside];
   switch (op->handle) {
   case RIGHT:
     *is_right = true;
