@@ -230,7 +230,8 @@ try:
         with {first}, {second}:
             {start}
             until_asleep.set()
-            time.sleep(3600)
+            while True:
+                time.sleep(0.05)  # a signal that comes just before a sleep does not end it
     except KeyboardInterrupt:
         pass
     if {twice}:

@@ -29,7 +29,8 @@ def until(condition):
         time.sleep(0.005)
 def asleep():
     print("waiting", flush=True)
-    time.sleep(3600)
+    while True:
+        time.sleep(0.05)  # a signal that comes just before a sleep does not end it
 def say_when_it_waits():
     until(lambda: f"(native {{main}})  waits for " in interlock.report())
     print("waiting", flush=True)
