@@ -109,7 +109,7 @@ int ilk_wait_end(void *object)
   if (!me)
     return fail(ILK_ENOMEM);
   if (handle_is(object, KIND_CONDITION))
-    return fail(ILK_EINVAL);
+    return fail(is_live(me, object) ? ILK_EINVAL : ILK_EHANDLE);
   struct queue_place *place = parts_find(me, object);
   if (place)
     parts_end(me, place);
