@@ -170,6 +170,8 @@ enum beside {
   BESIDE_WRITER = 16, /* BLOCKED alone: a writer was asleep too */
   BESIDE_CANCEL = 32, /* on any object */
   BESIDE_FREE = 64,
+  BESIDE_PUT = 128,    /* into a queue */
+  BESIDE_CUT_PUT = 256 /* one that a fork cut off: its place counts until then, its item is dropped */
 };
 
 /* A call in a history, or one of the other things. Times are numbers that count up. */

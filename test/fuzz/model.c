@@ -389,7 +389,8 @@ static bool step_exit(const struct object *o, struct state *s, int thread)
 }
 
 /* May an attempt fail although the lock could be had? One that is about to be given up, or that
-   others wait for: an attempt on several locks holds some of them, and a writer keeps readers out. */
+   others wait for: an attempt on several locks holds some of them, and a writer keeps readers out. The
+   oldest item of a queue may be one whose put has not returned: a get does not wait for it. */
 static bool may_fail(const struct object *o, const struct entry *e)
 {
   switch (o->made.kind) {
@@ -397,6 +398,8 @@ static bool may_fail(const struct object *o, const struct entry *e)
     return e->beside & BESIDE_ATTEMPT;
   case LOCKARRAY:
     return e->beside & BESIDE_MULTI;
+  case QUEUE:
+    return e->beside & (e->call == GET ? BESIDE_PUT : BESIDE_CUT_PUT);
   case BARRIER: /* it breaks: see below */
     return e->beside & BESIDE_ANY;
   default:
@@ -466,6 +469,8 @@ bool model_step(const struct object *o, struct state *s, const struct entry *e)
     agrees = now >= 0;
   else if (o->made.kind == LOCKARRAY && e->beside & BESIDE_MULTI && e->result >= 0)
     agrees = now >= 0; /* of several dead holders' locks some may have been had in between */
+  else if (e->call == QUEUE_SIZE && e->beside & BESIDE_CUT_PUT)
+    agrees = now >= 0;
   if (!agrees)
     return step_wait_ends(o, s, e, now);
   *s = next;

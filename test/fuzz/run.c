@@ -154,7 +154,8 @@ static void *handle_for(const struct op *op, const struct object *o, bool *is_ri
   case OF_ANOTHER:
     return other->made.kind == o->made.kind ? NULL : other->handle;
   case FLIPPED:
-    return sizeof(void *) == 8 ? (void *)((uintptr_t)o->handle ^ (uintptr_t)(UINT64_C(1) << (32 + random % 32))) : NULL;
+    /* One of the tag's highest bits: a lower one may give the handle of the object that has the slot next. */
+    return sizeof(void *) == 8 ? (void *)((uintptr_t)o->handle ^ (uintptr_t)(UINT64_C(1) << (56 + random % 8))) : NULL;
   case GARBAGE:
     return random % 4 == 0 ? (void *)-1 : random % 4 == 1 ? (void *)&r : (void *)(uintptr_t)random_next(&random);
   default:
@@ -584,10 +585,12 @@ static unsigned beside(const struct entry *a, const struct entry *b)
   if (a->thread == b->thread || b->call == BLOCKED || b->call == EXITED || b->call == NOT_HELD)
     return 0;
   int flags = b->call < CALLS ? call_types[b->call].flags : b->call == GIVEN_UP ? RELEASES : ATTEMPT;
-  unsigned multi = flags & MULTI ? BESIDE_MULTI : 0, frees = b->call == FREE ? BESIDE_FREE : 0;
+  unsigned multi = flags & MULTI ? BESIDE_MULTI : 0;
+  unsigned cut = b->may_have_happened ? BESIDE_CUT_PUT : 0;
+  unsigned itself = b->call == FREE ? BESIDE_FREE : b->call == PUT ? BESIDE_PUT | cut : 0;
   if (!overlap(a, b->called, b->end)) /* what a fork cut off may have been done by half */
     return b->may_have_happened && a->called > b->called ? multi : 0;
-  return BESIDE_ANY | multi | frees | (flags & ATTEMPT ? BESIDE_ATTEMPT : 0) | (flags & RELEASES ? BESIDE_RELEASE : 0);
+  return BESIDE_ANY | multi | itself | (flags & ATTEMPT ? BESIDE_ATTEMPT : 0) | (flags & RELEASES ? BESIDE_RELEASE : 0);
 }
 
 static void note_what_is_beside(void)
