@@ -35,8 +35,6 @@
    Signal handlers. Where ilk_backend() is "futex", these are async-signal-safe, as sem_post() is: ilk_semaphore_release(),
    ilk_event_set(), and ilk_counter_store(), _exchange(), _fetch_add() and _compare_exchange(). A handler may
    call them whatever it has interrupted, also as its thread's first call, and they leave errno as it was. No other call is.
-   But no other thread may be freeing that object at this moment, if the handler may have interrupted the making or freeing of
-   any object: the free would wait for this thread, and the handler for the free.
 
    fork(). In the child every handle stays valid. An owned lock whose holder did not
    survive is acquired with ILK_OWNER_DIED; an unowned one stays as it was until

@@ -54,40 +54,39 @@ static uint32_t after_clear(uint32_t state)
   return state & ~SET;
 }
 
-/* Pinned. ILK_OK: it is now what `next` makes of `*was`; ILK_EHANDLE: freed, and unpinned. */
-static inline int change(struct object *e, void *handle, struct self *me, uint32_t (*next)(uint32_t), uint32_t *was)
+/* Pinned. True: it is now what `next` makes of `*was`; false: it is being freed. */
+static inline bool change(struct object *e, void *handle, bool counted, uint32_t (*next)(uint32_t), uint32_t *was)
 {
   uint64_t head = load_relaxed(&e->head);
   do {
-    while (unlikely(!handle_may_change(!me, head, handle))) {
-      if (handle_retry(me, PIN_INNER, handle, -1) != ILK_OK)
-        return ILK_EHANDLE;
-      head = load_relaxed(&e->head);
-    }
+    if (unlikely(!handle_may_change(counted, head, handle)))
+      return false;
     *was = head_state(head);
-    /* seq_cst: before the look at `waiters`, see block.h; and I2. */
+    /* seq_cst: before the load of `waiters`, see block.h; and I2. */
   } while (unlikely(!cas_seq_cst(&e->head, &head, (head ^ *was) | next(*was))));
-  return ILK_OK;
+  return true;
 }
 
-/* Pinned, and unpinned at its end. */
-static inline int set_pinned(struct object *e, void *event, struct self *me)
+/* Pinned, and unpinned at its end. False: it is being freed. */
+static inline bool set_pinned(struct object *e, void *event, struct self *me)
 {
   uint32_t was;
-  if (unlikely(change(e, event, me, after_set, &was) != ILK_OK))
-    return fail(ILK_EHANDLE);
-  if (!(was & SET) && load_seq_cst(&e->waiters))
+  bool changed = change(e, event, !me, after_set, &was);
+  if (changed && !(was & SET) && load_seq_cst(&e->waiters))
     block_wake(e, INT_MAX);
   handle_leave_safely(me, event);
-  return ILK_OK;
+  return changed;
 }
 
 /* All that is not simple: see handle_enter_safely(). */
 COLD static int set_slow(void *event)
 {
   struct self *me;
-  struct object *e = handle_enter_safely_slow(&me, event, KIND_EVENT);
-  return e ? set_pinned(e, event, me) : fail(ILK_EHANDLE);
+  struct object *e;
+  while ((e = handle_enter_safely_slow(&me, event, KIND_EVENT)))
+    if (set_pinned(e, event, me))
+      return ILK_OK;
+  return fail(ILK_EHANDLE);
 }
 
 int ilk_event_set(void *event)
@@ -96,9 +95,10 @@ int ilk_event_set(void *event)
   if (unlikely(load_relaxed(&me->pin[PIN_INNER])))
     return set_slow(event);
   struct object *e = handle_enter_fast(me, PIN_INNER, event, KIND_EVENT);
-  if (likely(e))
-    return set_pinned(e, event, me);
-  handle_leave(me, PIN_INNER);
+  if (unlikely(!e))
+    handle_leave(me, PIN_INNER);
+  else if (likely(set_pinned(e, event, me)))
+    return ILK_OK;
   return set_slow(event);
 }
 
@@ -108,9 +108,12 @@ int ilk_event_clear(void *event)
   if (unlikely(!me))
     return fail(ILK_ENOMEM);
   struct object *e = handle_enter(me, PIN_INNER, event, KIND_EVENT);
-  uint32_t was;
-  if (unlikely(!e || change(e, event, me, after_clear, &was) != ILK_OK))
+  if (unlikely(!e))
     return fail(ILK_EHANDLE);
+  uint32_t was;
+  while (unlikely(!change(e, event, false, after_clear, &was)))
+    if (handle_retry(me, PIN_INNER, event, -1) != ILK_OK)
+      return fail(ILK_EHANDLE);
   handle_leave(me, PIN_INNER);
   return ILK_OK;
 }

@@ -78,7 +78,7 @@ struct self {
   /* Written by its own thread at every call; the pins are read by who frees. */
   _Alignas(CACHE_LINE) atomic_word pin[PINS];
   uint32_t spin_limit, spin_waits; /* see spin.h */
-  atomic_word closing;    /* the handle that it frees at this moment (see handle.c) */
+  atomic_word closing;    /* the handle whose close it decides (see handle_close.c) */
   void *held;             /* the mutex it locked last and has not unlocked, if simple (see mutex.c) */
   void *gil_state;        /* Python's state of this thread, while a wait has released the GIL (see gil.h) */
   struct gil_hooks *gil_hooks; /* what reacquires it */

@@ -7,7 +7,16 @@ static struct {
   void *ours, *theirs, *lost[2]; /* mutexes: held over the fork; by another for a moment; for ever */
   void *tally, *local, *semaphore, *condition;
   _Atomic bool is_held, wanted;
+  void *_Atomic freed; /* by another thread at any moment */
 } h;
+
+static void use_what_is_freed(void)
+{
+  void *event = h.freed;
+  int results[] = {ilk_event_set(event), ilk_event_clear(event), ilk_event_timedwait(event, 0)};
+  for (int i = 0; i < LENGTH(results); i++)
+    must(results[i] == ILK_OK || results[i] == ILK_EHANDLE || results[i] == ILK_ETIMEDOUT);
+}
 
 /* A bit of everything that takes a guard. */
 static void make_calls(void)
@@ -31,6 +40,8 @@ static void make_calls(void)
 
 static void prepare(void)
 {
+  if (h.freed)
+    use_what_is_freed();
   if (!h.on)
     return;
   expect(ilk_mutex_lock(h.ours), ILK_OK);
@@ -42,6 +53,8 @@ static void prepare(void)
 
 static void in_parent(void)
 {
+  if (h.freed)
+    use_what_is_freed();
   if (!h.on)
     return;
   make_calls();
@@ -50,6 +63,8 @@ static void in_parent(void)
 
 static void in_the_child(void)
 {
+  if (h.freed)
+    use_what_is_freed();
   if (!h.on)
     return;
   expect(ilk_mutex_trylock(h.lost[0]), ILK_OWNER_DIED); /* the first call that needs to know */
@@ -117,9 +132,42 @@ START_TEST(a_programs_handlers_may_call)
 }
 END_TEST
 
+static void *free_and_make(void *unused)
+{
+  (void)unused;
+  while (h.wanted) {
+    expect(ilk_event_free(h.freed), ILK_OK);
+    h.freed = ilk_event_new(0);
+  }
+  return NULL;
+}
+
+/* The free needs the guards, which the thread that forks has. */
+START_TEST(a_programs_handler_waited_for_a_free_that_waited_for_the_fork)
+{
+  h.freed = ilk_event_new(0);
+  h.wanted = true;
+  pthread_t thread = start(free_and_make, NULL);
+  for (int64_t end = stress_end(400); now() < end;) {
+    pid_t child = fork();
+    if (child == 0) {
+      alarm(10 * BUSY);
+      _exit(0);
+    }
+    child_end(child);
+  }
+  h.wanted = false;
+  join(thread);
+  expect(ilk_event_free(h.freed), ILK_OK);
+  h.freed = NULL;
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("fork_handlers");
-  tcase_add_test(test_case(suite, "handlers", 20), a_programs_handlers_may_call);
+  TCase *handlers = test_case(suite, "handlers", 20);
+  tcase_add_test(handlers, a_programs_handlers_may_call);
+  tcase_add_test(handlers, a_programs_handler_waited_for_a_free_that_waited_for_the_fork);
   return run_suite(suite);
 }

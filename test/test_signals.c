@@ -330,6 +330,44 @@ START_TEST(a_handler_waited_for_the_free_that_it_interrupted)
 }
 END_TEST
 
+/* --- a handler has interrupted the making of an object, and another thread frees what it uses -------------- */
+
+static void *make_and_free(void *unused)
+{
+  (void)unused;
+  while (!calls.over) {
+    void *counter = ilk_counter_new(0);
+    expect(ilk_counter_free(counter), ILK_OK);
+  }
+  return NULL;
+}
+
+START_TEST(a_handler_waited_for_a_free_that_needed_the_table_of_handles)
+{
+  struct sigaction action = {.sa_handler = use_what_is_freed, .sa_flags = SA_RESTART};
+  sigaction(SIGUSR1, &action, NULL);
+  calls.over = false;
+  handled = 0;
+  freed_here[0] = ilk_semaphore_new(0, 0);
+  freed_here[1] = ilk_event_new(0);
+  freed_here[2] = ilk_counter_new(0);
+  pthread_t makes = start(make_and_free, NULL), frees = start(free_and_make, NULL);
+  int64_t sent = 0;
+  for (int64_t end = stress_end(JITTERED ? 300 : 600); now() < end; sent++) {
+    must(pthread_kill(makes, SIGUSR1) == 0);
+    while (handled <= sent && now() < end)
+      ;
+  }
+  calls.over = true;
+  join(makes);
+  join(frees);
+  must(handled > 0);
+  expect(ilk_semaphore_free(freed_here[0]), ILK_OK);
+  expect(ilk_event_free(freed_here[1]), ILK_OK);
+  expect(ilk_counter_free(freed_here[2]), ILK_OK);
+}
+END_TEST
+
 int main(void)
 {
   /* Where threads sleep on condition variables, no wake is safe in a handler, and the header says so. */
@@ -343,6 +381,7 @@ int main(void)
     tcase_add_test(handlers, handlers_in_the_middle_of_other_calls);
     tcase_add_test(handlers, a_handler_waited_for_a_free_that_waited_for_its_thread);
     tcase_add_test(handlers, a_handler_waited_for_the_free_that_it_interrupted);
+    tcase_add_test(handlers, a_handler_waited_for_a_free_that_needed_the_table_of_handles);
   }
   return run_suite(s);
 }

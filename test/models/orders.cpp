@@ -135,7 +135,7 @@ struct rwlock_count : rl::test_suite<rwlock_count, 3> {
   }
 };
 
-// src/handle.c: a call pins and looks at the tag; a free changes the tag and looks at
+// src/handle_close.c: a call pins and looks at the tag; a free changes the tag and looks at
 // the pins, and then makes the memory another object's.
 struct handle : rl::test_suite<handle, 2> {
   rl::atomic<int> tag, pin;
