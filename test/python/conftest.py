@@ -71,6 +71,8 @@ def python(tmp_path):
     """Runs Python code, or a script, in a new process; its output, once it has succeeded."""
 
     def run(code, *arguments, check=True, timeout=3 * PATIENCE, **environment):
+        if "PYTHONPATH" in environment and "PYTHONPATH" in os.environ:
+            environment["PYTHONPATH"] += os.pathsep + os.environ["PYTHONPATH"]
         path = code
         if not isinstance(code, Path):
             path = tmp_path / "code.py"

@@ -576,6 +576,6 @@ def test_threads_that_outlive_python_are_told_nothing(python):
     reason="there are no subinterpreters",
 )
 def test_threads_beside_a_subinterpreter_are_told_nothing(python):
-    create = "try: import _interpreters as i\nexcept ImportError: import _xxsubinterpreters as i\ni.create()\n"
-    result = python(create + WAIT_IN_C + "time.sleep(1.5)\ns.release(3)\n")
+    create = "try: import _interpreters as i\nexcept ImportError: import _xxsubinterpreters as i\nother = i.create()\n"
+    result = python(create + WAIT_IN_C + "time.sleep(1.5)\ns.release(3)\ni.destroy(other)\n")
     assert result.stderr == ""

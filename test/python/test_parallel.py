@@ -1,5 +1,6 @@
 """parallel=True: what Numba moves, fuses and hoists must not pass what locks, counts or waits."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -624,7 +625,7 @@ def test_other_kernels_are_compiled_as_without():
     texts = [
         subprocess.run(
             [sys.executable, "-c", source, way], check=True, capture_output=True, text=True,
-            env={"NUMBA_DISABLE_ENTRY_POINTS": "1", "PATH": ""},
+            env={**os.environ, "NUMBA_DISABLE_ENTRY_POINTS": "1"},
         ).stdout
         for way in ("with", "without")
     ]  # fmt: skip
