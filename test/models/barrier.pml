@@ -1,4 +1,4 @@
-/* The barrier of src/barrier_state.h: tickets, BROKEN, RESET and ACTING, and its sleepers on the
+/* The barrier of src/sync/barrier_state.h: tickets, BROKEN, RESET and ACTING, and its sleepers on the
    object's event count (block.h). In order: each change of the state is one compare-and-swap. Each
    thread waits a few times: for ever, with a time-out, or in parts, where the last acts before the
    others go on; another thread aborts or resets, and then frees, at any moment. The pins, of which the

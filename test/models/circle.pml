@@ -1,4 +1,4 @@
-/* The search for deadlock cycles of src/cycle.c: a thread that sleeps follows the locks from each
+/* The search for deadlock cycles of src/core/cycle.c: a thread that sleeps follows the locks from each
    blocked thread to one that holds what it waits for, while the threads on the way go on; then
    it looks at every link of the path again, and then at every sleep. R is a readers-writer
    lock, read by two; the others are mutexes, which a release may give to a thread that sleeps.

@@ -1,4 +1,4 @@
-/* A counter's waiters, of src/counter.c: a change wakes them only if it reaches `least`. All
+/* A counter's waiters, of src/sync/counter.c: a change wakes them only if it reaches `least`. All
    operations are sequentially consistent. Checked: no waiter sleeps for ever that awaits what the
    value ends as (an invalid end state).
 

@@ -1,4 +1,4 @@
-/* The asymmetric fence of src/fence.h, whose heavy side may find that the system's barrier is
+/* The asymmetric fence of src/core/fence.h, whose heavy side may find that the system's barrier is
    denied. Total store order: a plain store waits in its thread's buffer until it drains, at any
    moment; a barrier drains all buffers. Light and heavy sides are Dekker's, again and again, here
    used as a lock that a light thread enters if it does not see the heavy one, and the heavy one

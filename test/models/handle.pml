@@ -1,4 +1,4 @@
-/* Pins against frees (src/handle.h), under total store order with the asymmetric
+/* Pins against frees (src/core/handle.h), under total store order with the asymmetric
    fence: a pin stays in its thread's store buffer until it drains at any moment, or a
    heavy fence drains all. Two threads work on the object by its handle, one of them may
    wait in it, and in the other a signal handler calls again while it is inside; two more free it, and

@@ -1,4 +1,4 @@
-/* Calls in signal handlers against frees (src/handle_close.c). Two threads free the object, and one makes others, which
+/* Calls in signal handlers against frees (src/core/handle_close.c). Two threads free the object, and one makes others, which
    takes the table's lock, too. In each of them a handler runs at any moment, and calls with a counted pin. Everything is
    sequentially consistent, as the operations of both sides are. Checked: nobody uses the object once it is freed, one
    free succeeds at the most, and no call hangs.

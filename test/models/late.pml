@@ -1,5 +1,5 @@
-/* A condition's wakes that are put off until the notifier's unlock (src/waitq.h, src/condition.c,
-   I7 of src/mutex_state.h). A notifier locks the mutex and takes two waiters, one of them with a time-out,
+/* A condition's wakes that are put off until the notifier's unlock (src/core/waitq.h, src/sync/condition.c,
+   I7 of src/sync/mutex_state.h). A notifier locks the mutex and takes two waiters, one of them with a time-out,
    out of the queue; they sleep on, and it may put off fewer than that (LATE_MOST). Then it unlocks,
    or exits, or blocks elsewhere, or stays within for ever, or until a free is over. Another thread takes
    the mutex from it by a reset, at any moment, or unlocks it (an unowned one), or frees the

@@ -1,4 +1,4 @@
-/* The mutex of src/mutex.c, not fair, under total store order with the
+/* The mutex of src/sync/mutex.c, not fair, under total store order with the
    asymmetric fence: an unlock's store stays in its thread's buffer until it drains at
    any moment, or a heavy fence drains all buffers. Checked: exclusion (assertion), and
    no lost wake (a sleeper that nobody will wake is an invalid end state).

@@ -23,7 +23,7 @@ using rl::mo_seq_cst;
 static void fence_light() { if (mutant != 1) rl::atomic_thread_fence(mo_seq_cst, $); }
 static void fence_heavy() { if (mutant != 2) rl::atomic_thread_fence(mo_seq_cst, $); }
 
-// src/mutex.c: a barging lock, an unlock by a plain store, and one waiter's announcement.
+// src/sync/mutex.c: a barging lock, an unlock by a plain store, and one waiter's announcement.
 // Two threads, plain data inside.
 struct mutex : rl::test_suite<mutex, 2> {
   rl::atomic<int> state, waiters, signal;
@@ -60,7 +60,7 @@ struct mutex : rl::test_suite<mutex, 2> {
   void after() { RL_ASSERT(data($) == 2); }
 };
 
-// src/rwlock.c: a reader publishes and looks at the head; a writer changes the head and
+// src/sync/rwlock.c: a reader publishes and looks at the head; a writer changes the head and
 // looks at the record. The reader's reads come before the writer's writes.
 struct rwlock : rl::test_suite<rwlock, 2> {
   rl::atomic<int> biased, published;
@@ -86,7 +86,7 @@ struct rwlock : rl::test_suite<rwlock, 2> {
   }
 };
 
-// src/rwlock_read.c, rwlock.c: a writer that sleeps until a published reader leaves, which sees
+// src/sync/rwlock_read.c, rwlock.c: a writer that sleeps until a published reader leaves, which sees
 // that the head is not BIASED: it withdraws, then looks for ASLEEP (1 in the head).
 struct rwlock_drain : rl::test_suite<rwlock_drain, 2> {
   rl::atomic<int> head, published, turn;
@@ -112,7 +112,7 @@ struct rwlock_drain : rl::test_suite<rwlock_drain, 2> {
   }
 };
 
-// src/rwlock*.c: counted readers (1 each) and writers (100) in one word.
+// src/sync/rwlock*.c: counted readers (1 each) and writers (100) in one word.
 struct rwlock_count : rl::test_suite<rwlock_count, 3> {
   rl::atomic<int> head;
   rl::var<int> data;
@@ -135,7 +135,7 @@ struct rwlock_count : rl::test_suite<rwlock_count, 3> {
   }
 };
 
-// src/handle_close.c: a call pins and looks at the tag; a free changes the tag and looks at
+// src/core/handle_close.c: a call pins and looks at the tag; a free changes the tag and looks at
 // the pins, and then makes the memory another object's.
 struct handle : rl::test_suite<handle, 2> {
   rl::atomic<int> tag, pin;
@@ -161,7 +161,7 @@ struct handle : rl::test_suite<handle, 2> {
   }
 };
 
-// src/block.h: the event count. Two waiters, for a value that a third thread raises twice.
+// src/core/block.h: the event count. Two waiters, for a value that a third thread raises twice.
 struct event_count : rl::test_suite<event_count, 3> {
   rl::atomic<int> value, waiters, turn;
   rl::var<int> data[2];
@@ -204,7 +204,7 @@ struct event_count : rl::test_suite<event_count, 3> {
   }
 };
 
-// src/queue_ring.h and src/queue.c: a ring of one place. A put's claim, then its step; a get that
+// src/sync/queue_ring.h and src/sync/queue.c: a ring of one place. A put's claim, then its step; a get that
 // finds it empty announces itself, and sleeps on what the put changes if it sees the announcement.
 struct queue : rl::test_suite<queue, 2> {
   rl::atomic<int> tail, head, place, waiters, turn;

@@ -1,4 +1,4 @@
-/* Waits in parts (../../src/parts.h): a thread waits in a row of short timed waits and keeps its
+/* Waits in parts (src/core/parts.h): a thread waits in a row of short timed waits and keeps its
    place in the queue between them. Two scenarios, chosen at the start.
 
    A mutex. Thread 1 waits in parts: at each time-out its place stays in the queue, `away`. Then it

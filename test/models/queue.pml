@@ -1,4 +1,4 @@
-/* The waiters of a queue (src/queue.c), under sequential consistency; queue_ring.pml is about its ring. Capacity 1
+/* The waiters of a queue (src/sync/queue.c), under sequential consistency; queue_ring.pml is about its ring. Capacity 1
    or 2; two puts, and three gets of which one gives up at any moment. A put claims its position, and completes it
    later. A get that finds the oldest position claimed and not complete does not sleep as if the queue were
    empty: it polls. Checked: nobody sleeps for ever while there is something to take or room to put.

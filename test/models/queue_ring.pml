@@ -1,4 +1,4 @@
-/* The ring of a queue (src/queue_ring.h), under sequential consistency: two threads that put three times in all,
+/* The ring of a queue (src/sync/queue_ring.h), under sequential consistency: two threads that put three times in all,
    and two that get three times, for capacities 1 and 2. Checked: each item is taken once, by a get that has read it
    whole, in each producer's order; full and empty are what they were at some moment of the call.
 

@@ -1,4 +1,4 @@
-/* The biased layer of the readers-writer lock (src/rwlock_state.h): readers that publish
+/* The biased layer of the readers-writer lock (src/sync/rwlock_state.h): readers that publish
    in their own record, and writers, under total store order with the asymmetric fence: a
    reader's publishing and its withdrawal may stay in its store buffer until it drains
    at any moment, or a heavy fence drains all. Checked: no reader with a writer, no two

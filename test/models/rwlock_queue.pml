@@ -1,4 +1,4 @@
-/* The counted layer of the readers-writer lock (src/rwlock_state.h): newcomers that barge,
+/* The counted layer of the readers-writer lock (src/sync/rwlock_state.h): newcomers that barge,
    waiters that are woken and then look, the drain, time-outs, downgrade. In order (each
    step is a compare-and-swap of the one head, or under the queue's lock); the layer of
    published readers is in rwlock.pml. Checked: no reader with a writer, no two writers,
@@ -15,7 +15,7 @@
    as the first), NO_AWAY (it goes away and does not settle), NO_RETURN (it comes back and does not settle
    before it sleeps).
 
-   Threads with a time-out wait in parts (../../src/parts.h): when the time is up they may stay in the queue,
+   Threads with a time-out wait in parts (src/core/parts.h): when the time is up they may stay in the queue,
    away, and come back, or never. */
 
 #define THREADS 4
