@@ -26,6 +26,10 @@ install_packages() {
         is_installed "$package" || missing="$missing $package"
     done
     [ -n "$missing" ] || return 0
+    if [ "${INTERLOCK_NO_INSTALL:-}" ]; then
+        say "Not installed:$missing"
+        return 1
+    fi
     if ! command -v apt-get >/dev/null; then
         say "Not installed, and there is no apt-get to do it:$missing"
         return 1
