@@ -41,7 +41,7 @@ EXCEPTIONS: dict[int, tuple[type[Exception], str]] = {
     c.ILK_EHANDLE: (HandleError, "the handle is closed or not of this kind"),
     c.ILK_EINVAL: (ValueError, "an argument is out of range"),
     c.ILK_EPERM: (RuntimeError, "not held by the caller"),
-    c.ILK_EDEADLK: (DeadlockError, "already held by the caller, so the wait would never end"),
+    c.ILK_EDEADLK: (DeadlockError, "this wait would never end: the caller holds it already, or is part of a deadlock cycle"),
     c.ILK_EOVERFLOW: (OverflowError, "the count would pass its limit"),
     c.ILK_ENOMEM: (MemoryError, "no memory, or no free handle"),
     c.ILK_EBROKEN: (BrokenBarrierError, "the barrier is broken"),
