@@ -311,6 +311,25 @@ START_TEST(owner_died)
 }
 END_TEST
 
+/* Those that it acquired from the living are theirs, also between two dead threads' locks. */
+START_TEST(a_range_that_failed_reported_deaths_that_were_none)
+{
+  void *a = new_array(40, 0);
+  for (int64_t step = 1; step <= 4; step++) {
+    expect(ilk_lockarray_lock(a, 39), ILK_OK);
+    for (int64_t i = 0; i < 32; i += step)
+      expect(elsewhere(ilk_lockarray_lock, a, i), ILK_OK);
+    expect(ilk_lockarray_lock_range(a, 0, 40), ILK_EDEADLK);
+    for (int64_t i = 0; i < 39; i++)
+      expect(other_try(a, i), i < 32 && i % step == 0 ? ILK_OWNER_DIED : ILK_OK);
+    expect(ilk_lockarray_unlock(a, 39), ILK_OK);
+    expect(ilk_lockarray_lock_range(a, 0, 40), ILK_OK);
+    expect(ilk_lockarray_unlock_range(a, 0, 40), ILK_OK);
+  }
+  free_array(a);
+}
+END_TEST
+
 /* A pair or range that fails must not swallow the news of a death. */
 START_TEST(owner_died_is_told_again_after_a_failure)
 {
@@ -879,6 +898,7 @@ int main(void)
   tcase_add_loop_test(calls, pairs_and_ranges_that_give_up, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, owner_died, 0, LENGTH(all_flags));
   tcase_add_test(calls, owner_died_is_told_again_after_a_failure);
+  tcase_add_test(calls, a_range_that_failed_reported_deaths_that_were_none);
   tcase_add_test(calls, owner_dies_while_others_sleep);
   tcase_add_test(calls, owner_dies_as_another_comes);
   tcase_add_test(calls, circle_through_a_mutex);

@@ -187,24 +187,50 @@ static int unlock_pair(struct call c, int64_t i, int64_t j)
   return ILK_OK;
 }
 
+/* The locks of a range that were acquired from dead threads, as runs of indices in ascending order. If there are more
+   than RUNS of them, the last run spans the locks between; those are then reported as a dead thread's, too. */
+#define RUNS 16
+
+struct dead_locks {
+  int n;
+  struct {
+    int64_t first, last;
+  } run[RUNS];
+};
+
+static void add_dead(struct dead_locks *dead, int64_t i)
+{
+  if (dead->n == 0 || (dead->run[dead->n - 1].last + 1 < i && dead->n < RUNS))
+    dead->run[dead->n++].first = i;
+  dead->run[dead->n - 1].last = i;
+}
+
+/* Releases the locks from begin to before `end`, last first. */
+COLD static void undo_range(struct call c, int64_t begin, int64_t end, const struct dead_locks *dead)
+{
+  int run = dead->n - 1;
+  for (int64_t i = end; i-- > begin;) {
+    while (run >= 0 && i < dead->run[run].first)
+      run--;
+    unlock_slow(c, i, run >= 0 && i <= dead->run[run].last);
+  }
+}
+
 static int lock_range(struct call c, int64_t begin, int64_t end, int64_t timeout_ns)
 {
   int64_t deadline = clock_deadline(timeout_ns);
-  int64_t died = end, died_last = -1; /* the first and the last that were taken from the dead */
+  struct dead_locks dead;
+  dead.n = 0;
   for (int64_t i = begin; i < end; i++) {
     int result = lock_by(c, i, deadline);
     if (unlikely(result < 0)) {
-      /* Those between the first and the last may be told of a death too many. */
-      while (i-- > begin)
-        unlock_slow(c, i, died <= i && i <= died_last);
+      undo_range(c, begin, i, &dead);
       return result;
     }
-    if (unlikely(result == ILK_OWNER_DIED)) {
-      died = i < died ? i : died;
-      died_last = i;
-    }
+    if (unlikely(result == ILK_OWNER_DIED))
+      add_dead(&dead, i);
   }
-  return died < end ? ILK_OWNER_DIED : ILK_OK;
+  return dead.n ? ILK_OWNER_DIED : ILK_OK;
 }
 
 static int unlock_range(struct call c, int64_t begin, int64_t end)
