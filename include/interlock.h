@@ -749,10 +749,12 @@ ILK_API void *ilk_backend(void);
 
 /* How unlock orders its store: "asymmetric" (a plain store, and membarrier(2) where somebody waits)
    or "symmetric" (an exchange). It is "symmetric" from then on where a sandbox denies membarrier
-   after the library was loaded. A constant string. */
+   after the library was loaded. A constant string. (ilk_atomic_fence() is a fence; this is the older name.) */
+ILK_API void *ilk_fence_kind(void);
 ILK_API void *ilk_fence(void);
 
-/* The number of live handles, of all kinds. */
+/* The number of live handles, of all kinds. The second is the older name. */
+ILK_API int64_t ilk_live_handles(void);
 ILK_API int64_t ilk_live(void);
 
 /* A text for a person with a hung program: each live handle with its kind, id, state,

@@ -93,12 +93,14 @@ START_TEST(facts)
     ck_assert_str_eq(ilk_fence(), "symmetric");
   else
     must(!strcmp(ilk_fence(), "symmetric") || !strcmp(ilk_fence(), "asymmetric"));
+  ck_assert_str_eq(ilk_fence_kind(), ilk_fence());
 }
 END_TEST
 
 START_TEST(live_counts_every_kind)
 {
   int64_t before = ilk_live();
+  expect(ilk_live_handles(), before);
   void *m = ilk_mutex_new(0), *s = ilk_semaphore_new(0, 0), *c = ilk_counter_new(0);
   expect(ilk_live(), before + 3);
   expect_null(ilk_mutex_new(-1), ILK_EINVAL);

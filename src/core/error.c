@@ -55,12 +55,22 @@ void *ilk_backend(void)
   return (void *)wait_backend;
 }
 
-void *ilk_fence(void)
+void *ilk_fence_kind(void)
 {
   return (void *)(fence_probe() ? "asymmetric" : "symmetric");
 }
 
-int64_t ilk_live(void)
+void *ilk_fence(void)
+{
+  return ilk_fence_kind();
+}
+
+int64_t ilk_live_handles(void)
 {
   return handle_live();
+}
+
+int64_t ilk_live(void)
+{
+  return ilk_live_handles();
 }
