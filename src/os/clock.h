@@ -17,8 +17,7 @@ static inline int64_t clock_now(void)
   return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
-/* The deadline of a wait that begins now: negative is for ever, and so is one
-   that the clock could not reach. */
+/* The deadline of a wait that begins now. WAIT_FOREVER if the time-out is negative, or beyond the range of the clock. */
 static inline int64_t clock_deadline(int64_t timeout_ns)
 {
   if (timeout_ns < 0)

@@ -8,7 +8,7 @@
 #include "guard.h"
 #include "self.h"
 
-/* From here on in pages of its own. */
+/* Blocks of this size or more are whole pages. */
 #define LARGE 65536
 
 #ifndef NDEBUG
@@ -18,7 +18,7 @@ _Thread_local int guards_held ILK_TLS_MODEL;
 bool memory_may_be_used(void)
 {
   struct self *me = self_current;
-  /* In a wait the program's own function may run (see stall.c); a free does not wait for waiters. */
+  /* A function of the program may run in a wait (see stall.c), and a free does not wait for waiters. */
   bool waits = me && load_relaxed(&me->episode) & 1;
   for (int i = 0; me && !waits && i < PINS; i++)
     if (load_relaxed(&me->pin[i]))
@@ -28,7 +28,7 @@ bool memory_may_be_used(void)
 
 #endif
 
-/* A program with LeakSanitizer: what is reachable through such pages alone has not leaked. NULL without it. */
+/* LeakSanitizer must treat what these pages refer to as reachable. NULL in a program without it. */
 extern void __lsan_register_root_region(const void *, size_t) __attribute__((weak));
 extern void __lsan_unregister_root_region(const void *, size_t) __attribute__((weak));
 

@@ -1,8 +1,6 @@
-/* Where the library allocates and frees: never under a lock of its own, nor within a pin, for
-   which a free waits. An allocator may have a lock and fork handlers of its own. At a fork its
-   prepare handler may run before ours; then the allocator's lock is taken before ours, and a
-   thread that took them the other way round would hang the fork. Builds with assertions check
-   it at every call. */
+/* Allocation. The library never allocates or frees while it holds one of its locks or pins an object. An allocator may
+   have a lock and fork handlers. If its prepare handler runs before ours, a fork locks the allocator first and our locks
+   second; a thread that locks in the opposite order could deadlock with the fork. Builds with assertions check each call. */
 #ifndef INTERLOCK_MEMORY_H
 #define INTERLOCK_MEMORY_H
 
@@ -10,22 +8,21 @@
 
 #include "common.h"
 
-/* All zero, on cache lines of its own; NULL: no memory. What is large takes room only once it
-   is touched. */
+/* Zeroed, and on cache lines of its own. NULL: no memory. The pages of a large block take memory once they are touched. */
 void *memory_new(size_t size);
-void memory_free(void *memory, size_t size); /* NULL: nothing happens */
+void memory_free(void *memory, size_t size); /* may be NULL */
 
-/* The same in whole pages of its own, from the system itself: so it may also be called in a signal handler, which
-   may have interrupted the allocator, and under a lock of the program's. */
+/* The same in whole pages from the system, without the allocator. So it may be called in a signal handler that has
+   interrupted the allocator, and under any lock of the program. */
 void *memory_new_pages(size_t size);
 void memory_free_pages(void *memory, size_t size);
 
-/* An array that grows: begins as NULL, and ends by size 0. Not zero, nor on lines of its own. NULL: no
-   memory, and the array stays as it was. */
+/* Resizes an array, as realloc() does. NULL is an empty array; size 0 frees it. NULL is returned if there is no memory,
+   and the array stays as it was. */
 void *memory_resize(void *array, size_t size);
 
 #ifndef NDEBUG
-/* Does the calling thread hold no lock of the library, and no pin? */
+/* True if the calling thread holds none of the library's locks and no pin. */
 bool memory_may_be_used(void);
 #endif
 

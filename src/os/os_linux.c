@@ -20,7 +20,7 @@ bool os_thread_is_gone(int64_t id)
   return syscall(SYS_tgkill, (long)getpid(), (long)id, 0L) == -1 && errno == ESRCH;
 }
 
-/* glibc has room for so many keys in the thread's own block, and allocates for more; musl has room for all. */
+/* glibc keeps the values of the first 32 keys in the thread's descriptor and allocates for others; musl keeps all there. */
 #define KEYS_IN_THREAD 32
 
 bool os_key_is_safe(pthread_key_t key)
@@ -33,7 +33,7 @@ int os_cpu_count(void)
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
     return CPU_COUNT(&set);
-  long n = sysconf(_SC_NPROCESSORS_ONLN); /* more CPUs than the set can hold */
+  long n = sysconf(_SC_NPROCESSORS_ONLN); /* there are more processors than the set can hold */
   return n > 0 ? (int)n : 1;
 }
 
@@ -52,9 +52,9 @@ bool os_barrier_register(void)
 /* /proc/self/pagemap has 64 bits for each page of the address space (proc_pid_pagemap(5)). Read by bare system calls:
    the C library's are cancellation points. */
 #define PAGE_TOUCHED (UINT64_C(3) << 62) /* present, or swapped out */
-#define PAGES 512                        /* asked about at a time */
+#define PAGES 512                        /* read at a time */
 
-/* What the map says of the next n pages from where it stands; false: nothing. */
+/* Reads the entries of the next n pages. */
 static bool pages_read(int map, uint64_t *entries, size_t n)
 {
   long size = (long)(n * sizeof *entries);
@@ -66,7 +66,7 @@ static bool pages_seek(int map, uintptr_t address, size_t page)
   return syscall(SYS_lseek, map, (long)(address / page * sizeof(uint64_t)), SEEK_SET) >= 0;
 }
 
-/* Open, and true to what we know: emulators show another address space there. -1: neither. */
+/* Returns -1 if the map cannot be opened, or is not this process's: emulators show that of another address space. */
 static int pagemap_open(size_t page)
 {
   uint64_t entry = 0;

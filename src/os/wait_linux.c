@@ -15,14 +15,14 @@
 const char wait_backend[] = "futex";
 const bool wait_has_shared = true;
 
-/* For calls without a time. */
+/* For calls without a time-out. */
 #ifdef SYS_futex
 #define FUTEX_NUMBER SYS_futex
 #else
 #define FUTEX_NUMBER SYS_futex_time64
 #endif
 
-/* The kernel's own 64-bit time, whatever the C library's time_t is. */
+/* The kernel's 64-bit time, whatever the width of time_t. */
 struct kernel_time {
   int64_t seconds, nanoseconds;
 };
@@ -53,9 +53,9 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   /* The bitset form takes an absolute deadline on the monotonic clock. */
   int operation = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
   struct kernel_time until = {deadline / NS_PER_S, deadline % NS_PER_S};
-  int before = errno; /* a caller may be a signal handler, which must not change it */
+  int before = errno; /* the caller may be a signal handler, which must not change errno */
   long result;
-  do /* A signal handler ran: that is no wake, and a storm of them would look like many. */
+  do /* EINTR is no wake: a signal handler ran. Many signals must not look like many wakes. */
     result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until);
   while (result == -1 && errno == EINTR);
   int error = result == 0 ? 0 : errno;
@@ -75,8 +75,8 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
   return woken > 0 ? (int)woken : 0; /* EFAULT: the memory is gone, and so are its sleepers */
 }
 
-/* process_vm_readv(2) fails where there is no memory, but may read the bytes one by one. Then the kernel compares
-   the word in one step, and wakes and moves nobody. */
+/* process_vm_readv(2) fails where there is no memory, but may read the bytes one at a time. The futex call then compares
+   the whole word atomically; it wakes and moves no thread. */
 bool wait_read(atomic_u32 *word, uint32_t *value)
 {
   struct iovec to = {value, sizeof *value}, from = {word, sizeof *value};

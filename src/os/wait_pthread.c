@@ -1,8 +1,7 @@
-/* Waiting on any POSIX system: words are hashed to buckets; a bucket has a mutex
-   and a list of its sleepers, oldest first, each with a condition variable of its
-   own. One of its own, because a shared one lets a later waiter steal a signal
-   (glibc bug 25847); and it is signalled with the bucket's mutex held, so that
-   the sleeper, whose stack it lives on, cannot be gone before. */
+/* Waiting on any POSIX system. Words are hashed to buckets. A bucket has a mutex and a list of the threads that sleep,
+   oldest first. Each sleeper has its own condition variable: a shared one lets a later waiter steal a signal (glibc bug
+   25847). It is signalled while the bucket's mutex is held, because it is on the stack of the sleeper, which could
+   otherwise have returned. */
 #include "wait.h"
 
 #include <pthread.h>
@@ -60,10 +59,10 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
 {
   (void)shared;
   struct bucket *b = bucket_of(word);
-  int cancel; /* pthread_cond_wait is a cancellation point; this library has none */
+  int cancel; /* pthread_cond_wait() is a cancellation point; the functions of this library are not */
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
   guard_lock(&b->mutex);
-  /* Relaxed: the waker changed the word before it took the bucket's mutex. */
+  /* Relaxed: the waker changed the word before it locked the bucket's mutex. */
   if (load_relaxed(word) != expected) {
     guard_unlock(&b->mutex);
     pthread_setcancelstate(cancel, NULL);
@@ -84,7 +83,7 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   *b->end = &me;
   b->end = &me.next;
 
-  /* A time_t may be 32 bits wide: then one that it cannot hold is woken early, and sleeps again. */
+  /* If time_t has 32 bits and cannot hold the deadline, the sleep ends early, and the caller sleeps again. */
   int64_t seconds = deadline / NS_PER_S;
   if (sizeof(time_t) < sizeof seconds && seconds > INT32_MAX)
     seconds = INT32_MAX;
@@ -93,7 +92,7 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
     if (deadline == WAIT_FOREVER)
       pthread_cond_wait(&me.wake, &b->mutex);
     else if (pthread_cond_timedwait(&me.wake, &b->mutex, &until) != 0)
-      break; /* ETIMEDOUT; whether a wake came at the same time, `woken` tells */
+      break; /* ETIMEDOUT; a wake may have come at the same time: then `woken` is set */
   }
   if (!me.woken)
     for (struct sleeper **link = &b->first; *link; link = &(*link)->next)
@@ -133,12 +132,12 @@ bool wait_read(atomic_u32 *word, uint32_t *value)
 {
   struct bucket *b = bucket_of(word);
   guard_lock(&b->mutex);
-  /* A sleeper cannot leave without the mutex, so the word that it was given is still there. */
+  /* A sleeper cannot leave without the mutex, so its word still exists. */
   struct sleeper *s = b->first;
   while (s && s->word != word)
     s = s->next;
   if (s)
-    *value = load_acquire(word); /* pairs with the release of who changed it */
+    *value = load_acquire(word); /* pairs with the release of the thread that changed it */
   guard_unlock(&b->mutex);
   return s;
 }
