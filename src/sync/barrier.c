@@ -1,7 +1,7 @@
-/* The barrier: making, waiting, and what breaks it. The law of the state is in barrier_state.h, the
-   wait in parts in barrier_parts.c.
+/* The barrier: construction, waits, and what breaks it. The state and its transitions are in barrier_state.h,
+   resumable waits in barrier_parts.c.
 
-   How long to spin before the sleep is learnt: see spin(). */
+   How long a thread spins before it sleeps is learned: see spin(). */
 #include "barrier.h"
 
 #include <limits.h>
@@ -12,15 +12,15 @@
 #include "memory.h"
 #include "os.h"
 
-#define SPINS_MAX 1000 /* looks; about the time of a sleep and a wake */
-#define PROBE 64       /* one round of so many tries that, whatever was learnt */
+#define SPINS_MAX 1000 /* checks; about as long as one sleep and wake */
+#define PROBE 64       /* one round in PROBE spins up to SPINS_MAX, whatever was learned */
 
 static uint32_t left_size(uint32_t parties)
 {
   return (parties - 1) / LEFT_BITS + 1;
 }
 
-/* In bytes, with their number before them; 0: they have room in the object. */
+/* In bytes, including the count before the bits; 0: the bits fit in the object. */
 static size_t left_of_many_size(uint32_t parties)
 {
   return parties <= LEFT_BITS ? 0 : (1 + left_size(parties)) * sizeof(atomic_u64);
@@ -52,14 +52,14 @@ void barrier_wake_all(struct barrier *b)
     block_wake(&b->object, INT_MAX);
 }
 
-/* --- what breaks it ------------------------------------------------------------------- */
+/* --- breaking and leaving ------------------------------------------------------------- */
 
 static atomic_u64 *left_words(struct barrier *b)
 {
   return b->parties <= LEFT_BITS ? &b->left : b->left_of_many + 1;
 }
 
-/* The number of bits that are set. Of many it is kept, for there may be a quarter of a gigabyte of them. */
+/* The number of bits that are set. For many parties it is stored, because the bits may take 256 MiB. */
 static uint64_t left_count(struct barrier *b)
 {
   if (b->parties <= LEFT_BITS)
@@ -67,7 +67,7 @@ static uint64_t left_count(struct barrier *b)
   return load_seq_cst(&b->left_of_many[0]);
 }
 
-/* Tickets of a round are given out in order, so the words to clear are the first. */
+/* Tickets of a round are given out in order, so the words to clear are the first ones. */
 static void left_clear(struct barrier *b)
 {
   int64_t count = (int64_t)left_count(b);
@@ -79,7 +79,7 @@ static void left_clear(struct barrier *b)
     update_relaxed(&b->left_of_many[0], 0);
 }
 
-/* Notes that the ticket is taken back (I4). False: it was before. */
+/* Records that the ticket is returned (I4). False: it was returned before. */
 static bool left_add(struct barrier *b, uint64_t ticket)
 {
   uint64_t place = ticket % b->parties, bit = UINT64_C(1) << place % LEFT_BITS;
@@ -98,14 +98,15 @@ static void left_remove(struct barrier *b, uint64_t ticket)
     sub_seq_cst(&b->left_of_many[0], 1);
 }
 
-/* Was that ticket of the last round given out? Some that were may have left, if it is broken. */
+/* Was that ticket of the current round given out? In a broken round its thread may already have left. */
 static bool is_given_out(struct barrier *b, uint64_t state, uint64_t ticket)
 {
   uint64_t begin = (state & TICKETS) - inside(b, state);
   return ticket >= begin && ticket - begin < inside(b, state) + left_count(b);
 }
 
-/* One occupant less, who: ACTING or 1. A broken round stays broken, but a reset ends with it. */
+/* The state without one occupant, `who`: ACTING or 1. A broken round stays broken; the last occupant ends a
+   reset. */
 static uint64_t without(struct barrier *b, uint64_t state, uint64_t who)
 {
   uint64_t next = state - who;
@@ -121,15 +122,16 @@ COLD int barrier_stop_acting(struct barrier *b)
     next = without(b, state, ACTING);
   } while (!cas_seq_cst(&b->state, &state, next));
   if (!(next & BROKEN))
-    barrier_wake_all(b); /* those that wait for the end of the reset */
+    barrier_wake_all(b); /* the threads that wait for the end of the reset */
   return ILK_EBROKEN;
 }
 
-/* Out of a broken round, by who holds that ticket of it. Nobody comes, so the last one knows that it is. */
+/* Leaves a broken round, for the thread that holds this ticket. No thread arrives meanwhile, so the last
+   thread recognizes that it is the last. */
 static int leave_broken(struct barrier *b, uint64_t ticket)
 {
   uint64_t state = load_seq_cst(&b->state), next;
-  /* It stays broken for who is inside; but a caller may be wrong about that. */
+  /* It stays broken while the thread is inside (I2), but a caller may pass a wrong ticket. */
   if (!(state & BROKEN) || !is_given_out(b, state, ticket) || !left_add(b, ticket))
     return ILK_EPERM;
   do {
@@ -162,7 +164,7 @@ COLD int barrier_give_up(struct barrier *b, uint64_t ticket, int result)
   return left == ILK_EBROKEN ? result : left;
 }
 
-/* Breaks it, or ends a reset as broken. */
+/* Breaks the barrier; a reset in progress ends with the barrier broken. */
 static void break_up(struct barrier *b)
 {
   uint64_t state = load_seq_cst(&b->state);
@@ -184,12 +186,12 @@ static void reset(struct barrier *b)
   barrier_wake_all(b);
 }
 
-/* Until those that a reset found inside are gone, or the action is over. Breaks it, if it gives
-   up, unless the wait is in parts. */
+/* Waits until the threads that a reset found inside have left, or the action is over. A wait that ends early
+   breaks the barrier, unless it is resumable (`parts`). */
 COLD static int wait_outside(struct barrier *b, void *handle, struct self *me, int64_t deadline, bool parts)
 {
   int result = ILK_OK;
-  add_seq_cst(&b->outside, 1); /* before it counts as a waiter: see operation_let_go() */
+  add_seq_cst(&b->outside, 1); /* before the thread counts as a waiter: see operation_let_go() */
   block_announce(&b->object);
   for (;;) {
     uint32_t turn = load_seq_cst(&b->object.turn);
@@ -211,8 +213,8 @@ COLD static int wait_outside(struct barrier *b, void *handle, struct self *me, i
 
 /* --- wait ------------------------------------------------------------------------------ */
 
-/* Looks for a while, if that has been worth it: when it was, for up to twice as long
-   as it took; when it was not, ever shorter. The state last seen. */
+/* Checks for a while, if that has paid before. When spinning succeeds, the limit is raised to about
+   twice the number of checks that it took; when it fails, the limit is halved. Returns the last state loaded. */
 static uint64_t spin(struct barrier *b, uint64_t goal)
 {
   uint32_t learnt = load_relaxed(&b->spins);
@@ -270,7 +272,7 @@ int barrier_arrive(struct barrier *b, void *handle, struct self *me, int64_t dea
       state = load_relaxed(&b->state);
     }
     next = act && inside(b, state) == b->parties - 1 ? state | ACTING : state + 1;
-    /* seq_cst: the last arrival's, before its look at `waiters`; and I3. */
+    /* seq_cst: the last arrival changes the state before it loads `waiters`; and I3. */
   } while (unlikely(!cas_seq_cst(&b->state, &state, next)));
   if (inside(b, next) == 0)
     barrier_wake_all(b);
@@ -373,7 +375,8 @@ static void operation_describe(void *handle, struct object *object, char *text, 
     snprintf(text, size, "%d of %u arrived", count_waiting(b), (unsigned)b->parties);
 }
 
-/* Those inside have stayed behind: as after a reset, but broken is broken. */
+/* The threads inside were left behind by the fork. The effect is that of a reset, but a broken barrier stays
+   broken. */
 static void operation_after_fork(struct object *object)
 {
   struct barrier *b = (struct barrier *)object;

@@ -1,4 +1,4 @@
-/* What other rooms may ask of a barrier. */
+/* What other modules may use of a barrier. */
 #ifndef INTERLOCK_BARRIER_H
 #define INTERLOCK_BARRIER_H
 

@@ -1,5 +1,5 @@
-/* The barrier, waited for in parts: arrive, await, leave, and who acts for its round: complete.
-   The law of the state is in barrier_state.h, the steps in barrier.c. */
+/* The barrier's resumable waits: arrive, await, leave; and complete, for the thread that acts for its round.
+   The state and its transitions are in barrier_state.h, the steps in barrier.c. */
 #include "barrier_state.h"
 #include "clock.h"
 
@@ -57,7 +57,7 @@ int ilk_barrier_leave(void *barrier, int64_t ticket)
   WITH_BARRIER(barrier, b, answer(leave(b, ticket)));
 }
 
-/* By who acts: arrives, or breaks it. */
+/* Called by the acting thread: arrives, or breaks the round. */
 static int complete(struct barrier *b, int64_t ticket, bool succeeded)
 {
   uint64_t state = load_seq_cst(&b->state), next;

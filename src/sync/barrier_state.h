@@ -1,44 +1,48 @@
-/* Barrier: arrivals take tickets, 0, 1, 2, ..., and a round is `parties` of them. The
-   number of tickets given out tells everything about the rounds that completed,
-   so the last arrival completes its round by arriving, in one step.
+/* Barrier. Each arrival takes a ticket: 0, 1, 2, ... A round is `parties` consecutive tickets. The number of
+   tickets given out determines which rounds are complete, so the last arrival completes its round by
+   arriving, in one step. Checked by test/models/barrier.pml.
 
-   The law of `state`:
+   `state` consists of:
 
-       TICKETS   tickets given out. `inside` = TICKETS % parties threads wait in the round
-                 that is under way. 61 bits: one a nanosecond lasts for 73 years.
-       BROKEN    nobody arrives; those inside take their tickets back and go
-       RESET     with BROKEN: no longer broken as soon as those inside are gone
-       ACTING    the last of the round is there, and acts before it arrives: nobody arrives
+       TICKETS   tickets given out. `inside` = TICKETS % parties threads wait in the current round. 61 bits:
+                 one ticket a nanosecond lasts for 73 years.
+       BROKEN    set when the round is broken. While it is set no thread arrives; the threads inside return
+                 their tickets and leave.
+       RESET     set only with BROKEN: both are cleared as soon as the threads inside have left.
+       ACTING    set while the last thread of the round acts before it arrives; no thread arrives meanwhile.
 
-       t                   -> t + 1                    who arrives (not BROKEN)
-       t                   -> t | BROKEN               ilk_barrier_abort(), or who is inside and gives up
-       t | BROKEN          -> (t - 1) | BROKEN         who is inside, on its way out
-       t | BROKEN | RESET  -> t - 1                    the last of them
-       t, t | BROKEN       -> t | BROKEN | RESET       ilk_barrier_reset(), somebody inside
-       t | BROKEN          -> t                        ilk_barrier_reset(), nobody inside
-       t | BROKEN | RESET  -> t | BROKEN               abort, or who waits for the reset's
-                                                       end, and gives up
-       t                   -> t | ACTING               who arrives last, to act
-       t | ACTING          -> t + 1                    who acts, when it has; if not: t | BROKEN
-   all by compare-and-swap. BROKEN and RESET come to a round in which one acts as to any other;
-   that thread is then one of those inside, and its end takes ACTING away.
+   State transitions, all by compare-and-swap:
+
+       t                   -> t + 1                    arrival (not BROKEN)
+       t                   -> t | BROKEN               abort, or a thread inside abandons its wait
+       t | BROKEN          -> (t - 1) | BROKEN         a thread inside leaves
+       t | BROKEN | RESET  -> t - 1                    the last thread inside leaves
+       t, t | BROKEN       -> t | BROKEN | RESET       reset, with threads inside
+       t | BROKEN          -> t                        reset, with no thread inside
+       t | BROKEN | RESET  -> t | BROKEN               abort, or a thread that waits for the end of the reset
+                                                       abandons its wait
+       t                   -> t | ACTING               the last thread of the round begins to act
+       t | ACTING          -> t + 1                    it has acted; if it failed: t | BROKEN
+
+   BROKEN and RESET may also be set while a thread acts. Then that thread counts as one of those inside, and
+   clears ACTING when it leaves.
 
    Invariants:
-   I1  Who took ticket k of a round that ends at `goal` (the next multiple of parties)
-       has been let go iff TICKETS >= goal: tickets are taken back by those inside the last
-       round alone, so TICKETS never falls below the end of a completed round.
-   I2  If TICKETS < goal and BROKEN, its round is broken, and stays so until it has left:
-       a reset waits for that, but lets nobody wait for it who does not arrive.
-   I3  All changes are one chain of release and acquire: who is let go sees what
-       each of its round did before it arrived.
-   I4  While a broken round is being left, `left` has a bit for each ticket of it that was taken
-       back: set before the ticket goes, and all cleared by the last one before it goes. So nobody
-       leaves twice, and nobody with a ticket that was never taken: those that were are the ones
-       inside and the ones that have left.
-   I5  Sleepers use the object's event count (block.h). Every call is pinned until it has
-       woken those it lets go, so a free by the first that gets through waits
-       for it, and for them. Not for those `outside` as long as it is shut: who shuts it may be
-       between two calls, and would wait for the free. */
+   I1  Let ticket k belong to the round that ends at `goal`, the next multiple of parties. Its thread may
+       proceed iff TICKETS >= goal. Tickets are returned only by threads inside the last round, so TICKETS
+       never falls below the end of a completed round.
+   I2  If TICKETS < goal and BROKEN, the round of that ticket is broken, and stays broken until its thread has
+       left: a reset ends only after that. Only arriving threads wait for the end of a reset.
+   I3  All changes form one release-acquire chain: a thread that may proceed sees everything that each thread
+       of its round did before it arrived.
+   I4  While threads leave a broken round, `left` has a bit for each ticket of it that was returned. A bit is
+       set before its ticket is returned; the last thread clears all bits before it returns its own ticket. So
+       no thread leaves twice, and no thread leaves with a ticket that was never taken: the tickets taken are
+       those of the threads inside and of the threads that have left.
+   I5  Sleeping threads use the object's event count (block.h). Every call stays pinned until it has woken the
+       threads that it releases, so a free by the first of them waits for that call, and for the others. A
+       free does not wait for threads `outside` while the barrier is shut, but fails: the thread that keeps it
+       shut may be between two calls, and its next call would wait for the free. */
 #ifndef INTERLOCK_BARRIER_STATE_H
 #define INTERLOCK_BARRIER_STATE_H
 
@@ -55,11 +59,11 @@ struct barrier {
   struct object object;
   atomic_u64 state;
   uint32_t parties;
-  bool may_spin;      /* there are CPUs for all */
-  atomic_u32 spins;   /* learnt; approximate */
-  atomic_u32 outside; /* of the waiters: those who have not arrived, for it is shut */
-  atomic_u64 left;    /* up to LEFT_BITS parties; of more, */
-  atomic_u64 *left_of_many; /* the number of its bits that are set, and they */
+  bool may_spin;      /* there is a CPU for each thread */
+  atomic_u32 spins;   /* learned limit, see spin(); approximate */
+  atomic_u32 outside; /* the number of waiters that have not arrived, because it is shut */
+  atomic_u64 left;    /* I4, for up to LEFT_BITS parties; for more parties: */
+  atomic_u64 *left_of_many; /* the number of bits that are set, then the bits */
 };
 #define LEFT_BITS 64
 _Static_assert(sizeof(struct barrier) <= CACHE_LINE, "an object fills one cache line");
@@ -79,47 +83,49 @@ static inline bool is_broken(uint64_t state)
   return (state & (BROKEN | RESET)) == BROKEN;
 }
 
-/* Is the last round still to be left, by somebody who arrived or acts? */
+/* Are there threads still to leave the current round, arrived or acting? */
 static inline bool is_occupied(const struct barrier *b, uint64_t state)
 {
   return state & ACTING || inside(b, state);
 }
 
-/* Must who arrives wait for a reset or an action? */
+/* Must an arriving thread wait for the end of a reset or an action? */
 static inline bool is_shut(uint64_t state)
 {
   return state & RESET || (state & (ACTING | BROKEN)) == ACTING;
 }
 
-/* Where nothing is broken: has nobody that ticket? It never was taken, was given back, or a fork's child
-   has left it behind; or its owner acts, and has the place, but arrives when it completes. */
+/* Unless the barrier is broken: is this ticket held by no thread? It was never taken, was returned, or was
+   left behind by a fork; or its owner acts, which has reserved the place but arrives when it completes. */
 static inline bool is_not_taken(uint64_t state, uint64_t ticket)
 {
   return !(state & BROKEN) && ticket >= (state & TICKETS);
 }
 
-/* The round that a ticket is for ends there (I1). */
+/* The end of the round that this ticket belongs to (I1). */
 static inline uint64_t goal_of(const struct barrier *b, uint64_t ticket)
 {
   return ticket - ticket % b->parties + b->parties;
 }
 
-/* All of these within a pin (barrier.c). */
+/* All of these are called within a pin. Implemented in barrier.c. */
 
-/* Takes a ticket, or, to act, the last place. An error: did not arrive, which breaks it unless in parts. */
+/* Takes a ticket or, with `act`, the last place of the round without a ticket. After an error the thread has
+   not arrived; the error breaks the barrier unless `parts`. */
 int barrier_arrive(struct barrier *b, void *handle, struct self *me, int64_t deadline, bool act, bool parts,
                    uint64_t *ticket);
-/* Until the round is complete: ILK_OK, or broken. Of a wait in parts, nothing else changes. */
+/* Sleeps until the round is complete (ILK_OK) or broken, or the wait ends early. A resumable wait (`parts`)
+   changes nothing else: its thread neither breaks nor leaves the round. */
 int barrier_sleep(struct barrier *b, void *handle, struct self *me, uint64_t ticket, int64_t deadline, bool parts);
-/* Breaks the ticket's round, and leaves it. ILK_OK: too late, it is complete; ILK_EBROKEN: it was broken
-   before; ILK_EPERM: nobody inside has that ticket. */
+/* Breaks the ticket's round and leaves it: `result`. ILK_OK: too late, the round is complete. ILK_EBROKEN:
+   it was already broken. ILK_EPERM: no thread inside holds that ticket. */
 int barrier_give_up(struct barrier *b, uint64_t ticket, int result);
-/* Who acts: out of a broken round, ILK_EBROKEN. ILK_EPERM: nobody acts. */
+/* The acting thread leaves a broken round: ILK_EBROKEN. ILK_EPERM: no thread acts. */
 int barrier_stop_acting(struct barrier *b);
-/* After a change of the state, which was seq_cst (see block.h). */
+/* Called after a seq_cst change of the state (see block.h). */
 void barrier_wake_all(struct barrier *b);
 
-/* The shape of a call: within a pin, `expression` is the answer. */
+/* The frame of a call: evaluates `expression` within a pin and returns it. */
 #define WITH_BARRIER(handle, b, expression)                                                     \
   struct self *me = self_get();                                                                 \
   if (unlikely(!me))                                                                            \

@@ -1,18 +1,19 @@
-/* Atomic counter. The value needs all 64 bits, so unlike a lock's state it cannot
-   stand beside the handle's tag: every call pins (handle.h), which costs the light
-   side of the asymmetric fence. Waiters use the object's event count (block.h).
+/* Atomic counter. The value needs all 64 bits, so unlike a lock's state it cannot share a word with the
+   handle's tag: every call pins (handle.h), which costs the light side of the asymmetric fence. Waiters use
+   the object's event count (block.h).
 
-   Most changes concern no waiter, so a change wakes them only if it reaches `least`, the lowest
-   value that a waiter awaits:
+   Most changes concern no waiter, so a change wakes the waiters only if the value reaches `least`, the lowest
+   value that a waiter waits for:
 
-       waiter:  t = turn;  least = min(least, what it awaits);  looks at the value;  sleeps on t
-       waker:   changes the value;  looks at the waiters, the value, and `least`;  if that
-                is reached: least = the greatest number;  turn += 1;  wakes all
+       waiter:  t = turn;  least = min(least, its value);  loads the value;  sleeps while turn == t
+       waker:   changes the value;  loads `waiters`, the value, and `least`;  if value >= least:
+                least = INT64_MAX;  turn += 1;  wakes all
 
-   All are seq_cst. Either the waker sees what the waiter awaits, or the waiter's look comes after the
-   change. Whoever raises `least` takes the next turn after it, so each waiter whose share of it
-   was lost does not fall asleep, or is woken; and says it again before its next look. One that
-   goes leaves its share behind, which costs one vain wake. */
+   All operations are seq_cst. Either the waker sees the waiter's value in `least`, or the waiter loads the
+   value after the change. A waker raises `least` before it advances `turn`. So a waiter whose minimum was
+   overwritten either does not fall asleep or is woken, and it lowers `least` again before its next check. A
+   waiter that leaves does not restore `least`, which costs one spurious wake. Checked by
+   test/models/counter.pml. */
 #include "counter.h"
 
 #include <limits.h>
@@ -24,7 +25,7 @@
 struct counter {
   struct object object;
   atomic_i64 value;
-  atomic_i64 least; /* no waiter awaits a lower value */
+  atomic_i64 least; /* no waiter waits for a lower value */
 };
 _Static_assert(sizeof(struct counter) <= CACHE_LINE, "an object fills one cache line");
 
@@ -39,7 +40,7 @@ void *ilk_counter_new(int64_t initial)
   return handle_publish(&c->object, handle, 0);
 }
 
-/* After a change of the value, which was seq_cst (see block.h). */
+/* Called after a seq_cst change of the value (see block.h). */
 static inline bool is_awaited(struct counter *c)
 {
   return unlikely(load_seq_cst(&c->object.waiters));
@@ -49,7 +50,7 @@ static inline bool is_awaited(struct counter *c)
 
 enum operation { LOAD, STORE, EXCHANGE, FETCH_ADD, COMPARE_EXCHANGE };
 
-/* What the value was; of a STORE, ILK_OK. */
+/* Returns the previous value; ILK_OK for a STORE. */
 static inline int64_t operate(struct counter *c, enum operation operation, int64_t a, int64_t b)
 {
   switch (operation) {
@@ -60,10 +61,10 @@ static inline int64_t operate(struct counter *c, enum operation operation, int64
   case COMPARE_EXCHANGE: break;
   }
   cas_seq_cst(&c->value, &a, b);
-  return a; /* as it was, or what was seen instead */
+  return a; /* `expected` if it was stored, else the value seen */
 }
 
-/* The end of a call that changed what somebody waits for. */
+/* The end of a call that changed the value while threads wait. */
 COLD static int64_t wake(struct counter *c, void *handle, struct self *me, int64_t result)
 {
   if (load_seq_cst(&c->value) >= load_seq_cst(&c->least)) {
@@ -74,7 +75,8 @@ COLD static int64_t wake(struct counter *c, void *handle, struct self *me, int64
   return result;
 }
 
-/* The thread's first call, one in a signal handler that has interrupted another, or a handle that is not a live counter's. */
+/* For the thread's first call, a call in a signal handler that has interrupted another call, or a handle
+   that is not a live counter's. */
 COLD static int64_t call_slow(void *handle, enum operation operation, int64_t a, int64_t b)
 {
   struct self *me;
@@ -90,7 +92,7 @@ COLD static int64_t call_slow(void *handle, enum operation operation, int64_t a,
 
 static inline __attribute__((always_inline)) int64_t call(void *handle, enum operation operation, int64_t a, int64_t b)
 {
-  /* A load is not for signal handlers, and so saves a look. */
+  /* A load is not async-signal-safe, which saves a check. */
   struct self *me = operation == LOAD ? self_current : self_pinnable;
   if (unlikely(operation == LOAD ? !me : load_relaxed(&me->pin[PIN_INNER]) != 0))
     return call_slow(handle, operation, a, b);

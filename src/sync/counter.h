@@ -1,4 +1,4 @@
-/* What other rooms may ask of a counter. */
+/* What other modules may use of a counter. */
 #ifndef INTERLOCK_COUNTER_H
 #define INTERLOCK_COUNTER_H
 

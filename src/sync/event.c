@@ -1,27 +1,28 @@
 /* Event: a flag, and the number of times that it was set.
 
-   The law of the state, the lower half of the object's head:
+   The state, the lower half of the object's head, is one of:
 
        generation << 1          not set
        generation << 1 | SET    set, for the generation-th time
 
-       g << 1        -> (g + 1) << 1 | SET    any thread    set
-       g << 1 | SET  -> g << 1                any thread    clear
-       any           -> itself                any thread    set when set, clear when not
+   State transitions, by any thread:
 
-   all by compare-and-swap, so together with the check of the handle.
+       g << 1        -> (g + 1) << 1 | SET    set
+       g << 1 | SET  -> g << 1                clear
+       any           -> itself                set when set, clear when not set
+
+   Each is one compare-and-swap of the head, which also checks the handle.
 
    Invariants:
-   I1  A waiter saw a state that was not set. It may go on once the state is another:
-       set, or set and cleared since. (The 31 bits would have to come round to
-       the same number while it looks away once.)
-   I2  Setting what is set is a compare-and-swap too, and not a load: of a thread that
-       writes and then sets, and one that clears and then reads, either the first sees
-       the flag cleared and sets it, or the second sees what was written. (All changes
-       are one chain of release and acquire, so a waiter also sees what came
+   I1  A waiter has loaded a state that was not set. It may proceed once the state differs: the event is set,
+       or was set and cleared since. (It would miss this only if the 31 bits wrapped around to the same
+       number between two of its checks.)
+   I2  Setting an event that is set is also a compare-and-swap, not a load. Suppose one thread writes and then
+       sets, and another clears and then reads. Either the first finds the flag cleared and sets it, or the
+       second sees what was written. (All changes form one release-acquire chain, so a waiter sees what came
        before any of the sets, not only before the one that changed the flag.)
-   I3  Waiters use the object's event count (block.h). Who sets is pinned until it has woken
-       them, so a free by the first that gets through waits for it, and for them. */
+   I3  Waiters use the object's event count (block.h). A set stays pinned until it has woken them, so a free
+       by the first of them waits for the set, and for the others. */
 #include "event.h"
 
 #include <limits.h>
@@ -54,7 +55,7 @@ static uint32_t after_clear(uint32_t state)
   return state & ~SET;
 }
 
-/* Pinned. True: it is now what `next` makes of `*was`; false: it is being freed. */
+/* Called pinned. True: the state was `*was` and is now next(*was). False: the event is being freed. */
 static inline bool change(struct object *e, void *handle, bool counted, uint32_t (*next)(uint32_t), uint32_t *was)
 {
   uint64_t head = load_relaxed(&e->head);
@@ -67,7 +68,7 @@ static inline bool change(struct object *e, void *handle, bool counted, uint32_t
   return true;
 }
 
-/* Pinned, and unpinned at its end. False: it is being freed. */
+/* Called pinned; unpins at its end. False: the event is being freed. */
 static inline bool set_pinned(struct object *e, void *event, struct self *me)
 {
   uint32_t was;
@@ -78,7 +79,7 @@ static inline bool set_pinned(struct object *e, void *event, struct self *me)
   return changed;
 }
 
-/* All that is not simple: see handle_enter_safely(). */
+/* Everything but the simple case: see handle_enter_safely(). */
 COLD static int set_slow(void *event)
 {
   struct self *me;
@@ -139,8 +140,8 @@ static int wait(struct object *e, void *handle, struct self *me, uint32_t unset,
   return result;
 }
 
-/* A free that is under way changes the tag, not the state; and as long as we are
-   pinned it does not come to its end, so the state alone is looked at. */
+/* A free in progress changes the tag, not the state, and cannot complete while this thread is pinned. So only
+   the state is checked. */
 static int wait_pinned(struct object *e, void *handle, struct self *me, int64_t timeout_ns)
 {
   uint32_t unset = head_state(load_acquire(&e->head));

@@ -1,4 +1,4 @@
-/* What other rooms may ask of an event. */
+/* What other modules may use of an event. */
 #ifndef INTERLOCK_EVENT_H
 #define INTERLOCK_EVENT_H
 

@@ -1,17 +1,16 @@
-/* Latch: a count that needs all 63 bits, so unlike a semaphore's value it cannot stand
-   beside the handle's tag: every call pins (handle.h).
+/* Latch. The count needs all 63 bits, so unlike a semaphore's value it cannot share a word with the handle's
+   tag: every call pins (handle.h).
 
-       count -> count + n    add, count + n <= INT64_MAX
-       count -> count - n    count_down, n <= count
+       count -> count + n    add, if count + n <= INT64_MAX
+       count -> count - n    count_down, if n <= count
 
-   both by compare-and-swap, and a count of 0 lets all waiters go, who use the object's
-   event count (block.h). Who counts down to 0 is pinned until it has woken them, so
-   a free by the first that gets through waits for it, and for them.
+   Both are compare-and-swaps. A count of 0 releases all waiters, which use the object's event count
+   (block.h). A count_down to 0 stays pinned until it has woken them, so a free by the first of them waits
+   for it, and for the others.
 
-   A waiter goes on when it sees a count of 0; it does not when the count was 0 and
-   has risen before it looked. It cannot be told of a zero that it missed:
-   the last count_down of an old set of tasks may come to its wake so late that it
-   finds the waiters for a new set. */
+   A waiter proceeds when it sees a count of 0. It does not proceed if the count was 0 and has risen before
+   the waiter checked. The latch cannot report such a zero afterwards: the last count_down of an old set of
+   tasks may run its wake so late that it finds the waiters of a new set. */
 #include "latch.h"
 
 #include <inttypes.h>
@@ -21,7 +20,7 @@
 #include "block.h"
 #include "gil.h"
 
-#define SPINS 40 /* looks before a wait */
+#define SPINS 40 /* checks before a sleep */
 
 struct latch {
   struct object object;
@@ -56,7 +55,7 @@ static int add(struct latch *l, int64_t n)
   do {
     if (count > INT64_MAX - n)
       return ILK_EOVERFLOW;
-    /* Release: who waits for what was added sees what came before the add. */
+    /* Release: a thread that waits for what was added sees what came before the add. */
   } while (unlikely(!cas_release(&l->count, &count, count + n)));
   return ILK_OK;
 }
@@ -69,7 +68,7 @@ static int count_down(struct latch *l, int64_t n)
   do {
     if (n > count)
       return ILK_EINVAL;
-    /* seq_cst: before the look at `waiters`, see block.h; pairs with is_zero(). */
+    /* seq_cst: before the load of `waiters`, see block.h; pairs with is_zero(). */
   } while (unlikely(!cas_seq_cst(&l->count, &count, count - n)));
   if (count == n && unlikely(load_seq_cst(&l->object.waiters)))
     block_wake(&l->object, INT_MAX);

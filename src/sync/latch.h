@@ -1,4 +1,4 @@
-/* What other rooms may ask of a latch. */
+/* What other modules may use of a latch. */
 #ifndef INTERLOCK_LATCH_H
 #define INTERLOCK_LATCH_H
 

@@ -1,13 +1,11 @@
-/* Local: a value for each thread, in a cell of its own (cells.h), which no other thread
-   ever reads.
+/* Local: one value per thread, in the thread's own cell (cells.h), which no other thread reads.
 
    Invariants:
-   I1  A cell is set for a local only if it bears the local's serial: one that is left over
-       from another local with the same number is not.
-   I2  When a thread takes a record, it clears the cells that the last one has left
-       (self_reserve() in self.c). Nothing is to be done for a fork's child: it keeps the
-       values of the thread that forked.
-   I3  Pins alone keep the place from being given to another local while it is used. */
+   I1  A cell is set for a local only if it has the local's serial. A cell that is left over from another
+       local with the same number does not.
+   I2  A thread that takes a record clears the cells that the previous thread left (self_reserve() in self.c).
+       A fork's child needs nothing: it keeps the values of the thread that forked.
+   I3  Only pins prevent the number from being given to another local while it is in use. */
 #include "local.h"
 
 #include "cells.h"
@@ -49,7 +47,7 @@ static inline struct local *enter(struct self *me, void *handle)
   return (struct local *)handle_enter(me, PIN_INNER, handle, KIND_LOCAL);
 }
 
-/* The thread's first value for it, or no such local. */
+/* The thread's first value for this local, or the handle is not live. */
 COLD static int set_slow(void *local, void *value)
 {
   struct self *me = self_get();
@@ -59,7 +57,8 @@ COLD static int set_slow(void *local, void *value)
     struct local *l = enter(me, local);
     if (!l)
       return fail(ILK_EHANDLE);
-    struct cell *cell = value ? cells_make(&me->locals, &l->place) : NULL; /* NULL is what it has anyway */
+    struct cell *cell = value ? cells_make(&me->locals, &l->place) : NULL; /* a cell that is not set reads as
+                                                                              NULL */
     if (cell)
       store_relaxed(&cell->value, (intptr_t)value);
     struct cells_place place = l->place;

@@ -1,4 +1,4 @@
-/* What other rooms may ask of a thread-local value. */
+/* What other modules may use of a thread-local value. */
 #ifndef INTERLOCK_LOCAL_H
 #define INTERLOCK_LOCAL_H
 

@@ -1,26 +1,27 @@
-/* Once: what is to be done once is held, like an owned mutex, by the thread that
-   does it, so that its death and circles are found.
+/* Once. The thread that performs the action holds the object like an owned mutex, so that its death and
+   deadlock cycles are detected.
 
-   The law of the state, the lower half of the object's head:
+   The state, the lower half of the object's head, is one of:
 
-       NEW     nobody has begun, or who began did not succeed
-       id      that thread does it
-       DONE    it is done
+       NEW     no thread has begun, or the last one did not succeed
+       id      that thread performs the action
+       DONE    the action is done
 
-       NEW -> id        any thread, by compare-and-swap       begin, told 1
-       dead id -> id'   any thread, by compare-and-swap       begin, told 1
-       id -> DONE       that thread, by compare-and-swap      end, succeeded
-       id -> NEW        that thread, by compare-and-swap      end, not
+   State transitions, all by compare-and-swap:
+
+       NEW -> id        any thread       begin, returns 1
+       dead id -> id'   any thread       begin, returns 1
+       id -> DONE       that thread      end, succeeded
+       id -> NEW        that thread      end, failed
 
    Invariants:
-   I1  Only that thread changes a live id; it is alive and the object busy, so the
-       head has no CLOSING then.
-   I2  DONE is for ever: a begin that sees it needs no more than that one load, whose
-       acquire pairs with the release of end.
-   I3  Waiters use the object's event count (block.h). Any end wakes them all: after
-       a failure the first to look begins, and the others wait for that one. Who
-       ends is pinned until it has woken them, so a free by the first that gets
-       through waits for it, and for them. */
+   I1  Only the thread itself changes a live id. It is alive and the object is busy, so the head does not
+       contain CLOSING then.
+   I2  DONE is final. A begin that sees it needs only that one load, whose acquire pairs with the release of
+       end.
+   I3  Waiters use the object's event count (block.h). Every end wakes them all: after a failure the first to
+       recheck begins, and the others wait for it. An end stays pinned until it has woken them, so a free by
+       the first of them waits for the end, and for the others. */
 #include "once.h"
 
 #include <limits.h>
@@ -34,7 +35,7 @@
 #define DONE (UINT32_C(1) << 31)
 
 _Static_assert(ILK_OWNER_DIED == 1, "who takes over from a dead thread is told to do it");
-#define BEGUN 1 /* the caller does it */
+#define BEGUN 1 /* the caller performs the action */
 
 void *ilk_once_new(int flags)
 {
@@ -52,22 +53,23 @@ static uint32_t runner(uint64_t head)
 
 /* --- begin -------------------------------------------------------------------------- */
 
-/* Pinned. One attempt: ILK_OK: done; BEGUN: ours to do; ILK_EBUSY: another does it; ILK_EDEADLK:
-   we do; ILK_EHANDLE: it is being freed, or is not freed after all. */
+/* Called pinned. One attempt: ILK_OK: done. BEGUN: the caller performs the action. ILK_EBUSY: another thread
+   performs it. ILK_EDEADLK: the caller itself has begun it. ILK_EHANDLE: the object is being freed; the free
+   may still fail. */
 static int attempt(struct object *o, void *handle, struct self *me)
 {
   for (;;) {
-    /* Acquire: pairs with the end that succeeded. seq_cst: after the turn, see block.h. */
+    /* Acquire: pairs with the end that succeeded. seq_cst: after the load of `turn`, see block.h. */
     uint64_t head = load_seq_cst(&o->head);
     if (head_state(head) == DONE)
-      return ILK_OK; /* also when it is being freed: that free may wait for us */
+      return ILK_OK; /* also while it is being freed: that free may wait for this thread */
     if (!head_is(head, handle))
       return ILK_EHANDLE;
     if (runner(head) == self_id(me))
       return ILK_EDEADLK;
     if (runner(head) && self_find(runner(head)))
       return ILK_EBUSY;
-    /* Acquire: pairs with the end that failed. Of a dead thread nothing is known. */
+    /* Acquire: pairs with the end that failed. There is no ordering with what a dead thread did. */
     if (cas_acquire(&o->head, &head, head_of(handle, self_id(me))))
       return BEGUN;
   }
@@ -82,7 +84,7 @@ static int wait(struct object *o, void *handle, struct self *me, int64_t timeout
   for (;;) {
     uint32_t turn = load_seq_cst(&o->turn);
     int seen = attempt(o, handle, me);
-    if (seen == ILK_EHANDLE) { /* a free that finds us waiting will take it back */
+    if (seen == ILK_EHANDLE) { /* a free that finds this thread waiting fails and restores the head */
       backoff_wait(&backoff);
       continue;
     }
@@ -109,7 +111,7 @@ COLD static int begin_slow(void *handle, int64_t timeout_ns)
     if ((result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
       return result;
   if (timeout_ns == 0 && (result == ILK_EBUSY || result == ILK_EDEADLK))
-    result = ILK_ETIMEDOUT; /* a try waits for nobody */
+    result = ILK_ETIMEDOUT; /* a try never waits, so it cannot deadlock */
   if (result == ILK_EBUSY)
     result = wait(o, handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
@@ -153,7 +155,7 @@ int ilk_once_end(void *once, int succeeded)
   if (!o)
     return fail(ILK_EHANDLE);
   uint64_t mine = head_of(once, self_id(me));
-  /* Release: what was done is seen by who sees DONE. seq_cst: before the look at `waiters`. */
+  /* Release: a thread that sees DONE sees what was done. seq_cst: before the load of `waiters`. */
   bool ended = cas_seq_cst(&o->head, &mine, head_of(once, succeeded ? DONE : NEW));
   if (ended && load_seq_cst(&o->waiters))
     block_wake(o, INT_MAX);

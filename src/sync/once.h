@@ -1,4 +1,4 @@
-/* What other rooms may ask of a once. */
+/* What other modules may use of a once. */
 #ifndef INTERLOCK_ONCE_H
 #define INTERLOCK_ONCE_H
 

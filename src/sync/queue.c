@@ -1,21 +1,22 @@
-/* Queue: a ring (queue_ring.h), and two event counts (see block.h), one for those who wait
-   until it is not full, one for those until it is not empty. They are in the slot, where no
-   put or get writes as long as nobody waits. A waiter announces itself and then checks the ring; the
-   change that it waits for is a claim (a take), and the thread that made one checks for waiters once
-   its call is done: the ring's I2, so there is no need of a fence.
+/* Queue: a ring (queue_ring.h) and two event counts (see block.h). Threads wait on one until the queue is
+   not full, and on the other until it is not empty. The event counts are in the object's slot, which no put
+   or get writes while no thread waits. A waiter announces itself and then checks the ring. The change that
+   it waits for is a claim (or a take); the thread that made it checks for waiters at the end of its call.
+   That is I2 of the ring, so no fence is needed. Checked by test/models/queue.pml.
 
-   A get may find that the oldest item's put is between two steps, a few instructions apart. Then it retries a
-   few times. If the put still has not gone on, its thread does not run: a try returns that it is busy, and a
-   wait polls (backoff.h), for nobody announces that step to it in time.
+   A get may find the put of the oldest item between two steps, a few instructions apart. Then it retries a
+   few times. If the put has still not continued, its thread does not run: a try returns ILK_EBUSY, and a
+   wait polls (backoff.h), because the put's wake for that step may come late.
 
    Invariants:
-   I1  A thread sleeps without polling only if it saw the queue empty (full) after its announcement and after
-       it read the turn of the event count, so each later put (get) sees the announcement and wakes one.
-   I2  A woken thread sleeps again only if it sees the queue empty (full) again. So at any
-       time since the queue was last empty, no item is left while a get sleeps: each came
-       with a wake, and each wake found a sleeper who takes one, or that nobody slept.
-   I3  A get that polls has had a wake, it may be, for an item behind the one that is missing. So it sleeps on
-       a word of its own, where it has no wake of another's; and if it gives up, it wakes the next. */
+   I1  A thread sleeps without polling only if it saw the queue empty (full) after it announced itself and
+       after it read the `turn` of the event count. So each later put (get) sees the announcement and wakes a
+       thread.
+   I2  A woken thread sleeps again only if it sees the queue empty (full) again. So at any time since the
+       queue was last empty, no item is left while a get sleeps: each item came with a wake, and each wake
+       found either a sleeping thread that takes an item, or no sleeping thread.
+   I3  A polling get may have consumed a wake for an item behind the unfinished one. So it sleeps on its own
+       word, where it consumes no wake of another get; and if it abandons its wait, it wakes the next get. */
 #include "queue.h"
 
 #include <inttypes.h>
@@ -31,13 +32,13 @@
 
 #define SPINS 40 /* retries for a put's next step */
 
-/* Those who wait until the queue is not full, or not empty. */
+/* The threads that wait until the queue is not full (putters) or not empty (getters). */
 struct side {
   atomic_u32 waiters, turn;
 };
 
 struct queue {
-  struct object object; /* its `waiters` counts both sides'; its `turn` is not used */
+  struct object object; /* its `waiters` counts both sides; its `turn` is not used */
   struct side putters, getters;
   struct ring ring;
 };
@@ -72,7 +73,7 @@ int ilk_queue_free(void *queue)
 
 /* --- put and get --------------------------------------------------------------------- */
 
-/* The two ways through a queue, as constants of inlined functions. */
+/* The two directions through a queue, as constants of inlined functions. */
 enum way { PUT, GET };
 #define INLINE static inline __attribute__((always_inline))
 
@@ -111,7 +112,7 @@ COLD static void side_wake(struct side *side, int n)
   wait_wake(&side->turn, n, false);
 }
 
-/* A yield or short sleep; what ends the wait as in block(). */
+/* Yields or sleeps for a short time. Returns what ended the wait, like block(). */
 static int poll(void *handle, struct self *me, struct backoff *backoff, int64_t deadline)
 {
   int64_t ns = backoff_next(backoff);
@@ -150,7 +151,7 @@ static int wait(struct queue *q, enum way way, void *handle, struct self *me, in
   return is_in_vain(done) ? result : done;
 }
 
-/* The end of a put or get: wakes one that waits for it, and unpins. */
+/* The end of a put or get: wakes one thread that waits for it, and unpins. */
 static inline int leave(struct queue *q, enum way way, struct self *me, int result)
 {
   if (likely(result == ILK_OK) && unlikely(load_seq_cst(&other_side(q, way)->waiters)))
@@ -179,7 +180,7 @@ static __attribute__((noinline)) int pass_slow(struct queue *q, enum way way, vo
   return result;
 }
 
-/* Pinned, and unpinned at its end. */
+/* Called pinned; unpins at its end. */
 INLINE int pass(struct queue *q, enum way way, void *handle, struct self *me, int64_t *item,
                        int64_t timeout_ns)
 {
@@ -191,7 +192,7 @@ INLINE int pass(struct queue *q, enum way way, void *handle, struct self *me, in
   return leave(q, way, me, result);
 }
 
-/* The answer of a call; a try's is for pass() with no time. */
+/* The result of a call; a try passes a timeout of 0. */
 static inline int put(void *handle, int64_t item, int64_t timeout_ns)
 {
   struct self *me = self_get();
@@ -265,7 +266,7 @@ int ilk_queue_close(void *queue)
   struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, queue, KIND_QUEUE);
   if (!q)
     return fail(ILK_EHANDLE);
-  ring_close(&q->ring); /* seq_cst, as a claim is: before the look at waiters */
+  ring_close(&q->ring); /* seq_cst, like a claim: before the loads of `waiters` */
   struct side *sides[] = {&q->putters, &q->getters};
   for (int i = 0; i < 2; i++)
     if (load_seq_cst(&sides[i]->waiters))
@@ -300,7 +301,7 @@ int64_t ilk_queue_size(void *queue)
   return size;
 }
 
-/* The object is live: the table is locked, or it is pinned. */
+/* The object is live: the table is locked, or the object is pinned. */
 static void describe(void *handle, struct object *object, char *text, size_t size)
 {
   (void)handle;

@@ -1,4 +1,4 @@
-/* What other rooms may ask of a queue. */
+/* What other modules may use of a queue. */
 #ifndef INTERLOCK_QUEUE_H
 #define INTERLOCK_QUEUE_H
 

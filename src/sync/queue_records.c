@@ -1,12 +1,12 @@
 /* Queues of records, made of two queues of slot numbers (see queue.c).
 
-   A slot's number is in `unused`, or in `used`, or with one put or get that has taken it
-   there; so that call alone touches the slot. The queues order the copies: what a put wrote
-   happens before the get of its number, and what a get read, before the next put's.
+   A slot's number is in `unused`, in `used`, or with the one put or get that has taken it from there; so
+   only that call touches the slot. The queues order the copies: what a put wrote happens before the get of
+   its number, and what a get read happens before the next put to that slot.
 
-   `used` has room for all numbers that exist, and a try finds a queue full only if it is, so the
-   second step of a call never waits. It fails only in a put to a queue that was closed meanwhile: then the record is refused, and
-   that the number is lost does not matter, for no put succeeds any more. */
+   `used` has room for all numbers, and a try finds a queue full only if it is, so the second step of a call
+   never waits. It fails only if the queue was closed since the first step. In a put the record is then
+   refused; the number is lost, which does not matter because no put succeeds any more. */
 #include <string.h>
 
 #include "common.h"
@@ -33,6 +33,6 @@ int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, voi
   if (result != ILK_OK)
     return result;
   memcpy(record, slot(slots, size, number), (size_t)size);
-  (void)ilk_queue_tryput(unused, number); /* closed: nothing will be put into the slot */
+  (void)ilk_queue_tryput(unused, number); /* if it fails, the queue is closed: no put will use the slot */
   return ILK_OK;
 }

@@ -1,4 +1,4 @@
-/* What of the ring is not on the way of every put and get: see queue_ring.h. */
+/* The parts of the ring that are not on the fast path of every put and get: see queue_ring.h. */
 #include "queue_ring.h"
 
 #include "memory.h"
@@ -18,7 +18,7 @@ bool ring_new(struct ring *r, uint64_t capacity)
   size_t most = (SIZE_MAX / 2 - sizeof(struct places)) / sizeof(struct place);
   if (capacity > most)
     return false;
-  r->places = memory_new(bytes_for(capacity)); /* all zero is right */
+  r->places = memory_new(bytes_for(capacity)); /* all zero is the initial state */
   if (!r->places)
     return false;
   r->capacity = capacity;
@@ -48,7 +48,7 @@ static uint64_t lap_number(const struct ring *r, uint64_t position)
 
 uint64_t ring_size(const struct ring *r)
 {
-  /* The tail is the same before and after the load of the head: so both are of that moment. */
+  /* The tail is the same before and after the load of the head, so both values are from that moment. */
   uint64_t tail = load_seq_cst(&r->places->tail), head, again;
   while (head = load_seq_cst(&r->places->head), again = load_seq_cst(&r->places->tail), again != tail)
     tail = again;
@@ -61,8 +61,8 @@ static uint64_t previous(const struct ring *r, uint64_t position)
   return ring_index(r, position) > 0 ? position - 1 : position - r->lap + r->capacity - 1;
 }
 
-/* A put that was between claim and turn has left a hole. The items before it move up, one place for each
-   hole, and the head follows. */
+/* A put that was between its claim and its completion leaves a hole. The items before the hole move up, one
+   place per hole, and the head follows. */
 void ring_after_fork(struct ring *r)
 {
   uint64_t tail = load_relaxed(&r->places->tail) & ~RING_CLOSED, head = load_relaxed(&r->places->head);

@@ -1,38 +1,38 @@
-/* The ring of a queue: places that puts claim by position, after Dmitry Vyukov's bounded MPMC
-   queue. A get has no step that another thread could wait for: it reads the item first, and then
-   takes it with one compare-and-swap. Nobody waits here (see queue.c).
+/* The ring of a queue, after Dmitry Vyukov's bounded MPMC queue: puts claim places by position. A get has no
+   step that another thread could have to wait for: it reads the item first, and then takes it with one
+   compare-and-swap. No thread waits here (see queue.c). Checked by test/models/queue_ring.pml.
 
-   A position is n * lap + index, index < capacity <= lap, a power of two; 63 bits of it do not
-   come round. So any capacity from 1 on is held exactly.
+   A position is n * lap + index, where index < capacity <= lap and lap is a power of two. Its 63 bits do not
+   wrap. So every capacity from 1 on is exact.
 
        tail    the next put's position, and RING_CLOSED
        head    the next get's position; head <= tail <= head + lap
 
-       tail -> next               a put; the ring is not full
-       tail -> tail|RING_CLOSED   close; no put can claim a position from then on
-       head -> next               a get; the item at that position is complete
+       tail -> next                 put; the ring is not full
+       tail -> tail | RING_CLOSED   close; no put can claim a position afterwards
+       head -> next                 get; the item at that position is complete
 
-   A place's turn, all zero at first: the last position that was completed there, + 1. The item
-   belongs to the put from its claim until then:
+   A place's sequence number (`turn`, 0 at first) is the last position that was completed there, + 1. The item
+   belongs to the put from its claim until it stores the sequence number:
 
        put:   tail -> next;  item = ...;  turn = position + 1
        get:   turn == position + 1;  read the item;  head -> next
 
-   A put may be preempted between its claim and its turn. Then its position is neither empty nor
-   complete, and gets find RING_UNFINISHED until the put has gone on. Full is exact, head + lap ==
-   tail at the moment at which head was loaded, and so is empty, head == tail.
+   A put may be preempted between its claim and that store. Then its position is neither empty nor complete,
+   and gets return RING_UNFINISHED until the put has continued. Full is exact: head + lap == tail at the
+   moment when head was loaded. So is empty: head == tail.
 
    Invariants:
-   I1  Between claim and turn, only the put that claimed the place writes there. Turns are released
-       and acquired, and carry the item.
-   I2  Claims and takes are seq_cst compare-and-swaps, and the loads that tell empty and full are seq_cst.
-       So of a thread that claims or takes and then loads the number of waiters, and one that announces
-       itself as a waiter and then checks whether the ring is empty (full), at least one sees the other.
-   I3  A get that finds the ring closed and empty knows that it stays so.
-   I4  A get whose compare-and-swap succeeds has read the item of that position: the place is written
-       again only by a put that has seen a greater head, and the head never returns.
-   I5  head_known is a head of some moment, so it is never too great. Puts that find room by it need
-       not load the head, whose cache line gets write. */
+   I1  Between the claim and the store of `turn`, only the put that claimed the place writes there. `turn` is
+       stored with release and loaded with acquire, and publishes the item.
+   I2  Claims and takes are seq_cst compare-and-swaps, and the loads that detect empty and full are seq_cst.
+       Suppose one thread claims or takes and then loads the number of waiters, and another announces itself
+       as a waiter and then checks whether the ring is empty (full). At least one sees the other.
+   I3  A ring that a get finds closed and empty stays closed and empty.
+   I4  A get whose compare-and-swap succeeds has read the item of that position: only a put that has seen a
+       greater head writes to the place again, and the head never decreases.
+   I5  `head_known` is a past value of the head, so it is never too great. Puts that find room by it need not
+       load the head, whose cache line is written by gets. */
 #ifndef INTERLOCK_QUEUE_RING_H
 #define INTERLOCK_QUEUE_RING_H
 
@@ -41,12 +41,14 @@
 
 #define RING_CLOSED (UINT64_C(1) << 63)
 
-/* What a get returns besides codes: the oldest item's put has claimed its place, and not completed it. */
+/* Returned by a get, in addition to result codes: the put of the oldest item has claimed its place and not
+   completed it. */
 #define RING_UNFINISHED 1
 
 struct place {
   atomic_u64 turn;
-  atomic_i64 item; /* atomic, for a get may read it in vain while a put writes */
+  atomic_i64 item; /* atomic, because a get may read it while a put writes it, and then discards what it read
+                      */
 };
 
 struct places {
@@ -69,10 +71,10 @@ void ring_free(struct ring *r);
 void ring_close(struct ring *r);
 bool ring_is_closed(const struct ring *r);
 
-/* Claimed positions: exact, at some moment of the call. */
+/* The number of claimed positions: exact at some moment during the call. */
 uint64_t ring_size(const struct ring *r);
 
-/* In a fork's child, where claims that were not carried out never will be. */
+/* For a fork's child, where claims that were not completed never will be. */
 void ring_after_fork(struct ring *r);
 
 static inline uint64_t ring_index(const struct ring *r, uint64_t position)
@@ -98,12 +100,13 @@ static inline int ring_put(const struct ring *r, int64_t item)
   for (;;) {
     if (unlikely(tail & RING_CLOSED))
       return ILK_ECLOSED;
-    /* Acquire: pairs with the get that made the head so great, and had read its item (I4). */
+    /* Acquire: pairs with the get that advanced the head so far, after it had read its item (I4). */
     if (unlikely(tail - load_acquire(&places->head_known) >= r->lap)) {
       uint64_t head = load_seq_cst(&places->head);
-      store_release(&places->head_known, head); /* hands on what that load acquired */
+      store_release(&places->head_known, head); /* passes on what that load acquired */
       if (unlikely(tail - head >= r->lap)) {
-        uint64_t again = load_seq_cst(&places->tail); /* the first load may be of before this call */
+        uint64_t again = load_seq_cst(&places->tail); /* the first load may have returned a value from before
+                                                         this call */
         if (again == tail)
           return ILK_EBUSY;
         tail = again;
@@ -119,7 +122,7 @@ static inline int ring_put(const struct ring *r, int64_t item)
   }
 }
 
-/* ILK_OK; ILK_EBUSY: empty; ILK_ECLOSED: empty for ever; RING_UNFINISHED. */
+/* One attempt: ILK_OK; ILK_EBUSY: empty; ILK_ECLOSED: empty and closed; RING_UNFINISHED. */
 static inline int ring_get(const struct ring *r, int64_t *item)
 {
   struct places *places = r->places;

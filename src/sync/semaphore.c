@@ -1,13 +1,12 @@
-/* Counting semaphore: the value is the state, the lower half of the object's head.
+/* Counting semaphore. The value is the state, the lower half of the object's head.
 
-       value -> value - 1     acquire, value > 0
-       value -> value + n     release, value + n <= maximum
+       value -> value - 1     acquire, if value > 0
+       value -> value + n     release, if value + n <= maximum
 
-   both by compare-and-swap, so together with the check of the handle. Waiters use
-   the object's event count (block.h): the change of the value and the look at
-   `waiters` are seq_cst. Every release wakes as many as it lets through; a woken
-   waiter that finds the value taken sleeps again, for the one who took it was let
-   through in its place. */
+   Each is one compare-and-swap of the head, which also checks the handle. Waiters use the object's event
+   count (block.h): the change of the value and the load of `waiters` are seq_cst. Every release wakes as
+   many waiters as it lets through. A woken waiter that finds the value taken sleeps again, because the
+   thread that took it was let through in its place. */
 #include "semaphore.h"
 
 #include <stdio.h>
@@ -38,7 +37,7 @@ void *ilk_semaphore_new(int64_t initial, int64_t maximum)
   return handle_publish(&s->object, handle, (uint32_t)initial);
 }
 
-/* One attempt: ILK_OK, ILK_EBUSY: the value is 0; ILK_EHANDLE: not this object now. */
+/* One attempt: ILK_OK. ILK_EBUSY: the value is 0. ILK_EHANDLE: the head does not match the handle. */
 static inline int attempt(struct object *object, void *handle)
 {
   uint64_t head = load_seq_cst(&object->head);
@@ -47,7 +46,7 @@ static inline int attempt(struct object *object, void *handle)
       return ILK_EHANDLE;
     if (head_state(head) == 0)
       return ILK_EBUSY;
-    /* Acquire: pairs with the release that let us through. */
+    /* Acquire: pairs with the release that let this thread through. */
   } while (unlikely(!cas_acquire(&object->head, &head, head - 1)));
   return ILK_OK;
 }
@@ -61,7 +60,7 @@ static int wait(struct object *object, void *handle, struct self *me, int64_t ti
   for (;;) {
     uint32_t turn = load_seq_cst(&object->turn);
     int taken = attempt(object, handle);
-    if (taken == ILK_EHANDLE) { /* a free that finds us waiting will take it back */
+    if (taken == ILK_EHANDLE) { /* a free that finds this thread waiting fails and restores the head */
       backoff_wait(&backoff);
       continue;
     }
@@ -133,7 +132,7 @@ int ilk_semaphore_tryacquire(void *s)
   return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
-/* After a release that saw waiters. The semaphore may be freed by now: then nobody waits. */
+/* Called after a release that saw waiters. The semaphore may have been freed since; then no thread waits. */
 COLD static int wake_slow(void *handle, int64_t n)
 {
   struct self *me;
@@ -155,8 +154,9 @@ static inline int64_t room_of(struct object *object, uint64_t head)
   return (int64_t)load_relaxed(&((struct semaphore *)object)->maximum) - head_state(head);
 }
 
-/* The head is not what a release needs. Waits until it is known whether it is freed; true: it is not. A counted pin,
-   *counted, needs not wait, and remains. */
+/* The head does not permit a release. Waits until a free in progress is decided, and returns whether the
+   handle is still live. A call with a counted pin need not wait; then *counted is set, and the pin remains.
+   */
 COLD static bool is_live(void *handle, bool *counted)
 {
   struct self *me;
@@ -168,7 +168,7 @@ COLD static bool is_live(void *handle, bool *counted)
   return true;
 }
 
-/* As release_slow(), but for the wake. *counted: with a pin that remains. */
+/* release_slow() without the wake. *counted: a counted pin remains. */
 static int add(struct object *object, void *handle, int64_t n, bool *counted)
 {
   uint64_t head = load_relaxed(&object->head);
@@ -178,7 +178,7 @@ static int add(struct object *object, void *handle, int64_t n, bool *counted)
         return ILK_EHANDLE;
       head = load_relaxed(&object->head);
     }
-    /* The maximum never changes; that it was this object's, the swap confirms. */
+    /* The maximum never changes; the compare-and-swap confirms that it was this object's. */
     int64_t room = room_of(object, head);
     if (unlikely(n <= 0 || n > room)) {
       uint64_t seen = load_acquire(&object->head);
@@ -187,13 +187,13 @@ static int add(struct object *object, void *handle, int64_t n, bool *counted)
       head = seen;
       continue;
     }
-    /* seq_cst: before the look at `waiters`; pairs with wait(). */
+    /* seq_cst: before the load of `waiters`; pairs with wait(). */
     if (likely(cas_seq_cst(&object->head, &head, head + (uint64_t)n)))
       return ILK_OK;
   }
 }
 
-/* All that is not one swap of a live handle's head. */
+/* Everything but one compare-and-swap of a live handle's head. */
 static __attribute__((noinline)) int release_slow(void *handle, int64_t n)
 {
   if (!handle_is(handle, KIND_SEMAPHORE))

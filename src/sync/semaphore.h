@@ -1,4 +1,4 @@
-/* What other rooms may ask of a semaphore. */
+/* What other modules may use of a semaphore. */
 #ifndef INTERLOCK_SEMAPHORE_H
 #define INTERLOCK_SEMAPHORE_H
 

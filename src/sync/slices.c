@@ -1,16 +1,15 @@
-/* Slices: memory of its own for each thread, found by the thread's cell (cells.h) and linked
-   for those that merge.
+/* Slices: each thread's own memory, found through the thread's cell (cells.h) and linked into a list for
+   threads that merge.
 
    Invariants:
-   I1  A slice belongs to one thread record, through that record's cell, so no two live
-       threads have the same slice. The cell outlives the thread, as a tally's does: the
-       next thread with that record continues with the slice and its sums.
-   I2  The list of slices only grows until the object is freed; a slice is complete
-       before it is linked.
-   I3  A slice is freed with its last reference. The object has one, and a companion
-       has one until it calls ilk_slices_drop(). ilk_slices_free() releases the companion
-       first, so that the two references do not keep each other.
-   I4  Nothing is freed inside a pin or under a lock. */
+   I1  A slice belongs to one thread record, through that record's cell, so no two live threads have the same
+       slice. The cell outlives the thread, like a tally's: the next thread with that record continues with
+       the slice and its sums.
+   I2  The list of slices only grows until the object is freed; a slice is complete before it is linked.
+   I3  A slice is freed with its last reference. The object has one reference, and a companion has one until
+       it calls ilk_slices_drop(). ilk_slices_free() releases the companion first, so that the two references
+       do not keep each other alive.
+   I4  Nothing is freed within a pin or under a lock. */
 #include "slices.h"
 
 #include <stdio.h>
@@ -19,12 +18,13 @@
 #include "cells.h"
 #include "memory.h"
 
-/* Fills the cache line before the slice's bytes. The companion is the word just before them. */
+/* The header: it fills the cache line before the slice's bytes. The companion is the word just before them.
+   */
 struct slice {
   _Alignas(CACHE_LINE) struct slice *next;
   void (*release)(void *companion);
   atomic_word references;
-  size_t size; /* with this line */
+  size_t size; /* including this header */
   char unused[CACHE_LINE - 5 * sizeof(void *)];
   atomic_word companion; /* written by the slice's thread, and read by the thread that frees */
 };
@@ -85,12 +85,12 @@ void *ilk_slices_new(int64_t bytes, void *initial)
 
 static void drop(struct slice *slice)
 {
-  /* acq_rel: the thread that frees sees all that others did with the slice. */
+  /* acq_rel: the thread that frees sees everything that others did with the slice. */
   if (add_acq_rel(&slice->references, -(uintptr_t)1) == 1)
     memory_free(slice, slice->size);
 }
 
-/* Whether an address is NULL or not a word's. */
+/* Is the address NULL or not that of an aligned word? */
 static bool is_no_word(const void *address)
 {
   return !address || (uintptr_t)address % sizeof(void *);
@@ -129,10 +129,10 @@ static inline struct slices *enter(struct self *me, void *handle)
   return (struct slices *)handle_enter(me, PIN_INNER, handle, KIND_SLICES);
 }
 
-/* Room for the calling thread's slice, in memory and among its cells. Not within a pin. NULL: no memory. */
+/* Allocates a slice for the calling thread, and room for its cell. Not within a pin. NULL: no memory. */
 static struct slice *slice_new(struct self *me, const struct cells_place *place, size_t bytes)
 {
-  /* Whole cache lines: no two threads write to the same. */
+  /* Whole cache lines: no two threads write to the same line. */
   size_t size = sizeof(struct slice) + (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
   struct slice *slice = memory_new(size);
   if (!slice)
@@ -145,7 +145,7 @@ static struct slice *slice_new(struct self *me, const struct cells_place *place,
   return slice;
 }
 
-/* Makes it the calling thread's. */
+/* Makes the slice the calling thread's. */
 static void slice_add(struct self *me, struct slices *s, struct slice *slice)
 {
   struct pool *pool = s->pool;
@@ -165,7 +165,7 @@ static struct slice *slice_find(struct self *me, struct slices *s)
   return likely(cell) ? (struct slice *)(intptr_t)load_relaxed(&cell->value) : NULL;
 }
 
-/* The thread's first slice of that object. */
+/* The thread's first call for that object. */
 COLD static void *get_first(struct self *me, void *slices)
 {
   struct slices *s = enter(me, slices);
@@ -233,13 +233,13 @@ int ilk_slices_attach(void *slice, void *companion, void *release)
   if (is_no_word(slice) || !companion || !release)
     return fail(ILK_EINVAL);
   struct slice *s = slice_at(slice);
-  add_relaxed(&s->references, 1); /* the object's own keeps the slice meanwhile */
+  add_relaxed(&s->references, 1); /* the object's own reference keeps the slice meanwhile */
   s->release = (void (*)(void *))(uintptr_t)release;
   store_release(&s->companion, (uintptr_t)companion); /* pairs with ilk_slices_free() */
   return ILK_OK;
 }
 
-/* The object is live: the table is locked, or it is pinned. */
+/* The object is live: the table is locked, or the object is pinned. */
 static void describe(void *handle, struct object *object, char *text, size_t size)
 {
   (void)handle;

@@ -1,4 +1,4 @@
-/* What other files need of slices. */
+/* What other modules may use of slices. */
 #ifndef INTERLOCK_SLICES_H
 #define INTERLOCK_SLICES_H
 

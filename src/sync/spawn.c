@@ -1,24 +1,23 @@
-/* Started threads. A handle knows one thing: the id of its thread, which is its state, the
-   lower half of the head, and never changes. The id is taken before the thread
-   begins (self_reserve()), and is given up by the exit of the thread, however it comes
-   about: by the function's return, pthread_exit() or pthread_cancel(). So
+/* Started threads. The object's state, the lower half of its head, is the id of its thread, and never
+   changes. The id is reserved before the thread begins (self_reserve()), and released when the thread exits,
+   however that happens: the function returns, pthread_exit() or pthread_cancel(). So
 
-       the thread has returned  <=>  nobody has its id (self_find())
+       the thread has returned  <=>  no thread has its id (self_find() returns NULL)
 
-   and nothing need be written when it does. Thread exit looks for those that wait for
-   what the dead thread holds; who joins a thread waits for what it alone can give,
-   its end, so to the circle check and to thread exit the thread is the object's holder.
+   and the exit need not write to the object. Thread exit searches for threads that wait for something the
+   dead thread holds. A joining thread waits for something that only that thread can provide, its end; so to
+   the search for deadlock cycles and to thread exit, the thread is the object's holder.
 
    Invariants:
-   I1  The thread itself knows no handle. So freeing the handle lets it go, and the slot's
-       next object is safe from it.
-   I2  An exit first gives up the id, then looks for waiters; a waiter announces itself, then
-       looks at the id (block()). So no waiter sleeps through the exit.
-   I3  The one who joins frees the handle, outside of its own pin. Of several, one does,
-       and the others find it freed.
-   I4  Giving up the id is a release, and finding it gone an acquire (self.c): a join
-       sees all that the thread did.
-   I5  In a fork's child all ids but the forking thread's are given up already. */
+   I1  The thread itself has no handle to the object. So the handle may be freed while the thread runs, and
+       the thread cannot affect the slot's next object.
+   I2  An exit first releases the id and then checks for waiters. A waiter announces itself and then checks
+       the id (block()). So no waiter sleeps through the exit.
+   I3  The thread that joins frees the handle, outside its own pin. If several join, one frees it, and the
+       others find it freed.
+   I4  Releasing the id is a release, and finding it gone an acquire (self.c): a join sees everything that the
+       thread did.
+   I5  In a fork's child, all ids but the forking thread's are already released. */
 #include "spawn.h"
 
 #include <limits.h>
@@ -30,7 +29,7 @@
 #include "gil.h"
 #include "memory.h"
 
-/* On its way from the one who starts to the thread, who frees it. */
+/* Passed from the starting thread to the new thread, which frees it. */
 struct start {
   struct self *record;
   void (*function)(void *);
@@ -42,8 +41,8 @@ static void leave(void *record)
   self_leave(record);
 }
 
-/* The system cannot tell of this thread's exit. However the function ends, a join is to see it.
-   Apart from run(), whose frame would else have the handler's buffer in every thread. */
+/* The system cannot report this thread's exit. A join must see the exit, however the function ends. Separate
+   from run(), whose frame would otherwise contain the handler's buffer in every thread. */
 COLD static void run_with_handler(const struct start *s)
 {
   pthread_cleanup_push(leave, s->record);
@@ -51,8 +50,8 @@ COLD static void run_with_handler(const struct start *s)
   pthread_cleanup_pop(1);
 }
 
-/* A thread that is cancelled, or exits, leaves run() without its end. AddressSanitizer would then
-   take what it has marked in the frame for still in use, when the system ends the thread. */
+/* A thread that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer would
+   then treat what it has marked in the frame as still in use when the system ends the thread. */
 #define LEFT_WITHOUT_END __attribute__((no_sanitize("address")))
 
 LEFT_WITHOUT_END static void *run(void *start)
@@ -66,7 +65,7 @@ LEFT_WITHOUT_END static void *run(void *start)
   return NULL;
 }
 
-/* Detached: its stack goes with it. */
+/* Detached: the system frees the stack when the thread exits. */
 static bool create(struct start *start)
 {
   pthread_t thread;
@@ -87,7 +86,7 @@ void *ilk_thread_start(void *function, void *argument)
   void *handle;
   struct object *object = handle_reserve(KIND_THREAD, &handle);
   if (record && start && object) {
-    uint32_t id = self_id(record); /* the thread may have exited before we publish */
+    uint32_t id = self_id(record); /* the thread may have exited before the handle is published */
     *start = (struct start){record, (void (*)(void *))(uintptr_t)function, argument};
     if (create(start))
       return handle_publish(object, handle, id);
@@ -143,7 +142,7 @@ static int join(void *thread, struct self *me, int64_t timeout_ns)
   handle_leave(me, PIN_INNER);
   if (result != ILK_OK)
     return result;
-  /* Busy only as long as others who joined it withdraw: nobody sleeps here any more. */
+  /* Busy only until the other joining threads have withdrawn; none of them sleeps any more. */
   struct backoff backoff = {0};
   while ((result = handle_close(thread, KIND_THREAD, NULL)) == ILK_EBUSY)
     backoff_wait(&backoff);

@@ -1,4 +1,4 @@
-/* What other rooms may ask of a started thread. */
+/* What other modules may use of a started thread. */
 #ifndef INTERLOCK_SPAWN_H
 #define INTERLOCK_SPAWN_H
 

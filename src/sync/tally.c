@@ -1,24 +1,23 @@
-/* Tally: each thread adds to a cell of its own (cells.h), so adders share nothing that is
-   written; who asks for the sum goes round all records. The idea is that of
-   java.util.concurrent's Striped64 and of the kernel's per-CPU counters, carried
-   to one cell for each thread: no add is a read-modify-write.
+/* Tally. Each thread adds to its own cell (cells.h), so adding threads share nothing that is written. A sum
+   reads the cells of all records. The idea is that of java.util.concurrent's Striped64 and of the kernel's
+   per-CPU counters, taken to one cell per thread: no add is a read-modify-write.
 
-   The sum is all cells - base, each a 64-bit number that wraps.
+   The sum is (all cells) - base, in 64-bit numbers that wrap.
 
-       cell -> cell + delta     its thread alone, a relaxed load and a relaxed store    add
-       base -> all cells        any thread, by a store                                  reset
+       cell -> cell + delta     add: only the cell's thread, a relaxed load and a relaxed store
+       base -> all cells        reset: any thread, a store
 
    Invariants:
-   I1  The cell of a thread that is gone stays, and counts; the next thread with that
-       record goes on with it. So it is in a fork's child with all others' cells.
-   I2  A cell counts only for the tally whose serial it bears, and begins with 0 for it.
-   I3  A thread's recent tallies are live: its record names one, with the cell, from within a
-       pin, and every free takes the name out of all records before it answers. So the handle alone,
-       found there, tells all, and an add does not pin. If the tally is freed at that moment, the
-       add goes to a cell of its own thread, under a serial that nobody asks for any more.
+   I1  The cell of a thread that has exited stays and counts; the next thread with that record continues with
+       it. The same holds in a fork's child for the cells of all other threads.
+   I2  A cell counts only for the tally whose serial it has, and starts at 0 for it.
+   I3  The tallies in a thread's thread-local cache (`recent`) are live. A thread caches a tally, with its
+       cell, within a pin, and every free removes the tally from all records before it returns. So finding the
+       handle there suffices, and an add does not pin. If the tally is freed at that moment, the add goes to a
+       cell of its own thread, under a serial that no sum uses any more.
 
-   Relaxed suffices: "quiet" adders are those whose adds happen before the sum, by what the
-   caller does; and one cell's adds are seen in their order, so none is counted twice. */
+   Relaxed order suffices. No add is concurrent with an exact sum: the caller makes the adds happen before
+   it. And a thread sees the adds to one cell in order, so a sum counts none twice. */
 #include "tally.h"
 
 #include <inttypes.h>
@@ -54,12 +53,12 @@ static inline struct recent *recent_place(struct self *record, void *tally)
   return &record->recent[handle_index(tally) % RECENT];
 }
 
-/* No longer live: nobody names it any more (I3). */
+/* The tally is no longer live: removes it from every thread-local cache (I3). */
 static void forget(void *tally)
 {
-  for (struct self *r = self_first_live(); r; r = self_next_live(r)) { /* the others name nothing */
+  for (struct self *r = self_first_live(); r; r = self_next_live(r)) { /* records that are not live cache nothing */
     uintptr_t named = (uintptr_t)tally;
-    /* Its thread may name another there at this moment: then that stays. */
+    /* The thread may cache another tally there at this moment; then that entry stays. */
     cas_relaxed(&recent_place(r, tally)->tally, &named, recent_none(handle_index(tally) % RECENT));
   }
 }
@@ -67,7 +66,7 @@ static void forget(void *tally)
 int ilk_tally_free(void *tally)
 {
   int result = handle_close(tally, KIND_TALLY, NULL);
-  forget(tally); /* also if it was closed already: that free may not have come to it yet */
+  forget(tally); /* also if it was already closed: the free that closed it may not have done this yet */
   if (result != ILK_OK)
     return fail(result);
   cells_give_back(&((struct tally *)handle_object(tally))->place);
@@ -86,7 +85,7 @@ static inline int add(struct cell *cell, int64_t delta)
   return ILK_OK;
 }
 
-/* Not a recent one, or no such tally. */
+/* The tally is not in the thread-local cache, or is not live. */
 COLD static int add_slow(void *tally, int64_t delta)
 {
   struct self *me = self_get();
@@ -102,7 +101,7 @@ COLD static int add_slow(void *tally, int64_t delta)
     if (cell) {
       struct recent *recent = recent_place(me, tally);
       recent->cell = cell;
-      store_relaxed(&recent->tally, (uintptr_t)tally); /* forget() comes after the pin */
+      store_relaxed(&recent->tally, (uintptr_t)tally); /* forget() runs after this pin has ended */
       add(cell, delta);
     }
     struct cells_place place = t->place;
@@ -125,7 +124,7 @@ int ilk_tally_add(void *tally, int64_t delta)
   return add_slow(tally, delta);
 }
 
-/* Since it was made, whatever the resets. */
+/* The sum since the tally was made, without regard to resets. */
 static int64_t all_cells(struct tally *t)
 {
   uint64_t sum = 0;
@@ -139,7 +138,7 @@ static int64_t all_cells(struct tally *t)
 
 static int64_t sum_of(struct tally *t)
 {
-  /* Acquire: the base first, so a reset at the same time never shows adds below it. */
+  /* Acquire: the base is loaded first, so the cells loaded after it include every add that the base includes. */
   uint64_t base = (uint64_t)load_acquire(&t->base);
   return (int64_t)((uint64_t)all_cells(t) - base);
 }

@@ -1,4 +1,4 @@
-/* What other rooms may ask of a tally. */
+/* What other modules may use of a tally. */
 #ifndef INTERLOCK_TALLY_H
 #define INTERLOCK_TALLY_H
 

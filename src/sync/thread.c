@@ -1,4 +1,4 @@
-/* Threads and time: who am I, how many, let others run, sleep. */
+/* Threads and time: the calling thread's number, the number of CPUs, yield, clock, and sleep. */
 #include <sched.h>
 
 #include "block.h"
