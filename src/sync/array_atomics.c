@@ -1,11 +1,11 @@
-/* Atomics on the elements of the caller's arrays: one element, or slice upon slice.
+/* Atomics on the elements of the caller's arrays: one element, or whole slices.
 
-   The elements are plain memory to their owner, and atomic objects here: of the same size,
-   lock-free, and aligned, which is checked. Floats are worked on as their bits.
+   The elements are plain memory to their owner, and atomic objects here: of the same size, lock-free, and
+   aligned, which is checked. Floats are handled as their bits.
 
-   Minimum and maximum write only what changes: they look, and compare and swap while the
-   value that they saw is to be replaced. When nothing changes, the look is the
-   operation, and is as seq_cst as the swap would have been. */
+   Minimum and maximum write only what changes: they load the element, and compare-and-swap as long as the
+   value that they loaded is to be replaced. When nothing changes, the load is the operation, and is as
+   seq_cst as the compare-and-swap would have been. */
 #include <string.h>
 
 #include "atomic.h"
@@ -13,16 +13,16 @@
 
 /* --- what changes an element -------------------------------------------------------
 
-   Would `new` replace `old`? In the spelling that holds for numbers and for vectors of
-   them. As numpy.minimum and numpy.maximum, a NaN wins, the one that was there first: a
-   number is replaced by all that is not <= (>=) it, a NaN, which is not equal to itself,
-   by nothing. -0 and +0 are equal: neither replaces the other. */
+   Does `new` replace `old`? Written so that it works for numbers and for vectors of numbers. As in
+   numpy.minimum and numpy.maximum, a NaN wins, and the first NaN stays: a number is replaced by everything
+   that is not <= (>=) it; a NaN, which is not equal to itself, by nothing. -0 and +0 are equal: neither
+   replaces the other. */
 #define LESS(old, new) ((new) < (old))
 #define GREATER(old, new) ((new) > (old))
 #define LESS_OR_NAN(old, new) (((old) <= (new)) != ((old) == (old)))
 #define GREATER_OR_NAN(old, new) (((old) >= (new)) != ((old) == (old)))
 
-/* As numpy.fmin and numpy.fmax, in numbers only: a NaN is replaced by any number, and replaces none. */
+/* As in numpy.fmin and numpy.fmax, for numbers only: any number replaces a NaN, and a NaN replaces none. */
 #define LESS_OR_MISSING(old, new) ((new) == (new) && !((old) <= (new)))
 #define GREATER_OR_MISSING(old, new) ((new) == (new) && !((old) >= (new)))
 
@@ -44,7 +44,7 @@ COLD static int64_t no_value_64(void)
   return fail_value(ILK_EINVAL);
 }
 
-/* T: the suffix; V: what values travel as; TYPE: what they are; BITS: their size. The work
+/* T: the suffix; V: the type that passes the values; TYPE: their own type; BITS: their size. The arithmetic
    is done on unsigned integers, which wrap. */
 #define INTEGERS(X) X(i32, int, int32_t, 32) X(u32, int, uint32_t, 32) X(i64, int64_t, int64_t, 64) X(u64, int64_t, uint64_t, 64)
 
@@ -114,42 +114,43 @@ int ilk_atomic_fence(void)
 
 /* --- one element of any type -------------------------------------------------------------
 
-   For callers that learn type and operation when they run. One loop for all: look, compute,
-   and compare and swap what was seen. Values are kept as bits and looked at as numbers, so
-   that what is only stored keeps its bits. */
+   For callers that learn type and operation at run time. One loop serves all: load, compute, and
+   compare-and-swap. Values are stored as bits and computed with as numbers, so values that are only stored
+   keep their bits. */
 
 typedef _Atomic uint8_t atomic_u8;
 typedef _Atomic uint16_t atomic_u16;
 
-/* Halfs, IEEE's binary16, by hand, as not every compiler has them. They are looked at and added as
-   floats, which have more than twice their digits: so a sum that is rounded twice is what
-   it is when rounded once. */
+/* Half floats, IEEE's binary16, by hand, because not every compiler has them. They are compared and added as
+   floats, which have more than twice their digits: so a sum that is rounded twice equals the sum rounded
+   once. */
 
 static inline float half_value(uint16_t bits)
 {
   uint32_t sign = (uint32_t)(bits & 0x8000) << 16, magnitude = bits & 0x7fff;
   if (magnitude < 0x400) /* subnormal, in units of 2^-24 */
     return sign ? -(float)magnitude * 0x1p-24f : (float)magnitude * 0x1p-24f;
-  uint32_t exponent = magnitude < 0x7c00 ? 127 - 15 : 255 - 31; /* NaN and infinity stay such */
+  uint32_t exponent = magnitude < 0x7c00 ? 127 - 15 : 255 - 31; /* NaN and infinity stay what they are */
   return ((union { uint32_t b; float value; }){sign | ((magnitude << 13) + (exponent << 23))}).value;
 }
 
-/* Of a sum or difference of two. */
+/* Converts back the sum or difference of two half floats. */
 static inline uint16_t half_bits(float sum)
 {
   uint32_t bits = ((union { float value; uint32_t b; }){sum}).b;
   uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) /* a NaN: made quiet, so that none becomes infinity */
+  if (magnitude > 0x7f800000) /* a NaN: made quiet, so that it does not become infinity */
     return (uint16_t)(sign | 0x7e00 | (magnitude >> 13 & 0x1ff));
   if (magnitude >= 0x47800000) /* 2^16 */
     return (uint16_t)(sign | 0x7c00);
-  if (magnitude < 0x38800000) /* 2^-14: a multiple of 2^-24 like all halfs, so this is exact */
+  if (magnitude < 0x38800000) /* 2^-14: a multiple of 2^-24, like all half floats, so this is exact */
     return (uint16_t)(sign | (uint32_t)((sign ? -sum : sum) * 0x1p24f));
   magnitude -= (127 - 15) << 23;
   return (uint16_t)(sign | (magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13); /* to nearest, a tie to even */
 }
 
-/* What the operation makes of `old`: 1: `*new`; 0: it stays; < 0: no such operation. */
+/* Applies the operation to `old`. 1: the result is `*new`. 0: the element keeps its value. < 0: there is no
+   such operation. */
 #define DEFINE_STEP(T, TYPE, BITS, VALUE, SUM, DIFFERENCE, MORE)                                 \
   static int step_##T(int operation, uint##BITS##_t old, const uint##BITS##_t *operand, uint##BITS##_t *new) \
   {                                                                                             \
@@ -238,21 +239,19 @@ int ilk_atomic_apply(void *address, int type, int operation, void *operand, void
 
 /* --- slices --------------------------------------------------------------------------------
 
-   Element for element, in order: the source's when its turn comes, and then the
-   destination's. So what an overlap means is fixed.
+   Elements are processed in order: each source element is read when its index is reached, and then the
+   destination element is updated. This defines what an overlap means.
 
-   Where most elements stay as they are, a minimum or maximum is a search for those that
-   do not. It is made with vectors, a block at a time, and only in a block where something
-   changes are the elements taken one by one. A block in which nothing changes writes
-   nothing, so an overlap does not matter within it.
+   Where most elements keep their values, a minimum or maximum is a search for those that do not. The search
+   uses vectors, a block at a time; only in a block in which something changes are the elements processed one
+   by one. A block in which nothing changes writes nothing, so an overlap does not matter within it.
 
-   That search reads, in vectors, elements that other threads may be writing. C has no word for
-   it; processors have: an aligned element of at most a word is read whole,
-   from whichever load. The loads are volatile, so they happen once each; ThreadSanitizer is
-   told not to look. Wider elements than a word are not searched.
+   The search reads, in vectors, elements that other threads may be writing. C cannot express that; processors
+   can: any load reads an aligned element of at most one word whole. The loads are volatile, so each happens
+   exactly once. ThreadSanitizer does not check them. Elements wider than a word are not searched.
 
-   All looks of a call stand between two seq_cst fences, and so are as good as seq_cst
-   loads against whatever comes before and after the call. */
+   All loads of a call are between two seq_cst fences, so they are as strong as seq_cst loads with respect to
+   everything before and after the call. */
 
 static inline bool are_slices(const void *destination, const void *source, int64_t n, size_t size)
 {
@@ -287,7 +286,7 @@ typedef int64_t mask_vector __attribute__((vector_size(VECTOR_BYTES)));
     return u.value;                                                                             \
   }
 
-/* How many elements from the first on stay as they are; a multiple of a block's. */
+/* The number of leading elements that keep their values; a multiple of the block size. */
 #define DEFINE_SEARCH(op, T, TYPE, BITS, REPLACES)                                              \
   UNCHECKED_LOADS static int64_t search_##op##_##T(const void *destination, const void *source, int64_t n) \
   {                                                                                             \
@@ -353,7 +352,7 @@ typedef int64_t mask_vector __attribute__((vector_size(VECTOR_BYTES)));
   }                                                                                             \
   DEFINE_ADD(T, TYPE, BITS)
 
-/* The sum goes by way of memory, which gives it its own type's precision everywhere. */
+/* The sum is stored to memory, which gives it its own type's precision on every platform. */
 #define DEFINE_ADD_FLOAT(T, TYPE, BITS)                                                         \
   static inline void add_one_##T(atomic_u##BITS *d, uint##BITS##_t bits)                        \
   {                                                                                             \

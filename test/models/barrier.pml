@@ -1,26 +1,33 @@
-/* The barrier of src/sync/barrier_state.h: tickets, BROKEN, RESET and ACTING, and its sleepers on the
-   object's event count (block.h). In order: each change of the state is one compare-and-swap. Each
-   thread waits a few times: for ever, with a time-out, or in parts, where the last acts before the
-   others go on; another thread aborts or resets, and then frees, at any moment. The pins, of which the
-   order is in handle.pml, are what a free waits for.
+/* The barrier of src/sync/barrier_state.h: tickets, BROKEN, RESET and ACTING, with sleeping threads on the
+   object's event count (block.h). Operations are sequentially consistent; each change of the state is one
+   compare-and-swap. Each thread waits a few times: without a deadline, with a timeout, or in a resumable
+   wait, where the last thread acts before the others proceed. Another thread aborts or resets, and then
+   frees, at any moment. A free waits for the pins, whose order is checked in handle.pml.
 
-   Checked, as assertions: who is let go was in a round that is complete, who is told EBROKEN or
-   a time-out in one that is broken, and never both in one round, however late they look; the number
-   of tickets tells how many are inside, and never falls below the end of a complete round (I1);
-   nobody goes on before the action is over; nobody touches a barrier that is freed; a free is
-   refused only while somebody waits for what has not come. Once nothing moves, who still sleeps has
-   every reason to (assertion), and nothing else is stuck (invalid end states).
+   Assertions: a thread that returns OK was in a round that is complete; a thread that returns EBROKEN or a
+   timeout was in a round that is broken; no round has both, however late a thread checks. The number of
+   tickets shows how many threads are inside, and never falls below the end of a complete round (I1). No
+   thread proceeds before the action is over. No thread touches a freed barrier. A free is refused only while
+   a thread waits for something that has not happened. Once nothing moves, every thread that still sleeps has
+   a reason to (assertion), and nothing else is stuck (invalid end states).
 
-   Mutants, each of which must fail: NO_WAKE (the last to arrive wakes nobody), NO_BREAK (who
-   gives up does not), NO_ABORT (an abort does not), NO_END (the last out of a reset round does
-   not), NO_CLEAR (nor does it clear RESET), NO_LATE (who gives up does not look whether the round
-   is complete), NO_RETURN (who finds it broken keeps its ticket), NO_WAITING (a reset does not wait
-   for those inside), NO_SHUT (one
-   arrives while the last acts), NO_ACTOR (a reset does not wait for who acts), NO_TAKING (who acts
-   and finds it broken leaves ACTING), NO_ANNOUNCE (a sleeper looks before it announces
-   itself), NO_TURN (it reads the turn after its look), NO_PIN (the last to arrive is not pinned when it
-   wakes), NO_LETGO (a free is refused for those on their way out), NO_OUTSIDE (a free takes those who wait
-   for the end of a reset for let go). */
+   Mutants, each of which must fail:
+     NO_WAKE      the last to arrive wakes no thread
+     NO_BREAK     a thread that abandons its wait wakes no thread
+     NO_ABORT     an abort wakes no thread
+     NO_END       the last thread out of a reset round wakes no thread
+     NO_CLEAR     the last thread out of a reset round does not clear RESET
+     NO_LATE      a thread that abandons its wait does not check whether the round is complete
+     NO_RETURN    a thread that finds the round broken keeps its ticket
+     NO_WAITING   a reset does not wait for the threads inside
+     NO_SHUT      a thread arrives while the last one acts
+     NO_ACTOR     a reset does not wait for the acting thread
+     NO_TAKING    the acting thread finds the round broken and leaves ACTING set
+     NO_ANNOUNCE  a thread checks before it announces itself as a waiter
+     NO_TURN      it loads the epoch after its check
+     NO_PIN       the last to arrive is not pinned when it wakes the others
+     NO_LETGO     a free is refused for threads on their way out
+     NO_OUTSIDE   a free takes threads that wait for the end of a reset for satisfied */
 
 #ifndef N
 #define N 3
@@ -37,7 +44,7 @@
 #define THIRD 2
 #endif
 
-/* What calls answer. */
+/* What calls return. */
 #define OK 0
 #define TIMEDOUT 1
 #define EBROKEN 2
@@ -47,18 +54,18 @@
 #define COMPLETE 1
 #define BROKE 2
 
-byte tickets = PARTIES; /* some rounds were: so a ticket too few shows */
+byte tickets = PARTIES; /* some rounds are complete, so a ticket too few is noticed */
 bool broken, reset, acting;
 byte waiters, outside;
-bool turned[N + 1]; /* the turn has changed since that thread read it */
+bool turned[N + 1]; /* the epoch has changed since that thread loaded it */
 bool closing, freed, pinned[N + 2];
 
-/* What the assertions go by. */
-byte within;          /* threads in the round that is under way, or broken: */
+/* State for the assertions. */
+byte within;          /* threads in the current or broken round: */
 bool member[N + 1];
-byte fate[N + 1];     /* of the last round that a thread was in */
+byte fate[N + 1];     /* of the last round that the thread was in */
 bool acts_now;
-byte least = PARTIES; /* the end of the last round that is complete */
+byte least = PARTIES; /* the end of the last complete round */
 byte place[N + 1], goal_of[N + 1]; /* where a thread sleeps: 1 in a round, 2 outside */
 
 #define INSIDE (tickets % PARTIES)
@@ -134,7 +141,7 @@ inline wake_all()
   fi
 }
 
-/* --- what breaks it --- */
+/* --- breaking and leaving --- */
 
 inline leave_broken(actor)
 {
@@ -274,7 +281,7 @@ end_outside:
 
 /* --- wait --- */
 
-/* To `goal`, and whether it is the last, or acts. */
+/* Sets `goal`, and whether the thread is the last, or acts. */
 inline arrive()
 {
   acts = false; last = false;
@@ -317,7 +324,7 @@ inline arrive()
   od
 }
 
-/* Until the round is over, or for a time. */
+/* Sleeps until the round is over, or for some time. */
 inline sleep()
 {
   d_step {
@@ -367,7 +374,7 @@ end_sleep:
   }
 }
 
-/* --- what a call begins and ends with --- */
+/* --- the frame of a call --- */
 
 inline enter()
 {
@@ -382,7 +389,7 @@ inline leave()
   pinned[me] = false
 }
 
-/* By who acts: d_step's are compare-and-swaps. */
+/* Called by the acting thread. A d_step is a compare-and-swap. */
 inline complete(succeeded)
 {
   atomic {
@@ -402,7 +409,7 @@ inline complete(succeeded)
   fi
 }
 
-/* 0: for ever, 1: with a time-out, 2: in parts. */
+/* kind: 0: no deadline, 1: with a timeout, 2: resumable wait */
 proctype thread(byte me, kind)
 {
   byte round = 0, result, goal = 0, i = 0;
@@ -428,12 +435,12 @@ proctype thread(byte me, kind)
            :: else
            fi;
            if
-           :: result == EHANDLE -> break /* nobody sees who is between two parts */
+           :: result == EHANDLE -> break /* a free does not detect a thread between two parts */
            :: else -> sleep()
            fi;
            if
            :: result == OK || kind != 2 -> break
-           :: else -> /* goes on, if it can, or gives up */
+           :: else -> /* continues, if it can, or abandons the wait */
               if
               :: result == TIMEDOUT
               :: enter();
@@ -515,7 +522,7 @@ proctype meddler()
   :: free()
   :: true
   fi;
-  /* Nothing moves any more: they sleep for a reason. */
+  /* Nothing moves any more: the threads that sleep have a reason to. */
   timeout;
   d_step {
     times = 1;

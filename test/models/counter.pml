@@ -1,10 +1,12 @@
-/* A counter's waiters, of src/sync/counter.c: a change wakes them only if it reaches `least`. All
-   operations are sequentially consistent. Checked: no waiter sleeps for ever that awaits what the
-   value ends as (an invalid end state).
+/* The waiters of a counter (src/sync/counter.c): a change wakes them only if the value reaches `least`. All
+   operations are sequentially consistent. Checked: no waiter sleeps forever that waits for the final value
+   (an invalid end state).
 
-   Mutants, each of which must fail: NO_LEAST (a waiter does not say what it awaits), NO_AGAIN (one
-   that was woken does not say it again), NO_ORDER (a waker takes the turn first, and then raises
-   `least`), NO_TURN (a waiter says what it awaits, and then reads the turn). */
+   Mutants, each of which must fail:
+     NO_LEAST  a waiter does not lower `least`
+     NO_AGAIN  a woken waiter does not lower it again
+     NO_ORDER  a waker advances the epoch first, and then raises `least`
+     NO_TURN   a waiter lowers `least`, and then loads the epoch */
 
 #define GREATEST 9
 #define WAITERS 2
@@ -91,7 +93,7 @@ inline change(to)
   fi
 }
 
-/* One lets them go and takes it back, the other lets both go at last. */
+/* One changes the value to a satisfied one and back; the other finally satisfies both waiters. */
 active proctype first()
 {
   byte seen_value;

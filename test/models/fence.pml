@@ -1,16 +1,17 @@
-/* The asymmetric fence of src/core/fence.h, whose heavy side may find that the system's barrier is
-   denied. Total store order: a plain store waits in its thread's buffer until it drains, at any
-   moment; a barrier drains all buffers. Light and heavy sides are Dekker's, again and again, here
-   used as a lock that a light thread enters if it does not see the heavy one, and the heavy one
-   once it does not see a light one. Checked: both are never inside at once.
+/* The asymmetric fence of src/core/fence.h. Its heavy side may find that the system's barrier is denied.
+   Total store order: a plain store stays in its thread's buffer until it drains, at any moment; a barrier
+   drains all buffers. The light and heavy sides run Dekker's protocol repeatedly, used here as a lock: a
+   light thread enters if it does not see the heavy one, and the heavy thread enters once it sees no light
+   one. Checked: they are never inside at the same time.
 
-   A bounded wait is modelled by what it is for: what was in a buffer when it began has left
-   it when it ends.
+   A bounded wait is modelled by its effect: what was in a buffer when the wait began has left it when the
+   wait ends.
 
-   Mutants, each of which must fail: NO_RESULT (the heavy side does not look whether the barrier
-   was denied), NO_WAIT (it only changes the kind of fence), NO_AGAIN (it waits once, for what is
-   under way then, and not at later heavy sides), NO_EXCHANGE (light sides stay plain stores, and
-   it waits once). */
+   Mutants, each of which must fail:
+     NO_RESULT    the heavy side does not check whether the barrier was denied
+     NO_WAIT      the heavy side only changes the kind of fence
+     NO_AGAIN     it waits once, for stores that are in flight then, and not at later heavy sides
+     NO_EXCHANGE  light sides still use plain stores, and the heavy side waits once */
 
 #define LIGHTS 2
 #define ROUNDS 2
@@ -18,7 +19,7 @@
 bool asymmetric = true;
 bool denied = false;
 bool wants[LIGHTS];    /* a light side's store, in memory */
-bool buffered[LIGHTS]; /* and still in its buffer */
+bool buffered[LIGHTS]; /* ... or still in its buffer */
 bool heavy_wants = false;
 byte light_inside = 0;
 bool heavy_inside = false;
@@ -54,7 +55,7 @@ active [LIGHTS] proctype light()
   }
 }
 
-/* Buffers drain on their own. */
+/* Buffers drain at any moment. */
 active proctype memory()
 {
 end:
@@ -108,7 +109,7 @@ active proctype heavy()
       :: else
       fi
 #elif !defined(NO_WAIT)
-      barrier_all() /* what was buffered is not any more */
+      barrier_all() /* after the wait, what was buffered has drained */
 #endif
     fi;
     if

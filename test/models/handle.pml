@@ -1,15 +1,17 @@
-/* Pins against frees (src/core/handle.h), under total store order with the asymmetric
-   fence: a pin stays in its thread's store buffer until it drains at any moment, or a
-   heavy fence drains all. Two threads work on the object by its handle, one of them may
-   wait in it, and in the other a signal handler calls again while it is inside; two more free it, and
-   one of them makes another in the slot. Checked: nobody touches the object of another generation, one free
-   succeeds at the most, a free is refused while a thread waits, and no call hangs.
+/* Pins against frees (src/core/handle.h), under total store order with the asymmetric fence: a pin stays in
+   its thread's store buffer until it drains, at any moment, or a heavy fence drains all buffers. Two threads
+   use the object through its handle. One of them may wait in it; in the other a signal handler calls again
+   while the thread is inside. Two more threads free the object, and one of them makes another object in the
+   slot. Checked: no thread touches an object of another generation, at most one free succeeds, a free is
+   refused while a thread waits, and no call hangs.
 
-   Mutants, each of which must fail: NO_HEAVY (the freeing thread does not run the heavy
-   side), NO_LOOK (a call does not look at the tag after it pinned), NO_SCAN (the freeing
-   thread does not look at the pins), NO_LIVE (a thread says that its record is in use, for that
-   look, only after its first pin), NO_REOPEN (a close waits for a pin however long it takes, and so for a call
-   that waits for the close), NO_TWICE (a second close does not see that the first is under way). */
+   Mutants, each of which must fail:
+     NO_HEAVY   the freeing thread does not run the heavy side
+     NO_LOOK    a call does not check the tag after it has pinned
+     NO_SCAN    the freeing thread does not check the pins
+     NO_LIVE    a thread marks its record as in use, for that check, only after its first pin
+     NO_REOPEN  a close waits for a pin without bound, and so for a call that waits for the close
+     NO_TWICE   a second close does not see that the first is in progress */
 
 #define T 2
 
@@ -46,7 +48,7 @@ proctype call(byte me; bool waits)
      if
      :: generation == 1 && !closing -> inside = true; break
      :: generation != 1 -> store(0); break
-     :: generation == 1 && closing -> store(0); !closing || generation != 1 /* then once more */
+     :: generation == 1 && closing -> store(0); !closing || generation != 1 /* then again */
      fi
 #else
      inside = true;
@@ -62,11 +64,11 @@ proctype call(byte me; bool waits)
         d_step { drain(me); waiters++ } /* a read-modify-write */
         do
         :: signal -> break
-        :: assert(generation == 1) -> break /* woken, looks, goes */
+        :: assert(generation == 1) -> break /* woken, checks, leaves */
         od;
         assert(generation == 1);
         d_step { drain(me); waiters-- }
-     :: !waits -> /* or a signal handler runs here, which calls too, and waits while this is pinned */
+     :: !waits -> /* or a signal handler runs here, whose call waits while this pin is held */
         !closing || generation != 1
      :: !waits
      fi;
@@ -114,7 +116,7 @@ again:
   :: busy -> closing = false
   :: else ->
      assert(waiters == 0);
-     d_step { frees++; generation = 2; closing = false } /* freed, and made anew */
+     d_step { frees++; generation = 2; closing = false } /* freed, and another object made in the slot */
   fi;
   goto over;
 again_later:

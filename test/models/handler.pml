@@ -1,12 +1,16 @@
-/* Calls in signal handlers against frees (src/core/handle_close.c). Two threads free the object, and one makes others, which
-   takes the table's lock, too. In each of them a handler runs at any moment, and calls with a counted pin. Everything is
-   sequentially consistent, as the operations of both sides are. Checked: nobody uses the object once it is freed, one
-   free succeeds at the most, and no call hangs.
+/* Calls in signal handlers against frees (src/core/handle_close.c). Two threads free the object, and a third
+   makes others, which also acquires the table's lock. In each thread a handler runs at any moment, and calls
+   with a counted pin. Everything is sequentially consistent, like the operations of both sides. Checked: no
+   thread uses the object once it is freed, at most one free succeeds, and no call hangs.
 
-   Mutants, each of which must fail: NO_DECIDING (a call does not load `deciding`), NO_RECOUNT (the decision does not
-   load the count), NO_MINE (a handler waits although its thread has the table's lock), NO_EARLY (handle_table_mine is
-   set after the lock was acquired), NO_LATE (it is cleared before the lock is released), NO_CLOSING (a handler of the
-   thread that closes waits), NO_OWNER (a thread sets `closing` before it knows that it is the one that closes). */
+   Mutants, each of which must fail:
+     NO_DECIDING  a call does not load `deciding`
+     NO_RECOUNT   the decision does not load the count
+     NO_MINE      a handler waits although its thread holds the table's lock
+     NO_EARLY     handle_table_mine is set after the lock was acquired
+     NO_LATE      handle_table_mine is cleared before the lock is released
+     NO_CLOSING   a handler of the thread that closes waits
+     NO_OWNER     a thread sets `closing` before it is known to be the one that closes */
 
 #define THREADS 3
 
@@ -18,7 +22,7 @@ bool mine[THREADS], closing[THREADS];
 bool deciding = false;
 byte count = 0, frees = 0;
 
-bool handled[THREADS]; /* the thread stands still */
+bool handled[THREADS]; /* the thread is interrupted */
 
 proctype handler(byte me)
 {
@@ -47,11 +51,11 @@ proctype handler(byte me)
      :: !live -> break
      :: else
      fi;
-     !under_way || !live /* then once more */
+     !under_way || !live /* then again */
   od;
   if
   :: inside ->
-     assert(live); /* uses it */
+     assert(live); /* uses the object */
      assert(live);
      count--
   :: else

@@ -1,12 +1,15 @@
-/* The waiters of a queue (src/sync/queue.c), under sequential consistency; queue_ring.pml is about its ring. Capacity 1
-   or 2; two puts, and three gets of which one gives up at any moment. A put claims its position, and completes it
-   later. A get that finds the oldest position claimed and not complete does not sleep as if the queue were
-   empty: it polls. Checked: nobody sleeps for ever while there is something to take or room to put.
+/* The waiters of a queue (src/sync/queue.c), under sequential consistency; queue_ring.pml checks its ring.
+   Capacity 1 or 2; two puts, and three gets, one of which abandons its wait at any moment. A put claims its
+   position, and completes it later. A get that finds the oldest position claimed and not complete does not
+   sleep as if the queue were empty: it polls. Checked: no thread sleeps forever while there is an item to
+   take or room to put.
 
-   Mutants, each of which must fail: NO_POLL (a get sleeps before an incomplete position as if the queue were
-   empty), NO_WORD (one that polls sleeps on the word of those that wait for a wake, and may have theirs),
-   NO_PASS (a get that gives up before an incomplete position keeps its wake), NO_ANNOUNCE (a waiter checks
-   first and then announces itself), NO_WAKE (a get does not wake a put). */
+   Mutants, each of which must fail:
+     NO_POLL      a get sleeps before an incomplete position as if the queue were empty
+     NO_WORD      a polling get sleeps on the word of the gets that wait for a wake, and may consume theirs
+     NO_PASS      a get that abandons its wait before an incomplete position keeps its wake
+     NO_ANNOUNCE  a waiter checks first and then announces itself
+     NO_WAKE      a get does not wake a put */
 
 #define OK 0
 #define BUSY 1
@@ -17,12 +20,12 @@
 
 byte capacity; /* 1 or 2 */
 byte tail = 0, head = 0;
-bool complete[2]; /* by position: no more are put */
+bool complete[2]; /* by position: there are no more puts */
 
 byte waiting[2], count[2]; /* a side's waiters, and its event count */
 byte asleep[2];            /* sleepers on that word, one bit each */
 
-/* The event count of a side moves on, and one of its sleepers wakes, whichever. */
+/* Advances the event count of a side, and wakes one of its sleeping threads, whichever. */
 inline wake_if_awaited(side)
 {
   if
@@ -57,7 +60,7 @@ end_asleep: /* see nobody_is_forgotten() */
   !(asleep[side] & (1 << me))
 }
 
-/* A sleep that ends of itself, too: at the deadline, or after a moment. */
+/* A sleep that also ends by itself: at the deadline, or after a moment. */
 inline nap(side)
 {
   fall_asleep(side);
@@ -111,7 +114,7 @@ proctype put(byte me)
 proctype get(byte me; bool gives_up)
 {
   byte my_count, result;
-  bool over = false; /* it gives up after its next attempt */
+  bool over = false; /* it abandons the wait after its next attempt */
 #ifndef NO_ANNOUNCE
   waiting[GETS]++;
 #endif
@@ -164,7 +167,7 @@ proctype get(byte me; bool gives_up)
   fi
 }
 
-/* Once nothing else can go on. */
+/* Once nothing else can run. */
 proctype nobody_is_forgotten()
 {
 end:

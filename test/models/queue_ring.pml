@@ -1,19 +1,20 @@
-/* The ring of a queue (src/sync/queue_ring.h), under sequential consistency: two threads that put three times in all,
-   and two that get three times, for capacities 1 and 2. Checked: each item is taken once, by a get that has read it
-   whole, in each producer's order; full and empty are what they were at some moment of the call.
+/* The ring of a queue (src/sync/queue_ring.h), under sequential consistency: two threads with three puts in
+   all, and two with three gets, for capacities 1 and 2. Checked: each item is taken once, by a get that has
+   read it whole, in each producer's order; full and empty were true at some moment of the call.
 
-   Mutants, each of which must fail: NO_TURN (a get takes what is claimed, complete or not), NO_READ (a get
-   reads the item only after it has taken the position), NO_BOUND (a put takes the head it knows for
-   greater than it is). */
+   Mutants, each of which must fail:
+     NO_TURN   a get takes what is claimed, complete or not
+     NO_READ   a get reads the item only after it has taken the position
+     NO_BOUND  a put assumes a greater head than the one it knows */
 
-#define PUTS 2 /* of the first producer; one less of the second. Gets likewise */
+#define PUTS 2 /* of the first producer; the second has one less. Gets likewise */
 
 byte capacity; /* 1 or 2 */
 byte tail = 0, head = 0, head_known = 0;
 byte turn[2], item[2];
-byte last[2]; /* what was got of each producer */
+byte last[2]; /* the number of items taken of each producer */
 
-/* For the checks: was the queue full (empty) since the call began? */
+/* For the checks: was the ring full (empty) at some moment since the call began? */
 bool was_full[2], was_empty[2];
 
 inline note()
@@ -70,7 +71,7 @@ next:
   od
 }
 
-/* What was got is the next of its producer. */
+/* The item taken is the next of its producer. */
 inline check()
 {
   assert(seen != 0);
