@@ -25,9 +25,9 @@
    Threads. Any thread may call. No function calls Python or needs its GIL; a wait releases the GIL
    (ilk_gil_hooks). No call is a cancellation point. Once a call has returned, it touches no memory of the
    caller's again. Destructors of thread-specific data and of C++ thread_local objects may call. A lock that
-   is still held when the thread ends is a dead thread's, also if such a destructor acquired it. If the
-   thread's last call came in the last round of destructors (PTHREAD_DESTRUCTOR_ITERATIONS), waiters detect
-   the death within a tenth of a second on Linux, and not at all elsewhere.
+   such a destructor still holds when the thread ends is a dead thread's. After a call in the last round of
+   destructors (PTHREAD_DESTRUCTOR_ITERATIONS), waiters detect that within a tenth of a second on Linux, and
+   not at all elsewhere.
 
    Signal handlers. Where ilk_backend() returns "futex", these functions are async-signal-safe, like
    sem_post(): ilk_semaphore_release(), ilk_event_set(), and ilk_counter_store(), _exchange(), _fetch_add()
@@ -760,7 +760,7 @@ ILK_API int64_t ilk_report(void *buffer, int64_t size);
 ILK_API int ilk_waiting(void);
 
 /* on != 0: every wait in this process, now and later, ends with ILK_ECANCELED until a call with on == 0.
-   Returns once every sleeping wait has ended. A fork's child inherits the setting. */
+   Returns once every thread that slept has been woken. A fork's child inherits the setting. */
 ILK_API int ilk_cancel(int on);
 
 /* 1: waits are being cancelled; 0: they are not. One load, for a loop that computes without waiting and ends

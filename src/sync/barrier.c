@@ -214,7 +214,8 @@ COLD static int wait_outside(struct barrier *b, void *handle, struct self *me, i
 /* --- wait ------------------------------------------------------------------------------ */
 
 /* Checks for a while, if that has paid before. When spinning succeeds, the limit is raised to about
-   twice the number of checks that it took; when it fails, the limit is halved. Returns the last state loaded. */
+   twice the number of checks that it took; when it fails, the limit is halved. Returns the last loaded
+   state. */
 static uint64_t spin(struct barrier *b, uint64_t goal)
 {
   uint32_t learnt = load_relaxed(&b->spins);

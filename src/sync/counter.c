@@ -3,14 +3,14 @@
    the object's event count (block.h).
 
    Most changes concern no waiter, so a change wakes the waiters only if the value reaches `least`, the lowest
-   value that a waiter waits for:
+   of the values that they wait for (each its `at_least`):
 
-       waiter:  t = turn;  least = min(least, its value);  loads the value;  sleeps while turn == t
+       waiter:  t = turn;  least = min(least, at_least);  loads the value;  sleeps while turn == t
        waker:   changes the value;  loads `waiters`, the value, and `least`;  if value >= least:
                 least = INT64_MAX;  turn += 1;  wakes all
 
-   All operations are seq_cst. Either the waker sees the waiter's value in `least`, or the waiter loads the
-   value after the change. A waker raises `least` before it advances `turn`. So a waiter whose minimum was
+   All operations are seq_cst. Either the waker sees the waiter's `at_least` in `least`, or the waiter loads
+   the value after the change. A waker raises `least` before it advances `turn`. So a waiter whose minimum was
    overwritten either does not fall asleep or is woken, and it lowers `least` again before its next check. A
    waiter that leaves does not restore `least`, which costs one spurious wake. Checked by
    test/models/counter.pml. */

@@ -9,7 +9,7 @@
 
        g << 1        -> (g + 1) << 1 | SET    set
        g << 1 | SET  -> g << 1                clear
-       any           -> itself                set when set, clear when not set
+       any           -> itself                set of a set event, clear of a clear one
 
    Each is one compare-and-swap of the head, which also checks the handle.
 

@@ -9,8 +9,8 @@
    for it, and for the others.
 
    A waiter proceeds when it sees a count of 0. It does not proceed if the count was 0 and has risen before
-   the waiter checked. The latch cannot report such a zero afterwards: the last count_down of an old set of
-   tasks may run its wake so late that it finds the waiters of a new set. */
+   the waiter checked. A wake does not prove that there was a zero for this waiter: the last count_down of an
+   old set of tasks may run its wake so late that it wakes the waiters of a new set. */
 #include "latch.h"
 
 #include <inttypes.h>

@@ -56,7 +56,7 @@ static inline struct recent *recent_place(struct self *record, void *tally)
 /* The tally is no longer live: removes it from every thread-local cache (I3). */
 static void forget(void *tally)
 {
-  for (struct self *r = self_first_live(); r; r = self_next_live(r)) { /* records that are not live cache nothing */
+  for (struct self *r = self_first_live(); r; r = self_next_live(r)) { /* the other records cache nothing */
     uintptr_t named = (uintptr_t)tally;
     /* The thread may cache another tally there at this moment; then that entry stays. */
     cas_relaxed(&recent_place(r, tally)->tally, &named, recent_none(handle_index(tally) % RECENT));
@@ -138,7 +138,7 @@ static int64_t all_cells(struct tally *t)
 
 static int64_t sum_of(struct tally *t)
 {
-  /* Acquire: the base is loaded first, so the cells loaded after it include every add that the base includes. */
+  /* Acquire: the base is loaded first, so the cells loaded later include every add that the base includes. */
   uint64_t base = (uint64_t)load_acquire(&t->base);
   return (int64_t)((uint64_t)all_cells(t) - base);
 }
