@@ -1,7 +1,5 @@
-/* Atomics with the memory order in the name, so that each use says what it
-   orders; a plain load or store of an atomic does not occur in this library.
-   The algorithms see only these names, which lets a model checker put its own
-   atomics behind them. */
+/* Atomic operations with the memory order in their names. The library contains no plain load or store of an atomic, and
+   uses only these names, so a model checker or a test can put its own operations behind them. */
 #ifndef INTERLOCK_ATOMIC_H
 #define INTERLOCK_ATOMIC_H
 
@@ -22,7 +20,7 @@ typedef _Atomic uintptr_t atomic_word; /* a handle or an address */
 #define store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define store_seq_cst(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
 
-/* A store that leaves alone what is so already, and with it the page that a fork's child shares. */
+/* Stores only a value that differs, so that a fork's child does not copy the page in vain. */
 #define update_relaxed(p, v)                                                                    \
   do {                                                                                          \
     if (load_relaxed(p) != (v))                                                                 \
@@ -49,8 +47,8 @@ typedef _Atomic uintptr_t atomic_word; /* a handle or an address */
 
 #define fence_seq_cst() atomic_thread_fence(memory_order_seq_cst)
 
-/* Strong compare-and-swap: `expected` is a pointer and receives what was seen.
-   A failure orders nothing in the first three, and as a load of its name in the others. */
+/* Strong compare-and-swap. `expected` is a pointer and receives the value that was loaded. A failure is relaxed in the
+   first three, and a load of the named order in the others. */
 #define cas_relaxed(p, expected, desired)                                                       \
   atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_relaxed,     \
                                           memory_order_relaxed)
@@ -67,7 +65,7 @@ typedef _Atomic uintptr_t atomic_word; /* a handle or an address */
   atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_seq_cst,     \
                                           memory_order_seq_cst)
 
-/* In a spin loop: lets a sibling hardware thread run and saves power. */
+/* For a spin loop: yields to the sibling hardware thread and saves power. */
 static inline void cpu_relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

@@ -1,6 +1,6 @@
-/* Waits for a step of another thread that nobody announces: a few yields, for that thread mostly
-   runs; then short sleeps, each longer than the last. For it may have been preempted by a thread of higher
-   priority, and the caller may be that thread. */
+/* Waits for a step of another thread for which there is no wake. First a few yields: that thread is usually running. Then
+   short sleeps, each longer than the last: that thread may have been preempted, perhaps by the caller, if it has a higher
+   priority. */
 #ifndef INTERLOCK_BACKOFF_H
 #define INTERLOCK_BACKOFF_H
 
@@ -8,7 +8,7 @@
 
 #include "common.h"
 
-/* All zero at first. */
+/* Initially zero. */
 struct backoff {
   int times;
 };
@@ -19,9 +19,9 @@ struct backoff {
 /* How long to sleep this time, in nanoseconds; 0: yield. */
 int64_t backoff_next(struct backoff *backoff);
 
-/* That yield or sleep. */
+/* Yields or sleeps so long. */
 COLD void backoff_wait(struct backoff *backoff);
-bool backoff_is_longest(const struct backoff *backoff); /* the next sleep, and all that follow */
+bool backoff_is_longest(const struct backoff *backoff); /* true if the next sleep is the longest */
 
 COLD void backoff_sleep(int64_t ns);
 

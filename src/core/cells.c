@@ -7,7 +7,7 @@
 
 #define FIRST (UINT32_C(1) << CELLS_FIRST_BITS)
 #define LEVELS (CELLS_NEAR + CELLS_FAR)
-/* More than there are handles. */
+/* More than there can be handles. */
 #define NUMBERS_MAX ((UINT32_C(1) << (CELLS_FIRST_BITS + LEVELS)) - FIRST)
 
 _Static_assert(FIRST << CELLS_NEAR == 2 * CELLS_CHUNK, "the first directory has two chunks");
@@ -17,17 +17,17 @@ _Static_assert(FIRST << CELLS_NEAR == 2 * CELLS_CHUNK, "the first directory has 
 #define ROOM_FIRST 16
 
 static pthread_mutex_t numbers_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t numbers_used; /* 0..numbers_used - 1 were given out at least once */
-static uint32_t *returned;    /* and of these, those that are free */
+static uint32_t numbers_used; /* numbers below this were in use at least once */
+static uint32_t *returned;    /* those of them that are free */
 static size_t returned_count;
-static size_t returned_room;  /* for all that were given out, for a return may not fail */
+static size_t returned_room;  /* at least numbers_used: to return a number cannot fail */
 static uint64_t last_serial;
 
-/* A number that was returned, or a new one if there is room for its return. */
+/* Takes a number that was returned, or a new one if there is room for its return. */
 static bool number_take(uint32_t *number)
 {
   if (returned_count)
-    *number = returned[--returned_count]; /* the last, which the threads have room for */
+    *number = returned[--returned_count]; /* the last: the threads have probably allocated its cell */
   else if (numbers_used < returned_room)
     *number = numbers_used++;
   else
@@ -35,7 +35,7 @@ static bool number_take(uint32_t *number)
   return true;
 }
 
-/* With the lock held: a larger array takes the place of the one in use, and that of the larger one. */
+/* With the lock held: exchanges the array in use for a larger one. */
 static void swap_if_larger(uint32_t **array, size_t *room)
 {
   if (*room <= returned_room)
@@ -102,7 +102,7 @@ struct cell *cells_at_far(struct cells *cells, const struct cells_place *place)
   return chunk ? &chunk[place->offset % CELLS_CHUNK] : NULL;
 }
 
-/* Makes an array of n cells, unless there is one: nobody else does. */
+/* Allocates an array of n cells, unless there is one. Only the owning thread does. */
 static bool make_array(cells_array *array, uint32_t n)
 {
   if (load_relaxed(array))
@@ -110,7 +110,7 @@ static bool make_array(cells_array *array, uint32_t n)
   struct cell *cells = memory_new(n * sizeof *cells);
   if (!cells)
     return false;
-  store_release(array, cells); /* all zero: serial 0 is nobody's */
+  store_release(array, cells); /* zeroed: no object has serial 0 */
   return true;
 }
 
@@ -135,7 +135,7 @@ struct cell *cells_make(struct cells *own, const struct cells_place *place)
   if (!cell)
     return NULL;
   store_relaxed(&cell->value, 0);
-  /* Release: who sees the serial sees no value of the number's last object. */
+  /* Release: a thread that loads the serial does not load a value of the number's earlier object. */
   store_release(&cell->serial, place->serial);
   return cell;
 }

@@ -1,19 +1,17 @@
-/* Cells: for an object of a kind that keeps a value for each thread, the thread's own
-   place for it, found in a few instructions and written by that thread alone.
+/* Cells: the values that each thread keeps for an object (a tally, a local). A thread finds its cell in a few instructions,
+   and only that thread writes it.
 
-   An object takes a number, small and dense, for as long as it lives, and a serial, which is
-   never given again. Each thread's record has cells by number, in levels that double in
-   size. The near levels are arrays of cells; a far level is a directory of chunks. Arrays,
-   directories and chunks are made when the thread first needs them, so what a thread pays
-   goes with the objects that it uses, not with those that there are. A cell is valid for the
-   object whose serial it bears, so one that is left over from a number's last object is as good
-   as none.
+   An object has a number, small and reused, and a serial, which is never reused. A thread's record has cells by number, in
+   levels that double in size. A near level is an array of cells; a far level is a directory of chunks of cells. Arrays,
+   directories and chunks are allocated when the thread first needs them, so a thread pays for the objects that it uses,
+   not for those that exist. A cell is valid for the object whose serial it contains. A cell that is left over from an
+   earlier object with the same number is therefore invalid.
 
    Invariants:
-   I1  What was once made neither moves nor goes, nor is it another record's: so any
-       thread may read any cell at any time.
-   I2  Only the thread of a cell's record writes it.
-   I3  No two live objects have the same number, and no two objects ever the same serial. */
+   I1  An array, directory or chunk is never moved or freed, and stays with its record. So any thread may read any cell at
+       any time.
+   I2  Only the thread of a record writes its cells.
+   I3  No two live objects have the same number, and no two objects, live or not, the same serial. */
 #ifndef INTERLOCK_CELLS_H
 #define INTERLOCK_CELLS_H
 
@@ -21,7 +19,7 @@
 #include "common.h"
 
 struct cell {
-  atomic_u64 serial; /* of the object that the value is for; 0: of none */
+  atomic_u64 serial; /* of the object that the value belongs to; 0: none */
   atomic_i64 value;
 };
 
@@ -30,17 +28,17 @@ struct cell {
 #define CELLS_FAR 17
 #define CELLS_CHUNK 256
 
-/* NULL: not made yet. */
+/* NULL: not allocated yet. */
 typedef _Atomic(struct cell *) cells_array;
 
-/* A record's cells. The far levels are always NULL among the near ones, so that one look at
-   a level suffices for most. */
+/* A record's cells. `near` also has elements for the far levels, which are always NULL, so that most accesses need one load
+   and one check. */
 struct cells {
   cells_array near[CELLS_NEAR + CELLS_FAR];
   _Atomic(cells_array *) far[CELLS_FAR]; /* directories; the first has two chunks */
 };
 
-/* An object's place in every record's cells. */
+/* The place of an object's cell, the same in every record. */
 struct cells_place {
   uint32_t level, offset;
   uint64_t serial;
@@ -48,13 +46,13 @@ struct cells_place {
 
 /* False: no memory. */
 bool cells_take(struct cells_place *place);
-/* Nobody uses the place any more. */
+/* No thread uses the place any more. */
 void cells_give_back(const struct cells_place *place);
 
-/* cells_at() for a far level, or where there is no room yet. */
+/* cells_at() for a far level, or where the cell is not allocated. */
 COLD struct cell *cells_at_far(struct cells *cells, const struct cells_place *place);
 
-/* The cell at that place, whatever it is valid for; NULL: there is no room for it yet. */
+/* The cell at that place, valid or not; NULL: not allocated yet. */
 static inline struct cell *cells_at(struct cells *cells, const struct cells_place *place)
 {
   /* Acquire: pairs with the release that made the array. */
@@ -62,7 +60,7 @@ static inline struct cell *cells_at(struct cells *cells, const struct cells_plac
   return likely(array) ? &array[place->offset] : cells_at_far(cells, place);
 }
 
-/* The cell for that place, NULL: it has no value. Any thread may ask. */
+/* The valid cell for that place; NULL: there is no value. Any thread may call it for any record. */
 static inline struct cell *cells_find(struct cells *cells, const struct cells_place *place)
 {
   struct cell *cell = cells_at(cells, place);
@@ -70,14 +68,14 @@ static inline struct cell *cells_find(struct cells *cells, const struct cells_pl
   return likely(cell && load_acquire(&cell->serial) == place->serial) ? cell : NULL;
 }
 
-/* The calling thread's own cell for that place, made valid with the value 0; NULL: there is no
-   room for it yet. So: leave the pin, cells_add_room(), and begin again. */
+/* The calling thread's cell for that place, made valid with the value 0. NULL: it is not allocated yet; then the caller
+   unpins, calls cells_add_room(), and starts again. */
 COLD struct cell *cells_make(struct cells *own, const struct cells_place *place);
 
-/* Room in the calling thread's own cells. Not within a pin, for it allocates. False: no memory. */
+/* Allocates the calling thread's cell for that place. It allocates, so not while an object is pinned. False: no memory. */
 COLD bool cells_add_room(struct cells *own, const struct cells_place *place);
 
-/* Nothing is set any more. By the thread whose cells they are. */
+/* Makes all cells invalid. Called by the thread that owns them. */
 void cells_clear(struct cells *own);
 
 void cells_before_fork(void);

@@ -1,4 +1,4 @@
-/* What every source of the library includes: the public header and a few words. */
+/* Included by every source of the library. */
 #ifndef INTERLOCK_COMMON_H
 #define INTERLOCK_COMMON_H
 
@@ -10,21 +10,21 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/* A slow path: out of line and out of the way of the fast one. */
+/* A slow path: out of line, and placed apart from the fast path. */
 #define COLD __attribute__((cold, noinline))
 
-/* For data that another source defines: no detour through the offset table. */
+/* For data that another source defines: accessed without the global offset table. */
 #define HIDDEN __attribute__((visibility("hidden")))
 
 #define CACHE_LINE 64
 
-/* Records `code` as this thread's last error and answers it. */
+/* Records `code` as this thread's last error and returns it. */
 int fail(int code);
-/* The same for functions that answer a value, or a handle. */
+/* The same for functions that return a value, or a handle. */
 int64_t fail_value(int code);
 void *fail_null(int code);
 
-/* A room's result as a call's answer: failures are recorded. */
+/* Turns an internal result into the result of a public call: a failure is recorded. */
 static inline int answer(int result)
 {
   return unlikely(result < 0) ? fail(result) : result;

@@ -1,4 +1,4 @@
-/* The thread's last error, and names and facts about the library. */
+/* The thread's last error, the names of the codes, and facts about the library. */
 #include "common.h"
 
 #include "fence.h"

@@ -4,8 +4,8 @@
 
 #include "memory.h"
 
-/* Never changed once published, and never freed: a thread may be about to call them, or come back
-   to them after a long wait (I3). The same set is kept once, however often it is handed over. */
+/* Immutable once published, and never freed: a thread may be about to call them, or may return to them after a long wait
+   (I3). Equal sets are stored once, however often they are installed. */
 struct gil_hooks {
   void *(*current)(void);
   void *(*own)(void); /* or NULL */
@@ -22,7 +22,7 @@ static bool is_same(const struct gil_hooks *a, const struct gil_hooks *b)
   return a->current == b->current && a->own == b->own && a->save == b->save && a->restore == b->restore;
 }
 
-/* Adds the set, or finds one that is the same. */
+/* Adds the set, or returns the equal one. */
 static struct gil_hooks *add(struct gil_hooks *set)
 {
   struct gil_hooks *newest = load_acquire(&all); /* pairs with the exchange below, as all loads of it */
@@ -56,8 +56,8 @@ int ilk_gil_hooks(void *current, void *own, void *save, void *restore)
   return ILK_OK;
 }
 
-/* `current` may tell who holds the GIL in the whole process; then `own` tells whether that is us.
-   Only we make it so, or end it, so the answer holds. */
+/* `current` may return the state of whichever thread holds the GIL; then `own` returns the caller's. Only the calling thread
+   changes whether they are equal, so the result stays true. */
 static bool holds_gil(const struct gil_hooks *hooks)
 {
   void *state = hooks->current();
@@ -79,7 +79,7 @@ void gil_release_slow(struct self *me)
 void gil_reacquire_slow(struct self *me)
 {
   void *state = me->gil_state;
-  me->gil_state = NULL; /* first: the thread may not come back (I2), and its destructors call us */
+  me->gil_state = NULL; /* first: restore() may not return (I2), and then the thread's destructors may call the library */
   int cancel;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
   me->gil_hooks->restore(state);

@@ -1,12 +1,12 @@
-/* Where the slots of all objects are: handle_slots, of which handle_limit are in use (handle.h).
-   The region begins small and grows in place, for who has a handle goes straight to its slot. */
+/* The memory of all objects' slots: handle_slots, of which handle_limit may be used (handle.h). The region starts small and
+   grows in place, because a call computes the address of the slot from the handle. */
 #ifndef INTERLOCK_REGION_H
 #define INTERLOCK_REGION_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* More slots than `have`. With no lock held. False: no memory, or as many as there may be. */
+/* Makes more than `have` slots available. With no lock held. False: no memory, or the maximum is reached. */
 bool region_grow(uint32_t have);
 
 void region_before_fork(void);

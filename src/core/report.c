@@ -1,7 +1,6 @@
-/* The report. Nothing here waits for what the program waits for: the list of live handles
-   is copied with the table locked, which is only ever held for a moment; then each object
-   is described within a pin. What a thread is blocked on is read from its record. So the
-   text is a series of looks at a program in motion, each true when it was taken. */
+/* The report. It waits for nothing that the program may hold: it copies the list of live handles with the table locked, for
+   a moment, and then pins and describes one object at a time. What a thread is blocked on is loaded from its record. The
+   program runs meanwhile, so each line is true at the moment at which it was made, and the text as a whole is no snapshot. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +10,7 @@
 #include "report.h"
 #include "wait.h"
 
-/* The text that is being written: what fits goes into the buffer, all of it counts. */
+/* The text. What fits is written to the buffer; `length` counts all of it. */
 struct text {
   char *buffer;
   size_t size, length;
@@ -61,7 +60,7 @@ static void collect(void *handle, struct object *object, enum kind kind, void *c
   list->count++;
 }
 
-/* All live handles; false: no memory. */
+/* Copies all live handles; false: no memory. */
 static bool list_all(struct list *list)
 {
   *list = (struct list){.room = 64};
@@ -76,7 +75,7 @@ static bool list_all(struct list *list)
     handle_each(collect, list);
     if (list->count <= list->room)
       return true;
-    list->room = list->count + list->count / 4; /* more may be made meanwhile */
+    list->room = list->count + list->count / 4; /* others may be made meanwhile */
   }
 }
 
@@ -85,7 +84,7 @@ static const char *name_of(enum kind kind)
   return kind_operations[kind] ? kind_operations[kind]->name : "object";
 }
 
-/* How long the thread that has slept longest for the handle has done so; -1: none sleeps. */
+/* The longest time for which a thread has slept for the handle; -1: none sleeps. */
 static int64_t longest_wait(void *handle, int64_t now)
 {
   int64_t longest = -1;
@@ -104,7 +103,7 @@ static void put_object(struct text *t, void *handle, struct object *object, enum
     char state[256] = "";
     operations->describe(handle, object, state, sizeof state);
     put(t, "  %s", state);
-    /* Where the state ends with the holder, its number in the system helps a debugger. */
+    /* If the description ends with the holder, the system's number of that thread is added for a debugger. */
     uint32_t id = operations->holder ? operations->holder(object, 0) : 0;
     char end[32];
     int length = snprintf(end, sizeof end, " thread %u", id);
@@ -157,7 +156,7 @@ static void put_thread(struct text *t, struct self *me, struct self *record)
     put(t, "  sleeps");
   }
   uint32_t holder = block_awaited(me, b.handle, b.index);
-  if (holder && holder != id) { /* a writer that waits for readers has the rwlock already */
+  if (holder && holder != id) { /* a writer that waits for readers already holds the rwlock */
     put(t, ", held by thread %u", holder);
     put_native(t, holder);
   }
@@ -218,5 +217,5 @@ int64_t ilk_report(void *buffer, int64_t size)
   put_handles(&t, me, &list);
   put_threads(&t, me);
   memory_resize(list.handles, 0);
-  return (int64_t)t.length + 1; /* vsnprintf() has ended what fits with a NUL */
+  return (int64_t)t.length + 1; /* vsnprintf() has terminated what fits */
 }

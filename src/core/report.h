@@ -1,11 +1,11 @@
-/* What the report says of a blocked thread, for who else says it. */
+/* The report's line about a blocked thread, for other modules that print it. */
 #ifndef INTERLOCK_REPORT_H
 #define INTERLOCK_REPORT_H
 
 #include "self.h"
 
-/* "thread 3 (native 77)  waits for mutex 0x123, held by ..., for 1.00 s" and a newline, or
-   nothing, if it is not blocked; with a NUL. 256 bytes hold it. */
+/* Writes "thread 3 (native 77)  waits for mutex 0x123, held by ..., for 1.00 s" and a newline, or nothing if the thread is
+   not blocked; with a terminating NUL. 256 bytes suffice. */
 void report_thread(struct self *me, struct self *record, char *buffer, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
-/* Code that a signal handler of the same thread must not interrupt: it holds a lock, or closes a handle, for which
-   the handler's own calls would wait. Where this is short and seldom, the signals wait. */
+/* Blocks signals around code that a signal handler of the same thread must not interrupt, because the handler's calls could
+   wait for what the code holds. Used where the code is short and rarely runs. */
 #ifndef INTERLOCK_SIGNALS_H
 #define INTERLOCK_SIGNALS_H
 

@@ -1,14 +1,13 @@
-/* A short look before a sleep: worth it if what is waited for comes soon, else lost
-   time (and on one CPU, time that the other needs). Each thread learns which, for all
-   its waits: what came after n looks will next time be given 2 n and a few, what did
-   not come halves the limit, and one wait in 16 tries for as long as can pay. */
+/* Spinning before a sleep. It pays if the event comes soon; otherwise it wastes time, and on a single processor the time
+   that the other thread needs. Each thread adapts its limit, for all its waits together: an event that came after n loads
+   sets the limit to 2 n and a few, an event that did not come halves it, and one wait in 16 spins for SPIN_MOST. */
 #ifndef INTERLOCK_SPIN_H
 #define INTERLOCK_SPIN_H
 
 #include "atomic.h"
 #include "self.h"
 
-#define SPIN_MOST 40 /* looks: about as long as it takes to fall asleep */
+#define SPIN_MOST 40 /* loads: about as long as falling asleep takes */
 #define SPIN_PROBE 16
 
 struct spin {
@@ -21,7 +20,7 @@ static inline struct spin spin_begin(struct self *me)
   return (struct spin){me, 0, ++me->spin_waits % SPIN_PROBE ? me->spin_limit : SPIN_MOST};
 }
 
-/* True, after a pause: look again. False: sleep. */
+/* True, after a pause: recheck. False: sleep. */
 static inline bool spin_again(struct spin *spin)
 {
   if (spin->looks >= spin->limit) {
@@ -33,7 +32,7 @@ static inline bool spin_again(struct spin *spin)
   return true;
 }
 
-/* It came. */
+/* The event came. */
 static inline void spin_won(struct spin *spin)
 {
   uint32_t wanted = 2 * spin->looks + 4;

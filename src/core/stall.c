@@ -1,7 +1,7 @@
-/* A kernel without nogil=True holds the GIL. Where the package has handed over how to release it
-   (gil.h), the wait has done that, and a hint about speed is due. Where it has not, other Python
-   threads stand still meanwhile, and one of them may be the one that could end the wait: a warning.
-   The library knows no Python; a probe (ilk_gil_probe) tells, called by the waiting thread itself. */
+/* A kernel without nogil=True holds the GIL. If the Python package has installed hooks (gil.h), the wait has released the
+   GIL, and the message is a hint about speed. If not, all other Python threads are blocked, perhaps also the thread that
+   would end the wait, and the message is a warning. The library does not know Python: the waiting thread calls a probe
+   (ilk_gil_probe) that returns whether it holds the GIL. */
 #include "stall.h"
 
 #include <pthread.h>
@@ -26,7 +26,7 @@ bool stall_is_probed(void)
   return load_relaxed(&probe) != 0;
 }
 
-/* What is said before and after the line that names the thread, the lock and its holder. */
+/* The text before and after the line that names the thread, the lock and its holder. */
 struct message {
   const char *before, *after;
 };
@@ -45,7 +45,7 @@ static const struct message warning = {
     "  The wait goes on. This is said once.\n",
 };
 
-/* One write(2): stdio's locks and memory may be what somebody waits for. */
+/* One write(2): stdio takes locks and allocates, and the program may be waiting for those. */
 static void say(struct self *me, const struct message *message)
 {
   char wait[256], text[1024];
@@ -55,7 +55,7 @@ static void say(struct self *me, const struct message *message)
   (void)ignored;
 }
 
-/* What is to be said to this thread; NULL: nothing. */
+/* The message for this thread, or NULL. */
 static const struct message *finding(struct self *me)
 {
   int (*holds_gil)(void) = (int (*)(void))load_seq_cst(&probe);
@@ -63,14 +63,14 @@ static const struct message *finding(struct self *me)
     return NULL;
   if (me->gil_state)
     return &hint;
-  if (gil_is_hooked()) /* it did not hold the GIL */
+  if (gil_is_hooked()) /* this thread did not hold the GIL */
     return NULL;
   return holds_gil() ? &warning : NULL;
 }
 
 void stall_check(struct self *me)
 {
-  int cancel; /* write(2) is a cancellation point, and the probe may have some */
+  int cancel; /* write(2) is a cancellation point, and the probe may contain some */
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
   const struct message *message = finding(me);
   if (message && !exchange_seq_cst(&has_spoken, 1))

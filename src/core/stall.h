@@ -1,13 +1,13 @@
-/* A word on stderr, once, about a wait that has lasted a second and began with Python's GIL held. */
+/* A message on stderr, once in a process, about a wait that began with Python's GIL held and has lasted a second. */
 #ifndef INTERLOCK_STALL_H
 #define INTERLOCK_STALL_H
 
 #include "self.h"
 
-/* Is anything to be said at all (ilk_gil_probe)? */
+/* True if the message is enabled (ilk_gil_probe). */
 bool stall_is_probed(void);
 
-/* By a blocked thread, which holds no lock of the library's. */
+/* Called by a blocked thread that holds none of the library's locks. */
 COLD void stall_check(struct self *me);
 
 #endif
