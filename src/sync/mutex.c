@@ -1,5 +1,5 @@
-/* The mutex: what a caller calls, and the fast paths. The law of the state is in
-   mutex_state.h, the slow paths in mutex_queue.c. */
+/* The mutex: public functions and fast paths. State transitions and invariants are in mutex_state.h, slow
+   paths in mutex_queue.c. */
 #include "mutex.h"
 
 #include <inttypes.h>
@@ -26,7 +26,7 @@ void *ilk_mutex_new(int flags)
 
 /* --- lock -------------------------------------------------------------------- */
 
-/* All that is not an uncontended lock of a live handle. */
+/* Everything but an uncontended lock of a live handle. */
 COLD static int lock_slow(void *handle, int64_t timeout_ns)
 {
   struct self *me = self_get();
@@ -43,7 +43,7 @@ COLD static int lock_slow(void *handle, int64_t timeout_ns)
   return result;
 }
 
-/* Free -> mine, in one step with the check of the handle. */
+/* FREE -> id, and the check of the handle's tag, in one step. */
 static inline bool lock_fast(void *handle)
 {
   struct self *me = self_current;
@@ -51,8 +51,8 @@ static inline bool lock_fast(void *handle)
   if (unlikely(!me || !handle_is(handle, KIND_MUTEX)))
     return false;
   uint64_t head = head_of(handle, FREE);
-  /* Acquire: pairs with the release of the last unlock. Release: who sees our id finds
-     us in self_find(). */
+  /* Acquire: pairs with the last unlock's release. Release: a thread that loads our id finds our record in
+     self_find(). */
   if (unlikely(!cas_acq_rel(&object->head, &head, head_of(handle, self_id(me)))))
     return false;
   me->held = handle;
@@ -92,7 +92,7 @@ COLD static int unlock_slow(void *handle)
   return answer(result);
 }
 
-/* After a release that saw a wake wanted. The mutex may be freed by now: then nobody waits. */
+/* After a release that saw `wanted`. If the mutex has been freed since, no thread waits. */
 COLD static int wake_slow(void *handle, struct self *me)
 {
   struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
@@ -103,7 +103,7 @@ COLD static int wake_slow(void *handle, struct self *me)
   return ILK_OK;
 }
 
-/* The same within a pin, which ends here. */
+/* The same for a mutex that the caller has pinned; unpins it. */
 COLD static int wake_pinned(struct mutex *m, struct self *me)
 {
   mutex_wake_first(m);
@@ -111,28 +111,29 @@ COLD static int wake_pinned(struct mutex *m, struct self *me)
   return ILK_OK;
 }
 
-/* An unowned mutex that its holder unlocks, as far as its seal knows. Pinned, for
-   another thread may do the same at this moment, by mistake, and free it. */
+/* For an unowned mutex that the caller locked, with no other flag in its seal. Pinned, because another thread
+   may unlock it at the same time, by mistake, and free it. */
 static inline int unlock_unowned(struct mutex *m, void *handle, struct self *me)
 {
   uint64_t seal = fence_light(&me->pin[PIN_INNER], (uintptr_t)handle, &m->object.seal);
   if (unlikely(!head_is(seal, handle)))
     return unlock_slow(handle);
   me->held = NULL;
-  if (unlikely(fence_light(&m->object.head, head_of(handle, FREE), &m->wanted))) /* Dekker with wait_in_queue() */
+  if (unlikely(fence_light(&m->object.head, head_of(handle, FREE), &m->wanted))) /* Dekker with want_wake() */
     return wake_pinned(m, me);
   handle_leave(me, PIN_INNER);
   return ILK_OK;
 }
 
-/* By its holder. It is not freed before this store, which only a HANDOFF can precede (I3). */
+/* By the holder: the mutex is not freed before the store below. Between the load of the seal and the store,
+   only HANDOFF can change the state (I3), or a reset, for which see ilk_mutex_free(). */
 static inline int unlock_held(struct mutex *m, void *handle, struct self *me)
 {
-  /* The tag with it: one that was taken away and freed has another seal. */
+  /* The seal has the tag: it differs if the mutex was taken away and freed. */
   uint64_t seal = load_relaxed(&m->object.seal);
   if (unlikely(seal != head_of(handle, SIMPLE)))
     return seal == head_of(handle, SPECIAL_UNOWNED) ? unlock_unowned(m, handle, me) : unlock_slow(handle);
-  uint32_t wanted = fence_light(&m->object.head, head_of(handle, FREE), &m->wanted); /* Dekker with wait_in_queue() */
+  uint32_t wanted = fence_light(&m->object.head, head_of(handle, FREE), &m->wanted); /* Dekker with want_wake() */
   me->held = NULL;
   return likely(!wanted) ? ILK_OK : wake_slow(handle, me);
 }
@@ -140,8 +141,8 @@ static inline int unlock_held(struct mutex *m, void *handle, struct self *me)
 int ilk_mutex_unlock(void *mutex)
 {
   struct self *me = self_current;
-  /* The mutex locked last is in the record (I6), where NULL says none, and whose seal is no
-     mutex's; of those before it the head tells. */
+  /* `held` is the mutex locked last (I6), or NULL, whose seal is not that of any mutex. For mutexes locked
+     before it, check the head. */
   if (likely(me && me->held == mutex))
     return unlock_held((struct mutex *)handle_held_object(mutex), mutex, me);
   struct object *object = handle_object(mutex);
@@ -213,16 +214,18 @@ int ilk_mutex_depth(void *mutex)
   return depth;
 }
 
-/* Takes it by force, so that nobody comes in before the depth is right; then frees it. */
+/* Takes it by force, so that no thread can lock it before the depth is right; then unlocks it. */
 static void make_free(struct mutex *m, void *handle, struct self *me)
 {
-  /* Acquire: the holder's id, and with it that thread's place in self_find(). */
+  /* Acquire: pairs with the holder's CAS, so self_find() finds its record. */
   uint64_t head = load_acquire(&m->object.head);
   struct self *was;
   do {
     was = self_find(holder(head));
-    if (was && was != me) /* its own unlock is not to be trusted now */
+    /* The flag comes first: the holder's next unlock must be the slow one (I6). */
+    if (was && was != me)
       or_seq_cst(&m->object.seal, is_owned(m) ? SPECIAL_FORCED : SPECIAL_CROSSED);
+    /* seq_cst: Dekker with mutex_wake_at_unlock(). We take the mutex, then load the deferred wakes. */
   } while (!cas_seq_cst(&m->object.head, &head, head_of(handle, self_id(me))));
   if (was)
     waitq_wake_late(was);
@@ -259,8 +262,8 @@ int ilk_mutex_free(void *mutex)
   int result = handle_close(mutex, KIND_MUTEX, is_busy);
   if (result != ILK_OK)
     return fail(result);
-  /* Where a reset took it from a live thread, that thread's unlock may still be about
-     to store: its slot is then not used again. */
+  /* If a reset took it from a live thread, that thread's unlock may still be about to store. Then the slot
+     is never reused. */
   struct mutex *m = (struct mutex *)handle_object(mutex);
   handle_recycle(mutex, !(load_relaxed(&m->object.seal) & SPECIAL_FORCED));
   return ILK_OK;
@@ -269,7 +272,7 @@ int ilk_mutex_free(void *mutex)
 static uint32_t operation_holder(struct object *object, int64_t index)
 {
   (void)index;
-  /* seq_cst: a waiter looks here after it announced itself (see self_find()). */
+  /* seq_cst: a waiter loads this after it has published what it waits for (see self_find()). */
   return is_owned((struct mutex *)object) ? holder(load_seq_cst(&object->head)) : 0;
 }
 

@@ -1,5 +1,5 @@
-/* The mutex, where it is contended: the attempt, the queue, the hand-over. The law of the
-   state is in mutex_state.h. */
+/* The contended mutex: attempts, the queue, the hand-off. State transitions and invariants (I1 ...) are in
+   mutex_state.h. Checked by test/models/mutex.pml. */
 #include "backoff.h"
 #include "block.h"
 #include "mutex.h"
@@ -9,19 +9,19 @@
 
 /* --- lock -------------------------------------------------------------------- */
 
-/* As after a lock that is the first. */
+/* Sets the depth to that of a first lock. */
 void mutex_forget_depth(struct mutex *m)
 {
   store_relaxed(&m->depth, 0);
   and_relaxed(&m->object.seal, ~SPECIAL_NESTED);
 }
 
-/* One attempt: ILK_OK, ILK_OWNER_DIED: taken; ILK_EBUSY: another holds it;
-   ILK_EDEADLK: we do; ILK_EHANDLE: it is being freed, or is not freed after all. */
+/* One attempt. ILK_OK, ILK_OWNER_DIED: acquired; ILK_EBUSY: another thread holds it; ILK_EDEADLK: the caller
+   holds it; ILK_EOVERFLOW; ILK_EHANDLE: a free is in progress, and may still fail. */
 static int attempt(struct mutex *m, void *handle, struct self *me)
 {
-  /* seq_cst: a waiter's look on the heavy side. Acquire: the holder's id, and with it
-     that thread's place in self_find(). */
+  /* seq_cst: the load on the heavy side, after want_wake(). Acquire: pairs with the holder's CAS, so
+     self_find() finds its record. */
   uint64_t head = load_seq_cst(&m->object.head);
   for (;;) {
     if (!head_is(head, handle))
@@ -45,7 +45,7 @@ static int attempt(struct mutex *m, void *handle, struct self *me)
     }
     if (self_find(holder(head)))
       return ILK_EBUSY;
-    /* Its holder is gone: nobody else changes the state, so no store of its can follow. */
+    /* The holder is dead, so it stores nothing any more; of the threads that replace it, one CAS succeeds. */
     if (cas_acq_rel(&m->object.head, &head, head_of(handle, self_id(me) | (head_state(head) & HANDOFF)))) {
       mutex_forget_depth(m);
       return ILK_OWNER_DIED;
@@ -53,7 +53,7 @@ static int attempt(struct mutex *m, void *handle, struct self *me)
   }
 }
 
-/* Asks that the next release go to the first in the queue. False: it is free. */
+/* Makes the next release hand the mutex to the first waiter. False: the mutex is free. */
 static bool mark_handoff(struct mutex *m)
 {
   uint64_t head = load_relaxed(&m->object.head);
@@ -72,15 +72,15 @@ static bool is_starving(const struct queue_place *waiter)
   return clock_now() - waiter->since > STARVING;
 }
 
-/* Of those in the queue; one that is away keeps its place, and nobody waits for it. */
+/* The first waiter. A waiter that is away keeps its slot, but is passed over. */
 static struct queue_place *first_present(struct mutex *m)
 {
   return waitq_present(m->queue.first);
 }
 
-/* With the queue locked, the mutex was made free: has the first in the queue look, unless it is on its
-   way; the place to wake, or NULL. If somebody barged in, the wake is his unlock's to give; in a fair
-   mutex, or for one that starves, that must be marked, and is if the mark finds it held. */
+/* With the queue locked, after a release: signals the first waiter, unless it is signalled already. Returns
+   the slot to wake, or NULL. If another thread has barged in, its unlock will wake; if the mutex is fair or
+   the waiter starves, HANDOFF is set for that unlock, unless the mutex is free again by then. */
 static struct queue_place *signal_first(struct mutex *m)
 {
   struct queue_place *wake = NULL, *first = first_present(m);
@@ -92,8 +92,8 @@ static struct queue_place *signal_first(struct mutex *m)
     waitq_signal(first, SIGNAL_WOKEN);
     wake = first;
   }
-  /* Said by one that was given it meanwhile; or by a newcomer, while the first is on its way: that
-     one will look, and say it anew. Until then releases have nothing to do here. */
+  /* Clear a stale request: there is no waiter, or a signalled one, which sets `wanted` again if it fails to
+     acquire (I2). Until then releases have nothing to do here. */
   if (!first || wake || on_its_way)
     store_relaxed(&m->wanted, 0);
   return wake;
@@ -105,7 +105,7 @@ void mutex_wake_first(struct mutex *m)
   for (;;) {
     struct queue_place *wake = signal_first(m);
     waitq_unlock(&m->object);
-    if (!wake || waitq_wake(wake) || is_fair(m)) /* a fair one waits for its first */
+    if (!wake || waitq_wake(wake) || is_fair(m)) /* a fair mutex passes no waiter over */
       return;
     waitq_lock(&m->object);
     if (waitq_wake_is_lost(&m->queue, wake))
@@ -113,22 +113,22 @@ void mutex_wake_first(struct mutex *m)
   }
 }
 
-/* With the queue locked: may this waiter take a free mutex? */
+/* With the queue locked: may this waiter acquire a free mutex? */
 static bool is_my_turn(struct mutex *m, struct queue_place *mine)
 {
   return !is_fair(m) || first_present(m) == mine;
 }
 
-/* Before a waiter's look: a release that comes after it is to wake somebody (I2). */
+/* Requests a wake. The caller then rechecks the state: a release that it misses sees the request (I2). */
 static void want_wake(struct mutex *m)
 {
   store_seq_cst(&m->wanted, 1);
-  fence_heavy(); /* says so, then looks; a release stores, then looks */
+  fence_heavy(); /* heavy side of Dekker: request, then recheck; a release stores, then loads `wanted` */
 }
 
-/* Joins the queue, or comes back to its place in it; a fair mutex is marked first, so that nobody can
-   overtake. One that is not the first leaves it to those before it to ask for a wake (I2): the heavy fence
-   disturbs the thread that holds the mutex. False: no need to, `*taken` is what attempt() returned. */
+/* Joins the queue, or comes back to its slot in it. A fair mutex gets HANDOFF first, so that no thread can
+   overtake. Only the first waiter requests a wake (I2), because the heavy fence interrupts the thread that
+   holds the mutex. False: not joined; `*taken` is what attempt() returned. */
 static bool join(struct mutex *m, void *handle, struct self *me, struct queue_place *mine, int *taken)
 {
   int64_t since = clock_now();
@@ -148,12 +148,12 @@ static bool join(struct mutex *m, void *handle, struct self *me, struct queue_pl
   }
   bool first = first_present(m) == mine;
   waitq_unlock(&m->object);
-  if (first && !is_fair(m)) /* a fair one's release is a swap, which HANDOFF stops */
+  if (first && !is_fair(m)) /* a fair mutex is released by CAS, which fails once HANDOFF is set */
     want_wake(m);
   return true;
 }
 
-/* With the queue locked: out of it; or, at the end of a part, away. */
+/* With the queue locked: leaves it; or, at the end of a part, stays in it, away. */
 static void leave(struct mutex *m, struct queue_place *mine, bool stays)
 {
   if (stays)
@@ -161,12 +161,12 @@ static void leave(struct mutex *m, struct queue_place *mine, bool stays)
   else
     waitq_remove(&m->object, &m->queue, mine);
   bool remain = first_present(m);
-  store_relaxed(&m->wanted, remain); /* the first of them is not signalled */
+  store_relaxed(&m->wanted, remain); /* for those behind: they rely on us (I2) */
   if (is_fair(m) && remain)
     mark_handoff(m);
 }
 
-/* With the queue locked, for a waiter that still is in it: one look. */
+/* With the queue locked: one attempt of a waiter in the queue. `last`: it gives up if this one fails. */
 static int look(struct mutex *m, void *handle, struct self *me, struct queue_place *mine, bool last)
 {
   store_relaxed(&mine->signal, SIGNAL_NONE);
@@ -181,7 +181,7 @@ static int look(struct mutex *m, void *handle, struct self *me, struct queue_pla
   return taken;
 }
 
-/* Once woken, it is the only one on its way: a longer look is worth less than another sleep. */
+/* A woken waiter is normally the only one (I4), so it spins longer: that costs less than another sleep. */
 static void await_release(struct mutex *m, struct self *me)
 {
   struct spin spin = {me, 0, SPIN_MOST};
@@ -198,8 +198,8 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct 
   if (!join(m, handle, me, mine, &taken))
     return taken;
 
-  /* What others do to a waiter they do with the queue locked, and so does it what it
-     decides: whether it was given the mutex, takes it, goes, or sleeps (I4). */
+  /* Other threads change a waiter's slot only with the queue locked. The waiter decides with the queue
+     locked, too: whether it was handed the mutex, acquires it, gives up, or sleeps (I4). */
   for (;;) {
     if (!is_fair(m) && load_relaxed(&mine->signal) == SIGNAL_WOKEN)
       await_release(m, me);
@@ -207,9 +207,9 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct 
     enum signal signal = load_relaxed(&mine->signal);
     bool given = signal == SIGNAL_GIVEN;
     if (given)
-      store_relaxed(&mine->signal, SIGNAL_NONE); /* only a notify is kept for the next part (parts.h) */
+      store_relaxed(&mine->signal, SIGNAL_NONE); /* only a notify may stay for the next part (parts.h) */
     taken = given ? ILK_OK : look(m, handle, me, mine, result != ILK_OK);
-    /* Who signalled took `wanted` back: it is said anew before anything is made of a look in vain. */
+    /* The waker cleared `wanted`. After a failed attempt, set it again and recheck, before all else (I2). */
     bool again = signal == SIGNAL_WOKEN && taken < 0 && !is_fair(m);
     bool gives_up = taken == ILK_EBUSY && result != ILK_OK && !again;
     if (!given && (taken >= 0 || gives_up))
@@ -225,14 +225,14 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct 
     }
     if (again)
       want_wake(m);
-    else if (taken == ILK_EHANDLE) /* a free that finds us waiting will take it back */
+    else if (taken == ILK_EHANDLE) /* a free that finds us waiting will fail */
       backoff_wait(&backoff);
     else
       result = block(me, handle, 0, &mine->signal, SIGNAL_NONE, deadline, flags);
   }
 }
 
-/* `flags`: for block(). */
+/* `flags` are for block(). */
 int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t timeout_ns, int flags)
 {
   struct queue_place *mine = parts_place(me, handle);
@@ -245,14 +245,14 @@ int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t ti
       continue;
     }
     if (timeout_ns == 0 && result == ILK_EDEADLK)
-      return ILK_ETIMEDOUT; /* a try waits for nobody */
+      return ILK_ETIMEDOUT; /* a try never waits, so it cannot deadlock */
     if (result != ILK_EBUSY) {
       spin_won(&spin);
       return result;
     }
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
-    /* Nobody spins past a sleeper, nor where order matters. */
+    /* No thread spins while others wait, nor for a fair mutex. */
     if (is_fair(m) || load_relaxed(&m->object.waiters) || !spin_again(&spin)) {
       result = wait_in_queue(m, handle, me, mine, timeout_ns, flags);
       if (result != ILK_EHANDLE || (result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
@@ -263,8 +263,8 @@ int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t ti
 
 /* --- unlock ------------------------------------------------------------------- */
 
-/* HANDOFF is in the head: gives the mutex to the first in the queue. False: the head
-   changed, for an unowned mutex was unlocked by two at once. */
+/* HANDOFF is set: hands the mutex to the first waiter. False: the head has changed; two threads unlocked an
+   unowned mutex at once, or it was reset. */
 static bool hand_over(struct mutex *m, void *handle, uint64_t head)
 {
   waitq_lock(&m->object);
@@ -290,27 +290,28 @@ static bool hand_over(struct mutex *m, void *handle, uint64_t head)
   return true;
 }
 
-/* Pinned, and held with the head `head`. False: it changed. */
+/* Releases a pinned mutex that is locked, with that head. False: the head has changed. */
 static bool release(struct mutex *m, void *handle, uint64_t head)
 {
   if (head_state(head) & HANDOFF)
     return hand_over(m, handle, head);
   if (is_fair(m))
     return cas_release(&m->object.head, &head, head_of(handle, FREE));
-  if (load_relaxed(&m->object.seal) & SPECIAL_MARKED) /* a store erased the mark's HANDOFF (I3) */
+  if (load_relaxed(&m->object.seal) & SPECIAL_MARKED) /* a store had erased HANDOFF (I3) */
     and_relaxed(&m->object.seal, ~SPECIAL_MARKED);
-  if (fence_light(&m->object.head, head_of(handle, FREE), &m->wanted)) /* Dekker with wait_in_queue() */
+  if (fence_light(&m->object.head, head_of(handle, FREE), &m->wanted)) /* Dekker with want_wake() */
     mutex_wake_first(m);
   return true;
 }
 
-/* One lock less; or, to a place for `depth`, none left. */
+/* Undoes one lock; if `depth` is not NULL, all of them, and stores the depth. */
 int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t *depth)
 {
   if (depth)
     *depth = 0;
   for (;;) {
-    /* Acquire: the queue as it was when another took what we unlock. */
+    /* Acquire: pairs with the CAS of the thread that locked what we unlock (an unowned mutex); its queue is
+       then visible. */
     uint64_t head = load_acquire(&m->object.head);
     if (!head_is(head, handle)) {
       if (handle_retry(me, PIN_INNER, handle, -1) != ILK_OK)
@@ -318,7 +319,7 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
       continue;
     }
     if (head_state(head) == FREE || (is_owned(m) && holder(head) != self_id(me))) {
-      waitq_wake_late(me); /* it was taken from us by force */
+      waitq_wake_late(me); /* a reset may have taken it from us */
       return ILK_EPERM;
     }
     if (mutex_depth(m) && !depth) {
@@ -333,11 +334,11 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
     }
     bool crossed = holder(head) != self_id(me);
     if (crossed)
-      or_seq_cst(&m->object.seal, SPECIAL_CROSSED); /* who locked it must not believe its record (I6) */
+      or_seq_cst(&m->object.seal, SPECIAL_CROSSED); /* invalidates `held` of the thread that locked it (I6) */
     if (load_relaxed(&m->object.seal) & SPECIAL_LATE)
       and_relaxed(&m->object.seal, ~SPECIAL_LATE);
     if (release(m, handle, head)) {
-      /* Who took it may not have left the queue yet, and so not said `wanted` for the rest. */
+      /* Its locker may not have left the queue yet, and so not set `wanted` for the rest (I2). */
       if (crossed && load_relaxed(&m->object.waiters))
         mutex_wake_first(m);
       if (me->held == handle)
@@ -353,14 +354,14 @@ bool mutex_wake_at_unlock(void *handle, struct self *me, struct queue_place *pla
 {
   if (!handle || me->held != handle)
     return false;
-  /* Pinned: an unowned mutex that another thread unlocked is still in our record, and may be gone. */
+  /* Pin: our `held` may be an unowned mutex that another thread has unlocked and freed. */
   if (handle_enter_timed(me, PIN_LOOK, handle, KIND_MUTEX, 0) != ILK_OK)
     return false;
   struct mutex *m = (struct mutex *)handle_object(handle);
   bool later = is_owned(m) && waitq_wake_later(me, place);
   if (later) {
     or_seq_cst(&m->object.seal, SPECIAL_LATE);
-    /* Dekker with ilk_mutex_reset(): it takes the mutex, then looks whom we have put off. */
+    /* Dekker with ilk_mutex_reset(), which takes the mutex, then loads our deferred wakes (all seq_cst). */
     if (holder(load_seq_cst(&m->object.head)) != self_id(me))
       waitq_wake_late(me);
   }

@@ -1,58 +1,64 @@
-/* Mutex: barging, with a queue of sleepers that is first in, first out, and
-   hand-over for the starving, as in Go's sync.Mutex and WebKit's Lock; the
-   unlock is a plain store where the system has an asymmetric fence (fence.h).
+/* Mutex. It allows barging: a running thread may acquire it before queued waiters. Waiters sleep in a
+   first-in, first-out queue, and a waiter that starves receives the mutex by hand-off. Unlock is a plain
+   store where the system has an asymmetric fence (fence.h).
 
-   The law of the state, the lower half of the object's head:
+   Source: Go's sync.Mutex and WebKit's Lock. Checked by test/models/mutex.pml; deferred wakes (I7) by
+   late.pml, resumable waits (I8) by parts.pml.
 
-       FREE           nobody holds it
-       id             held by that thread (of an unowned mutex: locked by it)
-       id | HANDOFF   held, and its release goes to the first in the queue
+   The state is the lower half of the object's head:
 
-       FREE -> id            any thread, by compare-and-swap           lock
-       id -> FREE            the holder, by a store (fair: by c-a-s)   unlock
-       id -> id | HANDOFF    a waiter, by compare-and-swap             starving, or fair
-       id | HANDOFF -> id'   who releases, with the queue locked       hand-over
-       dead id -> id'        any thread, by compare-and-swap           owner died
-       any -> FREE           ilk_mutex_reset()
+       FREE           unlocked
+       id             locked by that thread
+       id | HANDOFF   locked, and its release gives it to the first waiter
 
-   "The first in the queue" is the first that is present (waitq.h): no release waits for one that is away.
+   State transitions (CAS: compare-and-swap):
+
+       FREE -> id                    any thread, by CAS                            lock
+       id -> FREE                    the holder, by a store; a fair mutex: by CAS  unlock
+       id -> id | HANDOFF            a waiter or a waker, by CAS, if the first waiter starves or it is fair
+       id | HANDOFF -> id' or FREE   the holder, with the queue locked             hand-off
+       dead id -> id'                any thread, by CAS                            owner died
+       any -> FREE                   ilk_mutex_reset()
+
+   An unowned mutex may be unlocked by any thread; read "the thread that unlocks" for "the holder" then.
+   "The first waiter" is the first one in the queue that is present (waitq.h): no release waits for a thread
+   that is away.
 
    Invariants:
-   I1  Only the holder changes a held state, but for HANDOFF, a dead holder's, and reset.
-   I2  The first in the queue sleeps only after it said `wanted`, ran the heavy fence, and then
-       saw the mutex held; a releaser first stores FREE, then looks at `wanted`. So it sleeps
-       only when a release that looks is still to come. Those behind it sleep on its word: it
-       leaves the queue as the holder, with `wanted` said for them, so that its own release looks
-       (that of another thread, of an unowned mutex, may come before it left: it looks at the queue);
-       or it gives up, and what it said stays, for the next. Who signals a waiter, or finds the
-       first signalled, takes `wanted` back: until that one says it anew, releases have nothing
-       to do. So a woken one that looks in vain says it, and looks again, before it sleeps or
-       gives up.
-   I3  The store of a release may erase a HANDOFF that came at the same time. That
-       loses no wake (`wanted`), only fairness for one turn.
-   I4  A waiter clears its signal, looks, and leaves or stays in one step with the queue
-       locked: a signal that came before is followed by a look, one that comes after is
-       for whoever is first then. At most one signalled waiter is on its way; and those that were
-       signalled before one came back to its place ahead of them, or that a wake did not find asleep.
-   I5  `depth` is the holder's own, and 0 when it is free.
-   I6  A thread's record says which mutex it locked last and has not unlocked: `held`.
-       While the mutex is SIMPLE that is enough to know that it holds it, without a look at
-       the head, which would stall on the swap that locked it. Whoever takes a mutex away
-       from its holder, or needs another kind of unlock, says so in the seal first:
-       a mark, a lock taken twice, an unlock by another thread, a reset. If it is freed
-       after that, the record is wrong about a mutex that is gone: the tag tells.
-   I7  Wakes that a condition's notify has put off (waitq.h) are for threads that need this mutex
-       next: until its release they miss nothing. SPECIAL_LATE stands as long as there are
-       any, so every release by the holder gives them; who takes the mutex from it does, too.
-   I8  A waiter goes away at the end of a part (parts.h) as it would leave, with nothing of what it said
-       taken back, but stays in the queue. It comes back as it would join. A thread that takes the mutex
-       between two parts may still have its place there, away.
+   I1  Only the holder changes the state of a locked mutex, with three exceptions: HANDOFF may be set, a dead
+       holder may be replaced, and a reset changes any state.
+   I2  Only the first waiter requests a wake: it sets `wanted`, runs the heavy fence, rechecks the state, and
+       sleeps. A release stores FREE, then loads `wanted`. So the first waiter sleeps only while a release
+       that will see `wanted` is still to come.
+       Later waiters rely on the first: when it acquires, it leaves `wanted` set for them, and its own release
+       sees it; when it gives up while others wait, it does not clear it. If another thread unlocks an unowned
+       mutex, that may happen before the acquirer has left the queue; so this release also checks for waiters.
+       A waker that signals a waiter, or finds the first waiter signalled already, clears `wanted`: until that
+       waiter sets it again, releases have nothing to do. A signalled waiter that fails to acquire sets it
+       again and rechecks before it sleeps or gives up.
+   I3  The store of a release may erase a HANDOFF that is set at the same time. No wake is lost, because
+       `wanted` stays set; the starving waiter waits for one more critical section.
+   I4  With the queue locked once, a waiter clears its signal, attempts to acquire, and leaves or stays. So an
+       attempt follows every signal that came before, and a later signal goes to whichever waiter is first
+       then. At most one signalled waiter has not yet rechecked, not counting those that were signalled before
+       a thread that was away came back ahead of them, and those that a wake did not find asleep.
+   I5  `depth` belongs to the holder, and is 0 when the mutex is free.
+   I6  `held` in a thread's record caches the mutex that the thread locked last. While the seal has no
+       slow-path flag (SIMPLE), it proves ownership without a load of the head, which would stall on the swap
+       that locked it. A thread that takes the mutex away, or unlocks it for another, sets a flag first; so
+       does a recursive lock. Only the flag for HANDOFF may come too late; the store then erases HANDOFF (I3).
+       If the mutex has been freed since, the tag check fails.
+   I7  A condition's notify may defer wakes (waitq.h) of threads that need this mutex next: they lose nothing
+       until its release. SPECIAL_LATE is set while there are deferred wakes, so every release by the holder
+       delivers them. A thread that takes the mutex away from the holder delivers them, too.
+   I8  At the end of a part of a resumable wait (parts.h) a waiter does what it does when it gives up, but
+       stays in the queue, away. The next part does what a new waiter does. A thread that acquires the mutex
+       between two parts may still have its slot in the queue, away.
 
-   How long can one starve? Once the first in the queue has waited for STARVING, it
-   marks HANDOFF when it looks in vain, and so does a release that finds the mutex taken
-   again before it could wake the first: the release after that goes to the first. So
-   the first has it after STARVING, two sections, and a wake; and each behind it likewise,
-   once it is the first. */
+   Bound on starvation: once the first waiter has waited for STARVING, it sets HANDOFF when an attempt fails.
+   So does a release that finds the mutex locked again before it could wake that waiter. The next release
+   hands the mutex over. So the first waiter has it after STARVING, two critical sections, and a wake; and
+   each waiter behind it likewise, once it is first. */
 #ifndef INTERLOCK_MUTEX_STATE_H
 #define INTERLOCK_MUTEX_STATE_H
 
@@ -65,20 +71,23 @@
 
 #define STARVING NS_PER_MS
 
-/* Why an unlock may not be a mere store: the lower half of the object's seal. */
+/* Slow-path flags, the lower half of the object's seal: why unlock cannot be a plain store (I6). */
 #define SIMPLE 0
 #define SPECIAL_FAIR UINT64_C(1)
 #define SPECIAL_UNOWNED UINT64_C(2)
-#define SPECIAL_NESTED UINT64_C(4)   /* depth > 0 */
-#define SPECIAL_MARKED UINT64_C(8)   /* HANDOFF was set */
-#define SPECIAL_CROSSED UINT64_C(16) /* was once unlocked by a thread that had not locked it */
-#define SPECIAL_FORCED UINT64_C(32)  /* was once reset while a live thread held it: see ilk_mutex_free() */
-#define SPECIAL_LATE UINT64_C(64)    /* its holder has wakes to give: see mutex_wake_at_unlock() */
+#define SPECIAL_NESTED UINT64_C(4)   /* set while depth > 0, by the holder */
+#define SPECIAL_MARKED UINT64_C(8)   /* HANDOFF was set; the next release clears it */
+#define SPECIAL_CROSSED UINT64_C(16) /* unowned; once unlocked or reset by another thread than its locker */
+#define SPECIAL_FORCED UINT64_C(32)  /* once reset while another live thread held it: see ilk_mutex_free() */
+#define SPECIAL_LATE UINT64_C(64)    /* its holder has deferred wakes: see mutex_wake_at_unlock() */
 
 struct mutex {
   struct object object;
-  atomic_u32 wanted; /* 1: the first in the queue is, or will be, asleep and not signalled */
-  atomic_u32 depth;  /* locks by the holder beyond the first; written by the holder alone, others read it for the report */
+  /* May be 1 at any time; must be 1 while the first waiter sleeps and is not signalled (I2). Not needed by
+     a fair mutex, whose HANDOFF does the same. */
+  atomic_u32 wanted;
+  /* Locks by the holder beyond the first. Only the holder writes it; others read it for the report. */
+  atomic_u32 depth;
   int flags;
   struct waitq queue;
 };
@@ -100,21 +109,21 @@ static inline uint32_t holder(uint64_t head)
   return head_state(head) & HOLDER_MASK;
 }
 
-/* Relaxed: exact for the holder, which alone writes it; for others, a value of some moment. */
+/* Relaxed: exact for the holder, which alone writes it; others may read an old value. */
 static inline uint32_t mutex_depth(struct mutex *m)
 {
   return load_relaxed(&m->depth);
 }
 
-/* All of these within a pin (mutex_queue.c). */
+/* In mutex_queue.c. The caller has pinned the mutex. */
 
-/* As after a lock that is the first. */
+/* Sets the depth to that of a first lock. */
 void mutex_forget_depth(struct mutex *m);
-/* The whole of a lock; `flags` are for block(). */
+/* Locks, and waits if it must. `flags` are for block(). */
 int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t timeout_ns, int flags);
-/* One lock less; or, with a place for the depth, none left. */
+/* Undoes one lock; if `depth` is not NULL, all of them, and stores the depth. */
 int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t *depth);
-/* The mutex was made free: has the first in the queue look, unless it is on its way. */
+/* The mutex was released: wakes the first waiter, unless that one is signalled already. */
 void mutex_wake_first(struct mutex *m);
 
 #endif
