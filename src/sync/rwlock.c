@@ -1,5 +1,5 @@
-/* The readers-writer lock: making, writing, and what other rooms ask. The law of the state
-   is in rwlock_state.h, reading in rwlock_read.c, the queue in rwlock_queue.c. */
+/* The readers-writer lock: constructor, writing, and operations for other modules. State transitions and
+   invariants are in rwlock_state.h, reading in rwlock_read.c, the queue in rwlock_queue.c. */
 #include "rwlock.h"
 
 #include <stdio.h>
@@ -35,26 +35,26 @@ int rwlock_take_writer(struct rwlock *rw, void *handle, struct self *me, bool qu
     next = head | WRITER;
     if (head_state(head) & BIASED)
       next ^= BIASED | PUBLISHED;
-    /* seq_cst: the heavy side's store. Acquire: the last unlocks. */
+    /* seq_cst: the heavy side's store. Acquire: pairs with the last unlocks' release. */
   } while (!cas_seq_cst(&rw->object.head, &head, next));
   store_relaxed(&rw->writer, self_id(me));
   return ILK_OK;
 }
 
-/* BIASED was taken off: who reads now had published before, and is to be seen in the
-   records. Is there any? What the answer costs, not every writer shall have to pay. */
+/* After BIASED was cleared: the fast readers still inside have published before that. Does a record show
+   one? This is expensive, so the bias stays off for a multiple of the time it took. */
 static bool revoke(struct rwlock *rw, void *handle)
 {
   int64_t begin = clock_now();
-  fence_heavy(); /* now looks at the records (I2) */
+  fence_heavy(); /* heavy side: clear BIASED, then scan the records (I2) */
   bool published = rwlock_is_published(handle);
   int64_t end = clock_now();
   store_relaxed(&rw->biased_from, end + INHIBIT * (end - begin));
   return published;
 }
 
-/* Having WRITER: waits for the readers before us to leave. A part that times out here releases WRITER, for
-   its thread may not come back, and is the first in the queue when it does. */
+/* With WRITER set: waits for the readers before us to leave. If a part of a resumable wait times out here, it
+   releases WRITER, because its thread may never come back; if it does, it is the first in the queue. */
 static int drain(struct rwlock *rw, void *handle, struct self *me, bool tries, int64_t deadline)
 {
   store_relaxed(&rw->calm, 0);
@@ -80,7 +80,7 @@ static int drain(struct rwlock *rw, void *handle, struct self *me, bool tries, i
     } else if (!announced) {
       announced = true;
       block_announce(&rw->object);
-      or_seq_cst(&rw->object.head, ASLEEP); /* says so, then looks (I4) */
+      or_seq_cst(&rw->object.head, ASLEEP); /* set ASLEEP, then recheck before the sleep (I4) */
     } else {
       result = block(me, handle, ROLE_WRITER, &rw->object.turn, turn, deadline, 0);
     }
@@ -121,7 +121,7 @@ static int write_pinned(struct rwlock *rw, void *handle, struct self *me, int64_
       continue;
     if (tries)
       return ILK_ETIMEDOUT;
-    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) { /* nobody spins past a sleeper */
+    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) { /* no spinning past a sleeping waiter */
       result = rwlock_wait_in_queue(rw, handle, me, ROLE_WRITER, deadline);
       if (result != ILK_OK)
         return result;
@@ -146,7 +146,7 @@ COLD static int write_slow(void *handle, int64_t timeout_ns)
   return result;
 }
 
-/* Nobody there -> mine. What it answers, or -1: not so simple. */
+/* Free, with no waiters: sets WRITER. Returns the result, or -1: take the slow path. */
 static inline int write_fast(void *handle)
 {
   struct self *me = self_current;
@@ -215,7 +215,7 @@ int ilk_rwlock_write_unlock(void *rwlock)
   store_relaxed(&rw->writer, 0);
   if (likely(cas_release(&rw->object.head, &head, head_of(rwlock, 0))))
     return ILK_OK;
-  store_relaxed(&rw->writer, self_id(me)); /* somebody queues up, or frees it */
+  store_relaxed(&rw->writer, self_id(me)); /* the head changed: a waiter joined, or a free is in progress */
   return write_unlock_slow(rwlock, 0);
 }
 
@@ -269,7 +269,7 @@ static void operation_describe(void *handle, struct object *object, char *text, 
     snprintf(text, size, "free");
 }
 
-/* Only our own holds are left; a writer among the others is a dead one. */
+/* Only the forking thread's own read locks remain; a writer among the other threads is a dead one. */
 static void operation_after_fork(struct object *object)
 {
   struct rwlock *rw = (struct rwlock *)object;
@@ -283,7 +283,7 @@ static void operation_after_fork(struct object *object)
     rw->queue = (struct waitq){0};
   if (rw->writers)
     rw->writers = 0;
-  /* One that still drained has written nothing. */
+  /* A writer that was draining has written nothing. */
   if (head_state(head) & WRITER && head_state(head) & (COUNT_MASK | PUBLISHED)) {
     head &= ~(uint64_t)WRITER;
     update_relaxed(&rw->writer, 0);

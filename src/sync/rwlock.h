@@ -1,4 +1,4 @@
-/* What other rooms may ask of a readers-writer lock. */
+/* What other modules may use of a readers-writer lock. */
 #ifndef INTERLOCK_RWLOCK_H
 #define INTERLOCK_RWLOCK_H
 
@@ -6,7 +6,7 @@
 
 extern const struct kind_operations rwlock_operations;
 
-/* A thread that exits stops reading. */
+/* Releases all read locks of a thread that exits. */
 void rwlock_thread_exit(struct self *me);
 
 #endif

@@ -1,21 +1,21 @@
-/* The readers-writer lock, where it is contended: who sleeps, and who is woken. The law of
-   the state is in rwlock_state.h. */
+/* The contended readers-writer lock: the queue and its wakes. State transitions and invariants are in
+   rwlock_state.h. Checked by test/models/rwlock_queue.pml. */
 #include "block.h"
 #include "cycle.h"
 #include "parts.h"
 #include "rwlock_state.h"
 
-/* Woken once the queue is unlocked: they need its lock. What is more than these, the
-   first of them that gets in has woken. */
+/* Slots to wake once the queue is unlocked, because woken threads need its lock. If more than WAKES can
+   proceed, the first of these to get in wakes the rest. */
 #define WAKES 8
 struct wakes {
   int n;
   struct queue_place *places[WAKES];
 };
 
-/* With the queue locked, after each change of it, each look in vain, and each change of the
-   state that saw WANTED: says in the state what newcomers and leavers must know of
-   the queue, and signals those at its front if they can go on (I3). */
+/* With the queue locked, after each change of it, each failed attempt of a waiter, and each change of the
+   state that saw WANTED: sets WANTED, STOP and RESERVED as the queue requires, and signals the waiters at its
+   front if they can proceed (I3). */
 static void settle(struct rwlock *rw, struct wakes *wakes)
 {
   struct queue_place *first = waitq_present(rw->queue.first);
@@ -44,7 +44,7 @@ static void settle(struct rwlock *rw, struct wakes *wakes)
   }
 }
 
-/* Newcomers are not kept out for a writer that is away. */
+/* A writer that is away does not keep newcomers out, so it is not counted. */
 static void set_away(struct rwlock *rw, struct queue_place *place, bool away)
 {
   if (place->role == ROLE_WRITER && place->away != away)
@@ -52,8 +52,8 @@ static void set_away(struct rwlock *rw, struct queue_place *place, bool away)
   place->away = away;
 }
 
-/* Those that were signalled and not found asleep are away from now on, but for the caller itself.
-   True: there are any, so settle once more. A fair lock waits for its first. */
+/* Marks as away the waiters that were signalled but not found asleep, except the caller itself. True: there
+   are some, so settle once more. A fair lock passes no waiter over. */
 static bool pass_by(struct rwlock *rw, const struct wakes *wakes)
 {
   bool any = false;
@@ -67,7 +67,7 @@ static bool pass_by(struct rwlock *rw, const struct wakes *wakes)
   return any;
 }
 
-/* Settles, unlocks the queue, and wakes those that can go on. */
+/* Settles, unlocks the queue, and wakes the waiters that can proceed. */
 static void settle_and_unlock(struct rwlock *rw)
 {
   struct wakes wakes;
@@ -99,7 +99,7 @@ void rwlock_release_writer(struct rwlock *rw, uint32_t staying)
 {
   store_relaxed(&rw->writer, 0);
   uint64_t head = load_relaxed(&rw->object.head);
-  /* Release: pairs with the acquire of who reads or writes next. */
+  /* Release: pairs with the acquire of the next reader or writer. */
   while (!cas_acq_rel(&rw->object.head, &head, (head & ~(uint64_t)(WRITER | ASLEEP)) + staying))
     ;
   if (head_state(head) & WANTED)
@@ -109,7 +109,7 @@ void rwlock_release_writer(struct rwlock *rw, uint32_t staying)
 static bool writer_is_dead(struct rwlock *rw)
 {
   uint32_t writer = load_relaxed(&rw->writer);
-  /* Once more, after the look for the thread: dead, it says no more, so it did not release. */
+  /* Recheck after the search: a dead thread stores nothing, so it has not released the lock. */
   return writer && !self_find(writer) && load_relaxed(&rw->writer) == writer &&
          head_state(load_relaxed(&rw->object.head)) & WRITER;
 }
@@ -118,11 +118,11 @@ bool rwlock_recover(struct rwlock *rw)
 {
   if (likely(!writer_is_dead(rw)))
     return false;
-  waitq_lock(&rw->object); /* of those who find out, one does it */
+  waitq_lock(&rw->object); /* of the threads that find the writer dead, one releases */
   bool dead = writer_is_dead(rw);
   if (dead) {
     store_relaxed(&rw->died, 1);
-    store_relaxed(&rw->writer, 0); /* dead no more */
+    store_relaxed(&rw->writer, 0); /* other threads no longer find it dead */
   }
   waitq_unlock(&rw->object);
   if (dead)
@@ -141,7 +141,7 @@ static void leave(struct rwlock *rw, struct queue_place *mine)
   waitq_remove(&rw->object, &rw->queue, mine);
 }
 
-/* Into the queue; or, in the same role, back to its place in it. */
+/* Joins the queue; or, in the same role, comes back to its slot in it. */
 static void join(struct rwlock *rw, struct queue_place *mine, enum queue_role role)
 {
   if (waitq_has(&rw->queue, mine) && mine->role != role)
@@ -174,7 +174,7 @@ int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum 
   waitq_lock(&rw->object);
   join(rw, mine, role);
   for (;;) {
-    /* In one step with the queue locked: the look, and whether we leave or stay. */
+    /* With the queue locked once: the attempt, and whether we leave or stay. */
     set_away(rw, mine, false);
     bool at_front = waitq_present(rw->queue.first) == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
     bool taken = at_front && attempt(rw, handle, me, mine) == ILK_OK;
@@ -200,14 +200,14 @@ static void visit_readers(struct rwlock *rw, struct cycle_visitor *visitor)
     return;
   *visitor->readers_visited = true;
   if (!(head_state(load_acquire(&rw->object.head)) & (COUNT_MASK | BIASED | PUBLISHED)))
-    return; /* nobody reads (I2) */
+    return; /* no thread reads (I2) */
   void *handle = handle_of(&rw->object);
   for (struct self *r = self_first_live(); r; r = self_next_live(r))
     if (load_acquire(&r->episode) & 1 && rwlock_is_read_by(r, handle))
       visitor->visit(visitor, r);
 }
 
-/* Those before the waiter; if it has left, any. A writer that is away keeps nobody out. */
+/* The writers before the waiter; all of them if it has left. A writer that is away keeps no thread out. */
 static void visit_queued_writers(struct rwlock *rw, struct self *waiter, struct cycle_visitor *visitor)
 {
   waitq_lock(&rw->object);
@@ -226,7 +226,7 @@ void rwlock_each_blocker(struct object *object, struct self *waiter, int64_t rol
   uint32_t id = load_relaxed(&rw->writer);
   struct self *writer = id ? self_find(id) : NULL;
   if (writer)
-    visitor->visit(visitor, writer); /* the waiter itself, if it drains */
+    visitor->visit(visitor, writer); /* may be the waiter itself, if it drains */
   if (role == ROLE_WRITER)
     visit_readers(rw, visitor);
   else

@@ -1,13 +1,16 @@
-/* The readers-writer lock: reading. The law of the state is in rwlock_state.h. */
+/* The readers-writer lock: reading. State transitions and invariants are in rwlock_state.h. Checked by
+   test/models/rwlock.pml. */
 #include "block.h"
 #include "gil.h"
 #include "rwlock.h"
 #include "rwlock_state.h"
 #include "spin.h"
 
-/* --- the thread's own holds ------------------------------------------------------ */
+/* --- the thread's own read locks ------------------------------------------------- */
 
-/* Relaxed: its own thread writes it, plainly as far as that can see. */
+/* Each entry of the record holds one lock, published or counted; an entry is empty when it is neither. */
+
+/* Relaxed: only its own thread writes it. */
 static inline uintptr_t hold_counted(const struct self *me, uint32_t i)
 {
   return load_relaxed(&((struct self *)me)->reads_counted[i]);
@@ -18,7 +21,7 @@ static bool hold_is_empty(const struct self *me, uint32_t i)
   return !load_relaxed(&((struct self *)me)->reads_published[i]) && !hold_counted(me, i);
 }
 
-/* Where this thread holds the lock for reading; -1: nowhere. */
+/* The entry of the record that holds this lock for reading; -1: none. */
 int rwlock_hold_find(const struct self *me, const void *handle)
 {
   for (uint32_t i = 0; i < me->reads; i++)
@@ -34,9 +37,9 @@ static void *hold_handle(const struct self *me, uint32_t i)
   return counted ? (void *)counted : (void *)load_relaxed(&((struct self *)me)->reads_published[i]);
 }
 
-/* A lock that was read again, by the fast path, has several places: they become one and a count. What
-   stays is a counted one if there is any. A writer that waits for this lock waits for what stays,
-   whose end wakes it, so there is nothing to look after. */
+/* A lock that the fast path has read again has several entries: merges them into one and a count. A counted
+   entry is kept if there is one. A waiting writer needs no wake: it waits for the kept entry, whose release
+   wakes it. */
 static bool merge_holds(struct self *me)
 {
   bool merged = false;
@@ -67,7 +70,7 @@ bool rwlock_hold_is_possible(struct self *me)
   return merge_holds(me);
 }
 
-/* At the top, or in the first empty place: nobody else looks for counted ones. */
+/* On top, or in the first empty entry: no writer searches the records for counted reads. */
 void rwlock_hold_add_counted(struct self *me, void *handle)
 {
   uint32_t i = me->reads;
@@ -79,15 +82,15 @@ void rwlock_hold_add_counted(struct self *me, void *handle)
   store_relaxed(&me->reads_counted[i], (uintptr_t)handle);
 }
 
-/* Forgets empty places at the top. Below it they stay: a hold that moved could be
-   missed by a writer that looks through the record at this moment. */
+/* Drops empty entries at the top. Empty entries below stay: a published entry that moved could be missed by a
+   writer that scans the record at this moment. */
 static void hold_trim(struct self *me)
 {
   while (me->reads && hold_is_empty(me, me->reads - 1))
     me->reads--;
 }
 
-/* Does any thread publish the handle? After the heavy fence. */
+/* Does any thread publish the handle? To be called after the heavy fence. */
 bool rwlock_is_published(const void *handle)
 {
   for (struct self *r = self_first_live(); r; r = self_next_live(r))
@@ -97,7 +100,7 @@ bool rwlock_is_published(const void *handle)
   return false;
 }
 
-/* Acquire: the caller looks at the thread's episode again. */
+/* Acquire: the caller then rechecks the thread's episode, to learn whether it was blocked throughout. */
 bool rwlock_is_read_by(struct self *record, const void *handle)
 {
   for (uint32_t i = 0, n = load_acquire(&record->blocked_reads); i < n && i < READS_MAX; i++)
@@ -107,14 +110,14 @@ bool rwlock_is_read_by(struct self *record, const void *handle)
   return false;
 }
 
-/* A reader left, or withdrew, and saw that somebody may wait for it. It is in no hold any
-   more, so the lock may be freed by now: then nobody waits. */
+/* After a reader has left or withdrawn, and saw that a thread may wait for it. Nothing keeps the lock alive
+   any more; if it has been freed, no thread waits. */
 COLD static void look_after_leaving(struct self *me, void *handle)
 {
   struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
   if (!rw)
     return;
-  uint32_t state = head_state(load_seq_cst(&rw->object.head)); /* after the leaving (I4) */
+  uint32_t state = head_state(load_seq_cst(&rw->object.head)); /* the load after the leaving (I4) */
   if (state & ASLEEP) {
     add_seq_cst(&rw->object.turn, 1);
     wait_wake(&rw->object.turn, 1, false);
@@ -124,7 +127,7 @@ COLD static void look_after_leaving(struct self *me, void *handle)
   handle_leave(me, PIN_INNER);
 }
 
-/* Withdraws what is published at place i, for all to see, and then looks. */
+/* Withdraws the handle published in entry i: clears it with a full fence, then checks the head. */
 COLD static void withdraw(struct self *me, void *handle, uint32_t i)
 {
   store_seq_cst(&me->reads_published[i], 0);
@@ -133,8 +136,8 @@ COLD static void withdraw(struct self *me, void *handle, uint32_t i)
 
 /* --- reading ------------------------------------------------------------------------- */
 
-/* A read without a write in between. After CALM of them readers may publish, unless it
-   is too soon after that was last taken away. */
+/* Notes a counted read. After CALM of them without a write the bias comes back, unless the last revocation
+   was too recent. */
 static void note_calm(struct rwlock *rw, uint32_t state)
 {
   uint32_t calm = load_relaxed(&rw->calm) + 1;
@@ -158,7 +161,7 @@ int rwlock_count_in(struct rwlock *rw, void *handle, bool queued)
       return ILK_EHANDLE;
     if (!rwlock_is_open_to_read(head_state(head), queued))
       return ILK_EBUSY;
-  } while (!cas_acquire(&rw->object.head, &head, head + 1)); /* acquire: the last write unlock */
+  } while (!cas_acquire(&rw->object.head, &head, head + 1)); /* acquire: pairs with the last write unlock */
   note_calm(rw, head_state(head));
   return ILK_OK;
 }
@@ -172,7 +175,7 @@ static int read_pinned(struct rwlock *rw, void *handle, struct self *me, int64_t
     return timeout_ns == 0 ? ILK_ETIMEDOUT : ILK_EDEADLK;
   if (!rwlock_hold_is_possible(me))
     return ILK_EOVERFLOW;
-  /* Next time, this many may be published. seq_cst: before that publishing. */
+  /* Next time, the fast path may publish one entry more. seq_cst: writers see the limit before the entry. */
   if (me->reads < READS_FAST && me->reads >= load_relaxed(&me->reads_limit))
     store_seq_cst(&me->reads_limit, me->reads + 1);
 
@@ -192,7 +195,7 @@ static int read_pinned(struct rwlock *rw, void *handle, struct self *me, int64_t
       continue;
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
-    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) { /* nobody spins past a sleeper */
+    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) { /* no spinning past a sleeping waiter */
       result = rwlock_wait_in_queue(rw, handle, me, ROLE_READER, clock_deadline(timeout_ns));
       if (result != ILK_OK)
         return result;
@@ -217,8 +220,8 @@ COLD static int read_slow(void *handle, int64_t timeout_ns)
   return result;
 }
 
-/* No writer, and nobody waits: counted, at the next place of the record. What it answers,
-   or -1: not so simple. */
+/* No writer and no waiters: counts the reader, in the record's next entry. Returns the result, or -1: take
+   the slow path. */
 static inline int read_counted(void *handle)
 {
   struct self *me = self_current;
@@ -239,21 +242,21 @@ static __attribute__((noinline)) int read_unpublished(void *handle, int64_t time
   return likely(result >= 0) ? result : answer(read_slow(handle, timeout_ns));
 }
 
-/* A writer may have seen what was published, and wait for it. */
+/* Withdraws, because a writer may have seen the published handle and wait for it; then reads another way. */
 COLD static int read_withdrawn(struct self *me, void *handle, uint32_t i, int64_t timeout_ns)
 {
   withdraw(me, handle, i);
   return read_unpublished(handle, timeout_ns);
 }
 
-/* Published at place i, the next, if the state is nothing but BIASED. */
+/* Publishes the handle in entry i, the next one, if BIASED is the only bit set. */
 static inline int read_published(struct self *me, void *handle, uint32_t i, int64_t timeout_ns)
 {
   struct object *object = handle_object(handle);
   uint64_t open = head_of(handle, BIASED);
   if (unlikely(!handle_is(handle, KIND_RWLOCK)) || load_relaxed(&object->head) != open)
     return read_unpublished(handle, timeout_ns);
-  /* Dekker with drain(). Its acquire: the last write unlock. */
+  /* Dekker with drain(). The load's acquire pairs with the last write unlock. */
   if (unlikely(fence_light(&me->reads_published[i], (uintptr_t)handle, &object->head) != open))
     return read_withdrawn(me, handle, i, timeout_ns);
   me->reads = i + 1;
@@ -268,7 +271,7 @@ static __attribute__((noinline)) int read_another(void *handle, int64_t timeout_
   return read_unpublished(handle, timeout_ns);
 }
 
-/* The thread's only one has a fixed place, so that nothing depends on what was just stored. */
+/* The thread's only read lock has a fixed entry, so the fast path does not wait for a value just stored. */
 static inline int read_lock(void *handle, int64_t timeout_ns)
 {
   struct self *me = self_current;
@@ -291,8 +294,8 @@ int ilk_rwlock_read_trylock(void *rwlock)
   return unlikely(result == ILK_ETIMEDOUT) ? fail(ILK_EBUSY) : result;
 }
 
-/* Until this step the count keeps the object from being freed. Release: what was read
-   comes before a writer writes. */
+/* Until this step the count keeps the lock from being freed. Release: our reads happen before the next
+   writer's writes. */
 static inline void count_out(struct self *me, void *handle)
 {
   uint32_t state = head_state(sub_seq_cst(&handle_held_object(handle)->head, 1));
@@ -300,7 +303,7 @@ static inline void count_out(struct self *me, void *handle)
     look_after_leaving(me, handle);
 }
 
-/* Ends the hold at place i, and has those look who wait for it. */
+/* Releases the lock in entry i, and wakes the threads that wait for it. */
 static void read_leave(struct self *me, uint32_t i)
 {
   void *handle = (void *)hold_counted(me, i);
@@ -320,7 +323,7 @@ COLD static int read_unlock_slow(void *handle)
   struct self *me = self_get();
   if (!me)
     return fail(ILK_ENOMEM);
-  int i = handle ? rwlock_hold_find(me, handle) : -1; /* NULL is what an empty place says */
+  int i = handle ? rwlock_hold_find(me, handle) : -1; /* an empty entry holds NULL */
   if (i >= 0) {
     if (me->reads_more[i])
       me->reads_more[i]--;
@@ -334,10 +337,10 @@ COLD static int read_unlock_slow(void *handle)
   return fail(ILK_EPERM);
 }
 
-/* The handle is published at place i, the last, once: no more. */
+/* Releases a handle that is published once, in entry i, the last. */
 static inline int leave_published(struct self *me, void *handle, uint32_t i)
 {
-  /* Dekker with drain(). The lock may be freed by now; then this is no longer its head, or nobody waits. */
+  /* Dekker with drain(). After the store the lock may be freed; then no thread waits for it. */
   uint64_t head = fence_light(&me->reads_published[i], 0, &handle_held_object(handle)->head);
   me->reads = i;
   if (i)
@@ -347,7 +350,7 @@ static inline int leave_published(struct self *me, void *handle, uint32_t i)
   return ILK_OK;
 }
 
-/* Not the thread's only one, or counted. */
+/* For a counted read lock, or one of several. */
 static __attribute__((noinline)) int read_unlock_other(void *handle)
 {
   struct self *me = self_current;

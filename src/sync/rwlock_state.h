@@ -1,62 +1,67 @@
-/* Readers-writer lock. Two layers:
+/* Readers-writer lock, in two layers:
 
-   - Counted: a word with a count of readers and a bit for a writer. It barges: who runs
-     takes it when it is free, although others sleep. Sleepers queue up first in, first out;
-     they are woken, never given anything, and take it themselves.
-   - Biased: while nobody writes, readers publish themselves in their own thread's record
-     and touch nothing shared, as in BRAVO (Dice and Kogan, ATC 2019) but with the
-     asymmetric fence in place of its hash table's compare-and-swap. A writer takes that
-     permission away, which costs a heavy fence and a look through the records; so it is
-     not given again for INHIBIT times as long as that took.
+   - Counted: a word with a count of readers and a bit for a writer. It allows barging: a running thread
+     acquires the lock when it is free, although others sleep. Waiters sleep in a first-in, first-out queue.
+     They are woken and then acquire the lock themselves; there is no hand-off.
+   - Biased: while no thread writes, each reader publishes the handle in its own thread's record and writes
+     nothing that is shared. A writer revokes that permission, which costs a heavy fence and a scan of the
+     records. So after a revocation the bias stays off for INHIBIT times as long as the revocation took.
 
-   The law of the state, the lower half of the object's head:
+   Source: BRAVO (Dice and Kogan, USENIX ATC 2019), with an asymmetric fence in place of its hash table.
+   Checked by test/models/rwlock.pml (biased layer) and rwlock_queue.pml (counted layer).
 
-       COUNT      readers that were counted in here
+   The state is the lower half of the object's head:
+
+       COUNT      number of readers counted in this word
        BIASED     readers may publish instead of being counted
-       PUBLISHED  BIASED was taken away: there may be readers that published
-       WRITER     a writer writes, or waits for the readers before it to leave
-       ASLEEP     that writer sleeps until they do
-       WANTED     the first in the queue sleeps: who leaves the lock to it, wakes it
-       STOP       a writer sleeps in the queue: newcomers do not join readers
-       RESERVED   the first in the queue has starved, or all is fair: newcomers keep out
+       PUBLISHED  BIASED was revoked; readers that published may still be inside
+       WRITER     a writer writes, or drains: waits for the readers before it to leave
+       ASLEEP     must be set while the draining writer sleeps
+       WANTED     must be set while the first waiter sleeps and is not signalled: a release then wakes
+       STOP       must be set while a writer sleeps in the queue: newcomers do not join active readers
+       RESERVED   must be set while the lock is fair and has waiters, is set once the first waiter starves:
+                  newcomers stay out
 
-       fast read     publish the handle; the state is BIASED and nothing else
-       read          no WRITER, RESERVED; nor STOP with readers: COUNT + 1      by c-a-s
-       write         no WRITER, RESERVED: WRITER on, BIASED -> PUBLISHED        by c-a-s
-       from the queue, woken or first: the same, but for no WRITER alone
+   State transitions (CAS: compare-and-swap):
+
+       fast read     publish the handle, if BIASED is the only bit set
+       read          COUNT + 1, by CAS, if neither WRITER nor RESERVED is set, nor STOP with active readers
+       write         WRITER on, and BIASED -> PUBLISHED, by CAS, if neither WRITER nor RESERVED is set
+       queued        the same by the first waiter or a signalled one; only WRITER must be clear
        drained       PUBLISHED and ASLEEP off, by the writer
-       leave         COUNT - 1, or the published handle is withdrawn; then a look
-       write unlock  WRITER off; then a look
-       downgrade     WRITER off and COUNT + 1 in one step; then a look
-       bias          nothing but COUNT and PUBLISHED -> BIASED on, after CALM reads
-       WANTED, STOP, RESERVED: by settle() alone, with the queue locked
+       read unlock   COUNT - 1, or clear the published handle; then check the head
+       write unlock  WRITER off; then check the head
+       downgrade     WRITER off and COUNT + 1 in one step; then check the head
+       bias          BIASED on and PUBLISHED off, if at most COUNT and PUBLISHED are set, after CALM reads
+       WANTED, STOP, RESERVED: only by settle(), with the queue locked
+
+   "The first waiter" is the first one in the queue that is present (waitq.h).
 
    Invariants:
-   I1  WRITER is set by one thread at a time, and taken off by it, or by who finds it dead.
-       Its id is in `writer`, or 0 for the moment between two steps of it.
-   I2  A writer writes only once COUNT is 0 and, if PUBLISHED, no record publishes the
-       handle; not BIASED and not PUBLISHED means that none does, but to withdraw. Neither
-       comes back while WRITER is set: counting asks for no WRITER in the same step, and
-       publishing is Dekker's: a reader publishes, then looks at the head (light side); a
-       writer that finds PUBLISHED runs the heavy fence, then looks at the records. A reader that sees
-       anything but BIASED withdraws.
-   I3  The first in the queue is signalled, so that it will look; or WANTED was set in the
-       same step that saw a state in which it could not go on, and who changes that state
-       sees WANTED and settles. Every change of the queue and every look in vain ends
-       with settle(), so this holds whenever the queue is unlocked. Who is signalled
-       is at the front, and stays there: a writer that is first, or a reader with only
-       readers before it.
-   I4  A draining writer sets ASLEEP, then reads `turn`, then looks, then sleeps on the turn
-       it read. Who leaves, and then sees ASLEEP, takes the next turn (block.h).
-   I5  A thread's holds are in its record, so it may read again whatever the state.
-   I6  The state says nothing of waiters that are away (parts.h): "the first in the queue", and a writer
-       that sleeps in it, are present. A change of who is away is a change of the queue.
+   I1  One thread at a time sets WRITER; it clears it, or a thread that finds it dead does. `writer` is its
+       id, or 0 between two of its steps.
+   I2  A writer writes only once COUNT is 0 and, if PUBLISHED is set, no record publishes the handle. While
+       neither BIASED nor PUBLISHED is set, no record publishes it, except to withdraw at once. While WRITER
+       is set, no new reader comes in: counting requires WRITER to be clear in the same step, and publishing
+       is Dekker's protocol. A reader publishes, then loads the head (light side); a writer that finds
+       PUBLISHED runs the heavy fence, then scans the records. A reader that loads anything but BIASED
+       withdraws.
+   I3  The first waiter is signalled, and so will recheck; or one CAS has set WANTED and seen a state in which
+       this waiter could not proceed. A thread that then changes that state sees WANTED and calls settle().
+       Every change of the queue and every failed attempt of a waiter ends with settle(), too, so the
+       invariant holds whenever the queue is unlocked. A signalled waiter is a writer that is first, or a
+       reader with only readers before it, and stays that unless a thread that was away comes back ahead.
+   I4  A draining writer sets ASLEEP, loads the epoch in `turn`, rechecks, and sleeps on that epoch. A reader
+       that leaves, and then loads ASLEEP, increments the epoch and wakes it (block.h).
+   I5  A thread's read locks are in its own record, so it may lock for reading again whatever the state.
+   I6  The state says nothing about waiters that are away (parts.h): when a waiter goes away or comes back,
+       that counts as a change of the queue.
 
-   How long can one starve? The first in the queue is woken whenever it could go on. Once
-   it has waited for STARVING, RESERVED is set when it looks in vain, and by a release that
-   finds that somebody barged in before. Then nobody else comes in: it has the
-   lock after STARVING, two sections, and a wake; and each behind it likewise, once it is
-   the first. A draining writer has WRITER: nobody comes in before it. */
+   Bound on starvation: the first waiter is woken whenever it could proceed. Once it has waited for STARVING,
+   RESERVED is set when an attempt of it fails, or by a release that finds that another thread has barged in.
+   Then no newcomer gets in. So the first waiter has the lock after STARVING, two critical sections, and a
+   wake; and each waiter behind it likewise, once it is first. A draining writer has WRITER already: no thread
+   gets in before it. */
 #ifndef INTERLOCK_RWLOCK_STATE_H
 #define INTERLOCK_RWLOCK_STATE_H
 
@@ -73,28 +78,28 @@
 #define WRITER (UINT32_C(1) << 31)
 _Static_assert((uint64_t)THREADS_MAX * READS_MAX <= COUNT_MASK, "all threads may read");
 
-#define CALM 64       /* reads without a write, before readers may publish again */
-#define INHIBIT 32    /* times what it took to stop them: not before that */
+#define CALM 64       /* counted reads without a write before the bias comes back */
+#define INHIBIT 32    /* the bias stays off for this many times the duration of its revocation */
 #define STARVING NS_PER_MS
-#define DRAIN_LOOKS 40 /* before a writer sleeps until readers leave */
+#define DRAIN_LOOKS 40 /* checks before a draining writer sleeps */
 
-/* After a fork, a writer that was between taking WRITER and saying who it is. */
+/* In `writer`, after a fork: the writer was between setting WRITER and storing its id. */
 #define WRITER_LOST (ID_MAX + 1)
 
 struct rwlock {
   struct object object;
-  atomic_u32 writer; /* the id of the thread that has WRITER */
+  atomic_u32 writer; /* the id of the thread that set WRITER */
   atomic_u32 calm;   /* reads counted since the last write; approximate */
   struct waitq queue;
-  uint32_t writers : 31; /* in the queue; guarded by its lock, */
-  uint32_t fair : 1;     /* and so, once it is made, is this: RESERVED for whoever is first */
-  atomic_u32 died;   /* the next to acquire is told that a writer died */
-  atomic_i64 biased_from; /* not BIASED again before this time */
+  uint32_t writers : 31; /* writers in the queue that are present; guarded by the queue's lock */
+  uint32_t fair : 1;     /* constant; read with the queue locked, since `writers` shares its word */
+  atomic_u32 died;   /* 1: the next acquisition returns ILK_OWNER_DIED: a writer died */
+  atomic_i64 biased_from; /* the bias stays off until then */
 };
 _Static_assert(sizeof(struct rwlock) <= CACHE_LINE, "an object fills one cache line");
 _Static_assert(offsetof(struct rwlock, writer) == sizeof(struct object), "see LATE_LOOKS");
 
-/* May a newcomer read, or a thread from the queue? */
+/* May a newcomer, or a thread in the queue, read in that state? */
 static inline bool rwlock_is_open_to_read(uint32_t state, bool queued)
 {
   return !(state & WRITER) &&
@@ -106,39 +111,39 @@ static inline bool rwlock_is_open_to_write(uint32_t state, bool queued)
   return !(state & WRITER) && (queued || !(state & RESERVED));
 }
 
-/* rwlock_read.c: a thread's holds, in its own record. */
+/* rwlock_read.c: a thread's read locks, in its own record. */
 
-/* Where this thread holds the lock for reading; -1: nowhere. */
+/* The entry of the record that holds this lock for reading; -1: none. */
 int rwlock_hold_find(const struct self *me, const void *handle);
-bool rwlock_hold_is_possible(struct self *me); /* no: READS_MAX locks are held already */
+bool rwlock_hold_is_possible(struct self *me); /* false: it holds READS_MAX locks already */
 void rwlock_hold_add_counted(struct self *me, void *handle);
-/* Does any thread publish the handle? After the heavy fence. */
+/* Does any thread publish the handle? To be called after the heavy fence. */
 bool rwlock_is_published(const void *handle);
-/* Does that thread hold the lock for reading? It is blocked, or nothing follows from what this returns. */
+/* Does that thread hold the lock for reading? The result is valid only if the thread is blocked. */
 bool rwlock_is_read_by(struct self *record, const void *handle);
 
-/* One attempt each, for a newcomer or from the queue: ILK_OK: counted in, or WRITER set, so
-   drain next; ILK_EBUSY: the state is against it; ILK_EHANDLE: not this object now. */
+/* One attempt each, by a newcomer or a thread in the queue. ILK_OK: counted; or WRITER is set, so drain next.
+   ILK_EBUSY: the state does not allow it. ILK_EHANDLE: freed, or a free is in progress. */
 int rwlock_count_in(struct rwlock *rw, void *handle, bool queued); /* in rwlock_read.c */
 int rwlock_take_writer(struct rwlock *rw, void *handle, struct self *me, bool queued); /* in rwlock.c */
 
-/* rwlock_queue.c: who sleeps. Within a pin. */
+/* rwlock_queue.c: the waiters. The caller has pinned the lock. */
 
-/* WRITER off, and `staying` (0, 1) more readers: wakes who can go on. By its writer. */
+/* By the writer: clears WRITER, adds `staying` (0 or 1) readers, and wakes the waiters that can proceed. */
 void rwlock_release_writer(struct rwlock *rw, uint32_t staying);
-/* WANTED was seen after a change: wakes who can go on. */
+/* After a change of the state that saw WANTED: wakes the waiters that can proceed. */
 void rwlock_wake(struct rwlock *rw);
-/* A writer that is gone is released by whoever finds out. True: it was. */
+/* Releases the lock if its writer is dead. True: it was. */
 bool rwlock_recover(struct rwlock *rw);
-/* Sleeps until it has taken the lock: ILK_OK (a writer then has WRITER, and drains). */
+/* Waits until it has acquired the lock: ILK_OK (a writer then has WRITER, and must drain). */
 int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum queue_role role, int64_t deadline);
-/* To the front of the queue, away: for a writer whose part ends before it has the lock. */
+/* For a writer whose part ends while it drains: puts it at the front of the queue, away. */
 void rwlock_keep_front(struct rwlock *rw, struct queue_place *mine);
 
-/* See kind_operations. `role`: a writer, or a reader in the queue. */
+/* See kind_operations. `role`: of the waiter, a writer or a queued reader. */
 void rwlock_each_blocker(struct object *object, struct self *waiter, int64_t role, struct cycle_visitor *visitor);
 
-/* What an acquisition answers. */
+/* The result of a successful acquisition. */
 static inline int rwlock_acquired(struct rwlock *rw)
 {
   if (likely(!load_relaxed(&rw->died)))
