@@ -12,9 +12,9 @@
 
 #define WORDS (sizeof(pthread_mutex_t) / sizeof(uint32_t))
 
-/* The caller's memory. Nobody initializes it: a process might be killed half-way. A mutex as the C library makes it
-   differs from zeros in one word at most (learn() checks that), so each call sees to this word and to `layout`, which
-   both go from 0 to their values in one step each. */
+/* The caller's memory. There is no initialization step, because a process might be killed half-way through
+   it. An unlocked mutex of the C library differs from zeros in exactly one word (learn() checks that). So
+   each call makes sure of this word and of `layout`; each goes from 0 to its value in one atomic step. */
 union robust {
   pthread_mutex_t mutex;
   atomic_u32 words[ILK_ROBUST_SIZE / sizeof(uint32_t)]; /* the last is `layout` */
@@ -25,7 +25,7 @@ _Static_assert(sizeof(union robust) == ILK_ROBUST_SIZE, "as the header says");
 
 static size_t kind_at;  /* the word that is not zero in an unlocked mutex, */
 static uint32_t kind;   /* and its value */
-static uint32_t layout; /* tells the C library's mutex from another's; 0: it has none that we can use */
+static uint32_t layout; /* identifies this C library's mutex; 0: it has none that we can use */
 
 static bool make(pthread_mutex_t *mutex)
 {
@@ -61,11 +61,12 @@ __attribute__((constructor(102))) static void learn(void)
     layout = (((uint32_t)sizeof(pthread_mutex_t) * 31 + (uint32_t)kind_at) * 31 + kind) << 1 | 1;
 }
 
-/* 0 -> value; false: it is something else. */
+/* 0 -> value; false: the word has another value. */
 static bool settle(atomic_u32 *word, uint32_t value)
 {
   uint32_t seen = 0;
-  /* Relaxed: each thread sees to both words before it uses the mutex, which orders the rest. */
+  /* Relaxed: each thread makes sure of both words before it uses the mutex, whose operations order the
+     rest. */
   return likely(load_relaxed(word) == value) || cas_relaxed(word, &seen, value) || seen == value;
 }
 
@@ -83,7 +84,7 @@ static int result_of(union robust *r, int error)
   case 0:
     return ILK_OK;
   case EOWNERDEAD:
-    /* So that the next owner is not refused; if this one dies too, the next is told again. */
+    /* Keeps the mutex usable for the next owner. If this one dies, too, the next gets EOWNERDEAD again. */
     return pthread_mutex_consistent(&r->mutex) == 0 ? ILK_OWNER_DIED : ILK_EINVAL;
   case EBUSY:
     return ILK_EBUSY;
@@ -109,7 +110,7 @@ static int lock_until(pthread_mutex_t *mutex, int64_t until)
   struct timespec time;
 #ifdef HAVE_CLOCKLOCK
   clockid_t clock = CLOCK_MONOTONIC;
-#else /* a set clock makes this wait shorter or longer; who waits comes back after a moment anyway */
+#else /* if the clock is set, this wait is shorter or longer; the caller's waits are short anyway */
   clock_gettime(CLOCK_REALTIME, &time);
   until = (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec + (until - clock_now());
 #endif

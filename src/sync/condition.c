@@ -1,21 +1,23 @@
-/* Condition: a queue of sleepers, first in, first out. Each sleeps on the signal of its own place,
-   so no later waiter can steal a notify (glibc 25847).
+/* Condition: a first-in, first-out queue of sleeping threads. Each sleeps on the signal of its own queue
+   slot, so no later waiter can steal a notify (glibc bug 25847).
 
        waiter:  join the queue;  release the mutex;  sleep;  leave the queue;
                 unpin the condition;  reacquire the mutex
-       notify:  take n out of the queue, each with SIGNAL_GIVEN;  wake them, but those
-                that need a mutex which the caller holds, when it unlocks it
+       notify:  take n waiters out of the queue, each with SIGNAL_GIVEN;  wake each, or, if it needs a mutex
+                that the caller holds, defer the wake until the caller unlocks that mutex
+
+   Checked by test/models/late.pml (deferred wakes) and parts.pml (resumable waits).
 
    Invariants:
-   I1  A waiter joins before it releases the mutex: a notify by a thread that locked the
-       mutex since then finds it in the queue (and sees waiters > 0 without a lock).
-   I2  A place out of the queue has been notified. A waiter whose time is up takes itself
-       out with the queue locked, and if it finds that it is out already, then the
-       notify was its own: it returns ILK_OK, and none is lost.
-   I3  A wait in parts (parts.h) has its place in the queue from its begin on, and between two parts.
-       So a notify that comes then is given to it in its turn, and to nobody who waits later.
-   I4  Before the mutex, which may have a queue for the same thread, the waiter has left
-       this one, or keeps its place there, and unpinned the condition, which may be freed by then. */
+   I1  A waiter joins before it releases the mutex. So a notify by a thread that has locked the mutex since
+       then finds it in the queue (and loads waiters > 0 without the queue's lock).
+   I2  A waiter whose slot is out of the queue has been notified. A waiter that gives up removes its slot with
+       the queue locked. If the slot is out already, the waiter returns ILK_OK, so no notify is lost.
+   I3  A resumable wait (parts.h) has its slot in the queue from its begin on, also between two parts. So it
+       receives a notify in its turn, and a thread that begins to wait later does not take it.
+   I4  Before a waiter reacquires the mutex, which may put it into another queue, it has left this queue, or
+       keeps the slot of a resumable wait in it. It has also unpinned the condition, which may be freed
+       then. */
 #include "condition.h"
 
 #include <limits.h>
@@ -26,7 +28,7 @@
 #include "parts.h"
 #include "waitq.h"
 
-#define BATCH 32 /* woken at a time, once the queue is unlocked */
+#define BATCH 32 /* waiters notified at a time; they are woken once the queue is unlocked */
 
 struct condition {
   struct object object;
@@ -46,7 +48,8 @@ void *ilk_condition_new(int flags)
 
 /* --- notify -------------------------------------------------------------------------- */
 
-/* Pinned. Those that come while it runs are none of its business: it ends. */
+/* With the condition pinned. Notifies at most as many waiters as there are when it begins, so it ends even if
+   waiters keep coming. */
 static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
 {
   for (bool first = true; n > 0; first = false) {
@@ -60,9 +63,9 @@ static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
     while (n > 0 && count < BATCH && c->queue.first) {
       struct queue_place *place = c->queue.first;
       if (parts_is_kept(place))
-        add_seq_cst(&c->object.waiters, 1); /* it counts until it takes note (P4 of parts.h) */
+        add_seq_cst(&c->object.waiters, 1); /* counts until the thread accepts the notify (P4) */
       waitq_remove(&c->object, &c->queue, place);
-      mutex[count] = place->mutex; /* the next line lets the thread go on, to another condition perhaps */
+      mutex[count] = place->mutex; /* before the signal: after it, the thread may wait elsewhere */
       waitq_signal(place, SIGNAL_GIVEN);
       woken[count++] = place;
       n--;
@@ -70,10 +73,10 @@ static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
     if (!c->queue.first)
       n = 0;
     waitq_unlock(&c->object);
-    /* A place is never unmapped; a wake that comes late finds a thread that looks again. */
+    /* A slot is never unmapped. If the wake comes late, the thread wakes without a reason and rechecks. */
     for (int i = 0; i < count; i++)
       if (!mutex_wake_at_unlock(mutex[i], me, woken[i])) {
-        waitq_wake_late(me); /* in the order in which they came */
+        waitq_wake_late(me); /* wake in order: deferred wakes came first */
         waitq_wake(woken[i]);
       }
   }
@@ -95,8 +98,8 @@ COLD static int notify_slow(void *handle, uint32_t n)
 int ilk_condition_notify(void *condition, int n)
 {
   struct object *object = handle_object(condition);
-  /* Nobody waits: two loads. What we look at is that condition's if it lives still, and
-     if not, any answer will do. Acquire: the looks are in this order. */
+  /* No waiter: two loads. `waiters` is this condition's if it is still live; if not, any result is right.
+     Acquire: orders the two loads. */
   if (likely(n >= 0) && handle_is(condition, KIND_CONDITION) &&
       head_is(load_acquire(&object->head), condition) && !load_acquire(&object->waiters))
     return ILK_OK;
@@ -111,7 +114,7 @@ int ilk_condition_notify_all(void *condition)
 
 /* --- wait ----------------------------------------------------------------------------- */
 
-/* A notify was given to the caller: it takes note (P3 of parts.h). Out of the queue, nobody else writes the signal. */
+/* Accepts a notify (P3 of parts.h). No other thread writes the signal of a slot that is out of the queue. */
 static void take_note(struct condition *c, struct queue_place *mine)
 {
   store_relaxed(&mine->signal, SIGNAL_NONE);
@@ -119,7 +122,8 @@ static void take_note(struct condition *c, struct queue_place *mine)
     sub_seq_cst(&c->object.waiters, 1);
 }
 
-/* At the end of the queue, or where a wait in parts is already. False: no need to, a notify came between two parts. */
+/* Joins the queue at its end; a resumable wait keeps the slot it has. False: not joined, because a notify
+   came between two parts. */
 static bool join(struct condition *c, struct queue_place *mine, void *mutex)
 {
   waitq_lock(&c->object);
@@ -133,7 +137,7 @@ static bool join(struct condition *c, struct queue_place *mine, void *mutex)
   return !notified;
 }
 
-/* False: a notify was faster. True: the place is out of the queue, or, if it stays, still in it. */
+/* False: a notify came first. True: the slot is out of the queue, or, if `stays`, still in it. */
 static bool leave(struct condition *c, struct queue_place *mine, bool stays)
 {
   waitq_lock(&c->object);
@@ -146,7 +150,7 @@ static bool leave(struct condition *c, struct queue_place *mine, bool stays)
   return !notified;
 }
 
-/* ILK_OK: notified; or what else ended the wait, or this part of it. */
+/* ILK_OK: notified. Else what ended the wait, or this part of it. */
 static int sleep_in_queue(struct condition *c, void *handle, struct self *me, struct queue_place *mine, int64_t deadline)
 {
   int result = ILK_OK;
@@ -160,7 +164,7 @@ static int sleep_in_queue(struct condition *c, void *handle, struct self *me, st
   return leave(c, mine, parts_is_kept(mine)) ? result : ILK_OK;
 }
 
-/* At that place. Pinned; unpins the condition (I4). */
+/* Waits in that slot. The condition is pinned, and is unpinned here (I4). */
 static int wait_at(struct condition *c, void *condition, void *mutex, struct self *me, struct queue_place *mine,
                    int64_t deadline)
 {
@@ -172,7 +176,7 @@ static int wait_at(struct condition *c, void *condition, void *mutex, struct sel
   int result = mutex_give_up(mutex, me, &depth);
   if (result != ILK_OK) {
     if (!leave(c, mine, false))
-      notify_pinned(c, me, 1); /* that notify was for another */
+      notify_pinned(c, me, 1); /* we do not wait, so pass the notify on */
     handle_leave(me, PIN_OUTER);
     return result;
   }
@@ -192,7 +196,7 @@ static int wait_part_at(struct condition *c, void *condition, void *mutex, struc
     return ILK_EOVERFLOW;
   }
   int result = wait_at(c, condition, mutex, me, mine, deadline);
-  /* All other results end the wait. A notify that has come since is for another. */
+  /* All other results end the wait. If a notify has come since, pass it on. */
   if (result != ILK_ETIMEDOUT && result != ILK_ECANCELED && parts_end(me, mine))
     condition_pass_on(condition, me);
   return result;

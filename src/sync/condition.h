@@ -1,4 +1,4 @@
-/* What other rooms may ask of a condition. */
+/* What other modules may use of a condition. */
 #ifndef INTERLOCK_CONDITION_H
 #define INTERLOCK_CONDITION_H
 
@@ -6,7 +6,7 @@
 
 extern const struct kind_operations condition_operations;
 
-/* Notifies another in place of this thread, which was notified and cannot use it. Uses PIN_INNER. */
+/* Passes on a notify that this thread received but cannot use: notifies another waiter. Uses PIN_INNER. */
 void condition_pass_on(void *handle, struct self *me);
 
 #endif

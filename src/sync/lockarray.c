@@ -1,15 +1,15 @@
-/* Lock array: n words, each an owned mutex by the law of wordlock.h, in memory that is zero
-   at first, so that a large array costs nothing until its locks are used.
+/* Lock array: n words, each an owned mutex with the algorithm of wordlock.h, in zeroed memory, so that a
+   large array costs nothing until its locks are used.
 
-   The words are released when the array is freed, so every call pins it, and touches
-   words within the pin only. Waiters sleep on the word itself and are counted in the
-   object's `waiters`. A free looks at every word for a live holder, before and after
-   the pins have gone: a count of held locks would be a line that all locks share. Pages that were
-   never touched hold no lock; where the system tells which these are, nobody looks at them.
+   The words' memory is released when the array is freed, so every call pins the array, and touches words only
+   while it is pinned. Waiters sleep on the word itself and are counted in the object's `waiters`. A free
+   checks every word for a live holder, both before and after the pins are gone; a count of locked words would
+   be a cache line that all locks share. Pages that were never touched hold no lock; where the system reports
+   them, the check skips them.
 
-   Pairs and ranges lock in the order of the index, so that no two of them wait for
-   each other. One that fails gives up what it has; what it had taken from the dead is
-   left ORPHAN, so that the next is told. */
+   Pairs and ranges are locked in ascending order of the index, so that no two of them wait for each other.
+   One that fails releases the locks it has acquired; those it had acquired from dead threads become ORPHAN,
+   so that the next lock of each returns ILK_OWNER_DIED. */
 #include "lockarray.h"
 
 #include <stdio.h>
@@ -25,7 +25,7 @@ struct lockarray {
   LATE_LOOKS;
   atomic_u32 *words; /* these three never change */
   int64_t n;
-  unsigned shift; /* words from one lock to the next, as a power of two */
+  unsigned shift; /* log2 of the distance between locks, in words */
 };
 _Static_assert(sizeof(struct lockarray) <= CACHE_LINE, "an object fills one cache line");
 
@@ -63,7 +63,7 @@ void *ilk_lockarray_new(int64_t n, int flags)
   return handle_publish(&a->object, handle, 0);
 }
 
-/* Each lock that somebody holds, dead or alive, until visit() returns true. */
+/* Visits each lock that a thread holds, live or dead, until visit() returns true. */
 struct visitor {
   const struct lockarray *array;
   bool (*visit)(int64_t i, uint32_t holder, void *context);
@@ -113,9 +113,9 @@ int ilk_lockarray_free(void *array)
   return ILK_OK;
 }
 
-/* --- within a pin, and with indices in range ------------------------------------- */
+/* --- with the array pinned, and indices in range --------------------------------- */
 
-/* A call: the array, its handle, and who calls. Passed by value, for registers. */
+/* A call: the array, its handle, and the calling thread. Passed by value, in registers. */
 struct call {
   struct lockarray *a;
   void *handle;
@@ -150,7 +150,7 @@ static bool holds(struct call c, int64_t i)
   return wordlock_holder(word_at(c.a, i)) == self_id(c.me);
 }
 
-/* What is left until the deadline, at least a try. */
+/* Locks with the time that is left until the deadline; at least tries. */
 COLD static int lock_until(struct call c, int64_t i, int64_t deadline)
 {
   if (deadline == WAIT_FOREVER)
@@ -187,8 +187,9 @@ static int unlock_pair(struct call c, int64_t i, int64_t j)
   return ILK_OK;
 }
 
-/* The locks of a range that were acquired from dead threads, as runs of indices in ascending order. If there are more
-   than RUNS of them, the last run spans the locks between; those are then reported as a dead thread's, too. */
+/* The locks of a range that were acquired from dead threads, as runs of indices in ascending order. If there
+   are more than RUNS of them, the last run spans the locks between; those are then reported as a dead
+   thread's, too. */
 #define RUNS 16
 
 struct dead_locks {
@@ -254,7 +255,7 @@ static inline int enter(struct call *c, void *array, int64_t timeout_ns)
   return handle_enter_timed(me, PIN_INNER, array, KIND_LOCKARRAY, timeout_ns);
 }
 
-/* The shape of every call: within a pin and with `in_range`, `expression` is the result. It may wait. */
+/* The shape of every call: pins the array; the result is `expression` if `in_range`. The call may wait. */
 #define WITH_ARRAY(c, array, timeout_ns, in_range, expression)                                  \
   struct call c;                                                                                \
   int result = enter(&c, (array), (timeout_ns));                                                \
@@ -274,8 +275,8 @@ static inline bool is_range(struct call c, int64_t begin, int64_t end)
   return 0 <= begin && begin <= end && end <= c.a->n;
 }
 
-/* One change of one word, if nothing is in the way: else false, and nothing is done. No call
-   is made in here, so that what the fast path needs stays in registers. */
+/* The fast path: one change of one word. False: nothing has changed, take the slow path. It makes no calls,
+   so that its values stay in registers. */
 static inline bool change_fast(void *array, int64_t i, bool (*change)(atomic_u32 *word, uint32_t id))
 {
   struct self *me = self_current;
@@ -380,9 +381,9 @@ int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
   return answer(result);
 }
 
-/* --- what other rooms ask ----------------------------------------------------------- */
+/* --- operations for other modules --------------------------------------------------- */
 
-/* The index may be another object's: who asks has read it from a record in motion. */
+/* The index may belong to another object: the caller read it from a record that may change meanwhile. */
 static uint32_t operation_holder(struct object *object, int64_t index)
 {
   struct lockarray *a = (struct lockarray *)object;
@@ -417,7 +418,7 @@ static void operation_describe(void *handle, struct object *object, char *text, 
 {
   (void)handle;
   struct lockarray *a = (struct lockarray *)object;
-  if (load_relaxed(&object->head) >> 32 & TAG_CLOSING) { /* its words may be gone */
+  if (load_relaxed(&object->head) >> 32 & TAG_CLOSING) { /* its words may be unmapped */
     snprintf(text, size, "being freed");
     return;
   }
@@ -427,7 +428,7 @@ static void operation_describe(void *handle, struct object *object, char *text, 
            held.count > NAMED ? ", ..." : "");
 }
 
-/* A fork's child: the words say themselves who holds them, and who of these is gone. */
+/* No after_fork: in a fork's child each word has its holder's id, which shows whether that thread is dead. */
 const struct kind_operations lockarray_operations = {
     .name = "lockarray",
     .holder = operation_holder,

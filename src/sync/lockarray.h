@@ -1,4 +1,4 @@
-/* What other rooms may ask of a lock array. */
+/* What other modules may use of a lock array. */
 #ifndef INTERLOCK_LOCKARRAY_H
 #define INTERLOCK_LOCKARRAY_H
 

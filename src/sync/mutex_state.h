@@ -36,8 +36,8 @@
        A waker that signals a waiter, or finds the first waiter signalled already, clears `wanted`: until that
        waiter sets it again, releases have nothing to do. A signalled waiter that fails to acquire sets it
        again and rechecks before it sleeps or gives up.
-   I3  The store of a release may erase a HANDOFF that is set at the same time. No wake is lost, because
-       `wanted` stays set; the starving waiter waits for one more critical section.
+   I3  The store of a release may erase a HANDOFF that is set at the same time. No wake is lost, because wakes
+       depend on `wanted` alone; the starving waiter waits for one more critical section.
    I4  With the queue locked once, a waiter clears its signal, attempts to acquire, and leaves or stays. So an
        attempt follows every signal that came before, and a later signal goes to whichever waiter is first
        then. At most one signalled waiter has not yet rechecked, not counting those that were signalled before

@@ -1,7 +1,7 @@
-/* Locks between processes that survive the death of their holder. The system's robust mutex does it, for the kernel alone
-   knows of every death at once: no number of a process is compared, which might be another's by now, or be
-   seen from another namespace. A wait goes through the wait room, in parts, for the room ends it early when waits are
-   cancelled, and the mutex does not. */
+/* Locks between processes that survive the death of their holder, on top of the system's robust mutex: only
+   the kernel detects every death at once. No process id is compared, which might be reused, or come from
+   another namespace. A wait is a series of short waits through block_with(), which ends it when waits are
+   cancelled; the system's mutex cannot. */
 #include "block.h"
 #include "gil.h"
 #include "robust_mutex.h"
@@ -16,7 +16,7 @@ static int check(void *address)
 struct part {
   struct block_sleep sleep;
   void *address;
-  int result; /* ILK_ETIMEDOUT: not locked, so far */
+  int result; /* ILK_ETIMEDOUT: not locked yet */
 };
 
 static enum wait_result wait_part(struct block_sleep *sleep, int64_t until)
@@ -40,7 +40,7 @@ COLD static int lock_slow(void *address, int64_t timeout_ns)
   return p.result == ILK_ETIMEDOUT ? result : p.result;
 }
 
-/* ILK_EBUSY: a try, and somebody holds it. */
+/* ILK_EBUSY: a try failed, because a thread holds it. */
 static int lock(void *address, int64_t timeout_ns)
 {
   int result = check(address);
@@ -48,7 +48,7 @@ static int lock(void *address, int64_t timeout_ns)
     return result;
   result = robust_try(address);
   if (timeout_ns == 0)
-    return result == ILK_EDEADLK ? ILK_EBUSY : result; /* a try waits for nobody, nor for itself */
+    return result == ILK_EDEADLK ? ILK_EBUSY : result; /* a try never waits, so it cannot deadlock */
   return result == ILK_EBUSY ? lock_slow(address, timeout_ns) : result;
 }
 

@@ -1,20 +1,18 @@
-/* Locks and waiting in the caller's own memory. The lock's law is wordlock.h's. Nothing
-   of the word is touched after the step that releases it, nor by a wake at all: the
-   caller may unmap it at once.
+/* Locks and waits in the caller's own memory. State transitions of the lock are in wordlock.h. No call
+   touches the word after the step that releases it, and a wake never does: the caller may unmap it at once.
 
-   Private words hold the library's id of the thread. No handle names such a lock, and
-   compiled code takes it without a call (ilk_word_id), so a dying thread does not know what
-   it holds. If it ever used such locks, it has every waiter for one look again, and whoever
-   finds the holder dead takes it.
+   Private words hold the library's thread id. No handle names such a lock, and compiled code may acquire it
+   without a call (ilk_word_id), so a thread that exits has no list of those it holds. If it ever used one,
+   its exit makes all waiters of private words recheck, and one that finds its holder dead acquires the lock.
 
-   Shared words hold the system's id of the thread, which differs between processes (of one
-   pid namespace). Nobody can tell there who is dead. */
+   Shared words hold the system's thread id, which is unique across the processes of one pid namespace. Dead
+   holders cannot be detected there. */
 #include "block.h"
 #include "gil.h"
 #include "wait.h"
 #include "wordlock.h"
 
-/* May the flags be used with that address? */
+/* Are the address and the flags valid? */
 static int check(void *address, int flags)
 {
   if (!address || (uintptr_t)address % sizeof(atomic_u32) || flags & ~ILK_SHARED)
@@ -24,14 +22,14 @@ static int check(void *address, int flags)
 
 /* --- the lock ---------------------------------------------------------------------- */
 
-/* What stands in a word that the caller holds. */
+/* The id that the caller stores in a word. */
 static inline uint32_t holder_id(const struct self *me, int flags)
 {
   return flags & ILK_SHARED ? (uint32_t)load_relaxed(&((struct self *)me)->native_id) & WORDLOCK_HOLDER : self_id(me);
 }
 
-/* One change of the word, if nothing is in the way: else false, and nothing is done. No call
-   is made in here, so that what the fast path needs stays in registers. */
+/* The fast path: one change of the word. False: nothing has changed, take the slow path. It makes no calls,
+   so that its values stay in registers. */
 static inline bool change_fast(void *address, int flags, bool (*change)(atomic_u32 *word, uint32_t id))
 {
   struct self *me = self_current;
@@ -115,7 +113,7 @@ int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
   if (!me)
     return fail(ILK_ENOMEM);
   atomic_u32 *word = address;
-  /* seq_cst: what the caller did before comes before the look, as in a wake after a change. */
+  /* seq_cst: orders the caller's earlier stores before this load; the caller's protocol may be Dekker's. */
   if (load_seq_cst(word) != (uint32_t)expected)
     return ILK_OK;
   if (timeout_ns == 0)
@@ -123,7 +121,7 @@ int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
   bool shared = flags & ILK_SHARED;
   result = block(me, NULL, 0, word, (uint32_t)expected, clock_deadline(timeout_ns),
                  BLOCK_WORD | (shared ? BLOCK_SHARED : 0));
-  /* The wake may have been for another process, which is not being cancelled. */
+  /* We may have consumed a wake that another process needs; only this process is cancelled. */
   if (result == ILK_ECANCELED && shared)
     wait_wake(word, 1, true);
   gil_reacquire(me);

@@ -12,9 +12,9 @@
 
 #define STARVING_AFTER NS_PER_MS
 #define PATIENCE NS_PER_MS
-#define SPINS 40 /* looks before a wait; a short section is over by then */
+#define SPINS 40 /* attempts before a wait: longer than a short critical section */
 
-/* What an attempt depends on, besides the word. */
+/* The waiter's state: what an attempt depends on, besides the word. */
 enum standing {
   FRESH,         /* has not slept */
   TRY,           /* will not sleep */
@@ -27,19 +27,19 @@ static bool has_slept(enum standing standing)
   return standing == SLEPT || standing == SLEPT_STARVING;
 }
 
-/* What a word that is free, or its holder dead, becomes. */
+/* The word's new value when `id` acquires it; it is free, or its holder is dead. */
 static uint32_t taken(uint32_t seen, uint32_t id, enum standing standing)
 {
   uint32_t bits = seen & ~HOLDER;
   if (seen == RESERVED && standing != SLEPT)
     bits = CONTENDED;
   if (has_slept(standing))
-    bits |= CONTENDED; /* for others that sleep (I2) */
+    bits |= CONTENDED; /* others may sleep (I2) */
   return id | bits;
 }
 
-/* One attempt: ILK_OK, ILK_OWNER_DIED: taken; ILK_EDEADLK: the caller holds it;
-   ILK_EBUSY: neither, and `*seen` is why. */
+/* One attempt. ILK_OK, ILK_OWNER_DIED: acquired; ILK_EDEADLK: the caller holds it; ILK_EBUSY: not acquired,
+   and `*seen` is the value that prevented it. */
 static int attempt(const struct wordlock *w, enum standing standing, uint32_t *seen)
 {
   *seen = load_relaxed(w->word);
@@ -90,7 +90,7 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
     uint32_t marked = seen | CONTENDED;
     if (standing != FRESH && result == ILK_OK && clock_now() - since > STARVING_AFTER)
       marked |= STARVING;
-    /* Relaxed: it publishes nothing; the kernel compares the same word. */
+    /* Relaxed: it publishes nothing, and the kernel compares the same word before the sleep. */
     if (marked != seen && !cas_relaxed(w->word, &seen, marked))
       continue;
     if (result != ILK_OK)
@@ -105,8 +105,8 @@ int wordlock_lock(const struct wordlock *w, int64_t timeout_ns)
   uint32_t seen;
   int result = attempt(w, timeout_ns == 0 ? TRY : FRESH, &seen);
   if (timeout_ns == 0)
-    return result < 0 ? ILK_ETIMEDOUT : result; /* a try waits for nobody, nor for itself */
-  /* Nobody spins past a sleeper. */
+    return result < 0 ? ILK_ETIMEDOUT : result; /* a try never waits, so it cannot deadlock */
+  /* No spinning past a sleeping thread. */
   for (int spin = 0; result == ILK_EBUSY && !(seen & CONTENDED) && spin < SPINS; spin++) {
     cpu_relax();
     result = attempt(w, FRESH, &seen);
@@ -131,8 +131,8 @@ int wordlock_unlock(const struct wordlock *w, bool orphan)
 void wordlock_holder_died(atomic_u32 *word, uint32_t dead)
 {
   uint32_t seen = load_relaxed(word);
-  /* The word changes, so a waiter that is about to fall asleep does not. Acquire and
-     release: hands on what the dead thread's lock saw. */
+  /* The word changes, so a waiter that is about to sleep does not. Acquire and release: pass on to the next
+     holder what the dead thread had acquired. */
   while ((seen & HOLDER) == dead)
     if (cas_acq_rel(word, &seen, ORPHAN)) {
       wait_wake(word, 1, false);
