@@ -1,14 +1,17 @@
-/* The search for deadlock cycles of src/core/cycle.c: a thread that sleeps follows the locks from each
-   blocked thread to one that holds what it waits for, while the threads on the way go on; then
-   it looks at every link of the path again, and then at every sleep. R is a readers-writer
-   lock, read by two; the others are mutexes, which a release may give to a thread that sleeps.
-   Here nobody is ever in a cycle, for all that hold two took them in the order D, A, R, C; so
-   none must be found, whenever the search runs.
-   Checked: none is found (assertion), and no thread hangs.
+/* The search for deadlock cycles of src/core/cycle.c. A blocked thread follows the links from each blocked
+   thread to one that holds what it waits for, while the threads on the path go on. Then it rechecks every
+   link of the path, and after that every thread's episode of blocking. R is a readers-writer lock, read by
+   two threads; the others are mutexes, which a release may hand to a waiter. No thread is ever in a deadlock
+   cycle here, because all that hold two locks have acquired them in the order D, A, R, C. So the search must
+   find none, whenever it runs.
 
-   Mutants, each of which must fail: NO_SECOND (the path is believed), NO_LINKS (the sleeps are looked at
-   again, but not the links), NO_EPISODE (the links, but not the sleeps), NO_SELF (a lock that was
-   given to the thread that sleeps for it is a link to itself). */
+   Checked: no cycle is found (assertion), and no thread hangs.
+
+   Mutants, each of which must fail:
+   NO_SECOND   the path is not rechecked
+   NO_LINKS    the episodes are rechecked, but not the links
+   NO_EPISODE  the links are rechecked, but not the episodes
+   NO_SELF     a lock that was handed to its waiter counts as a link to that waiter itself */
 
 #define NONE 0
 #define WALKER 1
@@ -28,9 +31,9 @@
 byte holder[5];  /* of a mutex; the writer of R */
 bool reads[5];   /* R */
 byte blocked[5]; /* on which lock */
-byte episode[5]; /* odd: it sleeps */
+byte episode[5]; /* odd: blocked */
 
-/* The search: the next thread of the path, and the sleep it was found in. */
+/* The search: the next thread of the path, and the episode in which a thread was met. */
 byte next[5], during[5];
 
 #define READERS (reads[MIDDLE] || reads[PASSER])
@@ -49,13 +52,13 @@ inline sleep(l)
   atomic {
     if
     :: holder[l] == NONE -> holder[l] = me
-    :: holder[l] == me /* it was given */
+    :: holder[l] == me /* it was handed over */
     fi
   };
   episode[me]++
 }
 
-/* To nobody, or to a thread that sleeps for it. */
+/* Frees the lock, or hands it to a thread that waits for it. */
 inline unlock(l)
 {
   atomic {
@@ -87,7 +90,7 @@ inline unread()
 /* Does thread `t` hold lock `l`? */
 #define holds(t, l) (holder[l] == t || (l == R && reads[t]))
 
-/* A path along the locks, any one: r is WALKER again if it is a cycle, else NONE. */
+/* An arbitrary path along the links: r is WALKER again if it is a cycle, else NONE. */
 inline search()
 {
   r = WALKER;
@@ -120,13 +123,13 @@ inline search()
      r = q;
      if
      :: r == WALKER -> break
-     :: r != WALKER && next[r] != NONE -> r = NONE; break /* it was here already */
+     :: r != WALKER && next[r] != NONE -> r = NONE; break /* this thread was met before */
      :: else
      fi
   od
 }
 
-/* The same path again; found stays true if all is as it was. */
+/* Rechecks the path: found stays true if nothing has changed. */
 inline verify()
 {
   found = true;
@@ -171,7 +174,7 @@ inline look_for_cycle()
   d_step { next[1] = NONE; next[2] = NONE; next[3] = NONE; next[4] = NONE; r = NONE; q = NONE; on = NONE; seen = 0; found = false }
 }
 
-/* Holds A, sleeps on C, or to write R, and searches at any moment of that sleep. */
+/* Holds A, blocks on C or to write R, and searches at an arbitrary moment while it is blocked. */
 proctype walker()
 {
   byte me = WALKER, r, q, seen, on;
@@ -203,7 +206,7 @@ proctype middle()
   read(); lock(C); unlock(C); unread()
 }
 
-/* Reads R and holds C, and then D, never with them. */
+/* Reads R or holds C, then holds D, never both at once. */
 proctype passer()
 {
   byte me = PASSER, round = 0;

@@ -1,22 +1,30 @@
-/* A condition's wakes that are put off until the notifier's unlock (src/core/waitq.h, src/sync/condition.c,
-   I7 of src/sync/mutex_state.h). A notifier locks the mutex and takes two waiters, one of them with a time-out,
-   out of the queue; they sleep on, and it may put off fewer than that (LATE_MOST). Then it unlocks,
-   or exits, or blocks elsewhere, or stays within for ever, or until a free is over. Another thread takes
-   the mutex from it by a reset, at any moment, or unlocks it (an unowned one), or frees the
-   condition. In order: all of these accesses are seq_cst, or under the queue's lock.
+/* Deferred wakes: a condition's notify defers wakes until the notifier unlocks the mutex (src/core/waitq.h,
+   src/sync/condition.c, I7 of src/sync/mutex_state.h). A notifier locks the mutex and takes two waiters, one
+   of them with a timeout, out of the queue. They stay asleep; the notifier may defer fewer wakes than that
+   (LATE_MOST). Then it unlocks, or exits, or blocks elsewhere, or never unlocks, or unlocks only once a free
+   has succeeded. At any moment another thread takes the mutex from it by a reset, or unlocks it (an unowned
+   mutex), or frees the condition. Memory is sequentially consistent: all of these accesses are seq_cst, or
+   under the queue's lock.
 
-   Checked: once nothing moves, nobody sleeps who was notified, but for a mutex that is still the
-   notifier's, which stays within (assertion); nor who should have been; a free is not stuck (invalid
-   end state); a wait answers OK if it was notified and only then; nobody touches a condition that is freed.
+   Checked: once no thread can proceed, no notified waiter sleeps, unless the notifier still holds the mutex
+   and never unlocks it (assertion); no waiter sleeps that should have been notified (assertion); a free does
+   not hang (invalid end state); a wait returns OK if and only if it was notified; no thread touches a freed
+   condition.
 
-   Mutants, each of which must fail: NO_JOIN (a waiter gives up the mutex before it joins), NO_SECOND
-   (one whose time is up does not look whether it was notified), NO_AGAIN (a woken one does not look), NO_MARK
-   (the mutex is not marked, so that the unlock is the fast one), NO_UNLOCK (the slow one wakes
-   nobody), NO_EXIT (nor does an exit), NO_BLOCK (nor who blocks), NO_RESET (nor a reset), NO_LOOK (who puts off
-   does not look whether the mutex is still its own), NO_OWNED (a mutex that any thread may
-   unlock is good enough), NO_ROOM (no wake when the
-   list is full), NO_ROUSE (a free does not wake those that pin the condition), NO_UNPIN (a waiter
-   pins it until it has the mutex). */
+   Mutants, each of which must fail:
+   NO_JOIN      a waiter releases the mutex before it joins the queue
+   NO_SECOND    a waiter whose deadline has passed does not check whether it was notified
+   NO_AGAIN     a woken waiter does not recheck its signal
+   NO_MARK      the mutex does not get SPECIAL_LATE, so the unlock takes the fast path
+   NO_UNLOCK    the slow unlock delivers no deferred wakes
+   NO_EXIT      nor does a thread's exit
+   NO_BLOCK     nor does a thread that blocks
+   NO_RESET     nor does a reset
+   NO_LOOK      the notifier does not check that it still holds the mutex after it has deferred a wake
+   NO_OWNED     wakes are deferred for an unowned mutex, too, which any thread may unlock
+   NO_ROOM      no wake if the list is full
+   NO_ROUSE     a free does not wake the threads that pin the condition
+   NO_UNPIN     a waiter pins the condition until it has the mutex */
 
 #define N 3 /* the notifier is 1 */
 #ifndef LATE_MOST
@@ -30,15 +38,15 @@ bool owned, forced, special;  /* the mutex: SPECIAL_UNOWNED, _FORCED, _LATE */
 byte holder;
 bool dead;                    /* the notifier */
 bool queued[N + 1], signal[N + 1], asleep[N + 1], pinned[N + 1];
-byte first;                   /* in the queue, if both are */
+byte first;                   /* of the two waiters, if both are in the queue */
 byte waiters;
 byte late[LATE_MOST], count;  /* the notifier's list */
 bool closing, freed;
 
-/* What the assertions go by. */
-bool ready;                   /* what is waited for; guarded by the mutex */
+/* For the assertions. */
+bool ready;                   /* the state that the waiters wait for; guarded by the mutex */
 bool sent, stays, again[N + 1];
-bool taken;                   /* the mutex, by force: then nobody need find a waiter in the queue */
+bool taken;                   /* the mutex was taken by force; then a notify may miss a waiter */
 
 #define TOUCH assert(!freed)
 
@@ -47,7 +55,7 @@ inline wake(w)
   asleep[w] = false
 }
 
-/* Of the notifier's list, by anybody; it alone forgets them. */
+/* Any thread may wake those on the notifier's list; only the notifier empties it. */
 inline wake_late(mine)
 {
   n = count;
@@ -68,7 +76,7 @@ inline lock()
   atomic { holder == 0 || (holder == 1 && dead) -> holder = me }
 }
 
-/* While a free has not decided, one waits. */
+/* Waits while a free is undecided. */
 inline enter()
 {
   if
@@ -77,7 +85,7 @@ inline enter()
   fi
 }
 
-/* By a waiter: it has no wakes to give. */
+/* By a waiter, which has no deferred wakes. */
 inline unlock()
 {
   atomic {
@@ -114,7 +122,7 @@ end_lock:
   lock();
   do
   :: ready && (again[me] || timed) -> unlock(); break
-  :: else -> /* a second time, one waits for nothing: no late wake is to end that */
+  :: else -> /* the second wait has no notify: no deferred wake may end it */
      if
      :: ready -> again[me] = true
      :: else
@@ -244,7 +252,7 @@ inline unlock_held()
   :: atomic { !(owned && !special && !forced && holder == me) -> skip }
      if
      :: atomic { holder == me -> special = false; holder = 0 }
-     :: holder != me /* ILK_EPERM: who took it has given them */
+     :: holder != me /* ILK_EPERM: the thread that took the mutex has delivered the wakes */
      fi;
 #ifndef NO_UNLOCK
      wake_late(true)

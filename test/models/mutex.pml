@@ -1,20 +1,27 @@
-/* The mutex of src/sync/mutex.c, not fair, under total store order with the
-   asymmetric fence: an unlock's store stays in its thread's buffer until it drains at
-   any moment, or a heavy fence drains all buffers. Checked: exclusion (assertion), and
-   no lost wake (a sleeper that nobody will wake is an invalid end state).
+/* The mutex of src/sync/mutex.c, not fair (I1 to I4 of mutex_state.h). Memory is total store order, with the
+   asymmetric fence: the store of an unlock stays in its thread's store buffer until it drains at an arbitrary
+   moment, or until a heavy fence drains all buffers.
 
-   Either all unlock what they have locked; or it is unowned, some only lock, and another unlocks
-   it as often.
+   Two scenarios: each thread unlocks what it has locked; or the mutex is unowned, some threads only lock, and
+   another unlocks as often.
 
-   Mutants, each of which must fail: NO_HEAVY (the waiter does not run the heavy side),
-   NO_RECHECK (it sleeps without a look after joining), NO_WAKE (unlock does not look
-   whether a wake is wanted), NO_REWANT (one that woke does not say so again), NO_SIGNAL (a
-   release that finds somebody first does not signal it),
-   NO_GIVEN (a hand-over does not say so), NO_BARGING (a release that finds the mutex taken again
-   leaves nothing to the release of who took it), NO_PATIENCE (one that woke gives up before it
-   has said so again), NO_FIRST (nobody says so on joining, not even the first), NO_WORD (one that
-   gives up takes back what it said, and others slept on), NO_CROSSED (one that unlocks what
-   another has locked looks at `wanted` alone, which that one may not have said yet). */
+   Checked: mutual exclusion (assertion), and no lost wake (a waiter that sleeps forever is an invalid end
+   state).
+
+   Mutants, each of which must fail:
+   NO_HEAVY     a waiter does not run the heavy fence
+   NO_RECHECK   a waiter sleeps without an attempt after it has joined
+   NO_WAKE      an unlock does not load `wanted`
+   NO_REWANT    a woken waiter does not set `wanted` again
+   NO_SIGNAL    a release that finds a first waiter does not signal it
+   NO_GIVEN     a hand-off does not signal the new holder
+   NO_BARGING   a release that finds the mutex locked again clears `wanted`, so that holder's release wakes no
+                waiter
+   NO_PATIENCE  a woken waiter gives up before it has set `wanted` again
+   NO_FIRST     no waiter sets `wanted` when it joins, not even the first
+   NO_WORD      a waiter that gives up clears `wanted`, on which others rely
+   NO_CROSSED   a thread that unlocks what another has locked checks `wanted` alone, which the locker may not
+                have set yet */
 
 #ifndef N
 #define N 3
@@ -32,13 +39,13 @@
 
 byte state = FREE;
 bool wanted = false;
-bool pending[N + 1];  /* a store of FREE on its way to `state` */
+bool pending[N + 1];  /* a store of FREE in its thread's store buffer */
 byte signal[N + 1];
 chan queue = [N] of { byte };
 bool queue_lock;
 byte inside = 0;
 
-/* What a thread sees of the state: its own store first. */
+/* The state as a thread loads it: its own buffered store comes first. */
 #define SEEN (pending[me] -> FREE : state)
 
 inline drain(t)
@@ -49,7 +56,7 @@ inline drain(t)
   fi
 }
 
-/* Every read-modify-write drains the own buffer first, as on x86. */
+/* Every read-modify-write first drains the thread's own buffer, as on x86. */
 inline attempt(taken)
 {
   d_step {
@@ -94,7 +101,7 @@ inline wake_first()
 #ifndef NO_SIGNAL
        :: signal[first] == NONE && SEEN == FREE -> signal[first] = WOKEN; wanted = false
 #endif
-       :: signal[first] != NONE -> wanted = false /* on its way: it will say it anew */
+       :: signal[first] != NONE -> wanted = false /* it has been signalled, and will set `wanted` again */
        :: else ->
 #ifdef NO_BARGING
           wanted = false
@@ -107,7 +114,7 @@ inline wake_first()
   unlock_queue()
 }
 
-/* One step with the queue locked: the signal, the look, the leaving. */
+/* With the queue locked once: checks the signal, attempts, leaves or stays. */
 inline look()
 {
   lock_queue();
@@ -171,7 +178,7 @@ inline lock()
      unlock_queue();
      if
 #ifndef NO_FIRST
-     :: first -> want_wake() /* those behind sleep on its word */
+     :: first -> want_wake() /* those behind rely on the first */
 #endif
      :: else
      fi;
@@ -190,7 +197,7 @@ inline lock()
         :: else
         fi;
         if
-        :: woken -> /* who signalled took `wanted` back: say so anew, and look again */
+        :: woken -> /* the waker has cleared `wanted`: set it again, and recheck */
 #ifndef NO_REWANT
            want_wake()
 #endif
@@ -204,7 +211,7 @@ inline lock()
 inline unlock()
 {
   if
-  :: SEEN == me -> /* looked; a HANDOFF may still come before the store */
+  :: SEEN == me -> /* after this check, a HANDOFF may still be set before the store */
      pending[me] = true;
 #ifndef NO_WAKE
      if
@@ -250,7 +257,7 @@ proctype thread(byte me; bool timed)
   od
 }
 
-/* Of an unowned one: locks only. */
+/* For an unowned mutex: only locks. */
 proctype consumer(byte me)
 {
   byte t = 0, first = 0;
@@ -259,7 +266,7 @@ proctype consumer(byte me)
   assert(taken)
 }
 
-/* Unlocks only, once for each consumer. */
+/* For an unowned mutex: only unlocks, once for each consumer. */
 proctype producer(byte me)
 {
   byte round = 0, seen, first = 0;
@@ -284,7 +291,7 @@ proctype producer(byte me)
         }
         unlock_queue()
      :: else ->
-        drain(me); /* says that it is crossed */
+        drain(me); /* the or_seq_cst of SPECIAL_CROSSED */
         pending[me] = true;
         round++;
         if
@@ -300,7 +307,7 @@ proctype producer(byte me)
   od
 }
 
-/* Buffers drain when they like. */
+/* Buffers drain at arbitrary moments. */
 proctype memory()
 {
 end:

@@ -1,29 +1,29 @@
-/* Waits in parts (src/core/parts.h): a thread waits in a row of short timed waits and keeps its
-   place in the queue between them. Two scenarios, chosen at the start.
+/* Resumable waits (src/core/parts.h): a thread makes a series of short timed waits, and keeps its place in
+   the queue between them. Two scenarios, chosen at the start.
 
-   A mutex. Thread 1 waits in parts: at each time-out its place stays in the queue, `away`. Then it
-   comes back, or gives up, or never comes back. Thread 2 may run a signal handler while it sleeps, and
-   that may never return, but when a hand-over gave it the mutex. Thread 3 does neither. Memory is sequentially consistent here: the unlock's
-   delayed store, and the heavy fence for it, are in mutex.pml.
+   A mutex. Thread 1 makes a resumable wait: at each timeout its slot stays in the queue, `away`. Then it
+   comes back, or gives up, or never comes back. Thread 2 may run a signal handler while it sleeps; the
+   handler may never return, unless a hand-off has given the thread the mutex. Thread 3 does neither. Memory
+   is sequentially consistent here; the unlock's delayed store, and the heavy fence for it, are in mutex.pml.
 
-   A condition. Thread 1 waits in parts, and may exit between two of them. One notify comes after it has
+   A condition. Thread 1 makes a resumable wait, and may exit between two parts. One notify comes after it has
    begun to wait; thread 2 begins to wait after that.
 
-   Checked: mutual exclusion; no thread sleeps for ever because another is away, or in a handler; a
-   hand-over goes to the one that came first, of those present; a notify goes to the thread that
-   waited when it came, or, if that exits, to the next; no place is left behind.
+   Checked: mutual exclusion; no thread sleeps forever because another is away, or in a handler; a hand-off
+   goes to the thread that came first, of those present; a notify goes to the thread that waited when it came,
+   or, if that thread exits, to the next; no slot is left in the queue.
 
-   Mutants, one line left out or changed:
-   NO_SKIP      a release goes to the first in the queue, away or not
-   NO_PLACE     a thread that comes back queues up anew
+   Mutants, each of which must fail:
+   NO_SKIP      a release goes to the first in the queue, even if it is away
+   NO_PLACE     a thread that comes back joins at the end of the queue
    NO_RETURN    a thread that comes back stays marked as away
-   NO_REWANT    it comes back, and sleeps without a word to the holder
-   NO_REMAIN    it goes away, and the mutex is not told that others wait
-   NO_LOST      a wake that finds its thread in a handler is not given to the next
-   NO_END       the end of the wait leaves the place in the queue
-   NO_OWNER     a condition counts notifies for those between two parts, and the next to wait takes one
-   NO_RECHECK   a part that times out as it is notified forgets the notify
-   NO_HEIR      a notified thread exits, and the notify with it */
+   NO_REWANT    a thread that comes back sleeps without setting `wanted`
+   NO_REMAIN    a thread that goes away does not leave `wanted` set for the others
+   NO_LOST      a wake that finds its thread in a handler is not given to the next waiter
+   NO_END       the end of the wait leaves the slot in the queue
+   NO_OWNER     a condition counts notifies for threads between two parts, and the next to wait takes one
+   NO_RECHECK   a part that times out as it is notified loses the notify
+   NO_HEIR      a notified thread exits, and the notify is lost */
 
 #define N 3
 
@@ -45,7 +45,7 @@ byte signal[N + 1];
 byte ticket[N + 1];
 byte tickets = 0;
 bool queued[N + 1], away[N + 1];
-bool asleep[N + 1]; /* in the system's wait: a wake finds it */
+bool asleep[N + 1]; /* in the system's wait, where a wake reaches it */
 
 #ifdef NO_SKIP
 #define PRESENT(t) true
@@ -53,7 +53,8 @@ bool asleep[N + 1]; /* in the system's wait: a wake finds it */
 #define PRESENT(t) (!away[t])
 #endif
 
-/* A section that is one step with the queue locked begins with `!queue_lock`; only a look is several. */
+/* A section that is a single step with the queue locked begins with `!queue_lock`; only look() takes
+   several. */
 inline lock_queue()
 {
   atomic { !queue_lock -> queue_lock = true }
@@ -64,7 +65,7 @@ inline unlock_queue()
   queue_lock = false
 }
 
-/* These three within a d_step, with the queue locked. */
+/* The next three run within a d_step, with the queue locked. */
 inline find_present()
 {
   first = 0;
@@ -131,7 +132,7 @@ inline wake_first()
        find_present();
        if
        :: first == 0 -> wanted = false
-       :: first != 0 && signal[first] != NONE -> wanted = false /* on its way: it says it anew */
+       :: first != 0 && signal[first] != NONE -> wanted = false /* it has been signalled, and will set it again */
        :: first != 0 && signal[first] == NONE && state == FREE -> signal[first] = WOKEN; wanted = false; wake = first
        :: else
        fi;
@@ -140,7 +141,7 @@ inline wake_first()
      if
      :: wake == 0 -> break
      :: d_step { wake != 0 && asleep[wake] -> asleep[wake] = false; wake = 0 }; break
-     :: d_step { wake != 0 && !asleep[wake] -> skip }; /* not asleep: the next is woken too */
+     :: d_step { wake != 0 && !asleep[wake] -> skip }; /* not asleep: wake the next, too */
 #ifdef NO_LOST
         wake = 0; break
 #endif
@@ -227,7 +228,7 @@ inline look()
   unlock_queue()
 }
 
-/* Until it has the mutex, or the part is over. */
+/* Returns once it has the mutex, or at the end of the part. */
 inline lock()
 {
   timed = false;
@@ -249,9 +250,9 @@ inline lock()
               :: d_step { asleep[me] && parts && part < 2 -> asleep[me] = false; timed = true }
               :: d_step { asleep[me] && handler -> asleep[me] = false; handler = false };
                  if
-                 :: true /* returns, and sleeps on */
+                 :: true /* the handler returns; the thread sleeps again */
                  :: true ->
-end_handler:        signal[me] == GIVEN /* or never, but with the mutex it must */
+end_handler:        signal[me] == GIVEN /* or it never returns, except that with the mutex it must */
                  fi
               fi
            :: signal[me] != NONE
@@ -288,7 +289,7 @@ inline unlock()
        find_present();
        if
        :: first != 0 ->
-          i = 1; /* nobody that is present has come before */
+          i = 1; /* no other present waiter has come before it */
           do
           :: i <= N -> assert(i == first || !queued[i] || away[i] || ticket[i] > ticket[first]); i++
           :: else -> break
@@ -352,7 +353,7 @@ proctype thread(byte me; byte rounds; bool parts; bool handler)
 bool began, notified, late_woken, late_must_wake;
 byte owed = 0;
 
-/* Gives to the first in the queue, whether it sleeps or is between two parts. */
+/* Notifies the first in the queue, whether it sleeps or is between two parts. */
 inline notify()
 {
   d_step {
@@ -399,7 +400,7 @@ proctype early()
      fi;
      if
      :: signal[me] == GIVEN -> break
-     :: part < 2 -> /* its time is up */
+     :: part < 2 -> /* its deadline has passed */
 #ifdef NO_RECHECK
         d_step { signal[me] = NONE; away[me] = true }
 #else
@@ -413,7 +414,7 @@ proctype early()
      part++;
      if
      :: true
-     :: part == 2 -> /* exits, and with it the wait */
+     :: part == 2 -> /* exits, which ends the wait */
         d_step {
           done = signal[me] == GIVEN;
           if
@@ -461,7 +462,7 @@ end_late:
   late_woken = true
 }
 
-/* What thread 1 was notified of, and left behind, is thread 2's. */
+/* If thread 1 exits with a notify, the notify is passed on to thread 2. */
 proctype heir()
 {
 end_heir:

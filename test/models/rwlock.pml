@@ -1,16 +1,19 @@
-/* The biased layer of the readers-writer lock (src/sync/rwlock_state.h): readers that publish
-   in their own record, and writers, under total store order with the asymmetric fence: a
-   reader's publishing and its withdrawal may stay in its store buffer until it drains
-   at any moment, or a heavy fence drains all. Checked: no reader with a writer, no two
-   writers (assertions), no lost wake (invalid end states). The queue of waiters is in
-   rwlock_queue.pml: here, a reader or writer that finds WRITER waits for it to end.
+/* The biased layer of the readers-writer lock (src/sync/rwlock_state.h): readers that publish in their own
+   record, and writers. Memory is total store order, with the asymmetric fence: the stores by which a reader
+   publishes and withdraws may stay in its store buffer until it drains at an arbitrary moment, or until a
+   heavy fence drains all buffers. The queue of waiters is in rwlock_queue.pml; here a reader or writer that
+   finds WRITER set waits until it is clear.
 
-   Mutants, each of which must fail: NO_HEAVY (the writer does not run the heavy side),
-   NO_LOOK (a reader does not look at the head after publishing), NO_WAKE (a leaving
-   reader does not look at the head), NO_AGAIN (it does, but does not withdraw for all to
-   see before it looks for ASLEEP), NO_TURN (the turn is not taken), NO_ASLEEP (the writer
-   looks before it says that it sleeps), NO_PUBLISHED (a writer that gives up forgets that
-   there may be readers that published). */
+   Checked: no reader with a writer, no two writers (assertions), no lost wake (invalid end states).
+
+   Mutants, each of which must fail:
+   NO_HEAVY      a writer does not run the heavy fence
+   NO_LOOK       a reader does not load the head after it has published
+   NO_WAKE       a leaving reader does not load the head
+   NO_AGAIN      it does, but runs no full fence between its withdrawal and its check of ASLEEP
+   NO_TURN       a leaving reader does not increment the epoch
+   NO_ASLEEP     a writer checks before it sets ASLEEP
+   NO_PUBLISHED  a writer that gives up clears PUBLISHED, although readers may have published */
 
 #define READERS 2
 #define WRITERS 2
@@ -21,7 +24,7 @@
 bool biased = true, may_publish = false; /* BIASED, PUBLISHED */
 bool writer = false;                     /* WRITER */
 byte published[READERS + 1];             /* in memory */
-bool buffered[READERS + 1];              /* a store is on its way, */
+bool buffered[READERS + 1];              /* a store is in the buffer, */
 byte stored[READERS + 1];                /* of this value */
 bool asleep = false;                     /* ASLEEP */
 byte turn = 0;
@@ -41,7 +44,7 @@ inline store(value)
   d_step { drain(me); buffered[me] = true; stored[me] = value }
 }
 
-/* A reader that left, or withdrew, and does not see the head alone BIASED. */
+/* After a reader has left or withdrawn, and has loaded a head that is not BIASED alone. */
 inline look_after_leaving()
 {
 #ifndef NO_AGAIN
@@ -49,7 +52,7 @@ inline look_after_leaving()
 #endif
 #ifndef NO_TURN
   if
-  :: asleep -> d_step { drain(me); turn++ } /* who sleeps on another turn goes on */
+  :: asleep -> d_step { drain(me); turn++ } /* a writer that sleeps on another epoch proceeds */
   :: else
   fi
 #else
@@ -149,7 +152,7 @@ proctype write(bool timed)
      fi;
      atomic {
        writer = false;
-       if /* later, readers make it biased again, or not yet */
+       if /* the bias comes back, or not yet */
        :: biased = true; may_publish = false
        :: true
        fi

@@ -1,22 +1,30 @@
-/* The counted layer of the readers-writer lock (src/sync/rwlock_state.h): newcomers that barge,
-   waiters that are woken and then look, the drain, time-outs, downgrade. In order (each
-   step is a compare-and-swap of the one head, or under the queue's lock); the layer of
-   published readers is in rwlock.pml. Checked: no reader with a writer, no two writers,
-   no writer within a downgrade, no newcomer joins readers past a writer that sleeps or enters
-   what is reserved (assertions); no lost wake (invalid end states).
+/* The counted layer of the readers-writer lock (src/sync/rwlock_state.h): newcomers that barge, waiters that
+   are woken and then make an attempt, the drain, timeouts, downgrade. Memory is sequentially consistent: each
+   step is a compare-and-swap of the one head, or under the queue's lock. Readers that publish are in
+   rwlock.pml.
 
-   Mutants, each of which must fail: NO_WANTED (a sleeper does not say so), NO_JOIN (a
-   waiter falls asleep without a look after it joined), NO_PASS (who times out does not
-   settle, and swallows a wake), NO_NEXT (who got in does not settle), NO_WAKE (a reader that
-   leaves does not look), NO_RELEASE (a writer that leaves does not), NO_GIVEUP (nor one that
-   gives up its drain), NO_STOP (a reader joins past a sleeping writer), NO_RESERVED (a
-   newcomer enters what is reserved), NO_TURN (the drainer is not woken), NO_ASLEEP (it looks
-   before it says that it sleeps), NO_ONESTEP (a downgrade lets go first), NO_SKIP (one that is away counts
-   as the first), NO_AWAY (it goes away and does not settle), NO_RETURN (it comes back and does not settle
-   before it sleeps).
+   Threads with a timeout make resumable waits (src/core/parts.h): at the deadline they may stay in the queue,
+   away, and come back, or never.
 
-   Threads with a time-out wait in parts (src/core/parts.h): when the time is up they may stay in the queue,
-   away, and come back, or never. */
+   Checked: no reader with a writer, no two writers, no writer during a downgrade, no newcomer that joins
+   readers past a sleeping writer or enters a reserved lock (assertions); no lost wake (invalid end states).
+
+   Mutants, each of which must fail:
+   NO_WANTED    WANTED is not set for a waiter that sleeps
+   NO_JOIN      a waiter sleeps without an attempt after it has joined
+   NO_PASS      a waiter that times out does not settle, and so swallows a wake
+   NO_NEXT      a waiter that acquires does not settle
+   NO_WAKE      a leaving reader does not check the head
+   NO_RELEASE   nor does a leaving writer
+   NO_GIVEUP    nor does a writer that gives up its drain
+   NO_STOP      a reader joins past a sleeping writer
+   NO_RESERVED  a newcomer enters a reserved lock
+   NO_TURN      the draining writer is not woken
+   NO_ASLEEP    it checks before it sets ASLEEP
+   NO_ONESTEP   a downgrade releases the lock first
+   NO_SKIP      a waiter that is away counts as the first
+   NO_AWAY      a waiter that goes away does not settle
+   NO_RETURN    a waiter that comes back does not settle before it sleeps */
 
 #define THREADS 4
 #ifndef WAKES
@@ -29,7 +37,7 @@ bool locked = false;      /* the queue */
 byte queue[THREADS], queued = 0;
 bool writes[THREADS];     /* each thread's role, */
 bool signal[THREADS];     /* signal, */
-bool dozes[THREADS];      /* and: it has settled, and sleeps unless signalled */
+bool dozes[THREADS];      /* and whether it has settled, and sleeps unless it is signalled */
 bool away[THREADS];
 byte turn = 0;
 byte reading = 0, writing = 0, version = 0;
@@ -37,7 +45,7 @@ byte reading = 0, writing = 0, version = 0;
 inline lock() { atomic { !locked -> locked = true } }
 inline unlock() { locked = false }
 
-/* With the queue locked. One step: nothing that it reads beside the head can change. */
+/* With the queue locked. A single step, because besides the head nothing that it reads can change. */
 inline settle()
 {
   d_step {
@@ -88,7 +96,7 @@ inline settle()
   }
 }
 
-/* Whether the first has starved by now: perhaps. */
+/* The first waiter may or may not starve by now. */
 inline settle_now()
 {
   if
@@ -135,7 +143,7 @@ inline leave_queue()
 #define STOPS stop
 #endif
 
-/* A newcomer's attempt: with the assertions that those who wait rely on. */
+/* A newcomer's attempt, with the assertions that the waiters rely on. */
 inline arrive()
 {
   atomic {
@@ -183,7 +191,7 @@ inline wait_in_queue()
        first = queue[f];
        f = 0
      }
-     atomic { /* from the queue: STOP and RESERVED are not for us */
+     atomic { /* STOP and RESERVED apply to newcomers only */
        if
        :: (first == me || signal[me]) && !writer ->
           if
@@ -243,7 +251,7 @@ inline wait_in_queue()
   dozes[me] = false
 }
 
-/* Having WRITER. */
+/* With WRITER set. */
 inline drain()
 {
   do
