@@ -538,8 +538,10 @@ static void add_call(const struct entry *original, int object)
     e->may_have_happened = true;
     end = r.forked;
   }
+  /* A condition's wait that was asleep may have been notified before, and have waited for its mutex. */
+  bool is_condition = r.object[object].made.kind == CONDITION;
   if (e->object == object)
-    add(e, e->call, object, begin, end);
+    add(e, e->call, object, is_condition ? e->begin : begin, end);
   /* Of a condition that was no condition's handle the mutex knows nothing. */
   if (e->second == object && e->object >= 0)
     add_wait(e, begin, end, first);
