@@ -9,10 +9,10 @@
 
 _Static_assert(sizeof(union slot) == CACHE_LINE, "an object fills one cache line");
 
-/* A slot that is not in use holds its place in the free list and how often it was used. */
+/* A slot that is not in use: its link in the free list, and how often it was used. */
 struct free_slot {
   struct object object;
-  /* Atomic, for late calls of the slot's last object may still look at these places. */
+  /* Atomic: a delayed call for the slot's earlier object may still load these words. */
   atomic_u32 next; /* index + 1; 0 ends the list */
   atomic_u32 uses;
 };
@@ -20,7 +20,7 @@ struct free_slot {
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 _Thread_local bool handle_table_mine ILK_TLS_MODEL;
 
-static uint32_t slots_used = 1;        /* given out at least once, or for NULL */
+static uint32_t slots_used = 1;        /* slots below this were used at least once; slot 0 is for NULL */
 static uint32_t free_first, free_last; /* index + 1: first in, first out */
 static int64_t live;
 
@@ -47,10 +47,10 @@ static struct free_slot *slot_at(uint32_t index)
 
 #define GENERATION_MASK ((UINT32_C(1) << HANDLE_GENERATION_BITS) - 1)
 
-/* The generation of a slot's use number 0, which no object has. */
+/* The generation before the first of each slot. */
 static uint32_t generation_first;
 
-/* Not to be guessed by another copy of the library: that has other addresses, and perhaps another
+/* Random, so that another copy of the library in the process chooses another number: its addresses differ, and perhaps the
    time. */
 __attribute__((constructor(102))) static void choose_generation(void)
 {
@@ -59,8 +59,7 @@ __attribute__((constructor(102))) static void choose_generation(void)
   generation_first = (uint32_t)(seed >> 32) & GENERATION_MASK;
 }
 
-/* Takes a slot out of the free list, or one that was never used. 0: there is none; `*limit` slots
-   are not enough. */
+/* Takes a slot from the free list, or one that was never used. 0: there is none among `*limit` slots. */
 static uint32_t take_slot(uint32_t *limit)
 {
   uint32_t index = 0;
@@ -88,7 +87,7 @@ struct object *handle_reserve(enum kind kind, void **handle)
   struct free_slot *slot = slot_at(index);
   uint32_t generation = (generation_first + load_relaxed(&slot->uses) + 1) & GENERATION_MASK;
   *handle = handle_make(TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT | generation, index);
-  /* Late calls for the slot's last object may still look: hence atomically. */
+  /* Atomically: a delayed call for the slot's earlier object may still load them. */
   store_relaxed(&slot->object.seal, 0);
   store_relaxed(&slot->object.waiters, 0);
   store_relaxed(&slot->object.turn, 0);
@@ -113,7 +112,7 @@ static void slot_put_back(void *handle, bool reusable)
   uint32_t uses = (handle_tag(handle) - generation_first) & GENERATION_MASK;
   struct free_slot *slot = slot_at(index);
   bool used_up = uses == GENERATION_MASK;
-  store_release(&slot->object.seal, head_state(load_relaxed(&slot->object.seal))); /* what it says else outlives it */
+  store_release(&slot->object.seal, head_state(load_relaxed(&slot->object.seal))); /* the kind's flags stay */
   store_release(&slot->object.head, 0);
   if (!reusable || (used_up && !HANDLE_GENERATIONS_WRAP))
     return;
@@ -176,11 +175,11 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
 {
   (void)context;
   bool closing = load_relaxed(&object->head) & CLOSING;
-  if (closing && handle_is_undecided(object, handle)) { /* the thread that was to close it is gone */
+  if (closing && handle_is_undecided(object, handle)) { /* the thread that was closing it does not exist here */
     and_relaxed(&object->head, ~CLOSING);
     and_relaxed(&object->seal, ~CLOSING);
   } else if (closing) {
-    /* Another thread was releasing what it owns: how far it came, nobody knows. */
+    /* Another thread was freeing what the object owns, and it is unknown how far it came. So that leaks. */
     store_relaxed(&object->seal, 0);
     store_relaxed(&object->head, 0);
     live--;

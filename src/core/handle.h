@@ -1,46 +1,46 @@
-/* Handles: any pointer-sized value is safe to ask about.
+/* Handles. Any pointer-sized value may be passed where a handle is expected: it is a live handle of the right kind, or the
+   call returns ILK_EHANDLE.
 
-   Objects live in slots of one cache line, in a region that begins small, grows in place, and
-   is never unmapped. A slot begins with its `head`: a tag in
-   the upper half (kind and generation) and 32 bits of the object's own state in
-   the lower. A handle is the tag together with the slot's index:
+   An object fills a slot of one cache line, in a region that starts small, grows in place and is never unmapped. A slot
+   begins with its `head`: the tag (kind and generation) in the upper half, and 32 bits of the object's state in the lower
+   half. A handle is the tag and the index of the slot:
 
        bit  63  62    61..58  57     56..32      31..0
             0   LIVE  kind    0      generation  index      64-bit systems
-            (CLOSING stands at bit 57 of a head, never in a handle)
+            (CLOSING is bit 57 of a head, and never set in a handle)
        bit                    31..22      21..18  17..0
                               generation  kind    index      32-bit systems
 
-   LIVE makes a handle differ from every address that a 64-bit program can have.
-   Generations count up from a number that each copy of the library in a process takes at
-   random, so a handle of another copy is no live handle here, but by an unlikely chance.
-   A slot whose generations are used up is not used again (on 64-bit systems; on
-   32-bit systems they go round, and slots are reused oldest first).
+   LIVE makes a handle differ from every address that a 64-bit program can have. Generations count up from a random number,
+   which each copy of the library in a process chooses for itself, so a handle of another copy is very unlikely to be live
+   here. A slot that has used up its generations is not reused on 64-bit systems. On 32-bit systems generations wrap, and
+   the slot that has been free longest is reused first.
 
-   What makes concurrent frees safe, by the two ways in which calls touch objects:
+   A call touches an object in one of two ways. Both are safe against a concurrent free:
 
-   1. One compare-and-swap of the whole head checks the tag and changes the state
-      in the same step, so it cannot touch a successor in the slot.
-   2. Everything else happens within a pin: the thread publishes the handle in its
-      own record, then looks at the tag. handle_close() changes the tag, then looks
-      at the records (the asymmetric fence's Dekker, the pin on the light side); it
-      waits for pins to go, and is refused when it finds a waiter.
+   1. One compare-and-swap of the whole head checks the tag and changes the state atomically. So it cannot change the next
+      object in the slot.
+   2. Everything else happens while the thread pins the object with a hazard pointer ("pin"): it stores the handle in its
+      own record and then checks the tag. handle_close() changes the tag and then loads the pins of all records. This is
+      Dekker's pattern with the asymmetric fence: the pin is on the light side. The close waits until no pin names the
+      handle, and fails if a thread waits in the object.
 
-   How a close goes on, for the other threads:
+   State transitions of a close, as other threads see them:
 
-       open -> undecided    CLOSING in head and seal: calls that pin wait, a try is busy
-       undecided -> open    a thread waits there, or is still inside after a while: then the close begins again
-                            later, so nobody waits for long, and not for the thread that is inside
-       undecided -> closed  the seal loses its tag: from then on the handle is not live
+       open -> undecided    CLOSING is set in head and seal. Calls that would pin the object wait; a try returns busy.
+       undecided -> open    A thread waits in the object; or a thread still pins it after a while. In the second case the
+                            close starts again later, so that other calls are not blocked by that thread.
+       undecided -> closed  The seal loses its tag. From then on the handle is not live.
 
    Invariants:
-   I1  head.tag == a handle's tag and no CLOSING  <=>  the handle is live. The copy in
-       `seal`, at which pinned calls look, is set after the head, and cleared once the close is decided.
-   I2  Tags change only under the table's lock. It is not held while a close waits.
-   I3  a slot is given out again only after handle_close() succeeded: at that
-       moment no pin names the handle, and waiters == 0.
-   I4  `waiters` counts pinned threads, and places that are kept between two parts of a wait
-       (parts.h), so nobody waits in a freed object. */
+   I1  A handle is live if and only if head.tag is its tag and CLOSING is clear. `seal` has a copy of the tag, which pinned
+       calls check: it is set after the head, and cleared when the close is decided.
+   I2  Tags change only while the table's lock is held. The lock is not held while a close waits.
+   I3  A slot is reused only after handle_close() succeeded. At that moment no pin names the handle, and waiters == 0.
+   I4  Each thread that `waiters` counts pins the object, or has a queue slot in it between two parts of a resumable wait
+       (parts.h). So no thread waits in a freed object.
+
+   Checked by test/models/handle.pml and handler.pml, and by the scenarios handle* of test/models/real. */
 #ifndef INTERLOCK_HANDLE_H
 #define INTERLOCK_HANDLE_H
 
@@ -69,42 +69,41 @@ enum kind {
   KINDS
 };
 
-/* Every object begins with this; its kind's own part follows, within the line. */
+/* The first part of every object. The part of its kind follows, within the cache line. */
 struct object {
   atomic_u64 head;    /* tag << 32 | state */
-  atomic_u64 seal;    /* the tag again, for a look at a head that was just swapped stalls; and, in the
-                         lower half, what its kind wants to know by the same look (see mutex_state.h) */
-  atomic_u32 waiters; /* threads that wait for it (see block.h) */
-  atomic_u32 turn;    /* what they sleep on, where they have no queue */
+  atomic_u64 seal;    /* a copy of the tag: a load of a head that was just swapped would stall; and, in the lower half,
+                         flags of the kind that the same load returns (see mutex_state.h) */
+  atomic_u32 waiters; /* the number of threads that wait (see block.h) */
+  atomic_u32 turn;    /* the epoch of the event count on which they sleep, where there is no queue */
 };
 
-/* A body's first 32 bits are atomic in every kind, for late calls of the slot's last object may
-   still look there (a mutex's `wanted`, a semaphore's maximum, a readers-writer lock's writer). A
-   kind that has nothing atomic to put there begins with this. */
+/* The first 32 bits after it are atomic in every kind, because a delayed call for the slot's earlier object may still load
+   them (a mutex's `wanted`, a semaphore's maximum, a readers-writer lock's writer). A kind without an atomic there begins
+   with this. */
 #define LATE_LOOKS atomic_u32 late_looks
 
 struct cycle_visitor; /* see cycle.h */
 
-/* What the rooms ask a kind; NULL where there is nothing to say. */
+/* What other modules need of a kind. A function may be NULL. */
 struct kind_operations {
   const char *name;
-  /* Has it a queue in which ilk_wait_begin() keeps a place? */
+  /* True if it has a queue in which ilk_wait_begin() keeps a slot. */
   bool keeps_places;
-  /* The id of the thread that must act before a waiter for part `index` goes on; 0: none. */
+  /* The id of the thread that must act before a thread that waits for part `index` can continue; 0: none. */
   uint32_t (*holder)(struct object *, int64_t index);
-  /* The same for a kind of which several threads may have to act: visits each, or those that are
-     blocked. `waiter` sleeps for part `index`, or did a moment ago. NULL: holder() tells. */
+  /* The same where several threads may have to act: visits each of them, or each that is blocked. `waiter` sleeps for part
+     `index`, or did a moment ago. NULL: holder() suffices. */
   void (*each_blocker)(struct object *, struct self *waiter, int64_t index, struct cycle_visitor *);
-  /* The holder has exited: have a waiter look again. */
+  /* The thread that held it has exited: wakes a waiter, which rechecks. */
   void (*holder_died)(struct object *, int64_t index);
-  /* Has what all wait for come, so that those who are still counted as waiters are on
-     their way out? Then a free does not answer ILK_EBUSY for them, but waits until
-     they are gone; so who wakes them must be pinned until it has. NULL: never. */
+  /* True if the condition that all waiters wait for is satisfied, so that those still counted are about to leave. A free
+     then waits for them instead of returning ILK_EBUSY. So the thread that wakes them must keep its pin until it has woken
+     them. NULL: never. */
   bool (*let_go)(struct object *);
-  /* The state in words, "locked by thread 3", into text[size]; for the report. */
+  /* Writes the state in words, "locked by thread 3", to text[size], for the report. */
   void (*describe)(void *handle, struct object *, char *text, size_t size);
-  /* A fork's child: the other threads are gone, whatever they were inside of.
-     `waiters` is 0 already. */
+  /* In a fork's child, where the other threads no longer exist, whatever they were doing. `waiters` is already 0. */
   void (*after_fork)(struct object *);
 };
 
@@ -162,7 +161,7 @@ static inline void *handle_make(uint32_t tag, uint32_t index)
 
 #endif
 
-/* A kind, whatever the value; KIND_NONE for those that no kind has. */
+/* The kind in a handle of any value; KIND_NONE if it is not one of ours. */
 static inline enum kind handle_kind(void *handle)
 {
   uint32_t kind = (handle_tag(handle) & TAG_KIND_MASK) >> TAG_KIND_SHIFT;
@@ -174,7 +173,7 @@ static inline bool handle_is(void *handle, enum kind kind)
   return (handle_tag(handle) & (TAG_KIND_MASK | TAG_LIVE | TAG_CLOSING)) == (TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT);
 }
 
-/* The head of a live object of that handle, in that state; and its seal. */
+/* The head, or seal, of a live object with that handle and state. */
 static inline uint64_t head_of(void *handle, uint32_t state)
 {
   return (uint64_t)handle_tag(handle) << 32 | state;
@@ -197,22 +196,22 @@ union slot {
   unsigned char line[CACHE_LINE];
 };
 
-extern HIDDEN union slot *handle_slots; /* constant once the library is loaded; the first is never live */
-extern HIDDEN atomic_u32 handle_limit;  /* slots that may be looked at */
-extern HIDDEN union slot handle_none;      /* where a wild index leads: never live */
+extern HIDDEN union slot *handle_slots; /* constant once the library is loaded; slot 0 is never live */
+extern HIDDEN atomic_u32 handle_limit;  /* the number of slots that may be accessed */
+extern HIDDEN union slot handle_none;      /* used for an index out of range: never live */
 
-/* Readable whatever the handle is; only its head tells whether it is that object. */
+/* Readable for a handle of any value. Only its head says whether it is the object of that handle. */
 static inline struct object *handle_object(void *handle)
 {
   uint32_t index = handle_index(handle);
-  /* Relaxed: who has a handle has also synchronised with its making. */
+  /* Relaxed: a thread that has a handle has synchronized with the thread that made it. */
   struct object *object = likely(index < load_relaxed(&handle_limit)) ? &handle_slots[index].object : &handle_none.object;
-  if (!object) /* saves the look at the answer of what is built on this */
+  if (!object) /* so that callers need no check of the result */
     __builtin_unreachable();
   return object;
 }
 
-/* The same for a handle that cannot be wild, or NULL. */
+/* The same for a handle that was live, or NULL. */
 static inline struct object *handle_held_object(void *handle)
 {
   return &handle_slots[handle_index(handle)].object;
@@ -225,21 +224,20 @@ static inline void *handle_of(struct object *object)
   return handle_make(tag, (uint32_t)((union slot *)object - handle_slots));
 }
 
-/* handle_enter() without its slow path, for a fast path that is to save no registers. NULL:
-   not so simple, there may be a pin; go on elsewhere, with handle_enter() in the same place. */
+/* handle_enter() without its slow path, for a fast path that must save no registers. NULL: it did not succeed, and the pin
+   may be set; the caller then takes its slow path and calls handle_enter() with the same pin. */
 static inline struct object *handle_enter_fast(struct self *me, enum pin pin, void *handle, enum kind kind)
 {
   struct object *object = handle_object(handle);
   if (unlikely(!handle_is(handle, kind)))
     return NULL;
-  /* Dekker with handle_close(). Its acquire pairs with the release that made the object. */
+  /* Dekker with handle_close(). The acquire pairs with the release in handle_publish(). */
   return likely(head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal), handle)) ? object : NULL;
 }
 
 COLD int handle_enter_slow(struct self *me, enum pin pin, void *handle, int64_t timeout_ns);
 
-/* Pins the object, which then is not freed until handle_leave(); NULL: it is not
-   a live handle of that kind, and nothing is pinned. */
+/* Pins the object: it is not freed before handle_leave(). NULL: this is no live handle of that kind, and nothing is pinned. */
 static inline struct object *handle_enter(struct self *me, enum pin pin, void *handle, enum kind kind)
 {
   if (unlikely(!handle_is(handle, kind)))
@@ -250,8 +248,8 @@ static inline struct object *handle_enter(struct self *me, enum pin pin, void *h
   return object;
 }
 
-/* The same for a call with a time-out: ILK_OK, ILK_EHANDLE, or, if it only tries, ILK_ETIMEDOUT: the object is
-   being freed, and whether it is has to be waited for. */
+/* The same for a call with a time-out: ILK_OK, ILK_EHANDLE, or, if the time-out is 0, ILK_ETIMEDOUT: a close is undecided,
+   and the call does not wait for the decision. */
 static inline int handle_enter_timed(struct self *me, enum pin pin, void *handle, enum kind kind, int64_t timeout_ns)
 {
   if (unlikely(!handle_is(handle, kind)))
@@ -261,24 +259,23 @@ static inline int handle_enter_timed(struct self *me, enum pin pin, void *handle
 
 static inline void handle_leave(struct self *me, enum pin pin)
 {
-  store_release(&me->pin[pin], 0); /* what was done within comes before handle_close() sees it gone */
+  store_release(&me->pin[pin], 0); /* what the call did happens before handle_close() loads the cleared pin */
 }
 
-/* For a pinned call that is not a waiter and finds CLOSING in the head: unpins, so that the close can be
-   decided, and then returns as handle_enter_timed(). */
+/* For a pinned call that finds CLOSING in the head and is not a waiter: unpins, so that the close can be decided, and then
+   does and returns what handle_enter_timed() does. */
 COLD int handle_retry(struct self *me, enum pin pin, void *handle, int64_t timeout_ns);
 
 /* --- calls in signal handlers ----------------------------------------------------
 
-   A handler may have interrupted another call of its thread, whose pin is in use, or the making of its
-   record. Then the pin is counted instead, with the pins on other objects: that pins them, too. A call with a counted
-   pin may find CLOSING in the head, and changes the state all the same, for the close then begins again. This is so, too, in
-   a handler that has interrupted the close: waiting for it would be in vain. */
+   A signal handler may have interrupted a call of its thread that uses the pin, or the creation of the thread's record.
+   Then the pin is counted instead (handle_close.c). A call with a counted pin may find CLOSING in the head. It changes the
+   state all the same: the close then starts again. */
 
 COLD struct object *handle_enter_safely_slow(struct self **me, void *handle, enum kind kind);
 COLD void handle_leave_counted(void *handle);
 
-/* As handle_enter(). *me: whose pin it is; NULL: it is counted. */
+/* As handle_enter(). *me: the record with the pin; NULL: the pin is counted. */
 static inline struct object *handle_enter_safely(struct self **me, void *handle, enum kind kind)
 {
   struct self *own = self_pinnable;
@@ -300,7 +297,7 @@ static inline void handle_leave_safely(struct self *me, void *handle)
     handle_leave_counted(handle);
 }
 
-/* For a call that is pinned so: may it change this head? False: handle_retry(). */
+/* For a call that has pinned so: true if it may change this head. */
 static inline bool handle_may_change(bool counted, uint64_t head, void *handle)
 {
   return head_is(counted ? head & ~((uint64_t)TAG_CLOSING << 32) : head, handle);
@@ -308,29 +305,28 @@ static inline bool handle_may_change(bool counted, uint64_t head, void *handle)
 
 /* --- making and freeing ------------------------------------------------------ */
 
-/* A slot for a new object, its body zero and its head not live yet; NULL: no
-   memory. `*handle` is what handle_publish() will make it live as. */
+/* Reserves a slot for a new object, zeroed and not live yet. *handle is the handle that handle_publish() will make live.
+   NULL: no memory. */
 struct object *handle_reserve(enum kind kind, void **handle);
 
-/* Makes it live, in that state. */
+/* Makes the object live, with that state, and returns its handle. */
 void *handle_publish(struct object *object, void *handle, uint32_t state);
 
-/* Gives back a reserved slot that was not published. */
+/* Returns a reserved slot that was not published. */
 void handle_abandon(struct object *object, void *handle);
 
-/* Takes the handle out of use, unless `busy` (may be NULL) objects to its state or
-   somebody waits in it: ILK_OK, ILK_EHANDLE, ILK_EBUSY. After ILK_OK nobody is
-   inside and nobody comes; the caller releases what the object owns and then
+/* Ends the life of the handle. ILK_OK; ILK_EHANDLE; ILK_EBUSY: `busy` (may be NULL) returned true for the state, or a thread
+   waits in the object. After ILK_OK no thread is inside the object or will be; the caller frees what the object owns and
    calls handle_recycle(). */
 int handle_close(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state));
 void handle_recycle(void *handle, bool reusable);
 
-/* handle_close() and handle_recycle() for kinds that own nothing: the whole of ilk_KIND_free(). */
+/* handle_close() and handle_recycle(): all of ilk_KIND_free() for a kind whose objects own nothing. */
 int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state));
 
 int64_t handle_live(void);
 
-/* Each live object in turn, with the table locked. */
+/* Visits each live object with the table locked. */
 void handle_each(void (*visit)(void *handle, struct object *object, enum kind kind, void *context), void *context);
 
 /* Around fork(). */
