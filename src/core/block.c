@@ -11,16 +11,16 @@
 
 atomic_u32 block_cancelled;
 
-/* A wait that may last for ever searches for a deadlock cycle once it has lasted this long (cycle.c);
-   and again after a pause, which grows, where the search could not tell. */
+/* A wait without a deadline searches for a deadlock cycle once it has lasted this long (cycle.c). If the search is
+   inconclusive, it is repeated after a pause, which grows. */
 #define CYCLE_DELAY (100 * NS_PER_MS)
 #define CYCLE_PAUSE NS_PER_MS
 
-/* A wait that has lasted this long may be worth a word to its author (see stall.c). */
+/* A wait that has lasted this long may print a message (see stall.c). */
 #define STALL_DELAY NS_PER_S
 
-/* Between processes a waiter may be killed after it was woken and before it looks: the wake is lost to the others.
-   So they compare the word themselves this often. */
+/* In shared memory a waiter may be killed after it was woken and before it rechecks, and its wake is lost for the others.
+   So each of them compares the word this often. */
 #define SHARED_WATCH (100 * NS_PER_MS)
 
 #define ROUSE_PAUSE (NS_PER_MS / 50)
@@ -33,11 +33,11 @@ void block_wake(struct object *object, int n)
 
 struct object *block_pin(struct self *me, void *handle)
 {
-  /* What we wait for ourselves is pinned already; and a free that waits for us, because
-     we have been let go, must not be waited for. */
+  /* The object that this thread itself waits for is pinned. If this wait is already satisfied, a free may be waiting for
+     this thread, so this thread must not wait for the free. */
   if (load_relaxed(&me->pin[PIN_INNER]) == (uintptr_t)handle)
     return handle_object(handle);
-  /* Another thread's object may be freed meanwhile; one that is being freed holds nobody up. */
+  /* Another thread's object may be freed meanwhile. An object that is being freed blocks no thread. */
   bool pinned = handle_enter_timed(me, PIN_LOOK, handle, handle_kind(handle), 0) == ILK_OK;
   return pinned ? handle_object(handle) : NULL;
 }
@@ -64,11 +64,11 @@ static bool holder_is_dead(struct self *me, void *handle, int64_t index)
   return holder && !self_find(holder);
 }
 
-/* Answers when the wait began. */
+/* Returns when the wait began. */
 static int64_t announce(struct self *me, void *handle, int64_t index, atomic_u32 *word, int64_t deadline, int flags)
 {
   int64_t since = clock_now();
-  /* Release: who sees one of these sees the last episode's end (block_look()). */
+  /* Release: a thread that loads one of these also loads the end of the previous episode (block_look()). */
   store_release(&me->blocked_handle, (uintptr_t)handle);
   store_release(&me->blocked_index, index);
   store_release(&me->blocked_word, (uintptr_t)word);
@@ -76,16 +76,16 @@ static int64_t announce(struct self *me, void *handle, int64_t index, atomic_u32
   store_release(&me->blocked_flags, (uint32_t)flags);
   store_release(&me->blocked_since, since);
   store_release(&me->blocked_reads, me->reads);
-  /* seq_cst: before the looks at `block_cancelled` and at the holder. */
+  /* seq_cst: before the loads of `block_cancelled` and of the holder. */
   add_seq_cst(&me->episode, 1);
   return since;
 }
 
 bool block_look(struct self *record, struct blocked *b)
 {
-  /* seq_cst: Dekker with a wait that announces itself and then checks what the caller has just
-     stored (a cancel, a thread's death). The rest acquires: each load comes before the next, and the
-     episode's second load, last, shows whether all were of one sleep. */
+  /* seq_cst: Dekker with a wait that publishes its episode and then checks what the caller has just stored (a cancel, a
+     thread's death). The other loads acquire: each comes before the next, and the second load of the episode, the last,
+     shows whether all belong to one sleep. */
   b->episode = load_seq_cst(&record->episode);
   if (!(b->episode & 1))
     return false;
@@ -103,12 +103,12 @@ void block_rouse(struct self *record, const struct blocked *b)
   atomic_u32 never = 0;
   while (load_acquire(&record->episode) == b->episode) {
     wait_wake(b->word, INT_MAX, b->flags & BLOCK_SHARED);
-    /* It may be between its last look and its sleep: once more, in a moment. */
+    /* The thread may be between its last check and its sleep: wake again after a pause. */
     wait_on(&never, 0, clock_now() + ROUSE_PAUSE, false);
   }
 }
 
-/* Could a wait for this be part of a deadlock cycle? Only if a thread must act for it to end. */
+/* True if a wait for this can be part of a deadlock cycle: a certain thread must act for it to end. */
 static bool has_holder(void *handle, int64_t index, int flags)
 {
   if (handle)
@@ -116,7 +116,7 @@ static bool has_holder(void *handle, int64_t index, int flags)
   return flags & BLOCK_WORD && index;
 }
 
-/* True: a deadlock cycle is to be reported. `*at`: when to search again. */
+/* True: report a deadlock cycle. *at: when to search again. */
 COLD static bool search_cycle(struct self *me, bool always, int64_t *at, int64_t *pause)
 {
   struct self *other;
@@ -126,7 +126,7 @@ COLD static bool search_cycle(struct self *me, bool always, int64_t *at, int64_t
     *pause = *pause < CYCLE_DELAY ? 2 * *pause : *pause;
   }
   struct blocked b;
-  if (other && block_look(other, &b)) /* it may have searched before we closed the cycle */
+  if (other && block_look(other, &b)) /* it may have searched before this wait closed the cycle */
     block_rouse(other, &b);
   return found == CYCLE_FOUND && !always;
 }
@@ -136,21 +136,21 @@ static int64_t earlier(int64_t a, int64_t b)
   return a < b ? a : b;
 }
 
-/* `sleep`: NULL: on the word. */
+/* `sleep` may be NULL: the sleep is on the word. */
 static int block_until(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
                        struct block_sleep *sleep, int64_t deadline, int flags)
 {
-  if (load_relaxed(&me->late_count)) /* they may be needed for a deadlock cycle to show */
+  if (load_relaxed(&me->late_count)) /* the threads to be woken may be part of a deadlock cycle */
     waitq_wake_late(me);
   gil_release(me);
-  bool may_be_gone = unlikely(load_relaxed(&self_last_count)); /* whom we wait for, unnoticed */
+  bool may_be_gone = unlikely(load_relaxed(&self_last_count)); /* the thread that must act, without a notice */
   if (may_be_gone)
     self_end_last();
-  bool suspended = fork_suspend(); /* whoever is to wake us may need the guards */
+  bool suspended = fork_suspend(); /* the thread that will wake this one may need the guards */
   int64_t since = announce(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
   bool may_deadlock = deadline == WAIT_FOREVER && has_holder(handle, index, flags);
-  bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed(); /* mere sleep ends */
+  bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed(); /* a plain sleep ends by itself */
   int64_t cycle_at = may_deadlock || may_be_gone ? since + CYCLE_DELAY : WAIT_FOREVER, pause = CYCLE_PAUSE;
   int64_t watch_at = flags & BLOCK_SHARED ? since + SHARED_WATCH : WAIT_FOREVER;
   int64_t stall_at = may_stall ? since + STALL_DELAY : WAIT_FOREVER;
@@ -161,9 +161,8 @@ static int block_until(struct self *me, void *handle, int64_t index, atomic_u32 
       break;
     }
     if (holder_is_dead(me, handle, index))
-      break; /* it may have exited before it could see that we wait */
-    /* Not the sleep's task alone: a word that changes all the time ends each sleep before the
-       system looks at the time. */
+      break; /* it may have exited before it could load this wait */
+    /* Not left to the sleep: if the word changes all the time, each sleep ends before the system checks the deadline. */
     if (since >= deadline) {
       result = ILK_ETIMEDOUT;
       break;

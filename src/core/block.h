@@ -1,5 +1,4 @@
-/* Every blocking wait goes through here: the deadline, cancelling, and the check
-   search for deadlock cycles (cycle.h) are in this room alone. */
+/* Every wait sleeps here. This module alone handles deadlines, cancelling and the search for deadlock cycles (cycle.h). */
 #ifndef INTERLOCK_BLOCK_H
 #define INTERLOCK_BLOCK_H
 
@@ -10,64 +9,61 @@
 
 enum block_flags {
   BLOCK_SHARED = 1, /* the word is shared between processes */
-  BLOCK_ALWAYS = 2, /* neither cancelled nor refused; nor ended by a deadlock cycle: another thread reports it */
-  BLOCK_WORD = 4,   /* it is in the caller's memory, and belongs to no object */
+  BLOCK_ALWAYS = 2, /* not ended by a cancel, a refusal or a deadlock cycle, which another thread reports */
+  BLOCK_WORD = 4,   /* the word is in the caller's memory and belongs to no object */
 };
 
-/* Sleeps while *word == expected, at most until `deadline`. ILK_OK: look again (the
-   word changed, a wake, or no reason at all); ILK_ETIMEDOUT: the deadline has passed;
-   ILK_ECANCELED: ilk_cancel(1); ILK_EDEADLK: it would never end; ILK_ENOTSUP: the system does
-   not let threads sleep. The caller looks once more after each of these, but for its own word
-   (BLOCK_WORD). `handle` (or NULL)
-   and `index` name what is waited for, to the search for deadlock cycles and the report. Without
-   a handle, `index` is the id of the thread that must act as long as *word == expected,
-   or 0: that thread's death ends the sleep. It releases Python's GIL, if this thread holds
-   it: a call that comes here ends with gil_reacquire() (see gil.h). */
+/* Sleeps while *word == expected, at most until `deadline`. Returns ILK_OK: recheck (the word has changed, a wake, or
+   spuriously); ILK_ETIMEDOUT: the deadline has passed; ILK_ECANCELED: ilk_cancel(1); ILK_EDEADLK: the wait is part of a
+   deadlock cycle; ILK_ENOTSUP: the system refuses to sleep. The caller rechecks after each of these, except for a word of
+   its own (BLOCK_WORD). `handle` (or NULL) and `index` say what the thread waits for, for the search for deadlock cycles
+   and for the report. Without a handle, `index` is the id of the thread that must act while *word == expected, or 0; that
+   thread's death ends the sleep. block() releases Python's GIL if this thread holds it, so a call that reaches it ends
+   with gil_reacquire() (see gil.h). */
 int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags);
 
-/* The same for a sleep that is not wait_on(): sleep->until() returns what wait_on() would, and is called again
-   if the time is up before the deadline. `word` is for others to see, and to wake. */
+/* The same for a sleep by other means than wait_on(). sleep->until() returns what wait_on() would, and is called again if it
+   times out before the deadline. `word` is what other threads load and wake. */
 struct block_sleep {
   enum wait_result (*until)(struct block_sleep *, int64_t until);
 };
 int block_with(struct self *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline, int flags);
 
-/* What a thread is blocked on, as another thread sees it. */
+/* What a thread is blocked on, as loaded by another thread. */
 struct blocked {
   uint32_t episode;
   int flags;
   void *handle;
   int64_t index;
-  atomic_u32 *word; /* to be woken, never to be read: it may be gone */
+  atomic_u32 *word; /* to wake its sleepers; never read, because the memory may be gone */
   int64_t since, deadline;
 };
 
-/* False: it is not blocked. */
+/* Loads what the thread is blocked on. False: it is not blocked. */
 bool block_look(struct self *record, struct blocked *b);
 
-/* For a look at what some thread waits for: the object, pinned, or NULL. Then handle_leave(me, PIN_LOOK). */
+/* Pins an object for which some thread waits; NULL: it is gone. Ends with handle_leave(me, PIN_LOOK). */
 struct object *block_pin(struct self *me, void *handle);
 
-/* The thread that must act for a wait to end; 0: none in particular. A guess. */
+/* The id of the thread that must act for a wait to end; 0: no particular thread. It may change at any moment. */
 uint32_t block_awaited(struct self *me, void *handle, int64_t index);
 
-/* Has it look again: wakes it until that sleep is over. */
+/* Forces the thread to recheck: wakes it until that sleep has ended. */
 void block_rouse(struct self *record, const struct blocked *b);
 
 /* Not 0: every wait ends with ILK_ECANCELED (see cancel.c). */
 extern HIDDEN atomic_u32 block_cancelled;
 
-/* An object without a queue: its waiters announce themselves, read `turn`, look at
-   the object, and sleep on the turn they read; who changes the object looks at
-   `waiters`, and takes the next turn before it wakes. An event count.
+/* The event count of an object without a queue. A waiter prepares (counts itself), loads the epoch `turn`, checks the
+   object, and sleeps on that epoch. A thread that changes the object loads `waiters`, and advances the epoch before it
+   wakes.
 
-       waiter:  waiters += 1;  t = turn;  look;  sleep while turn == t
-       waker:   change;  look at waiters;  turn += 1;  wake
+       waiter:  waiters += 1;  t = turn;  check;  sleep while turn == t
+       waker:   change;  load waiters;  turn += 1;  wake
 
-   All are seq_cst: if the waker's look misses the announcement, the change comes
-   before the waiter's look; if it does not, the turn changes after the change, so a
-   waiter that looked too early does not fall asleep, or is woken. */
+   All operations are seq_cst. If the waker's load of `waiters` misses the waiter, the waiter's check comes after the change.
+   Otherwise the epoch advances after the change, so a waiter that checked too early does not fall asleep, or is woken. */
 static inline void block_announce(struct object *object)
 {
   add_seq_cst(&object->waiters, 1);
@@ -78,7 +74,7 @@ static inline void block_withdraw(struct object *object)
   sub_seq_cst(&object->waiters, 1);
 }
 
-/* Within a pin: has up to n waiters look again. */
+/* Pinned: wakes up to n waiters, which recheck. */
 void block_wake(struct object *object, int n);
 
 #endif

@@ -16,15 +16,14 @@ bool fence_probe(void)
 
 #else
 
-/* How long a heavy side waits where the system's barrier has failed: many times what the
-   stores of a full store buffer need to reach the memory (see fence.h). */
+/* How long a heavy side waits where the system's barrier has failed: many times the time in which a full store buffer
+   reaches memory (see fence.h). */
 #define GRACE (NS_PER_MS / 5)
 
 _Atomic bool fence_asymmetric;
-static bool was_asymmetric; /* when the library was loaded: some light sides may still be */
+static bool was_asymmetric; /* when the library was loaded; some light sides may still be asymmetric */
 
-/* Before any other thread can be inside the library. A fork's child inherits
-   the registration together with the memory. */
+/* Before any other thread can call the library. A fork's child inherits the registration with the memory. */
 __attribute__((constructor(101))) static void setup(void)
 {
   was_asymmetric = os_barrier_register();

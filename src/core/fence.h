@@ -1,44 +1,37 @@
-/* The asymmetric fence: Dekker's "I store mine, then I look at yours" between a
-   side that runs always (light) and a side that runs seldom (heavy).
+/* The asymmetric fence: Dekker's pattern ("store mine, then load yours") between a side that runs often (light) and a side
+   that runs rarely (heavy).
 
        light:  fence_light(&mine, value, &theirs): a store of mine, then a load of theirs
        heavy:  a seq_cst store of theirs;  fence_heavy();  load_seq_cst(&mine)
 
-   At least one of the two sees the other's store. Where the system can run a
-   barrier on every thread of the process (Linux: membarrier), the light side is
-   a plain store that the compiler may not move the look across, and the heavy
-   side is that call. Elsewhere (`fence_is_asymmetric()` is false) the light store
-   is an exchange, and all four are seq_cst: in their one total order, the later
-   look comes after both stores.
+   At least one of the two loads returns the other side's store. Where the system can run a barrier in every thread of the
+   process (Linux: membarrier), the light side is a plain store, which the compiler may not reorder with the load, and the
+   heavy side calls the system. Elsewhere (`fence_is_asymmetric()` is false) the light store is an exchange, and all four
+   operations are seq_cst: in their single total order, the later load comes after both stores.
 
-   Why the asymmetric form holds: the call makes each running thread execute a
-   full barrier at some point between the call's begin and end. If that point
-   comes before the light side's look, the look sees the heavy side's store, which
-   was made before the call. If it comes after the look, it comes after the light
-   side's store too (which precedes the look in program order), so that store is
-   visible to the heavy side's look. Threads that do not run have executed a full
-   barrier when they were switched out.
+   Why the asymmetric form is correct: the system call makes each running thread execute a full barrier at some point
+   during the call. If that point is before the light side's load, the load returns the heavy side's store, which was made
+   before the call. If it is after the load, it is also after the light side's store, which precedes the load in program
+   order, so the heavy side's load returns that store. A thread that is not running executed a full barrier when it was
+   switched out.
 
-   What if the call fails later, because a sandbox was put on after the library was loaded?
-   The heavy side may not go on without a barrier, and nothing can make the other threads run
-   one: so fence_heavy() cannot fail, but it may take longer. It then
+   The call may fail later, if a sandbox is entered after the library was loaded. The heavy side must not continue without
+   a barrier, and no other means makes the other threads execute one. So fence_heavy() does not fail, but takes longer:
 
-   1. says that the fence is symmetric from now on. A light side that sees this is seq_cst
-      throughout, like the heavy side, and needs nothing else.
-   2. waits for GRACE. What is left are the light sides that had looked at the kind of fence
-      before: a plain store, and a load. If that load misses the heavy side's store, it ran
-      before that store was made, and so before the wait began. The plain store before it had
-      then left its instruction too, and waits at most in its processor's store buffer. A store
-      buffer holds some hundred stores and each needs at most a microsecond to reach the memory,
-      whatever becomes of its thread meanwhile: a switch or an interrupt drains the buffer.
-      So when the wait ends, the store is visible to the heavy side's look.
+   1. It makes the fence symmetric from now on. A light side that loads this is seq_cst, like the heavy side, and needs
+      nothing else.
+   2. It waits for GRACE. The light sides that remain loaded the kind of fence earlier: they are a plain store and a load. If
+      such a load misses the heavy side's store, it was executed before that store, and so before the wait began. The
+      plain store before it was executed then, too, and is at most in the processor's store buffer. A store buffer holds
+      about a hundred stores, and each reaches memory within a microsecond; a context switch or an interrupt drains the
+      buffer as well. So at the end of the wait the store is visible to the heavy side's load.
 
-   Step 2 is done at every later heavy side as well, for a thread may have been preempted between
-   its look at the kind of fence and its store, for however long. Nothing shows that the last
-   such thread is through: one that makes calls again may do so in a signal handler that
-   interrupted it there. The call is tried first each time: a filter may hold for some threads only.
+   Each later heavy side does step 2 as well, because a thread may have been preempted, for any time, between its load of
+   the kind of fence and its store. There is no sign that the last such thread has passed: if it makes other calls, they
+   may come from a signal handler that interrupted it there. The system call is tried first each time, because a filter may
+   apply to some threads only.
 
-   Source: asymmetric fences, WG21 P1202; folly's AsymmetricThreadFence. */
+   Source: asymmetric fences, WG21 P1202; folly's AsymmetricThreadFence. Checked by test/models/fence.pml. */
 #ifndef INTERLOCK_FENCE_H
 #define INTERLOCK_FENCE_H
 
@@ -51,12 +44,12 @@
 #else
 /* Set when the library is loaded; cleared for good if the system's barrier ever fails. */
 extern HIDDEN _Atomic bool fence_asymmetric;
-/* Relaxed: who reads an old value is what the wait in fence_heavy() is for. */
+/* Relaxed: the wait in fence_heavy() is for the threads that load an old value. */
 #define fence_is_asymmetric() load_relaxed(&fence_asymmetric)
 #endif
 
-/* Stores `value` to `mine` (release), then loads `theirs` (acquire), which it answers. One look
-   at the kind of fence for both: a branch more is a cycle more. */
+/* Stores `value` to `mine` (release), then loads `theirs` (acquire) and returns it. It loads the kind of fence once for
+   both: a second branch would cost a cycle. */
 #define fence_light(mine, value, theirs)                                                        \
   __extension__({                                                                               \
     __typeof__(load_relaxed(theirs)) fence_seen;                                                \
@@ -73,8 +66,8 @@ extern HIDDEN _Atomic bool fence_asymmetric;
 
 void fence_heavy(void);
 
-/* Is the fence asymmetric at this moment? Tries the system's barrier, so that a sandbox which
-   denies it shows at once. */
+/* Returns whether the fence is asymmetric at this moment. It calls the system's barrier, so that a sandbox that denies it is
+   detected at once. */
 bool fence_probe(void);
 
 #endif

@@ -15,10 +15,10 @@
 _Thread_local bool fork_between_handlers ILK_TLS_MODEL;
 static pid_t parent_id; /* guarded by all guards */
 
-/* In the order in which one room's lock may be taken within another's. */
+/* In the order in which guards are nested. */
 static void before(void)
 {
-  sigset_t signals; /* a handler may need a guard: it finds all of them taken, or none */
+  sigset_t signals; /* a signal handler may need a guard: it finds all of them held, or none */
   signals_block(&signals);
   region_before_fork();
   handle_before_fork();
@@ -42,7 +42,7 @@ static void after(bool child)
   wait_after_fork(child);
   waitq_after_fork(child);
   self_after_fork(child);
-  handle_after_fork(child); /* it asks the kinds, who use the other rooms */
+  handle_after_fork(child); /* it calls the kinds, which use the other modules */
   region_after_fork(child);
   signals_restore(&signals);
 }
@@ -54,7 +54,7 @@ static void parent(void)
 
 static void child(void)
 {
-  if (fork_between_handlers) /* else a handler of the program has made us do it */
+  if (fork_between_handlers) /* else a call in a handler of the program has done it */
     after(true);
 }
 

@@ -1,10 +1,9 @@
-/* The library's own locks. Each is held for a moment: no thread sleeps while it holds one, nor
-   allocates or frees memory (see memory.h).
+/* Guards: the library's own locks. Each is held for a moment. A thread that holds one does not sleep, and neither allocates
+   nor frees memory (see memory.h).
 
-   At a fork the forking thread holds all of them, from the library's prepare handler to its
-   handler in the parent or child. Handlers of the program that were registered before the
-   library's run in between, and may call it: then the thread has every guard already. If it
-   must sleep there, fork.c gives them up for that long. */
+   During a fork the forking thread holds all guards, from the library's prepare handler to its parent or child handler.
+   Fork handlers of the program that were registered before the library's run in between, and may call the library: the
+   thread then holds every guard already. If it must sleep there, fork.c releases the guards for that time. */
 #ifndef INTERLOCK_GUARD_H
 #define INTERLOCK_GUARD_H
 
@@ -14,7 +13,7 @@
 #include "fork.h"
 
 #ifndef NDEBUG
-/* How many the calling thread holds, but for a fork. */
+/* The number of guards that the calling thread holds, apart from a fork. */
 extern HIDDEN _Thread_local int guards_held ILK_TLS_MODEL;
 #define GUARDS_HELD(change) (guards_held += (change))
 #else

@@ -1,18 +1,17 @@
-/* A queue of threads that wait for one object, first in, first out: for the
-   kinds that wake or hand over to one thread in particular. A thread waits at a place
-   (self.h) and sleeps on the place's own `signal`, so nobody else can consume its wake, and
-   a late wake finds memory that is still a place.
+/* A FIFO queue of the threads that wait for one object, for kinds that wake, or hand off to, one particular thread. A thread
+   waits in a queue slot (`struct queue_place`, self.h) and sleeps on the slot's own `signal`. So no other thread can
+   consume its wake, and a delayed wake finds memory that is still a queue slot.
 
-   A queue is guarded by a lock chosen by the object's address; a thread that holds it
-   does not sleep, and takes no other lock within but the wait room's.
+   A queue is guarded by a lock chosen by the object's address. A thread that holds it does not sleep, and acquires no lock
+   but that of the wait module.
 
-   A place that is `away` stays where it is, but wakes and hand-overs go past it, to the first that is
-   present: nobody waits for a thread that may not come back soon. It is present again, in its old
-   place, once its thread looks. Two threads are away:
-   - one between two parts of its wait (parts.h);
-   - one that a wake did not find asleep: it runs a signal handler, which may take long, or was just about
-     to fall asleep. The wake is given to the next as well (waitq_wake_is_lost()).
-   A condition does not ask who is away: a notify takes nothing from others. */
+   A slot that is `away` keeps its position, but wakes and hand-offs pass it over and go to the first slot that is present,
+   so that no thread waits for one that may not come back soon. A slot is present again, at its old position, once its
+   thread rechecks. It is away in two cases:
+   - The thread is between two parts of a resumable wait (parts.h).
+   - A wake did not find the thread asleep: it runs a signal handler, which may take long, or was about to fall asleep. The
+     wake then also goes to the next slot (waitq_wake_is_lost()).
+   A condition ignores `away`: a notify takes nothing from other threads. */
 #ifndef INTERLOCK_WAITQ_H
 #define INTERLOCK_WAITQ_H
 
@@ -23,22 +22,22 @@ struct waitq {
   struct queue_place *first, *last;
 };
 
-/* A place's `role`, where there are two. */
+/* The `role` of a slot, where there are two. */
 enum queue_role { ROLE_READER, ROLE_WRITER };
 
-/* A place's `signal`. Only SIGNAL_NONE -> WOKEN or GIVEN by others, under
-   the lock; back to SIGNAL_NONE by its own thread, under the lock while it is in the queue. */
+/* The `signal` of a slot. Other threads change it only from SIGNAL_NONE to WOKEN or GIVEN, with the lock held. Its own thread
+   sets it back to SIGNAL_NONE, with the lock held while the slot is in the queue. */
 enum signal {
   SIGNAL_NONE,  /* asleep, or about to be */
-  SIGNAL_WOKEN, /* still in the queue: look again */
-  SIGNAL_GIVEN, /* taken out of the queue, with what it waited for */
+  SIGNAL_WOKEN, /* still in the queue: recheck */
+  SIGNAL_GIVEN, /* removed from the queue, and what it waited for is its own */
 };
 
 void waitq_lock(struct object *object);
 void waitq_unlock(struct object *object);
 
-/* All of these with the lock held. append and remove keep object->waiters; a place that is appended is
-   present, and not signalled. */
+/* All of these are called with the lock held. append and remove maintain object->waiters. A slot that is appended is present
+   and not signalled. */
 void waitq_append(struct object *object, struct waitq *queue, struct queue_place *place);
 void waitq_remove(struct object *object, struct waitq *queue, struct queue_place *place);
 /* At the front, and away. */
@@ -49,7 +48,7 @@ static inline bool waitq_has(const struct waitq *queue, struct queue_place *plac
   return load_relaxed(&place->queue) == queue;
 }
 
-/* That place, or the first behind it, that is not away; NULL: none. */
+/* The first slot that is not away, from this one on; NULL: none. */
 static inline struct queue_place *waitq_present(struct queue_place *place)
 {
   while (place && place->away)
@@ -57,28 +56,26 @@ static inline struct queue_place *waitq_present(struct queue_place *place)
   return place;
 }
 
-/* Sets the signal of a place in the queue; true: call waitq_wake(place) once the lock is released. */
+/* Sets the signal of a slot in the queue. True: call waitq_wake(place) after the lock is released. */
 bool waitq_signal(struct queue_place *place, enum signal signal);
 
-/* False: its thread was not asleep. Where the system cannot tell a sleeper that runs a signal handler
-   (wait_pthread.c), it counts as asleep. */
+/* False: the thread was not asleep. With wait_pthread.c a thread that runs a signal handler counts as asleep. */
 bool waitq_wake(struct queue_place *place);
 
-/* With the lock held again, after waitq_wake() returned false: has the thread not looked since? Then the
-   caller marks the place as away, and gives the wake to the next. */
+/* With the lock held again, after waitq_wake() returned false. True: the thread has not rechecked since. Then the caller marks
+   the slot as away and wakes the next. */
 bool waitq_wake_is_lost(const struct waitq *queue, struct queue_place *place);
 
-/* Wakes a thread wherever it sleeps in a queue: its wake may have been put off. */
+/* Wakes the thread in whichever queue it sleeps: its wake may have been deferred. */
 void waitq_wake_thread(struct self *record);
 
-/* Puts a wake off until the caller has released the mutex which the woken one needs next: it
-   would only fall asleep again. The wake is given at the latest when the caller releases it,
-   blocks, or exits, or the mutex is taken from it; who sees to that calls waitq_wake_late().
-   And whoever waits until the sleeper has left an object wakes it himself (handle_close()).
-   False: there is no room, wake it now. */
+/* Defers a wake until the caller has released the mutex that the woken thread needs next: before that, the thread would only
+   fall asleep again. The wake happens at the latest when the caller releases the mutex, blocks or exits, or the mutex is
+   taken from it; that code calls waitq_wake_late(). handle_close(), which waits until the sleeper has left an object, wakes
+   it itself. False: there is no room; the caller wakes at once. */
 bool waitq_wake_later(struct self *me, struct queue_place *place);
 
-/* Wakes those whom that thread has put off; it alone forgets them then. */
+/* Does the wakes that the thread has deferred. Only that thread itself then clears the list. */
 void waitq_wake_late(struct self *whose);
 
 void waitq_before_fork(void);
