@@ -1,40 +1,38 @@
-/* The search for deadlock cycles. A blocked thread has one link to each thread that must act before it
-   can go on: the holder of its mutex, word lock, once or array lock; the thread that it joins; of a
-   readers-writer lock the writer, for a writer all readers, and for a reader the writers before
-   it in the queue. It needs all of them to act, so a cycle of links between threads that are
-   blocked without a deadline never ends by itself.
+/* The search for deadlock cycles. A blocked thread has a link to each thread that must act before it can continue: the thread
+   that holds its mutex, word lock, once or array lock; the thread that it joins; for a readers-writer lock the thread that
+   holds it for writing, for a writer also all readers, and for a reader the writers before it in the queue. All of them must
+   act, so a cycle of links between threads that are blocked without a deadline never ends by itself.
 
-   Every cycle is found. The last of its threads to block finds the others blocked (episodes are
-   seq_cst), and what a blocked thread holds does not change. A thread searches once it has been blocked
-   for a while, along all links, breadth first, so it finds a cycle through itself if there is one.
-   What it finds may be put together from links of different moments. So:
+   Every cycle is found. The last of its threads to block finds the others blocked (episodes are seq_cst), and the locks that
+   a blocked thread holds do not change. A thread that has been blocked for a while searches along all links, breadth first,
+   and so finds a cycle through itself if there is one. But the links that it finds may be of different moments.
 
-   No other is reported. All threads of the path are in the same episodes of blocking at the end as they
-   were when the search met them (`search_episode`). Between the two, every link of the path is
-   checked again. A blocked thread neither acquires nor releases; at most a release gives
-   it the mutex that it waits for, and the link that it then has leads to itself, which is none. So each
-   link that was seen while its two threads were blocked was there all that time, and all of
-   them at once (test/models/circle.pml). If the check fails, the search is repeated: the path
-   may have hidden a cycle. ilk_mutex_reset() breaks the rule, and is documented to.
+   No other cycle is reported. At the end, all threads of the path are in the same episodes of blocking as when the search
+   reached them (`search_episode`). Between the two, each link of the path is checked again. A blocked thread neither
+   acquires nor releases; at most, a release hands it the mutex that it waits for, and its link then leads to itself, which
+   is no link. So each link that was loaded while both its threads were blocked existed for all that time, and all links
+   existed at once. If the check fails, the search is repeated, because the path may have hidden a cycle. ilk_mutex_reset()
+   breaks this rule, as its documentation says.
 
-   One thread of a cycle reports it: one search runs at a time, and a thread that is going to report is no
-   longer blocked to the next.
+   One thread of a cycle reports it. One search runs at a time, and for the next search a thread that is about to report no
+   longer counts as blocked.
 
-   What a search costs: a step for each thread that it meets, and of each readers-writer lock that it meets
-   a writer of, one look through the live threads, at the locks that the blocked ones read; for a queued reader, its
-   queue up to the last writer. It runs once in a wait without a deadline, in the waiting thread. */
+   A search takes one step for each thread that it reaches. For each readers-writer lock on which it reaches a writer, it also
+   goes through the live threads once, and for a queued reader through its queue up to the last writer. It runs once in a
+   wait without a deadline, in the waiting thread.
+
+   Checked by test/models/circle.pml. */
 #include "cycle.h"
 
 #include "block.h"
 #include "handle.h"
 #include "wordlock.h"
 
-/* One search at a time: it uses these, and the places `search...` of the records. */
+/* Used by the one search that runs, like the members `search...` of the records. */
 static atomic_u32 searching;
 static uint64_t searches;
 
-/* The locks whose readers this search has visited, by remainder of the slot: one that is pushed out is
-   visited again. */
+/* The locks whose readers this search has visited, indexed by the slot modulo VISITED. A lock that is evicted is visited again. */
 #define VISITED 256
 static struct visited {
   uint64_t search;
@@ -46,8 +44,8 @@ struct search {
   struct cycle_visitor visitor;
   struct self *me;
   struct self *from; /* whose links are visited */
-  struct self *last; /* of the list of those that were met */
-  struct self *end;  /* of a path that leads back to me; NULL: none yet */
+  struct self *last; /* of the list of threads that were reached */
+  struct self *end;  /* of a path that leads back to `me`; NULL: none yet */
 };
 
 static bool *readers_visited(void *handle)
@@ -58,10 +56,10 @@ static bool *readers_visited(void *handle)
   return &v->readers;
 }
 
-/* Blocked without a deadline, and not about to report a cycle? Then its episode, else 0. */
+/* The episode of a thread that is blocked without a deadline and not about to report a cycle; else 0. */
 static uint32_t stuck_episode(struct self *record)
 {
-  /* seq_cst: the last thread of a cycle to block sees that the others are. Acquire: what they hold. */
+  /* seq_cst: the last thread of a cycle to block finds the others blocked. Acquire: and what they hold. */
   uint32_t episode = load_seq_cst(&record->episode);
   bool stuck = episode & 1 && load_acquire(&record->blocked_deadline) == WAIT_FOREVER &&
                record->search_reported != episode;
@@ -75,8 +73,8 @@ static void visit_id(struct cycle_visitor *visitor, uint32_t id)
     visitor->visit(visitor, record);
 }
 
-/* The holder of the private word lock that a thread waits for; 0: it waits for something else. What the waiter has
-   announced (b->index) is no more than the holder it saw last: others may have had the lock since. */
+/* The holder of the private word lock for which a thread waits; 0: it waits for something else. The holder that the waiter has
+   published (b->index) is the last that it loaded; other threads may have held the lock since. */
 static uint32_t word_holder(struct self *me, struct self *waiter, const struct blocked *b)
 {
   if (!(b->flags & BLOCK_WORD) || !b->index)
@@ -85,7 +83,7 @@ static uint32_t word_holder(struct self *me, struct self *waiter, const struct b
   return waiter == me ? wordlock_holder(b->word) : wordlock_holder_afar(b->word);
 }
 
-/* Visits each thread that must act before `waiter` can go on. */
+/* Visits each thread that must act before `waiter` can continue. */
 static void visit_blockers(struct self *me, struct self *waiter, struct cycle_visitor *visitor)
 {
   struct blocked b;
@@ -128,7 +126,7 @@ static void visit_new(struct cycle_visitor *visitor, struct self *record)
   s->last = record;
 }
 
-/* The last thread of a path from me back to me, along `search_from`; NULL: there is none. */
+/* The last thread of a path from `me` back to `me`, linked by `search_from`; NULL: there is none. */
 static struct self *search(struct self *me)
 {
   searches++;
@@ -166,23 +164,23 @@ static bool is_linked(struct self *me, struct self *from, struct self *to)
   return m.found;
 }
 
-/* Are all links of the path there, and then all its threads in the episodes in which the search met them? */
+/* True if all links of the path exist, and after that all its threads are in the episodes in which the search reached them. */
 static bool is_cycle(struct self *me, struct self *end)
 {
   struct self *to = me;
   for (struct self *r = end; r; to = r, r = r->search_from)
     if (!is_linked(me, r, to))
       return false;
-  /* Release: the looks at the links come before what a thread does after an episode that this finds
-     unfinished. A load would order nothing that is before it. */
+  /* Release: the loads of the links come before what a thread does after an episode that is found unfinished here. A plain load
+     would not order them. */
   for (struct self *r = end; r; r = r->search_from)
     if (add_acq_rel(&r->episode, 0) != r->search_episode)
       return false;
   return true;
 }
 
-/* A thread of the cycle that can report it: there is one, for of the threads in a cycle not all can be at
-   the end of a condition's wait. */
+/* A thread of the cycle that can report it. There is one, because not all threads of a cycle can be at the end of a condition's
+   wait. */
 static struct self *who_reports(struct self *end)
 {
   for (struct self *r = end; r; r = r->search_from)
@@ -208,7 +206,7 @@ static enum cycle find(struct self *me, bool always, struct self **other)
 enum cycle cycle_find(struct self *me, bool always, struct self **other)
 {
   *other = NULL;
-  /* Acquire and release: hand on the places of the records. */
+  /* Acquire and release: hand over the members of the records. */
   if (exchange_acquire(&searching, 1))
     return CYCLE_AGAIN;
   enum cycle result = find(me, always, other);

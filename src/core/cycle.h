@@ -4,23 +4,22 @@
 
 #include "self.h"
 
-/* Called for each thread that must act before a certain waiter can go on (kind_operations.each_blocker).
-   It takes no lock. The visitor ignores the waiter itself. */
+/* Called for each thread that must act before a certain waiter can continue (kind_operations.each_blocker). It acquires no lock.
+   The waiter itself is ignored. */
 struct cycle_visitor {
   void (*visit)(struct cycle_visitor *, struct self *record);
-  bool *readers_visited; /* all readers of this lock have been visited; set by the kind */
+  bool *readers_visited; /* set by the kind once all readers of this lock have been visited */
 };
 
 enum cycle {
   CYCLE_NONE,
   CYCLE_FOUND,
-  CYCLE_AGAIN /* unknown: another thread searches, or threads moved meanwhile; call again, after a pause */
+  CYCLE_AGAIN /* inconclusive: another thread searches, or threads ran meanwhile; call again after a pause */
 };
 
-/* For a thread that is blocked without a deadline: is it in a deadlock cycle? If it is, exactly one thread
-   of the cycle is to report it: the caller, once this has returned CYCLE_FOUND with *other == NULL;
-   else, for a caller that cannot (`always`, see block.h), the thread *other, which must be made to
-   search again. */
+/* Searches for a deadlock cycle through the caller, which is blocked without a deadline. Exactly one thread of a cycle reports
+   it: the caller, if this returns CYCLE_FOUND with *other == NULL. A caller that cannot report (`always`, see block.h) gets
+   in *other a thread that can, which it must force to search again. */
 enum cycle cycle_find(struct self *me, bool always, struct self **other);
 
 /* In a fork's child. */

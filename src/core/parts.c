@@ -41,7 +41,7 @@ uint32_t parts_notified(struct self *me, void *handle)
 bool parts_end(struct self *me, struct queue_place *place)
 {
   struct object *object = handle_held_object(place->kept_for);
-  /* Without a pin: the lock is chosen by the address, and while the place counts the object is there (P4). */
+  /* No pin is needed: the lock is chosen by the address, and while the slot counts, the object exists (P4). */
   waitq_lock(object);
   struct waitq *queue = load_relaxed(&place->queue);
   bool notified = !queue && load_relaxed(&place->signal) == SIGNAL_GIVEN;
@@ -98,7 +98,7 @@ int ilk_wait_begin(void *object)
   if (!is_live(me, object))
     return fail(ILK_EHANDLE);
   if (handle_is(object, KIND_CONDITION))
-    return fail(ILK_EINVAL); /* a plain wait would leave its notifies to the place */
+    return fail(ILK_EINVAL); /* a plain wait would leave its notifies in the slot */
   bool keeps = kind_operations[handle_kind(object)]->keeps_places;
   return !keeps || parts_begin(me, object) ? ILK_OK : fail(ILK_EOVERFLOW);
 }

@@ -27,7 +27,7 @@ static void set_current(struct self *record)
   self_pinnable = record ? record : &nobody;
 }
 
-/* Held with signals blocked: a handler may need it for its thread's record. */
+/* Held with signals blocked: a signal handler may need it to create its thread's record. */
 static pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void lock_records(sigset_t *before)
@@ -47,19 +47,17 @@ static atomic_u32 record_count;
 static struct self *free_records;
 static uint32_t last_id;
 
-/* Live threads by id: an id's place is its remainder, and an id is given out only
-   when its place is empty, so one look finds a thread. */
+/* Live threads, indexed by id modulo THREADS_MAX. An id is assigned only if its element is empty, so one load finds a thread. */
 static _Atomic(struct self *) by_id[THREADS_MAX];
 
-/* One bit a record: a thread has it. Set before the thread's first light side (fence.h), and cleared
-   when the record names and holds nothing any more, so a heavy side needs no look at the others. */
+/* One bit for each record that is in use. It is set before the thread's first light side (fence.h), and cleared when the record
+   pins and holds nothing any more. So a heavy side can skip the other records. */
 #define LIVE_BITS 64
 static atomic_u64 live[THREADS_MAX / LIVE_BITS];
 
-/* Runs at thread exit. Other destructors may still use the library, so the record is
-   kept for a few of the rounds of destructors that the system makes. What comes later
-   gets a last record, which goes at the next round. If there is none, the record stays, until
-   somebody misses what it holds, or a record: then the system is asked whether the thread is still there. */
+/* Runs at thread exit. Other destructors may still use the library, so the record is kept for a few of the system's rounds of
+   destructors. A later call gets a last record, which is given up in the next round. If there is no further round, the record
+   stays until another thread waits for what it holds, or needs a record: then the system says whether the thread still exists. */
 static pthread_key_t exit_key;
 static bool exit_key_works, exit_key_is_safe;
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
@@ -76,7 +74,7 @@ struct self *self_live_from(uint32_t place)
 {
   uint32_t count = load_seq_cst(&record_count);
   for (uint32_t i = place / LIVE_BITS, first = place % LIVE_BITS; i * LIVE_BITS < count; i++, first = 0) {
-    /* seq_cst: heavy side. A bit that was set before its thread's light side is seen. */
+    /* seq_cst: heavy side. It loads a bit that was set before its thread's light side. */
     uint64_t bits = load_seq_cst(&live[i]) >> first;
     if (bits)
       return load_relaxed(&records[i * LIVE_BITS + first + (uint32_t)__builtin_ctzll(bits)]);
@@ -95,10 +93,10 @@ static void set_live(const struct self *record, bool is_live)
 
 struct self *self_find(uint32_t id)
 {
-  (void)fork_is_under_way(); /* in a child the others are dead */
-  /* seq_cst: a waiter announces, then looks here; self_leave() the other way round. */
+  (void)fork_is_under_way(); /* in a fork's child the others are dead */
+  /* seq_cst: a waiter publishes its wait and then loads this; self_leave() does the opposite. */
   struct self *record = load_seq_cst(&by_id[id % THREADS_MAX]);
-  /* Acquire: who learns of a death here sees all that the thread did. */
+  /* Acquire: a thread that detects a death here sees everything that the dead thread did. */
   if (!record || load_acquire(&record->id) != id)
     return NULL;
   return unlikely(load_relaxed(&record->is_last)) && os_thread_is_gone(load_relaxed(&record->native_id)) ? NULL : record;
@@ -108,7 +106,7 @@ static uint32_t next_id(void)
 {
   for (int tries = 0; tries < THREADS_MAX; tries++) {
     last_id = last_id % ID_MAX + 1;
-    /* Acquire: hands on the last thread's end to who finds this one in its place. */
+    /* Acquire: hands the end of the element's earlier thread over to threads that find this one there. */
     if (!load_acquire(&by_id[last_id % THREADS_MAX]))
       return last_id;
   }
@@ -133,7 +131,7 @@ static struct self *add_record(struct self *record)
   return record;
 }
 
-/* A record with a new id: a free one, or the spare. */
+/* Takes a record and assigns it a new id: a free record, or the spare. */
 static struct self *claim(struct self *spare)
 {
   sigset_t signals;
@@ -150,7 +148,7 @@ static struct self *claim(struct self *spare)
     me->uses_words = false;
     me->held = NULL;
     store_relaxed(&me->closing, 0);
-    me->gil_state = NULL; /* one that a fork left behind may have slept */
+    me->gil_state = NULL; /* a thread that a fork left behind may have been asleep */
     me->spin_limit = me->spin_waits = 0;
     store_relaxed(&me->late_count, 0);
     store_release(&me->id, id);
@@ -161,10 +159,10 @@ static struct self *claim(struct self *spare)
   return id ? me : NULL;
 }
 
-/* `safely`: as a signal handler may. Else records of threads that are gone are ended first, which takes locks. */
+/* `safely`: async-signal-safe. Otherwise records of threads that are gone are ended first, which acquires locks. */
 static struct self *reserve(bool safely)
 {
-  if (!exit_key_works) /* its death would go unnoticed */
+  if (!exit_key_works) /* its exit would go unnoticed */
     return NULL;
   struct self *me = claim(NULL), *spare;
   if (!me && !safely && load_relaxed(&self_last_count) && self_end_last())
@@ -175,7 +173,7 @@ static struct self *reserve(bool safely)
       memory_free_pages(spare, sizeof *spare);
   }
   if (me)
-    cells_clear(&me->locals); /* what the last thread has left */
+    cells_clear(&me->locals); /* left by the record's earlier thread */
   return me;
 }
 
@@ -191,7 +189,7 @@ bool self_adopt(struct self *record)
   return pthread_setspecific(exit_key, record) == 0;
 }
 
-/* A handler that came while the record is made would make another. */
+/* Signals are blocked: a handler that runs while the record is created would create another. */
 static struct self *create(bool safely)
 {
   sigset_t signals;
@@ -224,10 +222,10 @@ struct self *self_get_safely(void)
   return me;
 }
 
-/* Nobody finds the thread by its id any more, so locks it holds are a dead thread's. */
+/* No thread finds this one by its id any more, so the locks that it holds are a dead thread's. */
 static void retire(struct self *record)
 {
-  /* self_leave() has made its place empty, which may be another's by now. */
+  /* self_leave() has emptied its element, which may be another thread's by now. */
   _Atomic(struct self *) *place = &by_id[load_relaxed(&record->id) % THREADS_MAX];
   if (load_relaxed(place) == record)
     store_seq_cst(place, NULL);
@@ -236,7 +234,7 @@ static void retire(struct self *record)
     sub_relaxed(&self_last_count, 1);
   for (int i = 0; i < PINS; i++)
     store_relaxed(&record->pin[i], 0);
-  /* What a fork's child finds may be published and not noted yet. A downgrade counts beyond the limit. */
+  /* In a fork's child, a read may be published and not recorded yet. A downgrade counts beyond the limit. */
   uint32_t limit = load_relaxed(&record->reads_limit);
   for (uint32_t i = 0; i < limit || i < record->reads; i++) {
     update_relaxed(&record->reads_published[i], 0);
@@ -261,12 +259,12 @@ void self_abandon(struct self *record)
   unlock_records(&signals);
 }
 
-/* Waiters for what the dead thread holds may be asleep: have them look. */
+/* Waiters for what the dead thread holds may be asleep: wakes them, and they recheck. */
 static void wake_heirs(struct self *me, uint32_t dead)
 {
   for (struct self *r = self_first_live(); r; r = self_next_live(r)) {
-    /* Not a mere load: a wait that announces itself after this reads from here, and so sees that the dead
-       thread holds what it waits for, whatever the order in which that was stored. */
+    /* Not a plain load: a wait that is published after this reads from it, and so sees that the dead thread holds what the wait
+       is for, in whatever order that was stored. */
     if (!(or_seq_cst(&r->episode, 0) & 1))
       continue;
     void *handle = (void *)load_relaxed(&r->blocked_handle);
@@ -284,8 +282,7 @@ static void wake_heirs(struct self *me, uint32_t dead)
   }
 }
 
-/* The same for locks in the caller's memory, which a dying thread may not touch: whoever
-   waits for such a lock looks again. */
+/* The same for locks in the caller's memory, which an exiting thread must not access: all waiters for such a lock recheck. */
 static void wake_word_heirs(struct self *me, uint32_t dead)
 {
   if (!me->uses_words)
@@ -296,7 +293,7 @@ static void wake_word_heirs(struct self *me, uint32_t dead)
       continue;
     if (b.index == dead)
       block_rouse(r, &b);
-    else /* it fell asleep before the dead thread took the lock, if that did: one wake reaches it */
+    else /* it fell asleep before the dead thread acquired the lock, if it did: one wake reaches it */
       wait_wake(b.word, INT_MAX, false);
   }
 }
@@ -306,8 +303,8 @@ void self_leave(struct self *me)
   parts_thread_exit(me);
   rwlock_thread_exit(me);
   uint32_t dead = self_id(me);
-  /* First dead, then the look for heirs: one that announces itself later sees the
-     death, for block() announces before it looks at the holder. */
+  /* First the death is visible, then its waiters are searched for. A wait that is published later detects the death, because
+     block() publishes before it checks the holder. */
   store_seq_cst(&by_id[dead % THREADS_MAX], NULL);
   waitq_wake_late(me);
   wake_heirs(me, dead);
@@ -319,7 +316,7 @@ void self_leave(struct self *me)
   unlock_records(&signals);
 }
 
-/* Takes the record of a thread that is gone; nobody else does. */
+/* Claims the record of a thread that is gone: only one thread succeeds. */
 static bool take_over(struct self *record)
 {
   sigset_t signals;
@@ -374,7 +371,7 @@ void self_after_fork(bool child)
         retire(r);
     if (me) {
       parts_after_fork(me);
-      forget_recent(me); /* what was being freed is gone */
+      forget_recent(me); /* what was being freed no longer exists */
       store_relaxed(&me->native_id, os_thread_id());
     }
   }

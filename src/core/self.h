@@ -1,6 +1,6 @@
-/* The calling thread's record: who it is, what it is inside of, what it waits
-   for. Records are made at a thread's first call that needs one, recycled after
-   its exit, and never unmapped, so that any thread may read any record. */
+/* Thread records: a thread's id, the objects that it pins, the locks that it holds, and what it waits for. A record is created
+   at a thread's first call that needs one, reused after its exit, and never unmapped, so that any thread may read any
+   record. */
 #ifndef INTERLOCK_SELF_H
 #define INTERLOCK_SELF_H
 
@@ -10,37 +10,35 @@
 #include "cells.h"
 #include "common.h"
 
-/* Ids are handed out in turn, from 1 to ID_MAX; one is given again only after all
-   others were, so that a lock whose holder has exited is not taken for its
-   successor's. 0 is nobody. */
+/* Ids are assigned in order from 1 to ID_MAX, and an id is reused only after all others were. So a lock whose holder has exited
+   does not seem to be held by a later thread. 0 is no thread. */
 #define ID_BITS 30
 #define ID_MAX ((UINT32_C(1) << ID_BITS) - 1)
 
-/* Threads that may use the library at the same time. */
+/* The number of threads that can use the library at the same time. */
 #define THREADS_MAX 65536
 
-/* Readers-writer locks that a thread may read at the same time. */
+/* The number of readers-writer locks that a thread can hold for reading at the same time. */
 #define READS_MAX 64
-#define READS_FAST 32 /* so many places may be published */
+#define READS_FAST 32 /* how many of them can be published */
 
-/* Wakes that a thread may put off until its unlock (see waitq.h). */
+/* The number of wakes that a thread can defer until its unlock (see waitq.h). */
 #define LATE_MOST 8
 
-/* A thread pins the object it works on (see handle.h). A call that is made within
-   another call's pin uses the other place; block() has one for its looks at objects
-   that other threads wait for. */
+/* The hazard pointers of a thread, which pin the objects that it works on (see handle.h). A call inside another call's pin uses
+   PIN_INNER; PIN_LOOK is for block(), which inspects objects that other threads wait for. */
 enum pin { PIN_OUTER, PIN_INNER, PIN_LOOK, PINS };
 
-/* Tallies that a record names, each at the place that its index' remainder says. */
+/* The size of the thread-local cache of tallies, which is indexed by the slot modulo RECENT. */
 #define RECENT 64
 
-/* A tally that the thread has added to, and its cell: see tally.c. */
+/* An entry of that cache: a tally to which the thread has added, and its cell. See tally.c. */
 struct recent {
   atomic_word tally; /* a handle, or recent_none() */
   struct cell *cell;
 };
 
-/* What an empty place says: something that is not looked for there, as NULL is in the first. */
+/* The value of an empty entry: one that no lookup of that entry matches. */
 static inline uintptr_t recent_none(uint32_t place)
 {
   return place == 0;
@@ -48,126 +46,124 @@ static inline uintptr_t recent_none(uint32_t place)
 
 struct waitq;
 
-/* A place in a queue of waiters (see waitq.h). `queue` and what stands between it and `kept_for` are
-   guarded by that queue's lock. */
+/* A slot in a queue of waiters (see waitq.h). The members from `queue` to `mutex` are guarded by the lock of that queue. */
 struct queue_place {
-  atomic_u32 signal;             /* what its thread sleeps on */
-  uint8_t role;                  /* which kind of waiter, where a queue has several */
-  bool away;                     /* its thread does not react now: wakes and hand-overs are for others */
-  uint8_t nesting;               /* its thread's own: waits in parts for the same object that began before */
-  _Atomic(struct waitq *) queue; /* the one it is in, or NULL */
+  atomic_u32 signal;             /* the word on which its thread sleeps */
+  uint8_t role;                  /* the kind of waiter, where a queue has several */
+  bool away;                     /* its thread does not react now; wakes and hand-offs go to others */
+  uint8_t nesting;               /* private to its thread: how many earlier resumable waits for the same object there are */
+  _Atomic(struct waitq *) queue; /* the queue that it is in, or NULL */
   struct queue_place *next, *previous;
-  int64_t since;       /* when the wait began, however many parts it has had */
-  void *mutex;         /* in a condition's queue: what its thread locks again when it is notified */
-  void *kept_for;      /* its thread's own: the object of a wait in parts (see parts.h), or NULL */
+  int64_t since;       /* when the wait began, with all its parts */
+  void *mutex;         /* in a condition's queue: the mutex that its thread reacquires once notified */
+  void *kept_for;      /* private to its thread: the object of a resumable wait (see parts.h), or NULL */
   struct self *thread; /* never changes */
 };
 
-/* The first is for waits that end with their call, the others are for waits in parts. */
+/* The first slot is for waits that end with their call, the others are for resumable waits. */
 #define PLACES 8
 
 struct self {
-  /* Read by all, at times in a loop, and hardly ever written: on a line of its own. */
-  _Alignas(CACHE_LINE) atomic_u32 id; /* 0: the record is nobody's */
-  atomic_u32 reads_limit; /* places of reads_published in use so far, at least one; grows only */
+  /* Read by all threads, at times in a loop, and rarely written: on a cache line of its own. */
+  _Alignas(CACHE_LINE) atomic_u32 id; /* 0: the record is unused */
+  atomic_u32 reads_limit; /* elements of reads_published that were ever in use, at least 1; only grows */
   atomic_i64 native_id;
-  uint32_t place; /* among all records */
-  atomic_u32 is_last; /* made as its thread exits, the end of which may go unnoticed (see self.c) */
+  uint32_t place; /* index among all records */
+  atomic_u32 is_last; /* created while its thread exits, so that the end may go unnoticed (see self.c) */
   struct self *next_free;
 
-  /* Written by its own thread at every call; the pins are read by who frees. */
+  /* Written by its own thread at every call. The pins are read by threads that free. */
   _Alignas(CACHE_LINE) atomic_word pin[PINS];
   uint32_t spin_limit, spin_waits; /* see spin.h */
-  atomic_word closing;    /* the handle whose close it decides (see handle_close.c) */
-  void *held;             /* the mutex it locked last and has not unlocked, if simple (see mutex.c) */
+  atomic_word closing;    /* the handle whose close this thread decides (see handle_close.c) */
+  void *held;             /* the mutex that it locked last and has not unlocked, if simple (see mutex.c) */
   void *gil_state;        /* Python's state of this thread, while a wait has released the GIL (see gil.h) */
-  struct gil_hooks *gil_hooks; /* what reacquires it */
+  struct gil_hooks *gil_hooks; /* the hooks that reacquire it */
   bool uses_words;        /* it may hold private word locks (see word.c) */
-  uint32_t reads;         /* places in use below, some may be empty (see rwlock.c) */
+  uint32_t reads;         /* elements in use of reads_*, some of which may be empty (see rwlock.c) */
 
-  /* What it is blocked on: written by its thread, read by any (see block.h). */
+  /* What the thread is blocked on. Written by it, read by any thread (see block.h). */
   _Alignas(CACHE_LINE) atomic_u32 episode; /* odd while blocked; counts up */
   atomic_u32 blocked_flags;
   atomic_word blocked_handle; /* 0: on no object */
   atomic_i64 blocked_index;   /* which part of the object */
-  atomic_word blocked_word;   /* the address it sleeps on */
+  atomic_word blocked_word;   /* the address on which it sleeps */
   atomic_i64 blocked_since;
   atomic_i64 blocked_deadline;
-  atomic_u32 blocked_reads; /* places in use below, see `reads` */
+  atomic_u32 blocked_reads; /* `reads` at that time */
 
-  /* Its places in queues of waiters. */
+  /* Its slots in queues of waiters. */
   _Alignas(CACHE_LINE) struct queue_place places[PLACES];
-  uint32_t parts; /* waits in parts that it has begun and not ended */
+  uint32_t parts; /* the number of resumable waits that it has begun and not ended */
 
-  /* Of the search for deadlock cycles, which one thread at a time runs (see cycle.c). */
+  /* For the search for deadlock cycles, which one thread at a time runs (see cycle.c). */
   uint32_t search_episode, search_reported;
   uint64_t search;
   struct self *search_from, *search_next;
 
-  /* Whom it has still to wake: written by its thread, read by any (see waitq.h). */
+  /* Its deferred wakes. Written by its thread, read by any thread (see waitq.h). */
   atomic_u32 late_count;
   _Atomic(struct queue_place *) late[LATE_MOST];
 
-  /* The locks it holds for reading: published, for writers to see, or counted. */
+  /* The locks that it holds for reading: published, so that writers can see them, or counted. */
   _Alignas(CACHE_LINE) atomic_word reads_published[READS_MAX];
-  atomic_word reads_counted[READS_MAX]; /* others read these while it is blocked */
-  uint32_t reads_more[READS_MAX]; /* reads beyond the first, of those that have no place of their own; 0 in an empty place */
+  atomic_word reads_counted[READS_MAX]; /* read by other threads while this one is blocked */
+  uint32_t reads_more[READS_MAX]; /* recursive reads that have no element of their own; 0 in an empty element */
 
-  /* Values of its own for objects that keep one for each thread (see cells.h). A line apart:
-     read at every add, by others at every sum, and hardly ever written. */
-  _Alignas(CACHE_LINE) struct cells tallies; /* they outlive the thread, for their sums */
-  struct cells locals;                       /* the next thread clears them */
+  /* Its values for objects that have one for each thread (see cells.h). On a cache line of its own: read at every add, and by
+     other threads at every sum, and rarely written. */
+  _Alignas(CACHE_LINE) struct cells tallies; /* kept after the thread has exited, for the sums */
+  struct cells locals;                       /* cleared by the next thread that uses the record */
   struct recent recent[RECENT];
 };
 
-/* Initial-exec where the C library allows it in a loaded library: one load, no call. */
+/* The record of the calling thread, or NULL. Initial-exec where the C library allows it: one load, no call. */
 extern HIDDEN _Thread_local struct self *self_current ILK_TLS_MODEL;
 
-/* The same, but never NULL; the record of a thread that has none is nobody's, and its pins are in use. So one look at
-   a pin tells whether the thread may use it: it may also be in use because the caller is a signal handler that has
-   interrupted another call. */
+/* The same, but never NULL: a thread without a record has a dummy record, whose pins are in use. So one load of a pin shows
+   whether the thread can use it. It is also in use if the caller is a signal handler that has interrupted another call. */
 extern HIDDEN _Thread_local struct self *self_pinnable ILK_TLS_MODEL;
 
 COLD struct self *self_create(void);
 
-/* A record, with its id, for a thread that is about to begin: it adopts it, or, if it does
-   not begin, who reserved abandons it. NULL: no memory, or too many threads. */
+/* Reserves a record, with its id, for a thread that is about to start. That thread adopts it; if it does not start, the thread
+   that reserved the record abandons it. NULL: no memory, or too many threads. */
 struct self *self_reserve(void);
 void self_abandon(struct self *record);
 
-/* Makes it the calling thread's. False: the system has no memory to tell us of the thread's exit;
-   then whoever ends the thread calls self_leave(). */
+/* Makes the record the calling thread's. False: the system has no memory to report the thread's exit, so the code that ends the
+   thread calls self_leave(). */
 bool self_adopt(struct self *record);
-/* The thread exits: what it holds is a dead thread's from now on. */
+/* Called when the thread exits. What it holds is a dead thread's from then on. */
 void self_leave(struct self *record);
 
-/* Last records there are; and ends those whose threads are gone, in their place: with no guard held.
-   True: there was one. */
+/* The number of records with `is_last`. self_end_last() does the work of the exit for those whose threads are gone, with no
+   guard held. True: there was one. */
 extern HIDDEN atomic_u32 self_last_count;
 COLD bool self_end_last(void);
 
-/* NULL when there is no memory for a record. */
+/* The record of the calling thread, which is created if need be. NULL: no memory. */
 static inline struct self *self_get(void)
 {
   struct self *me = self_current;
   return likely(me) ? me : self_create();
 }
 
-/* The same for a call that may be made in a signal handler, whatever that has interrupted. NULL: also where the system
-   does not let a handler make a record. */
+/* The same for a call in a signal handler, whatever the handler has interrupted. NULL also where a handler cannot create a
+   record on this system. */
 COLD struct self *self_get_safely(void);
 
-/* A thread's own id; nobody else writes it. */
+/* The id of the calling thread, which alone writes it. */
 static inline uint32_t self_id(const struct self *me)
 {
   return load_relaxed(&((struct self *)me)->id);
 }
 
-/* The live thread of that id, or NULL: it has exited, or stayed behind a fork. */
+/* The live thread with that id. NULL: it has exited, or does not exist in this fork's child. */
 struct self *self_find(uint32_t id);
 
-/* All records: for (r = self_first(); r; r = self_next(r)). Some are nobody's. And those of live threads
-   alone, which are few after many have come and gone. NULL: there are no more from that place on. */
+/* The first record from that index on, used or unused: for (r = self_first(); r; r = self_next(r)). And the first record of a
+   live thread; those are few after many threads have exited. NULL: there are no more. */
 struct self *self_from(uint32_t place);
 struct self *self_live_from(uint32_t place);
 
