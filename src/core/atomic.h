@@ -65,6 +65,10 @@ typedef _Atomic uintptr_t atomic_word; /* a handle or an address */
   atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_seq_cst,     \
                                           memory_order_seq_cst)
 
+/* The number of checks in a spin loop of fixed length before a wait: longer than a short critical section, or than the next
+   step of a queue's put. */
+#define SPINS 40
+
 /* For a spin loop: yields to the sibling hardware thread and saves power. */
 static inline void cpu_relax(void)
 {

@@ -20,8 +20,6 @@
 #include "block.h"
 #include "gil.h"
 
-#define SPINS 40 /* checks before a sleep */
-
 struct latch {
   struct object object;
   atomic_i64 count; /* >= 0 */

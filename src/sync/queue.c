@@ -30,8 +30,6 @@
 #include "queue_ring.h"
 #include "spin.h"
 
-#define SPINS 40 /* retries for a put's next step */
-
 /* The threads that wait until the queue is not full (putters) or not empty (getters). */
 struct side {
   atomic_u32 waiters, turn;

@@ -12,7 +12,6 @@
 
 #define STARVING_AFTER NS_PER_MS
 #define PATIENCE NS_PER_MS
-#define SPINS 40 /* attempts before a wait: longer than a short critical section */
 
 /* The waiter's state: what an attempt depends on, besides the word. */
 enum standing {
