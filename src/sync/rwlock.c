@@ -73,7 +73,7 @@ static int drain(struct rwlock *rw, void *handle, struct self *me, bool tries, i
     }
     if (result != ILK_OK)
       break;
-    if (looks < DRAIN_LOOKS) {
+    if (looks < SPINS) {
       cpu_relax();
     } else if (tries) {
       result = ILK_ETIMEDOUT;

@@ -81,7 +81,6 @@ _Static_assert((uint64_t)THREADS_MAX * READS_MAX <= COUNT_MASK, "all threads may
 #define CALM 64       /* counted reads without a write before the bias comes back */
 #define INHIBIT 32    /* the bias stays off for this many times the duration of its revocation */
 #define STARVING NS_PER_MS
-#define DRAIN_LOOKS 40 /* checks before a draining writer sleeps */
 
 /* In `writer`, after a fork: the writer was between setting WRITER and storing its id. */
 #define WRITER_LOST (ID_MAX + 1)

@@ -77,14 +77,14 @@ struct mutex_twice {
 };
 
 // A waiter that gives up takes nobody's wake with it.
-struct mutex_timeout {
+template <int FLAGS> struct mutex_timeout_of {
   static const int N = 3;
   void *mutex;
   rl::var<int> data;
 
   void before()
   {
-    mutex = ilk_mutex_new(0);
+    mutex = ilk_mutex_new(FLAGS);
     set(data, 0);
   }
 
@@ -99,6 +99,40 @@ struct mutex_timeout {
   }
 
   void after() { EXPECT(get(data) >= 2 && ilk_mutex_free(mutex) == ILK_OK); }
+};
+typedef mutex_timeout_of<0> mutex_timeout;
+typedef mutex_timeout_of<ILK_FAIR> mutex_fair_timeout;
+
+// A waiter that is woken in vain sleeps again, until its time is up.
+struct mutex_in_vain {
+  static const int N = 2;
+  void *mutex, *done;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+    done = ilk_counter_new(0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+      if (ilk_mutex_trylock(mutex) != ILK_OK)
+        return;
+      EXPECT(ilk_counter_wait(done, 1) == ILK_OK);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+    } else {
+      int result = ilk_mutex_timedlock(mutex, 1000);
+      EXPECT(result == ILK_OK || result == ILK_ETIMEDOUT);
+      if (result == ILK_OK)
+        EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+      ilk_counter_fetch_add(done, 1);
+    }
+  }
+
+  void after() { EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK); }
 };
 
 // One thread locks an unowned mutex, another unlocks it.
@@ -173,6 +207,137 @@ struct mutex_reset {
   }
 
   void after() { EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK); }
+};
+
+// A reset leaves a mutex that is locked once, whatever it was before.
+struct mutex_reset_nested {
+  static const int N = 2;
+  void *mutex;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(ILK_RECURSIVE);
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK && ilk_mutex_lock(mutex) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_mutex_reset(mutex) == ILK_OK);
+    } else if (ilk_mutex_trylock(mutex) == ILK_OK) {
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+      EXPECT(ilk_mutex_is_locked(mutex) == 0);
+    }
+  }
+
+  void after() { EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK); }
+};
+
+// Reset and freed while a thread that has just made its record holds it: that one's unlock does nothing to the next object.
+struct mutex_reset_freed {
+  static const int N = 2;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_mutex_new(0);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      self_current = nullptr;
+      int result = ilk_mutex_trylock(old);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY || result == ILK_EHANDLE);
+      if (result == ILK_OK)
+        result = ilk_mutex_unlock(old);
+      return;
+    }
+    EXPECT(ilk_mutex_reset(old) == ILK_OK);
+    int result = ilk_mutex_free(old);
+    EXPECT(result == ILK_OK || result == ILK_EBUSY);
+    if (result == ILK_OK) {
+      next = ilk_mutex_new(0);
+      EXPECT(ilk_mutex_lock(next) == ILK_OK);
+    }
+  }
+
+  void after() { EXPECT(!next || ilk_mutex_is_locked(next) == 1); }
+};
+
+// A notify's wake, put off until the notifier unlocks, is given when the mutex is taken from it.
+struct mutex_reset_late {
+  static const int N = 3;
+  void *mutex, *queue, *begun, *woken;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+    queue = ilk_condition_new(0);
+    begun = ilk_counter_new(0), woken = ilk_counter_new(0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+      ilk_counter_fetch_add(begun, 1);
+      int result = ilk_condition_wait(queue, mutex);
+      EXPECT(result == ILK_OK);
+      ilk_counter_fetch_add(woken, 1);
+      result = ilk_mutex_unlock(mutex);
+      EXPECT(result == ILK_OK || result == ILK_EPERM);
+    } else if (index == 1) {
+      EXPECT(ilk_counter_wait(begun, 1) == ILK_OK);
+      EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+      ilk_counter_fetch_add(begun, 1);
+      EXPECT(ilk_condition_notify(queue, 1) == ILK_OK);
+      while (ilk_counter_load(woken) != 1) // a wait would give the wake
+        model_yield();
+      int result = ilk_mutex_unlock(mutex);
+      EXPECT(result == ILK_OK || result == ILK_EPERM);
+    } else {
+      EXPECT(ilk_counter_wait(begun, 2) == ILK_OK);
+      EXPECT(ilk_mutex_reset(mutex) == ILK_OK);
+    }
+  }
+
+  void after() {}
+};
+
+// Threads that are new find a dead holder: one of them is told, and the other finds that one alive.
+struct mutex_dead_new {
+  static const int N = 3;
+  void *mutex;
+  rl::var<int> data;
+  int died;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+    set(data, 0);
+    died = 0;
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      set(data, get(data) + 1);
+      self_leave(self_current);
+      return;
+    }
+    self_current = nullptr;
+    int result = ilk_mutex_lock(mutex);
+    EXPECT(result == ILK_OK || result == ILK_OWNER_DIED);
+    died += result == ILK_OWNER_DIED;
+    set(data, get(data) + 1);
+    EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+    self_leave(self_current);
+  }
+
+  void after() { EXPECT(get(data) == 3 && died == 1); }
 };
 
 // A deadlock cycle is reported to one of its threads, or to both if they search at the same time, and nobody hangs.
@@ -271,6 +436,60 @@ struct handle_refused {
   void after() { EXPECT(!next || ilk_counter_load(next) == 5); }
 };
 
+// A free meets a lock: it is refused, and the thread that holds the mutex unlocks it; or the lock finds it gone.
+struct handle_locked {
+  static const int N = 2;
+  void *mutex;
+
+  void before() { mutex = ilk_mutex_new(0); }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      for (int i = 0; i < 2; i++) {
+        int result = ilk_mutex_lock(mutex);
+        EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+        if (result == ILK_OK)
+          EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+      }
+    } else {
+      int result = ilk_mutex_free(mutex);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+    }
+  }
+
+  void after() {}
+};
+
+// Two threads free an object, which a third changes, and changes back: one of them does.
+struct handle_freed_twice {
+  static const int N = 3;
+  void *semaphore;
+  int freed;
+
+  void before()
+  {
+    semaphore = ilk_semaphore_new(0, 10);
+    freed = 0;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_semaphore_release(semaphore, 1);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+      result = ilk_semaphore_tryacquire(semaphore);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE || result == ILK_EBUSY);
+    } else {
+      int result = ilk_semaphore_free(semaphore);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+      freed += result == ILK_OK;
+    }
+  }
+
+  void after() { EXPECT(freed == 1); }
+};
+
 // What the object owns is freed once the last call is out of it.
 struct handle_memory {
   static const int N = 2;
@@ -291,6 +510,38 @@ struct handle_memory {
       if (result == ILK_OK)
         EXPECT(ilk_lockarray_unlock(old, 2) == ILK_OK);
       EXPECT(ilk_lockarray_trylock(other, 2) == ILK_OK); // whoever frees may see this pin in place of the last one's end
+    } else {
+      int result = ilk_lockarray_free(old);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+      if (result == ILK_OK)
+        next = ilk_queue_new(4);
+    }
+  }
+
+  void after() {}
+};
+
+// The same, where the pin that may be seen in place of the last one's end is that of another call.
+struct handle_memory_unowned {
+  static const int N = 2;
+  void *old, *next, *mutex;
+
+  void before()
+  {
+    old = ilk_lockarray_new(4, 0);
+    mutex = ilk_mutex_new(ILK_UNOWNED);
+    next = nullptr;
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_lockarray_trylock(old, 2);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE || result == ILK_EBUSY);
+      if (result == ILK_OK)
+        EXPECT(ilk_lockarray_unlock(old, 2) == ILK_OK);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
     } else {
       int result = ilk_lockarray_free(old);
       EXPECT(result == ILK_OK || result == ILK_EBUSY);
@@ -474,6 +725,41 @@ struct rwlock_biased : rwlock_of<0, 1, 1> {
   }
 };
 
+// A reader that holds another lock, and so publishes itself in a place that a writer has yet to hear of.
+struct rwlock_second {
+  static const int N = 2;
+  void *lock[3];
+  rl::var<int> data;
+
+  void before()
+  {
+    set(data, 0);
+    for (void *&l : lock) {
+      l = ilk_rwlock_new(0);
+      for (int i = 0; i < 70; i++)
+        EXPECT(ilk_rwlock_read_lock(l) == ILK_OK && ilk_rwlock_read_unlock(l) == ILK_OK);
+    }
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_rwlock_read_lock(lock[1]) == ILK_OK);
+      EXPECT(ilk_rwlock_read_lock(lock[2]) == ILK_OK && ilk_rwlock_read_unlock(lock[2]) == ILK_OK);
+      EXPECT(ilk_rwlock_read_lock(lock[0]) == ILK_OK);
+      int seen = get(data);
+      EXPECT(get(data) == seen);
+      EXPECT(ilk_rwlock_read_unlock(lock[0]) == ILK_OK && ilk_rwlock_read_unlock(lock[1]) == ILK_OK);
+    } else {
+      EXPECT(ilk_rwlock_write_lock(lock[0]) == ILK_OK);
+      set(data, 1);
+      EXPECT(ilk_rwlock_write_unlock(lock[0]) == ILK_OK);
+    }
+  }
+
+  void after() {}
+};
+
 // A writer that becomes a reader: nobody writes between.
 struct rwlock_downgrade {
   static const int N = 3;
@@ -502,14 +788,14 @@ struct rwlock_downgrade {
 };
 
 // Waiters that give up, readers and writers, take nobody's wake with them.
-struct rwlock_timeout {
+template <int FLAGS> struct rwlock_timeout_of {
   static const int N = 3;
   void *lock;
   rl::var<int> data;
 
   void before()
   {
-    lock = ilk_rwlock_new(0);
+    lock = ilk_rwlock_new(FLAGS);
     set(data, 0);
   }
 
@@ -536,6 +822,8 @@ struct rwlock_timeout {
 
   void after() { EXPECT(get(data) >= 1 && ilk_rwlock_free(lock) == ILK_OK); }
 };
+typedef rwlock_timeout_of<0> rwlock_timeout;
+typedef rwlock_timeout_of<ILK_FAIR> rwlock_fair_timeout;
 
 // The writer exits: the next is told, and sees what it wrote.
 struct rwlock_dead {
@@ -640,6 +928,34 @@ struct latch {
   void after() { EXPECT(ilk_latch_free(latch) == ILK_OK); }
 };
 
+// Who waits for what was added sees what came before the add.
+struct latch_added {
+  static const int N = 3;
+  void *latch;
+  rl::var<int> data;
+
+  void before()
+  {
+    latch = ilk_latch_new(1);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      set(data, 1);
+      EXPECT(ilk_latch_add(latch, 1) == ILK_OK);
+    } else if (index == 1) {
+      int result = ilk_latch_count_down(latch, 2); // not before the add
+      EXPECT(result == ILK_OK || result == ILK_EINVAL);
+    } else if (ilk_latch_timedwait(latch, 1000) == ILK_OK) {
+      EXPECT(get(data) == 1);
+    }
+  }
+
+  void after() { EXPECT(ilk_latch_free(latch) == ILK_OK); }
+};
+
 struct barrier {
   static const int N = 2;
   void *barrier;
@@ -715,6 +1031,39 @@ struct counter {
 
   void after() { EXPECT(ilk_counter_load(counter) == 2 && ilk_counter_free(counter) == ILK_OK); }
 };
+
+// Atomic operations are sequentially consistent: of two threads that each change one counter and then read the other,
+// one at least sees the other's change. What reads is a load, or a wait that does not wait.
+enum change { STORE, EXCHANGE, FETCH_ADD, COMPARE_EXCHANGE };
+template <int CHANGE> struct counter_order {
+  static const int N = 2;
+  void *counter[2];
+  bool saw[2];
+
+  void before()
+  {
+    counter[0] = ilk_counter_new(0);
+    counter[1] = ilk_counter_new(0);
+  }
+
+  void thread(unsigned index)
+  {
+    void *mine = counter[index], *other = counter[1 - index];
+    switch (CHANGE) {
+    case STORE: EXPECT(ilk_counter_store(mine, 1) == ILK_OK); break;
+    case EXCHANGE: EXPECT(ilk_counter_exchange(mine, 1) == 0); break;
+    case FETCH_ADD: EXPECT(ilk_counter_fetch_add(mine, 1) == 0); break;
+    default: EXPECT(ilk_counter_compare_exchange(mine, 0, 1) == 0);
+    }
+    saw[index] = index == 0 ? ilk_counter_load(other) == 1 : ilk_counter_timedwait(other, 1, 0) == ILK_OK;
+  }
+
+  void after() { EXPECT(saw[0] || saw[1]); }
+};
+typedef counter_order<STORE> counter_store;
+typedef counter_order<EXCHANGE> counter_exchange;
+typedef counter_order<FETCH_ADD> counter_fetch_add;
+typedef counter_order<COMPARE_EXCHANGE> counter_compare_exchange;
 
 // A place for one: the second put waits for the first get, and gets for puts.
 struct queue {
@@ -877,6 +1226,35 @@ struct barrier_timeout {
   }
 };
 
+// A barrier that one thread resets, or breaks, while others arrive: all of them, or none, get through, and it can be used again.
+template <bool BREAKS> struct barrier_broken {
+  static const int N = 3;
+  void *barrier;
+  int results[2];
+
+  void before() { barrier = ilk_barrier_new(2); }
+
+  void thread(unsigned index)
+  {
+    if (index == 2)
+      EXPECT((BREAKS ? ilk_barrier_abort(barrier) : ilk_barrier_reset(barrier)) == ILK_OK);
+    else
+      results[index] = ilk_barrier_timedwait(barrier, 1000);
+  }
+
+  void after()
+  {
+    for (int result : results)
+      EXPECT(result >= 0 || result == ILK_EBROKEN || result == ILK_ETIMEDOUT);
+    EXPECT((results[0] >= 0) == (results[1] >= 0));
+    EXPECT(ilk_barrier_reset(barrier) == ILK_OK);
+    EXPECT(ilk_barrier_timedwait(barrier, 0) == ILK_ETIMEDOUT);
+    EXPECT(ilk_barrier_free(barrier) == ILK_OK);
+  }
+};
+typedef barrier_broken<false> barrier_reset;
+typedef barrier_broken<true> barrier_abort;
+
 // A word lock whose holder exits while the other waits, or before.
 struct word_dead {
   static const int N = 2;
@@ -1004,16 +1382,20 @@ static const struct scenario {
 } scenarios[] = {
 #define SCENARIO(name) {#name, engine::holds<name>}
   SCENARIO(mutex), SCENARIO(mutex_three), SCENARIO(mutex_fair), SCENARIO(mutex_unowned), SCENARIO(mutex_twice),
-  SCENARIO(mutex_timeout), SCENARIO(mutex_crossed), SCENARIO(mutex_dead), SCENARIO(mutex_reset),
+  SCENARIO(mutex_timeout), SCENARIO(mutex_fair_timeout), SCENARIO(mutex_in_vain), SCENARIO(mutex_crossed), SCENARIO(mutex_dead), SCENARIO(mutex_reset),
+  SCENARIO(mutex_dead_new), SCENARIO(mutex_reset_nested), SCENARIO(mutex_reset_freed), SCENARIO(mutex_reset_late),
   SCENARIO(cycle),
-  SCENARIO(handle), SCENARIO(handle_refused), SCENARIO(handle_memory), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
+  SCENARIO(handle), SCENARIO(handle_locked), SCENARIO(handle_freed_twice), SCENARIO(handle_refused), SCENARIO(handle_memory), SCENARIO(handle_memory_unowned), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
   SCENARIO(condition), SCENARIO(condition_after_unlock), SCENARIO(condition_begin),
-  SCENARIO(rwlock), SCENARIO(rwlock_writers), SCENARIO(rwlock_readers), SCENARIO(rwlock_fair), SCENARIO(rwlock_biased),
-  SCENARIO(rwlock_downgrade), SCENARIO(rwlock_timeout), SCENARIO(rwlock_dead),
-  SCENARIO(semaphore), SCENARIO(event), SCENARIO(latch), SCENARIO(barrier), SCENARIO(once), SCENARIO(counter),
+  SCENARIO(rwlock), SCENARIO(rwlock_writers), SCENARIO(rwlock_readers), SCENARIO(rwlock_fair), SCENARIO(rwlock_biased), SCENARIO(rwlock_second),
+  SCENARIO(rwlock_downgrade), SCENARIO(rwlock_timeout), SCENARIO(rwlock_fair_timeout), SCENARIO(rwlock_dead),
+  SCENARIO(semaphore), SCENARIO(event), SCENARIO(latch), SCENARIO(latch_added), SCENARIO(barrier), SCENARIO(once), SCENARIO(counter),
+  SCENARIO(counter_store), SCENARIO(counter_exchange), SCENARIO(counter_fetch_add), SCENARIO(counter_compare_exchange),
   SCENARIO(queue), SCENARIO(queue_three), SCENARIO(queue_close), SCENARIO(once_fails), SCENARIO(tally), SCENARIO(barrier_timeout),
+  SCENARIO(barrier_reset), SCENARIO(barrier_abort),
   SCENARIO(cancel), SCENARIO(word), SCENARIO(word_dead), SCENARIO(lockarray),
 };
+static_assert(sizeof scenarios / sizeof *scenarios <= 64, "a bit each");
 
 static bool is_wanted(const scenario &s, const std::vector<std::string> &names)
 {
