@@ -181,10 +181,9 @@ static int add(struct object *object, void *handle, int64_t n, bool *counted)
     /* The maximum never changes; the compare-and-swap confirms that it was this object's. */
     int64_t room = room_of(object, head);
     if (unlikely(n <= 0 || n > room)) {
-      uint64_t seen = load_acquire(&object->head);
-      if (seen == head)
+      /* Here, too: a load could be as old as the first one. Release: the load of the maximum comes before a free. */
+      if (cas_acq_rel(&object->head, &head, head))
         return n < 0 ? ILK_EINVAL : n == 0 ? ILK_OK : ILK_EOVERFLOW;
-      head = seen;
       continue;
     }
     /* seq_cst: before the load of `waiters`; pairs with wait(). */
