@@ -34,7 +34,33 @@ class _Mutex(Handle):
     _free = QUICK["ilk_mutex_free"]
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Acquires it. False: it is taken, or `timeout` seconds have passed; -1 waits for ever."""
+        """Acquire the lock.
+
+        Parameters
+        ----------
+        blocking : bool
+            Whether to wait while another thread holds the lock.
+        timeout : float
+            The longest wait, in seconds; -1 waits forever.
+
+        Returns
+        -------
+        bool
+            False if the lock is held and `blocking` is false, or `timeout` seconds have passed.
+
+        Raises
+        ------
+        DeadlockError
+            An owned lock that is not recursive is held by the caller, or the wait is part of a deadlock cycle.
+        HandleError
+            The lock is closed.
+
+        Examples
+        --------
+        >>> mutex = interlock.Mutex()
+        >>> mutex.acquire(timeout=0.5)
+        True
+        """
         code = _trylock(self._handle) if timeout == -1 else ILK_EBUSY
         if code == ILK_OK:
             return True
@@ -48,7 +74,15 @@ class _Mutex(Handle):
     __enter__ = acquire
 
     def release(self) -> None:
-        """Releases it. RuntimeError: it is not held, or another thread is its owner."""
+        """Release the lock.
+
+        Raises
+        ------
+        RuntimeError
+            The lock is not held, or another thread owns it.
+        HandleError
+            The lock is closed.
+        """
         code = _unlock(self._handle)
         if code == ILK_EPERM:
             raise RuntimeError("cannot release a lock that is not held, or that another thread owns")
@@ -58,7 +92,7 @@ class _Mutex(Handle):
         self.release()
 
     def locked(self) -> bool:
-        """Whether a thread holds it."""
+        """Return whether a thread holds the lock."""
         return check(_is_locked(self._handle)) == 1
 
     def _undo(self, _code: int) -> None:
@@ -85,14 +119,17 @@ class _Mutex(Handle):
 
 
 class Lock(_Mutex):
-    """As `threading.Lock`: nobody owns it, so any thread may release it."""
+    """The same as `threading.Lock`: no thread owns it, so any thread may release it.
+
+    It detects neither a double acquire nor a deadlock cycle, and nor does `threading.Lock`. `Mutex` detects both.
+    """
 
     def __init__(self) -> None:
         super().__init__(_new(ILK_UNOWNED))
 
 
 class _Recursive(_Mutex):
-    """Locks that are to be given up whole."""
+    """Locks that a condition releases whole, however often they are held."""
 
     def _release_save(self) -> int:
         count = self._recursion_count()
@@ -108,10 +145,22 @@ class _Recursive(_Mutex):
 
 
 class Mutex(_Recursive):
-    """Owned by the thread that acquired it, which alone may release it.
+    """A lock owned by the thread that acquired it, which alone may release it.
 
-    Acquiring it twice raises DeadlockError, unless it is `recursive`. A `fair` one is acquired first come, first
-    served. If its owner ended without a release, the next acquire succeeds and gives an OwnerDiedWarning.
+    A second acquire by its owner raises `DeadlockError`, unless it is `recursive`. So does a deadlock cycle. If the
+    owner has exited without a release, the next acquire succeeds and issues an `OwnerDiedWarning`.
+
+    Parameters
+    ----------
+    fair : bool
+        Whether threads acquire it first come, first served.
+    recursive : bool
+        Whether its owner may acquire it again, and then release it as often.
+
+    Examples
+    --------
+    >>> with interlock.Mutex() as acquired:
+    ...     assert acquired
     """
 
     def __init__(self, fair: bool = False, recursive: bool = False) -> None:
@@ -119,7 +168,7 @@ class Mutex(_Recursive):
 
 
 class RLock(_Recursive):
-    """As `threading.RLock`: its owner may acquire it again, and releases it as often."""
+    """The same as `threading.RLock`: its owner may acquire it again, and then releases it as often."""
 
     def __init__(self) -> None:
         super().__init__(_new(ILK_RECURSIVE))
