@@ -20,7 +20,7 @@ _timedwait = BLOCKING["ilk_event_timedwait"]
 
 
 class Event(Closing):
-    """As `threading.Event`: a flag, not set at first. A set lets all go that wait, even if it is cleared at once."""
+    """The same as `threading.Event`: a flag, not set at first. A set wakes all waiters, even if a clear follows at once."""
 
     _free = QUICK["ilk_event_free"]
 
@@ -28,18 +28,42 @@ class Event(Closing):
         super().__init__(_new(0))
 
     def set(self) -> None:
+        """Set the flag, and wake all waiters."""
         check(_set(self._handle))
 
     def clear(self) -> None:
+        """Clear the flag."""
         check(_clear(self._handle))
 
     def is_set(self) -> bool:
+        """Return whether the flag is set."""
         return check(_is_set(self._handle)) == 1
 
     isSet = is_set
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until it is set. False: `timeout` seconds have passed; None waits for ever."""
+        """Wait until the flag is set.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            The longest wait, in seconds; None waits forever.
+
+        Returns
+        -------
+        bool
+            False if `timeout` seconds have passed.
+
+        Raises
+        ------
+        HandleError
+            It is closed.
+
+        Examples
+        --------
+        >>> interlock.Event().wait(timeout=0.01)
+        False
+        """
         code = wait(_timedwait, self._handle, timeout_ns=optional_ns(timeout))
         return code != ILK_ETIMEDOUT and check(code) >= 0
 

@@ -24,18 +24,45 @@ class Latch(Closing):
         super().__init__(_new(int64(count)))
 
     def add(self, n: int = 1) -> None:
-        """Adds `n` >= 0 to the count."""
+        """Add `n` >= 0 to the count."""
         check(_add(self._handle, int64(n)))
 
     def count_down(self, n: int = 1) -> None:
-        """Takes `n` >= 0 from the count; zero lets the waiters go. ValueError: fewer are left, and nothing changes."""
+        """Subtract `n` >= 0 from the count. A count of zero wakes all waiters.
+
+        Raises
+        ------
+        ValueError
+            The count is less than `n`; it does not change.
+        """
         code = _count_down(self._handle, int64(n))
         if code == ILK_EINVAL and n >= 0:
             raise ValueError("latch counted down too many times")
         check(code)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until the count is zero. False: `timeout` seconds have passed; None waits for ever."""
+        """Wait until the count is zero.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            The longest wait, in seconds; None waits forever.
+
+        Returns
+        -------
+        bool
+            False if `timeout` seconds have passed.
+
+        Raises
+        ------
+        HandleError
+            It is closed.
+
+        Examples
+        --------
+        >>> interlock.Latch(0).wait()
+        True
+        """
         code = wait(_timedwait, self._handle, timeout_ns=optional_ns(timeout))
         return code != ILK_ETIMEDOUT and check(code) >= 0
 

@@ -19,7 +19,7 @@ _LIMIT = 2**31 - 1
 
 
 class Semaphore(Handle):
-    """As `threading.Semaphore`: `value` acquires may be ahead of the releases."""
+    """The same as `threading.Semaphore`: at most `value` acquires more than releases."""
 
     _free = QUICK["ilk_semaphore_free"]
     _maximum = 0
@@ -32,7 +32,30 @@ class Semaphore(Handle):
         super().__init__(_new(value, self._maximum))
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Takes one. False: there is none, or `timeout` seconds have passed; None and -1 wait for ever."""
+        """Subtract one from the value, and wait while it is zero.
+
+        Parameters
+        ----------
+        blocking : bool
+            Whether to wait.
+        timeout : float, optional
+            The longest wait, in seconds; None and -1 wait forever.
+
+        Returns
+        -------
+        bool
+            False if the value is zero and `blocking` is false, or `timeout` seconds have passed.
+
+        Raises
+        ------
+        ValueError
+            A timeout is given although `blocking` is false.
+
+        Examples
+        --------
+        >>> interlock.Semaphore(1).acquire()
+        True
+        """
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
         if _tryacquire(self._handle) == ILK_OK:
@@ -44,7 +67,15 @@ class Semaphore(Handle):
     __enter__ = acquire
 
     def release(self, n: int = 1) -> None:
-        """Gives back `n`, all or none."""
+        """Add `n` to the value at once, and wake as many waiters.
+
+        Raises
+        ------
+        ValueError
+            `n` is less than one.
+        OverflowError
+            The value would pass its limit; it does not change.
+        """
         if n < 1:
             raise ValueError("n must be one or more")
         if n > _LIMIT:
@@ -70,7 +101,7 @@ class Semaphore(Handle):
 
 
 class BoundedSemaphore(Semaphore):
-    """As `threading.BoundedSemaphore`: more releases than acquires raise ValueError."""
+    """The same as `threading.BoundedSemaphore`: more releases than acquires raise ValueError."""
 
     def __init__(self, value: int = 1) -> None:
         self._maximum = value
