@@ -26,26 +26,45 @@ class Counter(Closing):
         super().__init__(_new(int64(initial)))
 
     def load(self) -> int:
-        """Its value."""
+        """Return the value."""
         return self._checked(_load(self._handle))
 
     def store(self, value: int) -> None:
         check(_store(self._handle, int64(value)))
 
     def exchange(self, value: int) -> int:
-        """Stores `value`; the previous value."""
+        """Store `value`, and return the previous value."""
         return self._checked(_exchange(self._handle, int64(value)))
 
     def fetch_add(self, delta: int = 1) -> int:
-        """Adds `delta`; the previous value."""
+        """Add `delta`, and return the previous value.
+
+        Examples
+        --------
+        >>> interlock.Counter().fetch_add(3)
+        0
+        """
         return self._checked(_fetch_add(self._handle, int64(delta)))
 
     def compare_exchange(self, expected: int, desired: int) -> int:
-        """Stores `desired` if the value is `expected`. The value seen: it was stored if that is `expected`."""
+        """Store `desired` if the value is `expected`. Return the value before: `expected` if and only if it was stored."""
         return self._checked(_compare_exchange(self._handle, int64(expected), int64(desired)))
 
     def wait(self, at_least: int, timeout: float | None = None) -> bool:
-        """Waits until the value is `at_least` or more. False: `timeout` seconds have passed; None waits for ever."""
+        """Wait until the value is `at_least` or more.
+
+        Parameters
+        ----------
+        at_least : int
+            The value to wait for.
+        timeout : float, optional
+            The longest wait, in seconds; None waits forever.
+
+        Returns
+        -------
+        bool
+            False if `timeout` seconds have passed.
+        """
         code = wait(_timedwait, self._handle, int64(at_least), timeout_ns=optional_ns(timeout))
         return code != ILK_ETIMEDOUT and check(code) >= 0
 

@@ -40,7 +40,27 @@ class RWLock(Handle):
         super().__init__(_new(0))
 
     def acquire_read(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Acquires it for reading. False: somebody writes, or `timeout` seconds have passed; -1 waits for ever."""
+        """Acquire the lock for reading.
+
+        Parameters
+        ----------
+        blocking : bool
+            Whether to wait.
+        timeout : float
+            The longest wait, in seconds; -1 waits forever.
+
+        Returns
+        -------
+        bool
+            False if a writer holds or awaits the lock and `blocking` is false, or `timeout` seconds have passed.
+
+        Raises
+        ------
+        DeadlockError
+            The wait could never end: the caller writes, or is part of a deadlock cycle.
+        HandleError
+            The lock is closed.
+        """
         code = _read_trylock(self._handle) if timeout == -1 else ILK_EBUSY
         if code == ILK_OK:
             return True
@@ -52,11 +72,31 @@ class RWLock(Handle):
         return code != ILK_ETIMEDOUT and check(code) >= 0
 
     def release_read(self) -> None:
-        """RuntimeError: the caller does not read."""
+        """Release a read lock. Raises RuntimeError if the caller does not hold one."""
         _checked(_read_unlock(self._handle), "reading")
 
     def acquire_write(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Acquires it for writing. False: somebody has it, or `timeout` seconds have passed; -1 waits for ever."""
+        """Acquire the lock for writing.
+
+        Parameters
+        ----------
+        blocking : bool
+            Whether to wait.
+        timeout : float
+            The longest wait, in seconds; -1 waits forever.
+
+        Returns
+        -------
+        bool
+            False if another thread holds the lock and `blocking` is false, or `timeout` seconds have passed.
+
+        Raises
+        ------
+        DeadlockError
+            The wait could never end: the caller holds the lock, or is part of a deadlock cycle.
+        HandleError
+            The lock is closed.
+        """
         code = _write_trylock(self._handle) if timeout == -1 else ILK_EBUSY
         if code == ILK_OK:
             return True
@@ -68,11 +108,17 @@ class RWLock(Handle):
         return code != ILK_ETIMEDOUT and check(code) >= 0
 
     def release_write(self) -> None:
-        """RuntimeError: the caller does not write."""
+        """Release the write lock. Raises RuntimeError if the caller does not hold it."""
         _checked(_write_unlock(self._handle), "writing")
 
     def downgrade(self) -> None:
-        """The writer becomes a reader, and no writer comes in between. RuntimeError: the caller does not write."""
+        """Turn the caller's write lock into a read lock; no other writer acquires the lock in between.
+
+        Raises
+        ------
+        RuntimeError
+            The caller does not hold the write lock.
+        """
         _checked(_downgrade(self._handle), "writing")
 
     @contextmanager
