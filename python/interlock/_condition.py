@@ -68,14 +68,36 @@ class Condition(Handle):
         self._lock.__exit__(*exception)
 
     def locked(self) -> bool:
-        """Whether a thread holds the lock."""
+        """Return whether a thread holds the lock."""
         return bool(self._lock.locked())
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Releases the lock, waits for a notify, and acquires it again. False: `timeout` seconds have passed.
+        """Release the lock, wait for a notify, and reacquire the lock.
 
-        RuntimeError: the lock is not held. A notify by a kernel that does not hold it, or a cancelled wait, may come
-        early: look again what you wait for, or use `wait_for()`.
+        A notify by a kernel that does not hold the lock, or a cancelled wait, may end the wait early. So recheck the
+        condition, or use `wait_for()`.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            The longest wait, in seconds; None waits forever.
+
+        Returns
+        -------
+        bool
+            False if `timeout` seconds have passed.
+
+        Raises
+        ------
+        RuntimeError
+            The lock is not held.
+
+        Examples
+        --------
+        >>> condition = interlock.Condition()
+        >>> with condition:
+        ...     condition.wait(timeout=0.01)
+        False
         """
         handle, ns = self.handle, optional_ns(timeout)
         if self._inner is None:
@@ -95,9 +117,28 @@ class Condition(Handle):
             self._acquire_restore(state)
 
     def wait_for(self, predicate: Callable[..., T], timeout: float | None = None, args: tuple[Any, ...] = ()) -> T:
-        """Waits until `predicate(*args)`, called with the lock held, is true; its value. At most `timeout` seconds.
+        """Wait until `predicate(*args)`, called with the lock held, is true.
 
-        A kernel's predicate is a compiled function. It cannot capture variables of the kernel: they go by `args`.
+        A kernel's predicate is a compiled function. It cannot capture variables of the kernel: pass them as `args`.
+
+        Parameters
+        ----------
+        predicate : callable
+            What to wait for.
+        timeout : float, optional
+            The longest wait, in seconds; None waits forever.
+        args : tuple
+            The predicate's arguments.
+
+        Returns
+        -------
+        object
+            The last value of the predicate: false if `timeout` seconds have passed.
+
+        Raises
+        ------
+        RuntimeError
+            The lock is not held.
         """
         deadline = None if timeout is None else monotonic() + timeout
         result = predicate(*args)
@@ -110,7 +151,7 @@ class Condition(Handle):
         return result
 
     def notify(self, n: int = 1) -> None:
-        """Wakes up to `n` of those who wait. RuntimeError: the lock is not held."""
+        """Wake up to `n` waiters. Raises RuntimeError if the lock is not held."""
         handle = self.handle
         if not self._is_owned():
             raise RuntimeError("cannot notify on un-acquired lock")
@@ -122,7 +163,7 @@ class Condition(Handle):
                 check(_notify(handle, n))
 
     def notify_all(self) -> None:
-        """Wakes all who wait. RuntimeError: the lock is not held."""
+        """Wake all waiters. Raises RuntimeError if the lock is not held."""
         self.notify(_MOST)
 
     notifyAll = notify_all
