@@ -877,6 +877,40 @@ struct semaphore {
   void after() { EXPECT(ilk_semaphore_value(semaphore) == 0 && ilk_semaphore_free(semaphore) == ILK_OK); }
 };
 
+// A thread takes what was released last, though the value is as when it first loaded it: it sees what came before that release.
+struct semaphore_again {
+  static const int N = 3;
+  void *semaphore, *taken;
+  rl::var<int> data[2];
+  int order;
+
+  void before()
+  {
+    semaphore = ilk_semaphore_new(0, 10);
+    taken = ilk_counter_new(0);
+    set(data[0], 0);
+    set(data[1], 0);
+    order = 0;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      for (int i = 0; i < 2; i++) {
+        set(data[i], 1);
+        EXPECT(ilk_semaphore_release(semaphore, 1) == ILK_OK);
+        EXPECT(ilk_counter_wait(taken, 1) == ILK_OK);
+      }
+    } else {
+      EXPECT(ilk_semaphore_acquire(semaphore) == ILK_OK);
+      EXPECT(get(data[order++]) == 1);
+      ilk_counter_fetch_add(taken, 1);
+    }
+  }
+
+  void after() { EXPECT(ilk_semaphore_value(semaphore) == 0 && ilk_semaphore_free(semaphore) == ILK_OK); }
+};
+
 struct event {
   static const int N = 3;
   void *event;
@@ -1389,7 +1423,7 @@ static const struct scenario {
   SCENARIO(condition), SCENARIO(condition_after_unlock), SCENARIO(condition_begin),
   SCENARIO(rwlock), SCENARIO(rwlock_writers), SCENARIO(rwlock_readers), SCENARIO(rwlock_fair), SCENARIO(rwlock_biased), SCENARIO(rwlock_second),
   SCENARIO(rwlock_downgrade), SCENARIO(rwlock_timeout), SCENARIO(rwlock_fair_timeout), SCENARIO(rwlock_dead),
-  SCENARIO(semaphore), SCENARIO(event), SCENARIO(latch), SCENARIO(latch_added), SCENARIO(barrier), SCENARIO(once), SCENARIO(counter),
+  SCENARIO(semaphore), SCENARIO(semaphore_again), SCENARIO(event), SCENARIO(latch), SCENARIO(latch_added), SCENARIO(barrier), SCENARIO(once), SCENARIO(counter),
   SCENARIO(counter_store), SCENARIO(counter_exchange), SCENARIO(counter_fetch_add), SCENARIO(counter_compare_exchange),
   SCENARIO(queue), SCENARIO(queue_three), SCENARIO(queue_close), SCENARIO(once_fails), SCENARIO(tally), SCENARIO(barrier_timeout),
   SCENARIO(barrier_reset), SCENARIO(barrier_abort),
