@@ -1,15 +1,14 @@
-/* Cancelling: every wait goes through block(), which looks at a flag after it has
-   announced itself and whenever it wakes.
+/* Cancelling. Every wait goes through block(), which checks a flag after it has published the wait and whenever it wakes.
 
-       a wait:  announce;  look at the flag;  sleep
-       cancel:  set the flag;  look for announced waits, and rouse them
+       wait:    publish;  check the flag;  sleep
+       cancel:  set the flag;  search for published waits, and wake them
 
-   In two passes: first all are woken, so that they end side by side, and then those that were
-   missed, one by one.
+   The cancel makes two passes. First it wakes all, so that they end in parallel; then it forces, one at a time, those that it
+   missed.
 
-   All seq_cst: a wait whose announcement cancel does not see sees the flag. One that is
-   seen may still be between its look and its sleep, so it is woken until that sleep
-   is over. A cancelled wait gives back to its object whatever was handed to it. */
+   All operations are seq_cst: if the cancel does not see a wait, the wait sees the flag. A wait that the cancel sees may still
+   be between its check and its sleep, so it is woken until that sleep has ended. A cancelled wait returns to its object
+   whatever was handed to it. */
 #include <limits.h>
 
 #include "block.h"

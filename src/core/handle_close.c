@@ -1,9 +1,9 @@
-/* How a handle is taken out of use, and what the calls do that meet it. See handle.h.
+/* The close of a handle, and what calls do that meet one. See handle.h.
 
-   A call in a signal handler cannot pin with the record of its thread, if the handler has interrupted a call that
-   uses that pin, or the making of the record. Then the pin is counted, in one of a few counts, by the remainder of the
-   slot. And such a call may have to go on while a close is undecided: its thread may be the one that closes, or hold
-   the table's lock, which the close needs.
+   A call in a signal handler cannot pin with its thread's record if the handler has interrupted a call that uses the pin, or
+   the creation of the record. Then the pin is counted, in one of a few counters, indexed by the slot. A counted call may
+   also have to continue while a close is undecided: its thread may be the one that closes, or may hold the table's lock,
+   which the close needs.
 
        counted call                         close, with the table's lock
        count += 1                           deciding = handle
@@ -12,12 +12,14 @@
        count -= 1                           deciding = 0
 
    Invariants:
-   C1  Only the thread whose record names the handle in `closing` decides that close, so a handler of this thread may
-       go on until it is decided.
-   C2  A counted call that has loaded CLOSING in the seal, and before that not its handle in `deciding`, goes on if it
-       cannot wait. The decision comes after its count, and sees that (Dekker).
-   C3  A counted call waits only for a decision that a thread with the table's lock is making, or, outside of
-       handle_table_mine, for a close. Neither needs anything of the thread that waits. */
+   C1  Only the thread whose record names the handle in `closing` decides that close. So a signal handler of this thread may
+       continue while the close is undecided.
+   C2  A counted call that loads another value than its handle from `deciding`, and then CLOSING from the seal, continues if it
+       must not wait. A later decision loads its count (Dekker) and reopens the object.
+   C3  A counted call waits only for a decision that a thread with the table's lock is making, or, where handle_table_mine is
+       false, for a close. Neither needs the thread that waits.
+
+   Checked by test/models/handler.pml. */
 #include "backoff.h"
 #include "fork.h"
 #include "handle.h"
@@ -25,10 +27,10 @@
 #include "signals.h"
 #include "waitq.h"
 
-/* So long the object is open again for calls that waited, each of which sleeps less. */
+/* How long the object stays open for calls that waited. Each of them sleeps for less. */
 #define REOPENED (4 * BACKOFF_LONGEST)
 
-/* Waits for a step of another thread, which may need the guards. NULL: for as long as REOPENED. */
+/* Waits for a step of another thread, which may need the guards. With NULL, waits for REOPENED. */
 static void wait_for_others(struct backoff *backoff)
 {
   bool suspended = fork_suspend();
@@ -42,7 +44,7 @@ static void wait_for_others(struct backoff *backoff)
 
 /* --- pins ----------------------------------------------------------------------------- */
 
-/* A thread that is inside, or NULL. */
+/* A thread that pins the object, or NULL. */
 static struct self *pinner(void *handle)
 {
   for (struct self *r = self_first_live(); r; r = self_next_live(r))
@@ -52,7 +54,7 @@ static struct self *pinner(void *handle)
   return NULL;
 }
 
-/* Counted pins. There are several counts, so that a pin seldom delays the free of another object. */
+/* The counted pins. There are several counters, so that a pin rarely delays the free of another object. */
 #define COUNTS 64
 static atomic_u32 counts[COUNTS];
 static atomic_word deciding; /* the handle whose close is being decided; written with the table's lock */
@@ -70,7 +72,7 @@ static bool is_waited_for(struct object *object, enum kind kind)
 
 /* --- closing -------------------------------------------------------------------------- */
 
-/* What a close comes to besides codes: it is to begin again, soon or after a while. */
+/* Results of an attempt besides codes: the close starts again, soon or after a while. */
 #define AGAIN 1
 #define AGAIN_LATER 2
 
@@ -82,15 +84,14 @@ struct closing {
   uint64_t head; /* with CLOSING */
 };
 
-/* With the table locked: sets CLOSING, unless something objects. From then on compare-and-swaps of the head fail,
-   and calls that pin see CLOSING. It is in the seal as long as it is in the head, so that a call that sees it in the
-   head does not pin. */
+/* With the table locked: sets CLOSING, unless the object is busy. From then on compare-and-swaps of the head fail, and calls
+   that pin load CLOSING. The seal has it for as long as the head, so that a call that loads it from the head cannot pin. */
 static int begin_close(struct closing *c)
 {
   uint64_t head = load_acquire(&c->object->head);
   if (!head_is(head & ~CLOSING, c->handle))
     return ILK_EHANDLE;
-  if (head & CLOSING) /* another thread closes it; the seal tells whether that is decided */
+  if (head & CLOSING) /* another thread closes it; the seal shows whether that is decided */
     return handle_is_undecided(c->object, c->handle) ? AGAIN : ILK_EHANDLE;
   do {
     if (is_waited_for(c->object, c->kind) || (c->busy && c->busy(c->object, head_state(head)))) {
@@ -104,17 +105,16 @@ static int begin_close(struct closing *c)
   return ILK_OK;
 }
 
-/* Waits until nobody is inside: ILK_OK; ILK_EBUSY: one of them turns out to be a waiter; AGAIN_LATER: it takes
-   too long. */
+/* Waits until no thread pins the object. ILK_OK; ILK_EBUSY: a thread waits in the object; AGAIN_LATER: it takes too long. */
 static int await_pins(const struct closing *c)
 {
-  fence_heavy(); /* pins that came before CLOSING are seen from here on */
+  fence_heavy(); /* from here on, pins that were set before CLOSING are visible */
   struct backoff backoff = {0};
   struct self *inside;
   /* seq_cst: Dekker with enter_counted(). */
   for (; (inside = pinner(c->handle)) || load_seq_cst(count_of(c->handle)); wait_for_others(&backoff)) {
     if (inside)
-      waitq_wake_thread(inside); /* it may have been let go, and its wake put off (see waitq.h) */
+      waitq_wake_thread(inside); /* its wait may be satisfied, and its wake deferred (see waitq.h) */
     if (is_waited_for(c->object, c->kind))
       return ILK_EBUSY;
     if (backoff_is_longest(&backoff))
@@ -127,13 +127,13 @@ static int await_pins(const struct closing *c)
 static int end_close(const struct closing *c, int result)
 {
   store_seq_cst(&deciding, (uintptr_t)c->handle); /* C2; pairs with enter_counted() */
-  /* A call in a handler may be inside, or have been. The last call inside may have stored a head without CLOSING. */
+  /* A counted call may pin the object now, or has ended since. The last call may have stored a head without CLOSING. */
   if (result == ILK_OK && (load_seq_cst(count_of(c->handle)) || load_seq_cst(&c->object->head) != c->head))
     result = AGAIN;
   if (result == ILK_OK) {
     and_seq_cst(&c->object->seal, UINT32_MAX);
   } else {
-    and_seq_cst(&c->object->head, ~CLOSING); /* and keeps what else changed */
+    and_seq_cst(&c->object->head, ~CLOSING); /* keeps other changes of the state */
     and_seq_cst(&c->object->seal, ~CLOSING);
   }
   store_release(&deciding, 0); /* a call that loads this sees the decision */
@@ -160,8 +160,8 @@ static int close_now(struct closing *c)
   if (result != ILK_OK)
     return result;
   result = await_pins(c);
-  /* The last call inside may have begun a wait in parts, which is not pinned between them. And where the state is not
-     in the head, it may have changed that. */
+  /* The last call may have begun a resumable wait, which has no pin between its parts. And it may have changed state that is
+     not in the head. */
   if (result == ILK_OK &&
       (is_waited_for(c->object, c->kind) || (c->busy && c->busy(c->object, head_state(c->head)))))
     result = ILK_EBUSY;
@@ -177,7 +177,7 @@ static int close_once(struct closing *c)
 {
   if (likely(self_current))
     return close_now(c);
-  sigset_t signals; /* there is no record to set `closing` in */
+  sigset_t signals; /* without a record, `closing` cannot be set */
   signals_block(&signals);
   int result = close_now(c);
   signals_restore(&signals);
@@ -241,12 +241,12 @@ int handle_retry(struct self *me, enum pin pin, void *handle, int64_t timeout_ns
 void handle_leave_counted(void *handle)
 {
   uint32_t count = load_relaxed(count_of(handle));
-  /* seq_cst: what was done within comes before a close sees it gone. 0: this was before a fork. */
+  /* seq_cst: what the call did happens before a close loads the lower count. 0: the call began before a fork. */
   while (count && !cas_seq_cst(count_of(handle), &count, count - 1))
     ;
 }
 
-/* May the call go on although CLOSING is set? `decided_now`: by `deciding`, which was loaded before the seal. */
+/* True if the call must not wait although CLOSING is set. `decided_now`: from `deciding`, which was loaded before the seal. */
 static bool may_not_wait(void *handle, bool decided_now)
 {
   struct self *own = self_current;

@@ -101,7 +101,7 @@ bool waitq_wake_later(struct self *me, struct queue_place *place)
   if (count == LATE_MOST)
     return false;
   store_relaxed(&me->late[count], place);
-  store_seq_cst(&me->late_count, count + 1); /* then the caller looks whether it still holds the mutex */
+  store_seq_cst(&me->late_count, count + 1); /* then the caller checks whether it still holds the mutex */
   return true;
 }
 
