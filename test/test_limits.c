@@ -80,6 +80,24 @@ START_TEST(handle_and_head_agree)
 }
 END_TEST
 
+/* A slot that is put back is in the free list, behind the others: none is lost. */
+START_TEST(all_freed_slots_are_used_again)
+{
+  enum { N = 100 };
+  void *handles[N];
+  uint32_t used = 0;
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < N; i++)
+      handles[i] = make_mutex(0);
+    if (round == 0)
+      used = slots_used;
+    expect(slots_used, used);
+    for (int i = 0; i < N; i++)
+      expect(ilk_mutex_free(handles[i]), ILK_OK);
+  }
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("limits");
@@ -87,5 +105,6 @@ int main(void)
   tcase_add_test(limits, recursion_overflows);
   tcase_add_test(limits, generations_run_out);
   tcase_add_test(limits, handle_and_head_agree);
+  tcase_add_test(limits, all_freed_slots_are_used_again);
   return run_suite(s);
 }

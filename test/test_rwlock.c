@@ -153,6 +153,20 @@ START_TEST(releasing_what_is_not_held)
 }
 END_TEST
 
+/* A semaphore's value may be what the state of a lock with published readers is. */
+START_TEST(object_of_another_kind_in_the_same_state)
+{
+  void *rw = new_rwlock(), *semaphore = ilk_semaphore_new(1 << 25, 1 << 26);
+  must(semaphore != NULL);
+  expect(read_visit(rw, 0), ILK_OK);
+  expect(ilk_rwlock_read_lock(semaphore), ILK_EHANDLE);
+  expect(ilk_rwlock_read_trylock(semaphore), ILK_EHANDLE);
+  expect(ilk_semaphore_value(semaphore), 1 << 25);
+  expect(ilk_semaphore_free(semaphore), ILK_OK);
+  free_rwlock(rw);
+}
+END_TEST
+
 START_TEST(waiting_for_oneself)
 {
   void *rw = new_in_form(_i);
@@ -948,6 +962,7 @@ int main(void)
   tcase_add_test(tcase, new_checks_its_flags);
   tcase_add_loop_test(tcase, readers_share_and_writers_do_not, 0, FORMS);
   tcase_add_loop_test(tcase, releasing_what_is_not_held, 0, FORMS);
+  tcase_add_test(tcase, object_of_another_kind_in_the_same_state);
   tcase_add_loop_test(tcase, waiting_for_oneself, 0, FORMS);
   tcase_add_loop_test(tcase, free_refuses_while_in_use, 0, FORMS);
   tcase_add_loop_test(tcase, reader_again_parking_lot_212, 0, FORMS);
