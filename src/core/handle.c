@@ -1,5 +1,5 @@
-/* The table of handles: slots are given out, made live, put back, and visited. See handle.h; how a handle is
-   closed is in handle_close.c. */
+/* The table of handles: takes slots, makes objects live, returns slots, and visits all live objects. See handle.h. The close
+   of a handle is in handle_close.c. */
 #include "handle.h"
 
 #include "clock.h"

@@ -155,8 +155,7 @@ static inline int64_t room_of(struct object *object, uint64_t head)
 }
 
 /* The head does not permit a release. Waits until a free in progress is decided, and returns whether the
-   handle is still live. A call with a counted pin need not wait; then *counted is set, and the pin remains.
-   */
+   handle is still live. A call with a counted pin need not wait; then *counted is set, and the pin remains. */
 COLD static bool is_live(void *handle, bool *counted)
 {
   struct self *me;
