@@ -37,7 +37,7 @@ static int64_t soon_or_later(void)
 }
 
 /* What a wait that may fail fails with. */
-static bool is_in_vain(int result)
+static bool must_wait(int result)
 {
   return result == ILK_ETIMEDOUT || result == ILK_EBUSY || result == ILK_ECANCELED;
 }
@@ -101,7 +101,7 @@ static bool visit(struct guarded *g, take_function *take, give_function *give, v
 {
   int result = take(handle, soon_or_later());
   if (result < 0) {
-    must(is_in_vain(result));
+    must(must_wait(result));
     return false;
   }
   must(owned || result == ILK_OK);
@@ -140,7 +140,7 @@ static void visit_to_read(void)
 {
   int result = ilk_rwlock_read_timedlock(excluded.rwlock, soon_or_later());
   if (result < 0) {
-    must(is_in_vain(result));
+    must(must_wait(result));
     return;
   }
   told += result == ILK_OWNER_DIED;
@@ -157,7 +157,7 @@ static bool visit_rows(void)
   int64_t first = below(LOCKS), end = below(3) ? first + 1 : first + 1 + below(LOCKS - first);
   int result = ilk_lockarray_timedlock_range(excluded.array, first, end, soon_or_later());
   if (result < 0) {
-    must(is_in_vain(result));
+    must(must_wait(result));
     return false;
   }
   told += result == ILK_OWNER_DIED;
@@ -205,7 +205,7 @@ static void visit_semaphore(void)
 {
   int result = ilk_semaphore_timedacquire(sums.semaphore, soon_or_later());
   if (result < 0) {
-    must(is_in_vain(result));
+    must(must_wait(result));
     return;
   }
   must(++sums.inside <= PERMITS);
@@ -220,7 +220,7 @@ static void visit_queue(void)
   bool puts = below(2);
   int result = puts ? ilk_queue_timedput(sums.queue, item, soon()) : ilk_queue_timedget(sums.queue, &item, soon());
   if (result < 0) {
-    must(is_in_vain(result));
+    must(must_wait(result));
     return;
   }
   *(puts ? &sums.put : &sums.got) += 1;
@@ -236,7 +236,7 @@ static void visit_barrier(void)
   else if (result == ILK_EBROKEN)
     expect(ilk_barrier_reset(sums.barrier), ILK_OK);
   else
-    must(is_in_vain(result));
+    must(must_wait(result));
 }
 
 static void visit_event(void)
@@ -250,7 +250,7 @@ static void visit_event(void)
     break;
   default: {
     int result = ilk_event_timedwait(sums.event, soon());
-    must(result == ILK_OK || is_in_vain(result));
+    must(result == ILK_OK || must_wait(result));
   }
   }
 }
@@ -259,13 +259,13 @@ static void visit_box(void)
 {
   int result = ilk_mutex_timedlock(sums.box_mutex, soon());
   if (result < 0) {
-    must(is_in_vain(result));
+    must(must_wait(result));
     return;
   }
   bool fills = below(2);
   for (int waits = 0; waits < 3 && sums.in_box == (fills ? BOX : 0); waits++) {
     result = ilk_condition_timedwait(sums.box_condition, sums.box_mutex, soon());
-    must(result == ILK_OK || is_in_vain(result));
+    must(result == ILK_OK || must_wait(result));
   }
   if (sums.in_box != (fills ? BOX : 0)) {
     sums.in_box += fills ? 1 : -1;
@@ -437,7 +437,7 @@ static void worker_end(struct worker *w)
     must(pthread_join(w->thread, NULL) == 0);
 }
 
-static void child_looks(void *unused)
+static void child_checks(void *unused)
 {
   (void)unused;
   void *m = ilk_mutex_new(0);
@@ -468,7 +468,7 @@ static void run_round(int n, int64_t ns)
     }
     if (!ASAN && !TSAN && below(500) == 0) {
       forks++;
-      in_child(child_looks, NULL);
+      in_child(child_checks, NULL);
     }
     if (below(100) == 0)
       must(ilk_report(NULL, 0) > 0);

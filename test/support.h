@@ -68,10 +68,10 @@ static inline const char *code_name(int64_t code)
 
 #define expect(call, wanted)                                                                    \
   do {                                                                                          \
-    int64_t got_ = (call), wanted_ = (wanted);                                                  \
-    if (got_ != wanted_)                                                                        \
-      ck_abort_msg("%s is %" PRId64 " %s, not %" PRId64 " %s", #call, got_, code_name(got_), wanted_, \
-                   code_name(wanted_));                                                         \
+    int64_t got_ = (call), expected_ = (wanted);                                                  \
+    if (got_ != expected_)                                                                        \
+      ck_abort_msg("%s is %" PRId64 " %s, not %" PRId64 " %s", #call, got_, code_name(got_), expected_, \
+                   code_name(expected_));                                                         \
   } while (0)
 
 /* A call that answers a value, and fails. */

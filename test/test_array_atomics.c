@@ -179,7 +179,7 @@ static void meet(int *met)
       sched_yield();
 }
 
-static void store_then_look(int mine)
+static void store_then_load(int mine)
 {
   int32_t seen[16] = {0}, *other = dekker.flag[!mine];
   ilk_atomic_store_i32(dekker.flag[mine], 1);
@@ -198,7 +198,7 @@ static void *dekker_run(void *argument)
   for (int i = 0; i < ROUNDS / 2; i++) {
     dekker.flag[mine][0] = 0;
     meet(&met);
-    store_then_look(mine);
+    store_then_load(mine);
     meet(&met);
     must(dekker.saw[0] || dekker.saw[1]);
     meet(&met);
@@ -403,9 +403,9 @@ START_TEST(apply_to_floats)
           continue;
         expect(ilk_atomic_apply(&d, 'd', operation, d_operand, &d_previous), ILK_OK);
         expect(ilk_atomic_apply(&f, 'f', operation, f_operand, &f_previous), ILK_OK);
-        float f_wanted = (float)wanted[operation], f_old = (float)o;
+        float f_expected = (float)wanted[operation], f_old = (float)o;
         must(memcmp(&d, &wanted[operation], sizeof d) == 0 || (isnan(d) && isnan(wanted[operation])));
-        must(memcmp(&f, &f_wanted, sizeof f) == 0 || (isnan(f) && isnan(f_wanted)));
+        must(memcmp(&f, &f_expected, sizeof f) == 0 || (isnan(f) && isnan(f_expected)));
         must(memcmp(&d_previous, &o, sizeof o) == 0 && memcmp(&f_previous, &f_old, sizeof f_old) == 0);
       }
     }

@@ -58,7 +58,7 @@ START_TEST(a_party_of_one)
 }
 END_TEST
 
-START_TEST(places_in_the_order_of_arrival)
+START_TEST(tickets_in_the_order_of_arrival)
 {
   const int64_t timeouts[] = {-1, INT64_MAX, 3600 * SECOND};
   void *b = new_barrier(4);
@@ -260,7 +260,7 @@ static int64_t ticket_of(void *b, int act, int place)
   return ticket;
 }
 
-START_TEST(parts_break_nothing)
+START_TEST(resumable_waits_break_no_barrier)
 {
   void *b = new_barrier(2);
   for (int round = 0; round < 3; round++) {
@@ -288,7 +288,7 @@ START_TEST(parts_break_nothing)
 }
 END_TEST
 
-START_TEST(who_leaves_breaks_it)
+START_TEST(a_thread_that_leaves_breaks_it)
 {
   void *b = new_barrier(3);
   int64_t first = ticket_of(b, 0, 0), second = ticket_of(b, 0, 1);
@@ -412,7 +412,7 @@ START_TEST(freed_while_a_reset_waits_for_one_between_two_parts)
 END_TEST
 
 /* Nor complete. A ticket too few would make rounds that are over incomplete, or the number wrap. */
-START_TEST(who_is_not_inside_cannot_leave)
+START_TEST(a_thread_outside_cannot_leave)
 {
   void *b = new_barrier(2);
   for (int round = 0; round < 2; round++) {
@@ -443,7 +443,7 @@ END_TEST
 
 /* Nor with a number that nobody has, or has any more: it would take another's place, and the reset
    not wait for that one. */
-START_TEST(who_is_not_inside_cannot_leave_a_broken_round)
+START_TEST(a_thread_outside_cannot_leave_a_broken_round)
 {
   static const int parties[] = {3, 64, 65, 200};
   int n = parties[_i];
@@ -474,7 +474,7 @@ START_TEST(who_is_not_inside_cannot_leave_a_broken_round)
 END_TEST
 
 /* As an interpreter's signal handler may. */
-START_TEST(bug_12_fork_between_two_parts)
+START_TEST(fork_between_two_parts)
 {
   void *b = new_barrier(2);
   int64_t ticket = ticket_of(b, 0, 0);
@@ -496,7 +496,7 @@ START_TEST(bug_12_fork_between_two_parts)
 }
 END_TEST
 
-START_TEST(parts_check_their_arguments)
+START_TEST(resumable_waits_check_their_arguments)
 {
   void *b = new_barrier(1), *freed = new_barrier(1);
   free_barrier(freed);
@@ -775,7 +775,7 @@ int main(void)
   tcase_add_test(calls, new_checks_its_parties);
   tcase_add_test(calls, every_call_checks_its_handle);
   tcase_add_test(calls, a_party_of_one);
-  tcase_add_test(calls, places_in_the_order_of_arrival);
+  tcase_add_test(calls, tickets_in_the_order_of_arrival);
   tcase_add_test(calls, a_timeout_breaks_it_for_all);
   tcase_add_test(calls, abort_and_reset);
   tcase_add_test(calls, reset_with_waiters_inside);
@@ -784,15 +784,15 @@ int main(void)
   tcase_add_test(calls, bug_4_stale_waiter_count_after_timeout);
   tcase_add_test(calls, bug_3_signals_end_no_wait);
   tcase_add_test(calls, bug_12_fork_with_waiters);
-  tcase_add_test(calls, parts_break_nothing);
-  tcase_add_test(calls, who_leaves_breaks_it);
+  tcase_add_test(calls, resumable_waits_break_no_barrier);
+  tcase_add_test(calls, a_thread_that_leaves_breaks_it);
   tcase_add_test(calls, the_last_acts_before_the_others_go);
   tcase_add_test(calls, an_action_that_fails_breaks_it);
   tcase_add_test(calls, freed_while_a_reset_waits_for_one_between_two_parts);
-  tcase_add_test(calls, who_is_not_inside_cannot_leave);
-  tcase_add_loop_test(calls, who_is_not_inside_cannot_leave_a_broken_round, 0, 4);
-  tcase_add_test(calls, bug_12_fork_between_two_parts);
-  tcase_add_test(calls, parts_check_their_arguments);
+  tcase_add_test(calls, a_thread_outside_cannot_leave);
+  tcase_add_loop_test(calls, a_thread_outside_cannot_leave_a_broken_round, 0, 4);
+  tcase_add_test(calls, fork_between_two_parts);
+  tcase_add_test(calls, resumable_waits_check_their_arguments);
 
   TCase *load = test_case(s, "load", 20);
   tcase_add_loop_test(load, rounds_in_step, 2, 6);

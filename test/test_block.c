@@ -255,7 +255,7 @@ static const struct {
   int n, flags;
 } circles[] = {{2, 0}, {2, ILK_FAIR}, {2, ILK_RECURSIVE}, {3, 0}, {3, ILK_FAIR | ILK_RECURSIVE}, {10, 0}, {10, ILK_FAIR}};
 
-START_TEST(circle_is_told)
+START_TEST(deadlock_cycle_is_reported)
 {
   ring_new(circles[_i].n, circles[_i].flags);
   in_threads(ring.n, wait_for_neighbour, NULL);
@@ -265,7 +265,7 @@ START_TEST(circle_is_told)
 END_TEST
 
 /* A circle is one too if its threads are interrupted all the time. */
-START_TEST(circle_in_a_storm_of_signals)
+START_TEST(deadlock_cycle_in_a_storm_of_signals)
 {
   ring_new(circles[_i].n, circles[_i].flags);
   pthread_t threads[RING_MAX];
@@ -297,7 +297,7 @@ static void *impatient_bystander(void *mutex)
   return NULL;
 }
 
-START_TEST(circle_with_bystanders)
+START_TEST(deadlock_cycle_with_bystanders)
 {
   ring_new(circles[_i].n, circles[_i].flags);
   pthread_t threads[RING_MAX];
@@ -334,7 +334,7 @@ static int lock_both(void *pair, int64_t timeout_ns)
   return result;
 }
 
-START_TEST(no_circle_with_a_deadline)
+START_TEST(no_deadlock_cycle_with_a_deadline)
 {
   ring_new(2, circles[_i].flags);
   void *backwards[2] = {ring.mutexes[1], ring.mutexes[0]};
@@ -347,7 +347,7 @@ START_TEST(no_circle_with_a_deadline)
 END_TEST
 
 /* Unowned mutexes may be unlocked by anybody, so a circle of them may end. */
-START_TEST(no_circle_of_unowned)
+START_TEST(no_deadlock_cycle_of_unowned)
 {
   ring_new(2, ILK_UNOWNED | (_i ? ILK_FAIR : 0));
   for (int i = 0; i < 2; i++)
@@ -385,7 +385,7 @@ static void *link_of_chain(void *unused)
   return NULL;
 }
 
-START_TEST(no_circle_in_a_chain)
+START_TEST(no_deadlock_cycle_in_a_chain)
 {
   ring_new(5, circles[_i].flags);
   semaphore_at_the_end = ilk_semaphore_new(0, 0);
@@ -423,7 +423,7 @@ static void *philosopher(void *unused)
   return NULL;
 }
 
-START_TEST(no_circle_when_locks_are_ordered)
+START_TEST(no_deadlock_cycle_when_locks_are_ordered)
 {
   ring_new(4, circles[_i].flags & ~ILK_RECURSIVE);
   philosophers_end = stress_end(250);
@@ -442,12 +442,12 @@ int main(void)
   tcase_add_test(time, eagain_reported_as_timeout_llvm_203411);
 
   TCase *circle = test_case(s, "circle", 20);
-  tcase_add_loop_test(circle, circle_is_told, 0, LENGTH(circles));
-  tcase_add_loop_test(circle, circle_in_a_storm_of_signals, 0, 4);
-  tcase_add_loop_test(circle, circle_with_bystanders, 0, 4);
-  tcase_add_loop_test(circle, no_circle_with_a_deadline, 0, 2);
-  tcase_add_loop_test(circle, no_circle_of_unowned, 0, 2);
-  tcase_add_loop_test(circle, no_circle_in_a_chain, 0, 2);
-  tcase_add_loop_test(circle, no_circle_when_locks_are_ordered, 0, 2);
+  tcase_add_loop_test(circle, deadlock_cycle_is_reported, 0, LENGTH(circles));
+  tcase_add_loop_test(circle, deadlock_cycle_in_a_storm_of_signals, 0, 4);
+  tcase_add_loop_test(circle, deadlock_cycle_with_bystanders, 0, 4);
+  tcase_add_loop_test(circle, no_deadlock_cycle_with_a_deadline, 0, 2);
+  tcase_add_loop_test(circle, no_deadlock_cycle_of_unowned, 0, 2);
+  tcase_add_loop_test(circle, no_deadlock_cycle_in_a_chain, 0, 2);
+  tcase_add_loop_test(circle, no_deadlock_cycle_when_locks_are_ordered, 0, 2);
   return run_suite(s);
 }

@@ -137,7 +137,7 @@ START_TEST(a_timeout_takes_the_mutex_back)
 }
 END_TEST
 
-START_TEST(wait_gives_up_and_takes_back)
+START_TEST(wait_releases_and_reacquires)
 {
   const int64_t timeouts[] = {-1, INT64_MAX, 3600 * SECOND, INT64_MIN};
   for (int i = 0; i < LENGTH(mutex_flags); i++) {
@@ -373,7 +373,7 @@ static int call_wait_with_second(void *c, int64_t timeout_ns)
 
 /* We hold the mutex it waits for, and wait for the one it holds: we are told, it is not. Its wake is put off
    until we wait. */
-START_TEST(a_circle_is_told_to_the_other)
+START_TEST(a_deadlock_cycle_is_reported_by_the_other)
 {
   make(0);
   second_mutex = ilk_mutex_new(0);
@@ -709,7 +709,7 @@ END_TEST
 
 /* --- a wait in parts --------------------------------------------------------------------- */
 
-START_TEST(a_wait_in_parts)
+START_TEST(a_resumable_wait)
 {
   for (int i = 0; i < LENGTH(mutex_flags); i++) {
     make(mutex_flags[i]);
@@ -748,7 +748,7 @@ static void notified_in_the_child(void *unused)
   expect(ilk_condition_free(cond), ILK_OK);
 }
 
-START_TEST(bug_12_fork_between_two_parts)
+START_TEST(fork_between_two_parts)
 {
   make(0);
   expect(ilk_mutex_lock(mutex), ILK_OK);
@@ -876,7 +876,7 @@ END_TEST
 
 /* The first in the queue is between two parts when the second comes, and is notified first; whether it
    sleeps again by then or not. */
-START_TEST(the_order_holds_for_waits_in_parts)
+START_TEST(the_order_holds_for_resumable_waits)
 {
   for (int back = 0; back < 2; back++) {
     make(0);
@@ -929,7 +929,7 @@ START_TEST(a_thread_exits_between_two_parts)
 END_TEST
 
 /* As a signal handler that runs between two parts, and waits for the same condition. */
-START_TEST(waits_in_parts_nest)
+START_TEST(resumable_waits_nest)
 {
   make(0);
   expect(ilk_mutex_lock(mutex), ILK_OK);
@@ -986,7 +986,7 @@ static struct {
 enum { TOKENS = JITTERED ? 1000 : 4000, EATERS = 3 };
 
 /* Waits without a look between the parts: a notify that were lost would end in a hang. */
-static void *eat_in_parts(void *unused)
+static void *eat_by_resumable_waits(void *unused)
 {
   (void)unused;
   for (;;) {
@@ -1014,7 +1014,7 @@ START_TEST(no_notify_is_lost_between_parts)
   parted.tokens = parted.sent = parted.taken = 0;
   pthread_t threads[EATERS];
   for (int i = 0; i < EATERS; i++)
-    threads[i] = start(eat_in_parts, NULL);
+    threads[i] = start(eat_by_resumable_waits, NULL);
   while (parted.sent < TOKENS) {
     expect(ilk_mutex_lock(mutex), ILK_OK);
     parted.tokens++;
@@ -1232,7 +1232,7 @@ START_TEST(notified_one_by_one_in_one_section)
 }
 END_TEST
 
-START_TEST(notified_in_time_but_unlocked_too_late)
+START_TEST(notified_in_time_but_unlocked_after_the_deadline)
 {
   make(0);
   struct waiter w;
@@ -1276,7 +1276,7 @@ static void *notify_here_and_there(void *unused)
 
 /* Who was notified may be in the next condition's queue before the notify goes on: it is then not
    ours to read. ThreadSanitizer sees it if it is read. */
-START_TEST(a_notify_does_not_read_who_has_gone_on)
+START_TEST(a_notify_does_not_read_a_waiter_that_has_returned)
 {
   for (int i = 0; i < 2; i++) {
     pairs.mutex[i] = ilk_mutex_new(0);
@@ -1306,27 +1306,27 @@ int main(void)
   tcase_add_test(calls, the_mutex_must_be_held);
   tcase_add_test(calls, notify_without_waiters);
   tcase_add_test(calls, a_timeout_takes_the_mutex_back);
-  tcase_add_test(calls, wait_gives_up_and_takes_back);
+  tcase_add_test(calls, wait_releases_and_reacquires);
   tcase_add_loop_test(calls, a_recursive_mutex_is_given_up_whole, 0, 2);
   tcase_add_test(calls, notify_wakes_so_many_in_the_order_they_came);
   tcase_add_test(calls, notify_all_wakes_more_than_fit_in_a_batch);
   tcase_add_test(calls, cancel_ends_the_wait_but_not_the_taking_back);
   tcase_add_test(calls, the_deadline_is_for_the_wait_alone);
-  tcase_add_loop_test(calls, a_circle_is_told_to_the_other, 0, 2);
+  tcase_add_loop_test(calls, a_deadlock_cycle_is_reported_by_the_other, 0, 2);
   tcase_add_loop_test(calls, taking_back_is_never_a_deadlock, 0, 2);
   tcase_add_test(calls, taken_back_from_a_thread_that_is_gone);
   tcase_add_test(calls, the_mutex_is_freed_during_the_wait);
   tcase_add_test(calls, bug_4_stale_waiter_count_after_timeout);
   tcase_add_test(calls, bug_3_signals_end_no_wait);
   tcase_add_test(calls, bug_12_fork_with_waiters);
-  tcase_add_test(calls, a_wait_in_parts);
-  tcase_add_test(calls, bug_12_fork_between_two_parts);
+  tcase_add_test(calls, a_resumable_wait);
+  tcase_add_test(calls, fork_between_two_parts);
   tcase_add_test(calls, a_notify_between_two_parts_is_kept);
   tcase_add_test(calls, a_notify_for_the_queue_is_not_kept_too);
   tcase_add_test(calls, a_later_wait_steals_no_notify);
-  tcase_add_test(calls, the_order_holds_for_waits_in_parts);
+  tcase_add_test(calls, the_order_holds_for_resumable_waits);
   tcase_add_test(calls, a_thread_exits_between_two_parts);
-  tcase_add_test(calls, waits_in_parts_nest);
+  tcase_add_test(calls, resumable_waits_nest);
   tcase_add_test(calls, a_part_that_cannot_begin_ends_the_wait);
 
   tcase_add_test(calls, notified_by_a_thread_that_exits_with_the_mutex);
@@ -1335,7 +1335,7 @@ int main(void)
   tcase_add_test(calls, freed_by_another_while_the_notifier_holds_the_mutex);
   tcase_add_test(calls, notified_when_the_mutex_is_gone_and_its_slot_another);
   tcase_add_test(calls, notified_one_by_one_in_one_section);
-  tcase_add_test(calls, notified_in_time_but_unlocked_too_late);
+  tcase_add_test(calls, notified_in_time_but_unlocked_after_the_deadline);
 
   TCase *load = test_case(s, "load", 30);
   tcase_add_test(load, bug_1_the_condition_is_freed_after_the_notify);
@@ -1346,6 +1346,6 @@ int main(void)
   tcase_add_loop_test(load, no_notify_is_lost_between_parts, 0, LENGTH(mutex_flags));
   tcase_add_loop_test(load, ping_pong, 0, LENGTH(mutex_flags));
   tcase_add_test(load, freed_while_hammered);
-  tcase_add_test(load, a_notify_does_not_read_who_has_gone_on);
+  tcase_add_test(load, a_notify_does_not_read_a_waiter_that_has_returned);
   return run_suite(s);
 }

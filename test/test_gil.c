@@ -93,11 +93,11 @@ struct place {
   struct waiter waiter;
 };
 
-static int call_at_place(void *handle, int64_t timeout_ns);
+static int call_at(void *handle, int64_t timeout_ns);
 
 static struct place places[LENGTH(waits)];
 
-static int call_at_place(void *handle, int64_t timeout_ns)
+static int call_at(void *handle, int64_t timeout_ns)
 {
   for (int i = 0; i < LENGTH(places); i++)
     if (places[i].handle == handle)
@@ -109,7 +109,7 @@ static void wait_in_all_with_gil(int64_t timeout_ns)
 {
   for (int i = 0; i < LENGTH(waits); i++) {
     places[i].handle = waits[i].make();
-    waiter_start(&places[i].waiter, call_at_place, places[i].handle, timeout_ns);
+    waiter_start(&places[i].waiter, call_at, places[i].handle, timeout_ns);
   }
 }
 
@@ -497,7 +497,7 @@ START_TEST(a_wait_reacquires_it_by_the_hooks_that_released_it)
   expect(waiter_end(&w), ILK_EHANDLE);
   places[5].handle = s;
   must(waits[5].make == new_semaphore);
-  waiter_sleep(&w, call_at_place, s, -1);
+  waiter_sleep(&w, call_at, s, -1);
   if (_i)
     hook(restore_exits);
   else
@@ -565,7 +565,7 @@ static void wait_anew(void *semaphore)
   must(saves == before && restores == 0);
   for (int i = 0; i < LENGTH(w); i++) {
     places[5].handle = semaphore;
-    waiter_start(&w[i], call_at_place, semaphore, MS);
+    waiter_start(&w[i], call_at, semaphore, MS);
     expect(waiter_end(&w[i]), ILK_ETIMEDOUT);
   }
   expect(saves, before + LENGTH(w));

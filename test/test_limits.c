@@ -21,7 +21,7 @@ START_TEST(recursion_overflows)
   expect(ilk_mutex_lock(m), ILK_OK);
   uint32_t almost = UINT32_MAX - 2 - inside->depth;
   inside->depth += almost;
-  or_relaxed(&inside->object.seal, SPECIAL_NESTED);
+  or_relaxed(&inside->object.tag_flags, SPECIAL_NESTED);
   expect(ilk_mutex_lock(m), ILK_OK);
   expect(ilk_mutex_lock(m), ILK_EOVERFLOW);
   expect(ilk_mutex_trylock(m), ILK_EOVERFLOW);
@@ -30,7 +30,7 @@ START_TEST(recursion_overflows)
   expect(ilk_mutex_lock(m), ILK_OK);
   expect(ilk_mutex_unlock(m), ILK_OK);
   inside->depth -= almost;
-  and_relaxed(&inside->object.seal, ~SPECIAL_NESTED);
+  and_relaxed(&inside->object.tag_flags, ~SPECIAL_NESTED);
   expect(ilk_mutex_unlock(m), ILK_OK);
   expect(ilk_mutex_is_locked(m), 0);
   expect(ilk_mutex_free(m), ILK_OK);

@@ -90,7 +90,7 @@ START_TEST(a_new_thread_has_nothing_set)
 END_TEST
 
 /* The room is freed with the local, and a thread's with the thread. */
-START_TEST(room_is_used_again)
+START_TEST(memory_is_used_again)
 {
   int64_t before = 0;
   for (int round = 0; round < 60; round++) {
@@ -284,7 +284,7 @@ int main(void)
   tcase_add_test(calls, no_such_handle);
   tcase_add_test(calls, a_new_one_is_not_set);
   tcase_add_test(calls, a_new_thread_has_nothing_set);
-  tcase_add_test(calls, room_is_used_again);
+  tcase_add_test(calls, memory_is_used_again);
   tcase_add_test(calls, asked_in_a_destructor);
   tcase_add_test(calls, one_of_many_costs_a_thread_as_little_as_one_of_few);
 

@@ -251,7 +251,7 @@ static int try_range(void *a, int64_t end)
 }
 
 /* The last of several is taken: then the others are given back, in time. */
-START_TEST(pairs_and_ranges_that_give_up)
+START_TEST(pairs_and_ranges_that_time_out)
 {
   void *a = new_array(5, all_flags[_i]);
   int (*const calls[])(void *, int64_t) = {call_pair, call_range};
@@ -331,7 +331,7 @@ START_TEST(a_range_that_failed_reported_deaths_that_were_none)
 END_TEST
 
 /* A pair or range that fails must not swallow the news of a death. */
-START_TEST(owner_died_is_told_again_after_a_failure)
+START_TEST(owner_died_is_reported_again_after_a_failure)
 {
   void *a = new_array(8, 0);
   expect(ilk_lockarray_lock(a, 5), ILK_OK);
@@ -421,7 +421,7 @@ struct circle {
   _Atomic int ready, told;
 };
 
-static void *circle_one(void *argument)
+static void *cycle_one(void *argument)
 {
   struct circle *c = argument;
   expect(ilk_lockarray_lock(c->a, 7), ILK_OK);
@@ -436,7 +436,7 @@ static void *circle_one(void *argument)
   return NULL;
 }
 
-static void *circle_two(void *argument)
+static void *cycle_two(void *argument)
 {
   struct circle *c = argument;
   expect(ilk_mutex_lock(c->m), ILK_OK);
@@ -455,11 +455,11 @@ static void *circle_two(void *argument)
   return NULL;
 }
 
-START_TEST(circle_through_a_mutex)
+START_TEST(deadlock_cycle_through_a_mutex)
 {
   struct circle c = {.a = new_array(9, 0), .m = ilk_mutex_new(0)};
   int64_t begin = now();
-  pthread_t one = start(circle_one, &c), two = start(circle_two, &c);
+  pthread_t one = start(cycle_one, &c), two = start(cycle_two, &c);
   join(one);
   join(two);
   must(now() - begin < PATIENCE);
@@ -763,12 +763,12 @@ START_TEST(freed_while_in_use)
 END_TEST
 
 /* The check for circles walks through arrays that others free. */
-static void *circle_maker(void *argument)
+static void *cycle_maker(void *argument)
 {
   struct hammer *h = argument;
   while (!h->over) {
     struct circle c = {.a = new_array(9, 0), .m = ilk_mutex_new(0)};
-    pthread_t one = start(circle_one, &c), two = start(circle_two, &c);
+    pthread_t one = start(cycle_one, &c), two = start(cycle_two, &c);
     join(one);
     join(two);
     expect(ilk_mutex_free(c.m), ILK_OK);
@@ -777,12 +777,12 @@ static void *circle_maker(void *argument)
   return NULL;
 }
 
-START_TEST(circles_while_arrays_are_freed)
+START_TEST(deadlock_cycles_while_arrays_are_freed)
 {
   struct hammer h = {.over = false};
   pthread_t threads[4];
   for (int i = 0; i < 4; i++)
-    threads[i] = start(circle_maker, &h);
+    threads[i] = start(cycle_maker, &h);
   nap(300 * MS);
   h.over = true;
   for (int i = 0; i < 4; i++)
@@ -895,13 +895,13 @@ int main(void)
   tcase_add_loop_test(calls, free_of_one_in_use, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, pairs, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, ranges, 0, LENGTH(all_flags));
-  tcase_add_loop_test(calls, pairs_and_ranges_that_give_up, 0, LENGTH(all_flags));
+  tcase_add_loop_test(calls, pairs_and_ranges_that_time_out, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, owner_died, 0, LENGTH(all_flags));
-  tcase_add_test(calls, owner_died_is_told_again_after_a_failure);
+  tcase_add_test(calls, owner_died_is_reported_again_after_a_failure);
   tcase_add_test(calls, a_range_that_failed_reported_deaths_that_were_none);
   tcase_add_test(calls, owner_dies_while_others_sleep);
   tcase_add_test(calls, owner_dies_as_another_comes);
-  tcase_add_test(calls, circle_through_a_mutex);
+  tcase_add_test(calls, deadlock_cycle_through_a_mutex);
   tcase_add_test(calls, bug_9_deadlines);
   tcase_add_test(calls, cancelled);
   tcase_add_test(calls, ten_million_locks);
@@ -913,6 +913,6 @@ int main(void)
   tcase_add_test(stress, bug_3_signal_storm);
   tcase_add_test(stress, bug_16_starvation);
   tcase_add_test(stress, freed_while_in_use);
-  tcase_add_test(stress, circles_while_arrays_are_freed);
+  tcase_add_test(stress, deadlock_cycles_while_arrays_are_freed);
   return run_suite(suite);
 }

@@ -1,4 +1,4 @@
-/* memory.c, cells.c, self.c: nothing is allocated or freed under a lock of the library, or within a pin;
+/* memory.c, cells.c, thread_record.c: nothing is allocated or freed under a lock of the library, or within a pin;
    and allocations that fail. The program's allocator is this file's, so it sees what the C library
    allocates for us as well. */
 #include "memory.h"
@@ -196,7 +196,7 @@ static void hold_until_go(void *how)
     pthread_exit(NULL);
 }
 
-START_TEST(a_join_is_true_where_a_threads_exit_cannot_be_told)
+START_TEST(a_join_is_true_where_a_threads_exit_goes_unnoticed)
 {
   held = ilk_mutex_new(0);
   is_main = true;
@@ -294,7 +294,7 @@ int main(void)
   TCase *calls = test_case(suite, "calls", 10);
   tcase_add_test(calls, memory_is_used_outside_of_locks_and_pins);
 #if OWN_ALLOCATOR
-  tcase_add_loop_test(calls, a_join_is_true_where_a_threads_exit_cannot_be_told, 0, 2);
+  tcase_add_loop_test(calls, a_join_is_true_where_a_threads_exit_goes_unnoticed, 0, 2);
   TCase *forks = tcase_create("forks"); /* what is live changes */
   tcase_set_timeout(forks, 10 * BUSY);
   suite_add_tcase(suite, forks);

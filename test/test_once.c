@@ -143,7 +143,7 @@ END_TEST
 
 /* --- runners that die -------------------------------------------------------------------------- */
 
-START_TEST(who_began_exited)
+START_TEST(the_thread_that_began_exited)
 {
   void *o = new_once();
   expect(elsewhere(call_begin, o, 0), 1);
@@ -169,7 +169,7 @@ static void *begin_and_die(void *unused)
   return NULL;
 }
 
-START_TEST(who_began_exits_while_others_wait)
+START_TEST(the_thread_that_began_exits_while_others_wait)
 {
   for (int round = 0; round < 5; round++) {
     doomed.once = new_once();
@@ -251,7 +251,7 @@ static void *need_the_other(void *argument)
   return NULL;
 }
 
-START_TEST(circle_of_two)
+START_TEST(deadlock_cycle_of_two)
 {
   void *a = new_once(), *b = new_once();
   pthread_barrier_t both;
@@ -268,7 +268,7 @@ START_TEST(circle_of_two)
 }
 END_TEST
 
-START_TEST(circle_through_a_mutex)
+START_TEST(deadlock_cycle_through_a_mutex)
 {
   void *m = ilk_mutex_new(0), *o = new_once();
   pthread_barrier_t both;
@@ -409,11 +409,11 @@ int main(void)
   tcase_add_test(calls, begin_waits_while_another_does_it);
   tcase_add_test(calls, tries_and_deadlines);
   tcase_add_test(calls, failure_passes_it_on_to_one);
-  tcase_add_test(calls, who_began_exited);
-  tcase_add_test(calls, who_began_exits_while_others_wait);
+  tcase_add_test(calls, the_thread_that_began_exited);
+  tcase_add_test(calls, the_thread_that_began_exits_while_others_wait);
   tcase_add_test(calls, bug_12_fork_while_another_does_it);
-  tcase_add_test(calls, circle_of_two);
-  tcase_add_test(calls, circle_through_a_mutex);
+  tcase_add_test(calls, deadlock_cycle_of_two);
+  tcase_add_test(calls, deadlock_cycle_through_a_mutex);
   tcase_add_test(calls, cancel_ends_a_wait);
   tcase_add_test(calls, bug_3_signals_end_no_wait);
 

@@ -39,10 +39,10 @@ static const char *line_with(const char *text, const char *format, ...)
 
 #define must_say(line, ...)                                                                     \
   do {                                                                                          \
-    char wanted_[256];                                                                          \
-    snprintf(wanted_, sizeof wanted_, __VA_ARGS__);                                             \
-    if (!strstr((line), wanted_))                                                               \
-      ck_abort_msg("no \"%s\" in: %s", wanted_, (line));                                        \
+    char expected_[256];                                                                          \
+    snprintf(expected_, sizeof expected_, __VA_ARGS__);                                             \
+    if (!strstr((line), expected_))                                                               \
+      ck_abort_msg("no \"%s\" in: %s", expected_, (line));                                        \
   } while (0)
 
 /* The number of seconds that stands after `before`, as "2.13 s" or as "17 ms". */

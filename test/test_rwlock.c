@@ -247,7 +247,7 @@ START_TEST(unlock_wakes_all_readers_musl_b85fec2d)
 END_TEST
 
 /* The writer that gives up takes its stop sign away: the readers behind it go on. */
-START_TEST(writer_that_gives_up_lets_readers_on)
+START_TEST(writer_that_times_out_lets_readers_in)
 {
   void *rw = new_in_form(_i);
   struct waiter writer, reader;
@@ -301,7 +301,7 @@ START_TEST(unlock_of_null_spares_what_is_read)
 }
 END_TEST
 
-START_TEST(places_are_used_again)
+START_TEST(slots_are_used_again)
 {
   void *rw[66];
   for (int i = 0; i < 66; i++)
@@ -339,7 +339,7 @@ static void *downgrade_and_stay(void *rw)
 }
 
 /* Reading again may take places of the record, but must leave room for other locks. */
-START_TEST(reading_again_leaves_room)
+START_TEST(recursive_reads_use_one_entry)
 {
   void *rw[33];
   for (int i = 0; i < 33; i++)
@@ -482,49 +482,49 @@ END_TEST
 
 /* --- circles ------------------------------------------------------------------------- */
 
-static void *circle_locks[2], *circle_mutex;
+static void *cycle_locks[2], *cycle_mutex;
 static _Atomic int arrived, told;
 
-static void *in_circle(void *which)
+static void *in_cycle(void *which)
 {
   int i = which != NULL;
   if (i)
-    expect(ilk_mutex_lock(circle_mutex), ILK_OK);
+    expect(ilk_mutex_lock(cycle_mutex), ILK_OK);
   else
-    expect(ilk_rwlock_write_lock(circle_locks[0]), ILK_OK);
+    expect(ilk_rwlock_write_lock(cycle_locks[0]), ILK_OK);
   arrived++;
   while (arrived < 2)
     sched_yield();
-  int result = i ? ilk_rwlock_read_lock(circle_locks[0]) : ilk_mutex_lock(circle_mutex);
+  int result = i ? ilk_rwlock_read_lock(cycle_locks[0]) : ilk_mutex_lock(cycle_mutex);
   if (result == ILK_EDEADLK)
     told++;
   else
     expect(result, ILK_OK);
   if (i) {
     if (result == ILK_OK)
-      expect(ilk_rwlock_read_unlock(circle_locks[0]), ILK_OK);
-    expect(ilk_mutex_unlock(circle_mutex), ILK_OK);
+      expect(ilk_rwlock_read_unlock(cycle_locks[0]), ILK_OK);
+    expect(ilk_mutex_unlock(cycle_mutex), ILK_OK);
   } else {
     if (result == ILK_OK)
-      expect(ilk_mutex_unlock(circle_mutex), ILK_OK);
-    expect(ilk_rwlock_write_unlock(circle_locks[0]), ILK_OK);
+      expect(ilk_mutex_unlock(cycle_mutex), ILK_OK);
+    expect(ilk_rwlock_write_unlock(cycle_locks[0]), ILK_OK);
   }
   return NULL;
 }
 
-START_TEST(circle_of_a_write_lock_and_a_mutex)
+START_TEST(deadlock_cycle_of_a_write_lock_and_a_mutex)
 {
-  circle_locks[0] = new_in_form(_i);
-  circle_mutex = ilk_mutex_new(0);
+  cycle_locks[0] = new_in_form(_i);
+  cycle_mutex = ilk_mutex_new(0);
   arrived = told = 0;
   int64_t begin = now();
-  pthread_t a = start(in_circle, NULL), b = start(in_circle, &phase);
+  pthread_t a = start(in_cycle, NULL), b = start(in_cycle, &phase);
   join(a);
   join(b);
   must(now() - begin < PATIENCE);
   must(told >= 1);
-  expect(ilk_mutex_free(circle_mutex), ILK_OK);
-  free_rwlock(circle_locks[0]);
+  expect(ilk_mutex_free(cycle_mutex), ILK_OK);
+  free_rwlock(cycle_locks[0]);
 }
 END_TEST
 
@@ -698,7 +698,7 @@ START_TEST(queued_writer_stops_new_readers)
 }
 END_TEST
 
-START_TEST(queued_writer_that_gives_up_lets_readers_on)
+START_TEST(queued_writer_that_times_out_lets_readers_in)
 {
   void *rw = new_in_form(_i);
   expect(downgrade_before_writer(rw, 200 * MS), ILK_OK);
@@ -967,24 +967,24 @@ int main(void)
   tcase_add_loop_test(tcase, free_refuses_while_in_use, 0, FORMS);
   tcase_add_loop_test(tcase, reader_again_parking_lot_212, 0, FORMS);
   tcase_add_loop_test(tcase, unlock_wakes_all_readers_musl_b85fec2d, 0, FORMS);
-  tcase_add_loop_test(tcase, writer_that_gives_up_lets_readers_on, 0, FORMS);
+  tcase_add_loop_test(tcase, writer_that_times_out_lets_readers_in, 0, FORMS);
   tcase_add_loop_test(tcase, downgrade_lets_no_writer_between, 0, FORMS);
   tcase_add_test(tcase, many_locks_at_once);
   tcase_add_loop_test(tcase, many_locks_at_once_one_of_them_often, 0, 7);
   tcase_add_loop_test(tcase, unlock_of_null_spares_what_is_read, 0, FORMS);
-  tcase_add_test(tcase, places_are_used_again);
+  tcase_add_test(tcase, slots_are_used_again);
   tcase_add_test(tcase, fork_while_another_thread_reads_after_a_downgrade);
   tcase_add_loop_test(tcase, fork_while_another_thread_drains, 0, FORMS);
   tcase_add_loop_test(tcase, writer_that_exits, 0, FORMS);
   tcase_add_loop_test(tcase, writer_that_exits_with_waiters, 0, FORMS);
   tcase_add_loop_test(tcase, reader_that_exits, 0, FORMS);
-  tcase_add_loop_test(tcase, circle_of_a_write_lock_and_a_mutex, 0, FORMS);
+  tcase_add_loop_test(tcase, deadlock_cycle_of_a_write_lock_and_a_mutex, 0, FORMS);
   tcase_add_loop_test(tcase, fork_while_another_thread_holds_it, 0, FORMS);
-  tcase_add_loop_test(tcase, reading_again_leaves_room, 0, FORMS);
+  tcase_add_loop_test(tcase, recursive_reads_use_one_entry, 0, FORMS);
   tcase_add_test(tcase, nobody_overtakes_in_a_fair_one);
   tcase_add_loop_test(tcase, readers_behind_a_writer_are_let_in_together, 0, FORMS);
   tcase_add_loop_test(tcase, queued_writer_stops_new_readers, 0, FORMS);
-  tcase_add_loop_test(tcase, queued_writer_that_gives_up_lets_readers_on, 0, FORMS);
+  tcase_add_loop_test(tcase, queued_writer_that_times_out_lets_readers_in, 0, FORMS);
   tcase_add_loop_test(tcase, timeouts_swallow_no_wake_llvm_201937, 0, FORMS);
   tcase_add_loop_test(tcase, writer_is_served_in_a_storm_of_readers, 0, FORMS);
   tcase_add_loop_test(tcase, reader_is_served_in_a_storm_of_writers, 0, FORMS);

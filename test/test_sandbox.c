@@ -141,7 +141,7 @@ static bool deny_sleep(void)
   return true;
 }
 
-static void wait_in_vain(void *unused)
+static void wait_until_refused(void *unused)
 {
   (void)unused;
   uint32_t word = 0;
@@ -171,7 +171,7 @@ static void wait_in_vain(void *unused)
 START_TEST(a_wait_says_that_sleeping_is_denied)
 {
   if (!strcmp(ilk_backend(), "futex")) /* the C library's own waiting is not ours to test */
-    in_child(wait_in_vain, NULL);
+    in_child(wait_until_refused, NULL);
 }
 END_TEST
 

@@ -48,10 +48,10 @@ static int warnings(void)
 
 #define must_say(text, ...)                                                                     \
   do {                                                                                          \
-    char wanted_[256];                                                                          \
-    snprintf(wanted_, sizeof wanted_, __VA_ARGS__);                                             \
-    if (!strstr((text), wanted_))                                                               \
-      ck_abort_msg("no \"%s\" in: %s", wanted_, (text));                                        \
+    char expected_[256];                                                                          \
+    snprintf(expected_, sizeof expected_, __VA_ARGS__);                                             \
+    if (!strstr((text), expected_))                                                               \
+      ck_abort_msg("no \"%s\" in: %s", expected_, (text));                                        \
   } while (0)
 
 #define must_not_say(text, unwanted)                                                            \

@@ -288,9 +288,9 @@ static void *lock_and_maybe_free(void *unused)
     }
     last = m;
     expect(ilk_mutex_lock(m), ILK_OK);
-    bool is_last = --shared.left == 0;
+    bool exits_unnoticed = --shared.left == 0;
     expect(ilk_mutex_unlock(m), ILK_OK);
-    if (!is_last)
+    if (!exits_unnoticed)
       continue;
     int result;
     while ((result = ilk_mutex_free(m)) == ILK_EBUSY)

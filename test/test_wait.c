@@ -4,7 +4,7 @@
 
 #include "block.h"
 #include "handle.h"
-#include "self.h"
+#include "thread_record.h"
 #include "wait.h"
 #include "waitq.h"
 
@@ -57,7 +57,7 @@ static void wake_so_many(atomic_u32 *word, int n)
 /* A word that changes all the time ends each sleep before the system looks at the time. */
 START_TEST(a_deadline_that_has_passed_ends_a_wait_whose_word_has_changed)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   expect(block(me, NULL, 0, &words[0], load_relaxed(&words[0]) + 1, now() - 1, 0), ILK_ETIMEDOUT);
   expect(block(me, NULL, 0, &words[0], load_relaxed(&words[0]) + 1, now() + PATIENCE, 0), ILK_OK);
 }
@@ -80,10 +80,10 @@ START_TEST(records_of_threads_that_are_gone_are_not_looked_at)
   in_threads(N, come_and_go, NULL);
   int all = 0, live = 0;
   bool found = false;
-  struct self *me = self_get();
-  for (struct self *r = self_first(); r; r = self_next(r))
+  struct thread *me = thread_self();
+  for (struct thread *r = thread_first(); r; r = thread_next(r))
     all++;
-  for (struct self *r = self_first_live(); r; r = self_next_live(r)) {
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
     live++;
     found = found || r == me;
     must(load_relaxed(&r->id) != 0);
@@ -288,15 +288,15 @@ static void *stray_wakes(void *unused)
 {
   (void)unused;
   while (!stray.over) {
-    for (struct self *r = self_first(); r; r = self_next(r))
+    for (struct thread *r = thread_first(); r; r = thread_next(r))
       waitq_wake_thread(r);
     for (int i = 0; i < stray.n; i++)
-      wait_wake(&handle_object(stray.handles[i])->turn, 1, false);
+      wait_wake(&handle_object(stray.handles[i])->epoch, 1, false);
   }
   return NULL;
 }
 
-START_TEST(late_wake_reaches_reused_memory_parking_lot)
+START_TEST(delayed_wake_reaches_reused_memory_parking_lot)
 {
   enum { MUTEXES = 6 };
   static const int flags[MUTEXES] = {0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
@@ -348,6 +348,6 @@ int main(void)
   tcase_add_test(calls, what_a_sleeper_waits_for);
   tcase_add_test(calls, no_wake_is_lost);
   tcase_add_test(calls, private_futex_on_shared_memory);
-  tcase_add_test(calls, late_wake_reaches_reused_memory_parking_lot);
+  tcase_add_test(calls, delayed_wake_reaches_reused_memory_parking_lot);
   return run_suite(s);
 }

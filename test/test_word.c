@@ -268,7 +268,7 @@ END_TEST
 /* One that has waited long asks, when it wakes and it is still held, for the next release, and
    gives up before that: the lock is then kept for a sleeper, and nobody sleeps. Nobody is
    locked out for that. */
-START_TEST(a_starver_that_gives_up)
+START_TEST(a_starving_waiter_that_times_out)
 {
   flags = 0;
   uint32_t word = 0;
@@ -876,7 +876,7 @@ int main(void)
   tcase_add_test(calls, shared_where_there_is_none);
   tcase_add_loop_test(calls, lock_and_unlock, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, waiters_get_it, 0, LENGTH(all_flags));
-  tcase_add_test(calls, a_starver_that_gives_up);
+  tcase_add_test(calls, a_starving_waiter_that_times_out);
   tcase_add_test(calls, owner_died);
   tcase_add_test(calls, owner_dies_while_others_wait);
   tcase_add_test(calls, owner_dies_as_another_comes);

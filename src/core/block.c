@@ -23,52 +23,52 @@ atomic_u32 block_cancelled;
    So each of them compares the word this often. */
 #define SHARED_WATCH (100 * NS_PER_MS)
 
-#define ROUSE_PAUSE (NS_PER_MS / 50)
+#define FORCE_WAKE_PAUSE (NS_PER_MS / 50)
 
 void block_wake(struct object *object, int n)
 {
-  add_seq_cst(&object->turn, 1);
-  wait_wake(&object->turn, n, false);
+  add_seq_cst(&object->epoch, 1);
+  wait_wake(&object->epoch, n, false);
 }
 
-struct object *block_pin(struct self *me, void *handle)
+struct object *block_pin(struct thread *me, void *handle)
 {
   /* The object that this thread itself waits for is pinned. If this wait is already satisfied, a free may be waiting for
      this thread, so this thread must not wait for the free. */
   if (load_relaxed(&me->pin[PIN_INNER]) == (uintptr_t)handle)
     return handle_object(handle);
   /* Another thread's object may be freed meanwhile. An object that is being freed blocks no thread. */
-  bool pinned = handle_enter_timed(me, PIN_LOOK, handle, handle_kind(handle), 0) == ILK_OK;
+  bool pinned = handle_enter_timed(me, PIN_INSPECT, handle, handle_kind(handle), 0) == ILK_OK;
   return pinned ? handle_object(handle) : NULL;
 }
 
-static uint32_t holder_of(struct self *me, void *handle, int64_t index)
+static uint32_t holder_of(struct thread *me, void *handle, int64_t index)
 {
   const struct kind_operations *operations = kind_operations[handle_kind(handle)];
   struct object *object = operations && operations->holder ? block_pin(me, handle) : NULL;
   if (!object)
     return 0;
   uint32_t holder = operations->holder(object, index);
-  handle_leave(me, PIN_LOOK);
+  handle_leave(me, PIN_INSPECT);
   return holder;
 }
 
-uint32_t block_awaited(struct self *me, void *handle, int64_t index)
+uint32_t block_awaited(struct thread *me, void *handle, int64_t index)
 {
   return handle ? holder_of(me, handle, index) : (uint32_t)index;
 }
 
-static bool holder_is_dead(struct self *me, void *handle, int64_t index)
+static bool holder_is_dead(struct thread *me, void *handle, int64_t index)
 {
   uint32_t holder = block_awaited(me, handle, index);
-  return holder && !self_find(holder);
+  return holder && !thread_find(holder);
 }
 
 /* Returns when the wait began. */
-static int64_t announce(struct self *me, void *handle, int64_t index, atomic_u32 *word, int64_t deadline, int flags)
+static int64_t publish(struct thread *me, void *handle, int64_t index, atomic_u32 *word, int64_t deadline, int flags)
 {
   int64_t since = clock_now();
-  /* Release: a thread that loads one of these also loads the end of the previous episode (block_look()). */
+  /* Release: a thread that loads one of these also loads the end of the previous episode (block_load()). */
   store_release(&me->blocked_handle, (uintptr_t)handle);
   store_release(&me->blocked_index, index);
   store_release(&me->blocked_word, (uintptr_t)word);
@@ -81,7 +81,7 @@ static int64_t announce(struct self *me, void *handle, int64_t index, atomic_u32
   return since;
 }
 
-bool block_look(struct self *record, struct blocked *b)
+bool block_load(struct thread *record, struct blocked *b)
 {
   /* seq_cst: Dekker with a wait that publishes its episode and then checks what the caller has just stored (a cancel, a
      thread's death). The other loads acquire: each comes before the next, and the second load of the episode, the last,
@@ -98,13 +98,13 @@ bool block_look(struct self *record, struct blocked *b)
   return load_acquire(&record->episode) == b->episode;
 }
 
-void block_rouse(struct self *record, const struct blocked *b)
+void block_force_wake(struct thread *record, const struct blocked *b)
 {
   atomic_u32 never = 0;
   while (load_acquire(&record->episode) == b->episode) {
     wait_wake(b->word, INT_MAX, b->flags & BLOCK_SHARED);
     /* The thread may be between its last check and its sleep: wake again after a pause. */
-    wait_on(&never, 0, clock_now() + ROUSE_PAUSE, false);
+    wait_on(&never, 0, clock_now() + FORCE_WAKE_PAUSE, false);
   }
 }
 
@@ -117,17 +117,17 @@ static bool has_holder(void *handle, int64_t index, int flags)
 }
 
 /* True: report a deadlock cycle. *at: when to search again. */
-COLD static bool search_cycle(struct self *me, bool always, int64_t *at, int64_t *pause)
+COLD static bool search_cycle(struct thread *me, bool always, int64_t *at, int64_t *pause)
 {
-  struct self *other;
+  struct thread *other;
   enum cycle found = cycle_find(me, always, &other);
   if (found == CYCLE_AGAIN) {
     *at = clock_now() + *pause;
     *pause = *pause < CYCLE_DELAY ? 2 * *pause : *pause;
   }
   struct blocked b;
-  if (other && block_look(other, &b)) /* it may have searched before this wait closed the cycle */
-    block_rouse(other, &b);
+  if (other && block_load(other, &b)) /* it may have searched before this wait closed the cycle */
+    block_force_wake(other, &b);
   return found == CYCLE_FOUND && !always;
 }
 
@@ -137,17 +137,17 @@ static int64_t earlier(int64_t a, int64_t b)
 }
 
 /* `sleep` may be NULL: the sleep is on the word. */
-static int block_until(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
+static int block_until(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
                        struct block_sleep *sleep, int64_t deadline, int flags)
 {
-  if (load_relaxed(&me->late_count)) /* the threads to be woken may be part of a deadlock cycle */
-    waitq_wake_late(me);
+  if (load_relaxed(&me->deferred_count)) /* the threads to be woken may be part of a deadlock cycle */
+    waitq_wake_deferred(me);
   gil_release(me);
-  bool may_be_gone = unlikely(load_relaxed(&self_last_count)); /* the thread that must act, without a notice */
+  bool may_be_gone = unlikely(load_relaxed(&thread_unnoticed_count)); /* the thread that must act, without a notice */
   if (may_be_gone)
-    self_end_last();
+    thread_end_unnoticed();
   bool suspended = fork_suspend(); /* the thread that will wake this one may need the guards */
-  int64_t since = announce(me, handle, index, word, deadline, flags);
+  int64_t since = publish(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
   bool may_deadlock = deadline == WAIT_FOREVER && has_holder(handle, index, flags);
   bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed(); /* a plain sleep ends by itself */
@@ -189,7 +189,7 @@ static int block_until(struct self *me, void *handle, int64_t index, atomic_u32 
     }
     if (now >= cycle_at) {
       cycle_at = may_be_gone ? now + CYCLE_DELAY : WAIT_FOREVER;
-      if (may_be_gone && self_end_last())
+      if (may_be_gone && thread_end_unnoticed())
         break;
       if (may_deadlock && search_cycle(me, always, &cycle_at, &pause)) {
         result = ILK_EDEADLK;
@@ -209,13 +209,13 @@ static int block_until(struct self *me, void *handle, int64_t index, atomic_u32 
   return result;
 }
 
-int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
+int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags)
 {
   return block_until(me, handle, index, word, expected, NULL, deadline, flags);
 }
 
-int block_with(struct self *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline, int flags)
+int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline, int flags)
 {
   return block_until(me, NULL, 0, word, 0, sleep, deadline, flags);
 }

@@ -4,7 +4,7 @@
 
 #include "clock.h"
 #include "handle.h"
-#include "self.h"
+#include "thread_record.h"
 #include "wait.h"
 
 enum block_flags {
@@ -20,7 +20,7 @@ enum block_flags {
    and for the report. Without a handle, `index` is the id of the thread that must act while *word == expected, or 0; that
    thread's death ends the sleep. block() releases Python's GIL if this thread holds it, so a call that reaches it ends
    with gil_reacquire() (see gil.h). */
-int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
+int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags);
 
 /* The same for a sleep by other means than wait_on(). sleep->until() returns what wait_on() would, and is called again if it
@@ -28,7 +28,7 @@ int block(struct self *me, void *handle, int64_t index, atomic_u32 *word, uint32
 struct block_sleep {
   enum wait_result (*until)(struct block_sleep *, int64_t until);
 };
-int block_with(struct self *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline, int flags);
+int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline, int flags);
 
 /* What a thread is blocked on, as loaded by another thread. */
 struct blocked {
@@ -41,35 +41,35 @@ struct blocked {
 };
 
 /* Loads what the thread is blocked on. False: it is not blocked. */
-bool block_look(struct self *record, struct blocked *b);
+bool block_load(struct thread *record, struct blocked *b);
 
-/* Pins an object for which some thread waits; NULL: it is gone. Ends with handle_leave(me, PIN_LOOK). */
-struct object *block_pin(struct self *me, void *handle);
+/* Pins an object for which some thread waits; NULL: it is gone. Ends with handle_leave(me, PIN_INSPECT). */
+struct object *block_pin(struct thread *me, void *handle);
 
 /* The id of the thread that must act for a wait to end; 0: no particular thread. It may change at any moment. */
-uint32_t block_awaited(struct self *me, void *handle, int64_t index);
+uint32_t block_awaited(struct thread *me, void *handle, int64_t index);
 
 /* Forces the thread to recheck: wakes it until that sleep has ended. */
-void block_rouse(struct self *record, const struct blocked *b);
+void block_force_wake(struct thread *record, const struct blocked *b);
 
 /* Not 0: every wait ends with ILK_ECANCELED (see cancel.c). */
 extern HIDDEN atomic_u32 block_cancelled;
 
-/* The event count of an object without a queue. A waiter prepares (counts itself), loads the epoch `turn`, checks the
+/* The event count of an object without a queue. A waiter prepares (counts itself), loads the `epoch`, checks the
    object, and sleeps on that epoch. A thread that changes the object loads `waiters`, and advances the epoch before it
    wakes.
 
-       waiter:  waiters += 1;  t = turn;  check;  sleep while turn == t
-       waker:   change;  load waiters;  turn += 1;  wake
+       waiter:  waiters += 1;  t = epoch;  check;  sleep while epoch == t
+       waker:   change;  load waiters;  epoch += 1;  wake
 
    All operations are seq_cst. If the waker's load of `waiters` misses the waiter, the waiter's check comes after the change.
    Otherwise the epoch advances after the change, so a waiter that checked too early does not fall asleep, or is woken. */
-static inline void block_announce(struct object *object)
+static inline void block_prepare_wait(struct object *object)
 {
   add_seq_cst(&object->waiters, 1);
 }
 
-static inline void block_withdraw(struct object *object)
+static inline void block_finish_wait(struct object *object)
 {
   sub_seq_cst(&object->waiters, 1);
 }

@@ -25,11 +25,11 @@ int ilk_cancel(int on)
   if (!on)
     return ILK_OK;
   struct blocked b;
-  for (struct self *r = self_first_live(); r; r = self_next_live(r))
-    if (block_look(r, &b))
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
+    if (block_load(r, &b))
       wait_wake(b.word, INT_MAX, b.flags & BLOCK_SHARED);
-  for (struct self *r = self_first_live(); r; r = self_next_live(r))
-    if (block_look(r, &b))
-      block_rouse(r, &b);
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
+    if (block_load(r, &b))
+      block_force_wake(r, &b);
   return ILK_OK;
 }

@@ -14,21 +14,21 @@ _Static_assert(FIRST << CELLS_NEAR == 2 * CELLS_CHUNK, "the first directory has 
 
 /* --- numbers ------------------------------------------------------------------------ */
 
-#define ROOM_FIRST 16
+#define CAPACITY_FIRST 16
 
 static pthread_mutex_t numbers_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t numbers_used; /* numbers below this were in use at least once */
 static uint32_t *returned;    /* those of them that are free */
 static size_t returned_count;
-static size_t returned_room;  /* at least numbers_used: to return a number cannot fail */
+static size_t returned_capacity;  /* at least numbers_used: to return a number cannot fail */
 static uint64_t last_serial;
 
-/* Takes a number that was returned, or a new one if there is room for its return. */
+/* Takes a number that was returned, or a new one if its return could be stored. */
 static bool number_take(uint32_t *number)
 {
   if (returned_count)
     *number = returned[--returned_count]; /* the last: the threads have probably allocated its cell */
-  else if (numbers_used < returned_room)
+  else if (numbers_used < returned_capacity)
     *number = numbers_used++;
   else
     return false;
@@ -36,52 +36,52 @@ static bool number_take(uint32_t *number)
 }
 
 /* With the lock held: exchanges the array in use for a larger one. */
-static void swap_if_larger(uint32_t **array, size_t *room)
+static void swap_if_larger(uint32_t **array, size_t *capacity)
 {
-  if (*room <= returned_room)
+  if (*capacity <= returned_capacity)
     return;
   uint32_t *grown = *array;
-  size_t grown_room = *room;
+  size_t grown_capacity = *capacity;
   if (returned_count)
     memcpy(grown, returned, returned_count * sizeof *grown);
   *array = returned;
-  *room = returned_room;
+  *capacity = returned_capacity;
   returned = grown;
-  returned_room = grown_room;
+  returned_capacity = grown_capacity;
 }
 
-bool cells_take(struct cells_place *place)
+bool cells_take(struct cell_position *position)
 {
   uint32_t number = 0, *spare = NULL;
-  size_t spare_room = 0;
+  size_t spare_capacity = 0;
   uint64_t serial;
   bool taken;
   for (;;) {
     guard_lock(&numbers_lock);
-    swap_if_larger(&spare, &spare_room);
+    swap_if_larger(&spare, &spare_capacity);
     taken = number_take(&number);
-    size_t room = returned_room ? 2 * returned_room : ROOM_FIRST;
+    size_t capacity = returned_capacity ? 2 * returned_capacity : CAPACITY_FIRST;
     serial = ++last_serial;
     guard_unlock(&numbers_lock);
-    uint32_t *grown = taken || room > NUMBERS_MAX ? NULL : memory_resize(spare, room * sizeof *spare);
+    uint32_t *grown = taken || capacity > NUMBERS_MAX ? NULL : memory_resize(spare, capacity * sizeof *spare);
     if (!grown)
       break;
     spare = grown;
-    spare_room = room;
+    spare_capacity = capacity;
   }
   memory_resize(spare, 0);
   if (!taken)
     return false;
   /* Level l begins at number (FIRST << l) - FIRST. */
   uint32_t level = 31 - (uint32_t)__builtin_clz(number + FIRST) - CELLS_FIRST_BITS;
-  *place = (struct cells_place){level, number + FIRST - (FIRST << level), serial};
+  *position = (struct cell_position){level, number + FIRST - (FIRST << level), serial};
   return true;
 }
 
-void cells_give_back(const struct cells_place *place)
+void cells_free(const struct cell_position *position)
 {
   guard_lock(&numbers_lock);
-  returned[returned_count++] = place->offset + (FIRST << place->level) - FIRST;
+  returned[returned_count++] = position->offset + (FIRST << position->level) - FIRST;
   guard_unlock(&numbers_lock);
 }
 
@@ -92,14 +92,14 @@ static uint32_t level_size(uint32_t level)
   return FIRST << level;
 }
 
-struct cell *cells_at_far(struct cells *cells, const struct cells_place *place)
+struct cell *cells_at_far(struct cells *cells, const struct cell_position *position)
 {
-  if (place->level < CELLS_NEAR)
+  if (position->level < CELLS_NEAR)
     return NULL;
-  /* Acquire: both pair with the releases in cells_add_room(). */
-  cells_array *directory = load_acquire(&cells->far[place->level - CELLS_NEAR]);
-  struct cell *chunk = directory ? load_acquire(&directory[place->offset / CELLS_CHUNK]) : NULL;
-  return chunk ? &chunk[place->offset % CELLS_CHUNK] : NULL;
+  /* Acquire: both pair with the releases in cells_allocate(). */
+  cells_array *directory = load_acquire(&cells->far[position->level - CELLS_NEAR]);
+  struct cell *chunk = directory ? load_acquire(&directory[position->offset / CELLS_CHUNK]) : NULL;
+  return chunk ? &chunk[position->offset % CELLS_CHUNK] : NULL;
 }
 
 /* Allocates an array of n cells, unless there is one. Only the owning thread does. */
@@ -114,29 +114,29 @@ static bool make_array(cells_array *array, uint32_t n)
   return true;
 }
 
-bool cells_add_room(struct cells *own, const struct cells_place *place)
+bool cells_allocate(struct cells *own, const struct cell_position *position)
 {
-  if (place->level < CELLS_NEAR)
-    return make_array(&own->near[place->level], level_size(place->level));
-  uint32_t far = place->level - CELLS_NEAR;
+  if (position->level < CELLS_NEAR)
+    return make_array(&own->near[position->level], level_size(position->level));
+  uint32_t far = position->level - CELLS_NEAR;
   cells_array *directory = load_relaxed(&own->far[far]);
   if (!directory) {
-    directory = memory_new(level_size(place->level) / CELLS_CHUNK * sizeof *directory);
+    directory = memory_new(level_size(position->level) / CELLS_CHUNK * sizeof *directory);
     if (!directory)
       return false;
     store_release(&own->far[far], directory);
   }
-  return make_array(&directory[place->offset / CELLS_CHUNK], CELLS_CHUNK);
+  return make_array(&directory[position->offset / CELLS_CHUNK], CELLS_CHUNK);
 }
 
-struct cell *cells_make(struct cells *own, const struct cells_place *place)
+struct cell *cells_make(struct cells *own, const struct cell_position *position)
 {
-  struct cell *cell = cells_at(own, place);
+  struct cell *cell = cells_at(own, position);
   if (!cell)
     return NULL;
   store_relaxed(&cell->value, 0);
   /* Release: a thread that loads the serial does not load a value of the number's earlier object. */
-  store_release(&cell->serial, place->serial);
+  store_release(&cell->serial, position->serial);
   return cell;
 }
 

@@ -38,42 +38,42 @@ struct cells {
   _Atomic(cells_array *) far[CELLS_FAR]; /* directories; the first has two chunks */
 };
 
-/* The place of an object's cell, the same in every record. */
-struct cells_place {
+/* The position of an object's cell, the same in every record. */
+struct cell_position {
   uint32_t level, offset;
   uint64_t serial;
 };
 
 /* False: no memory. */
-bool cells_take(struct cells_place *place);
-/* No thread uses the place any more. */
-void cells_give_back(const struct cells_place *place);
+bool cells_take(struct cell_position *position);
+/* No thread uses the position any more. */
+void cells_free(const struct cell_position *position);
 
 /* cells_at() for a far level, or where the cell is not allocated. */
-COLD struct cell *cells_at_far(struct cells *cells, const struct cells_place *place);
+COLD struct cell *cells_at_far(struct cells *cells, const struct cell_position *position);
 
-/* The cell at that place, valid or not; NULL: not allocated yet. */
-static inline struct cell *cells_at(struct cells *cells, const struct cells_place *place)
+/* The cell at that position, valid or not; NULL: not allocated yet. */
+static inline struct cell *cells_at(struct cells *cells, const struct cell_position *position)
 {
   /* Acquire: pairs with the release that made the array. */
-  struct cell *array = load_acquire(&cells->near[place->level]);
-  return likely(array) ? &array[place->offset] : cells_at_far(cells, place);
+  struct cell *array = load_acquire(&cells->near[position->level]);
+  return likely(array) ? &array[position->offset] : cells_at_far(cells, position);
 }
 
-/* The valid cell for that place; NULL: there is no value. Any thread may call it for any record. */
-static inline struct cell *cells_find(struct cells *cells, const struct cells_place *place)
+/* The valid cell for that position; NULL: there is no value. Any thread may call it for any record. */
+static inline struct cell *cells_find(struct cells *cells, const struct cell_position *position)
 {
-  struct cell *cell = cells_at(cells, place);
+  struct cell *cell = cells_at(cells, position);
   /* Acquire: pairs with the release that made the cell valid. */
-  return likely(cell && load_acquire(&cell->serial) == place->serial) ? cell : NULL;
+  return likely(cell && load_acquire(&cell->serial) == position->serial) ? cell : NULL;
 }
 
-/* The calling thread's cell for that place, made valid with the value 0. NULL: it is not allocated yet; then the caller
-   unpins, calls cells_add_room(), and starts again. */
-COLD struct cell *cells_make(struct cells *own, const struct cells_place *place);
+/* The calling thread's cell for that position, made valid with the value 0. NULL: it is not allocated yet; then the caller
+   unpins, calls cells_allocate(), and starts again. */
+COLD struct cell *cells_make(struct cells *own, const struct cell_position *position);
 
-/* Allocates the calling thread's cell for that place. It allocates, so not while an object is pinned. False: no memory. */
-COLD bool cells_add_room(struct cells *own, const struct cells_place *place);
+/* Allocates the calling thread's cell for that position. It allocates, so not while an object is pinned. False: no memory. */
+COLD bool cells_allocate(struct cells *own, const struct cell_position *position);
 
 /* Makes all cells invalid. Called by the thread that owns them. */
 void cells_clear(struct cells *own);

@@ -25,7 +25,7 @@ int64_t fail_value(int code);
 void *fail_null(int code);
 
 /* Turns an internal result into the result of a public call: a failure is recorded. */
-static inline int answer(int result)
+static inline int return_code(int result)
 {
   return unlikely(result < 0) ? fail(result) : result;
 }

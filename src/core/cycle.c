@@ -21,7 +21,7 @@
    goes through the live threads once, and for a queued reader through its queue up to the last writer. It runs once in a
    wait without a deadline, in the waiting thread.
 
-   Checked by test/models/circle.pml. */
+   Checked by test/models/cycle.pml. */
 #include "cycle.h"
 
 #include "block.h"
@@ -42,10 +42,10 @@ static struct visited {
 
 struct search {
   struct cycle_visitor visitor;
-  struct self *me;
-  struct self *from; /* whose links are visited */
-  struct self *last; /* of the list of threads that were reached */
-  struct self *end;  /* of a path that leads back to `me`; NULL: none yet */
+  struct thread *me;
+  struct thread *from; /* whose links are visited */
+  struct thread *last; /* of the list of threads that were reached */
+  struct thread *end;  /* of a path that leads back to `me`; NULL: none yet */
 };
 
 static bool *readers_visited(void *handle)
@@ -57,7 +57,7 @@ static bool *readers_visited(void *handle)
 }
 
 /* The episode of a thread that is blocked without a deadline and not about to report a cycle; else 0. */
-static uint32_t stuck_episode(struct self *record)
+static uint32_t stuck_episode(struct thread *record)
 {
   /* seq_cst: the last thread of a cycle to block finds the others blocked. Acquire: and what they hold. */
   uint32_t episode = load_seq_cst(&record->episode);
@@ -68,14 +68,14 @@ static uint32_t stuck_episode(struct self *record)
 
 static void visit_id(struct cycle_visitor *visitor, uint32_t id)
 {
-  struct self *record = id ? self_find(id) : NULL;
+  struct thread *record = id ? thread_find(id) : NULL;
   if (record)
     visitor->visit(visitor, record);
 }
 
 /* The holder of the private word lock for which a thread waits; 0: it waits for something else. The holder that the waiter has
    published (b->index) is the last that it loaded; other threads may have held the lock since. */
-static uint32_t word_holder(struct self *me, struct self *waiter, const struct blocked *b)
+static uint32_t word_holder(struct thread *me, struct thread *waiter, const struct blocked *b)
 {
   if (!(b->flags & BLOCK_WORD) || !b->index)
     return 0;
@@ -84,10 +84,10 @@ static uint32_t word_holder(struct self *me, struct self *waiter, const struct b
 }
 
 /* Visits each thread that must act before `waiter` can continue. */
-static void visit_blockers(struct self *me, struct self *waiter, struct cycle_visitor *visitor)
+static void visit_blockers(struct thread *me, struct thread *waiter, struct cycle_visitor *visitor)
 {
   struct blocked b;
-  if (!block_look(waiter, &b))
+  if (!block_load(waiter, &b))
     return;
   if (!b.handle) {
     visit_id(visitor, word_holder(me, waiter, &b));
@@ -101,12 +101,12 @@ static void visit_blockers(struct self *me, struct self *waiter, struct cycle_vi
     operations->each_blocker(object, waiter, b.index, visitor);
   else
     visit_id(visitor, operations->holder(object, b.index));
-  handle_leave(me, PIN_LOOK);
+  handle_leave(me, PIN_INSPECT);
 }
 
 /* --- the search ------------------------------------------------------------------------- */
 
-static void visit_new(struct cycle_visitor *visitor, struct self *record)
+static void visit_new(struct cycle_visitor *visitor, struct thread *record)
 {
   struct search *s = (struct search *)visitor;
   if (s->end)
@@ -127,14 +127,14 @@ static void visit_new(struct cycle_visitor *visitor, struct self *record)
 }
 
 /* The last thread of a path from `me` back to `me`, linked by `search_from`; NULL: there is none. */
-static struct self *search(struct self *me)
+static struct thread *search(struct thread *me)
 {
   searches++;
   struct search s = {.visitor = {.visit = visit_new}, .me = me, .last = me};
   me->search = searches;
   me->search_episode = load_relaxed(&me->episode);
   me->search_from = me->search_next = NULL;
-  for (struct self *r = me; r && !s.end; r = r->search_next) {
+  for (struct thread *r = me; r && !s.end; r = r->search_next) {
     s.from = r;
     s.visitor.readers_visited = readers_visited((void *)load_acquire(&r->blocked_handle));
     visit_blockers(me, r, &s.visitor);
@@ -146,34 +146,34 @@ static struct self *search(struct self *me)
 
 struct match {
   struct cycle_visitor visitor;
-  struct self *wanted;
+  struct thread *target;
   bool found;
 };
 
-static void visit_match(struct cycle_visitor *visitor, struct self *record)
+static void visit_match(struct cycle_visitor *visitor, struct thread *record)
 {
   struct match *m = (struct match *)visitor;
-  m->found = m->found || record == m->wanted;
+  m->found = m->found || record == m->target;
 }
 
-static bool is_linked(struct self *me, struct self *from, struct self *to)
+static bool is_linked(struct thread *me, struct thread *from, struct thread *to)
 {
   bool readers = false;
-  struct match m = {.visitor = {.visit = visit_match, .readers_visited = &readers}, .wanted = to};
+  struct match m = {.visitor = {.visit = visit_match, .readers_visited = &readers}, .target = to};
   visit_blockers(me, from, &m.visitor);
   return m.found;
 }
 
 /* True if all links of the path exist, and after that all its threads are in the episodes in which the search reached them. */
-static bool is_cycle(struct self *me, struct self *end)
+static bool is_cycle(struct thread *me, struct thread *end)
 {
-  struct self *to = me;
-  for (struct self *r = end; r; to = r, r = r->search_from)
+  struct thread *to = me;
+  for (struct thread *r = end; r; to = r, r = r->search_from)
     if (!is_linked(me, r, to))
       return false;
   /* Release: the loads of the links come before what a thread does after an episode that is found unfinished here. A plain load
      would not order them. */
-  for (struct self *r = end; r; r = r->search_from)
+  for (struct thread *r = end; r; r = r->search_from)
     if (add_acq_rel(&r->episode, 0) != r->search_episode)
       return false;
   return true;
@@ -181,29 +181,29 @@ static bool is_cycle(struct self *me, struct self *end)
 
 /* A thread of the cycle that can report it. There is one, because not all threads of a cycle can be at the end of a condition's
    wait. */
-static struct self *who_reports(struct self *end)
+static struct thread *reporter_of(struct thread *end)
 {
-  for (struct self *r = end; r; r = r->search_from)
+  for (struct thread *r = end; r; r = r->search_from)
     if (!(load_acquire(&r->blocked_flags) & BLOCK_ALWAYS))
       return r;
   return NULL;
 }
 
-static enum cycle find(struct self *me, bool always, struct self **other)
+static enum cycle find(struct thread *me, bool always, struct thread **other)
 {
-  struct self *end = search(me);
+  struct thread *end = search(me);
   if (!end)
     return CYCLE_NONE;
   if (!is_cycle(me, end))
     return CYCLE_AGAIN;
   if (always)
-    *other = who_reports(end);
+    *other = reporter_of(end);
   else
     me->search_reported = me->search_episode;
   return CYCLE_FOUND;
 }
 
-enum cycle cycle_find(struct self *me, bool always, struct self **other)
+enum cycle cycle_find(struct thread *me, bool always, struct thread **other)
 {
   *other = NULL;
   /* Acquire and release: hand over the members of the records. */

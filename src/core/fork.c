@@ -7,7 +7,7 @@
 #include "cycle.h"
 #include "handle.h"
 #include "region.h"
-#include "self.h"
+#include "thread_record.h"
 #include "signals.h"
 #include "wait.h"
 #include "waitq.h"
@@ -22,7 +22,7 @@ static void before(void)
   signals_block(&signals);
   region_before_fork();
   handle_before_fork();
-  self_before_fork();
+  thread_before_fork();
   waitq_before_fork();
   wait_before_fork();
   cells_before_fork();
@@ -41,7 +41,7 @@ static void after(bool child)
   cells_after_fork(child);
   wait_after_fork(child);
   waitq_after_fork(child);
-  self_after_fork(child);
+  thread_after_fork(child);
   handle_after_fork(child); /* it calls the kinds, which use the other modules */
   region_after_fork(child);
   signals_restore(&signals);

@@ -64,7 +64,7 @@ static bool holds_gil(const struct gil_hooks *hooks)
   return state && (!hooks->own || hooks->own() == state);
 }
 
-void gil_release_slow(struct self *me)
+void gil_release_slow(struct thread *me)
 {
   struct gil_hooks *hooks = load_acquire(&gil_hooks); /* pairs with ilk_gil_hooks() */
   if (!hooks || !holds_gil(hooks))
@@ -76,7 +76,7 @@ void gil_release_slow(struct self *me)
   pthread_setcancelstate(cancel, NULL);
 }
 
-void gil_reacquire_slow(struct self *me)
+void gil_reacquire_slow(struct thread *me)
 {
   void *state = me->gil_state;
   me->gil_state = NULL; /* first: restore() may not return (I2), and then the thread's destructors may call the library */

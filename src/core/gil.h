@@ -10,7 +10,7 @@
    Invariants:
    I1  A record's `gil_state` is written only by its own thread: set by the first block() of a call, and NULL again when
        the call returns.
-   I2  gil_reacquire() is the last step of a call. At that point the call holds no pin, no place in a queue, no count and
+   I2  gil_reacquire() is the last step of a call. At that point the call holds no pin, no slot in a queue, no count and
        no lock of the library. Once the interpreter has finalized, Python ends the thread there, or lets it sleep forever:
        then a lock that the call acquired is a dead thread's, or stays held. The thread that holds the GIL may call the
        library meanwhile, and never waits for a thread that is inside it.
@@ -20,7 +20,7 @@
 #ifndef INTERLOCK_GIL_H
 #define INTERLOCK_GIL_H
 
-#include "self.h"
+#include "thread_record.h"
 
 struct gil_hooks;
 extern HIDDEN _Atomic(struct gil_hooks *) gil_hooks; /* NULL: none */
@@ -31,18 +31,18 @@ static inline bool gil_is_hooked(void)
   return load_relaxed(&gil_hooks) != NULL;
 }
 
-COLD void gil_release_slow(struct self *me);
-COLD void gil_reacquire_slow(struct self *me);
+COLD void gil_release_slow(struct thread *me);
+COLD void gil_reacquire_slow(struct thread *me);
 
 /* Before a sleep: releases the GIL if this thread holds it. */
-static inline void gil_release(struct self *me)
+static inline void gil_release(struct thread *me)
 {
   if (gil_is_hooked() && !me->gil_state)
     gil_release_slow(me);
 }
 
 /* At the end of a call that may have slept: reacquires the GIL if the call released it. */
-static inline void gil_reacquire(struct self *me)
+static inline void gil_reacquire(struct thread *me)
 {
   if (unlikely(me->gil_state))
     gil_reacquire_slow(me);

@@ -88,9 +88,9 @@ struct object *handle_reserve(enum kind kind, void **handle)
   uint32_t generation = (generation_first + load_relaxed(&slot->uses) + 1) & GENERATION_MASK;
   *handle = handle_make(TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT | generation, index);
   /* Atomically: a delayed call for the slot's earlier object may still load them. */
-  store_relaxed(&slot->object.seal, 0);
+  store_relaxed(&slot->object.tag_flags, 0);
   store_relaxed(&slot->object.waiters, 0);
-  store_relaxed(&slot->object.turn, 0);
+  store_relaxed(&slot->object.epoch, 0);
   for (size_t i = sizeof(struct object) / 8; i < CACHE_LINE / 8; i++)
     store_release((atomic_u64 *)&handle_slots[index] + i, 0);
   return &slot->object;
@@ -101,7 +101,7 @@ void *handle_publish(struct object *object, void *handle, uint32_t state)
   handle_table_lock();
   live++;
   store_release(&object->head, head_of(handle, state));
-  store_release(&object->seal, head_of(handle, head_state(load_relaxed(&object->seal))));
+  store_release(&object->tag_flags, head_of(handle, head_state(load_relaxed(&object->tag_flags))));
   handle_table_unlock();
   return handle;
 }
@@ -112,7 +112,7 @@ static void slot_put_back(void *handle, bool reusable)
   uint32_t uses = (handle_tag(handle) - generation_first) & GENERATION_MASK;
   struct free_slot *slot = slot_at(index);
   bool used_up = uses == GENERATION_MASK;
-  store_release(&slot->object.seal, head_state(load_relaxed(&slot->object.seal))); /* the kind's flags stay */
+  store_release(&slot->object.tag_flags, head_state(load_relaxed(&slot->object.tag_flags))); /* the kind's flags stay */
   store_release(&slot->object.head, 0);
   if (!reusable || (used_up && !HANDLE_GENERATIONS_WRAP))
     return;
@@ -177,10 +177,10 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
   bool closing = load_relaxed(&object->head) & CLOSING;
   if (closing && handle_is_undecided(object, handle)) { /* the thread that was closing it does not exist here */
     and_relaxed(&object->head, ~CLOSING);
-    and_relaxed(&object->seal, ~CLOSING);
+    and_relaxed(&object->tag_flags, ~CLOSING);
   } else if (closing) {
     /* Another thread was freeing what the object owns, and it is unknown how far it came. So that leaks. */
-    store_relaxed(&object->seal, 0);
+    store_relaxed(&object->tag_flags, 0);
     store_relaxed(&object->head, 0);
     live--;
     return;

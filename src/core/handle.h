@@ -27,18 +27,18 @@
 
    State transitions of a close, as other threads see them:
 
-       open -> undecided    CLOSING is set in head and seal. Calls that would pin the object wait; a try returns busy.
+       open -> undecided    CLOSING is set in the head and in the cached tag. Calls that would pin the object wait; a try returns busy.
        undecided -> open    A thread waits in the object; or a thread still pins it after a while. In the second case the
                             close starts again later, so that other calls are not blocked by that thread.
-       undecided -> closed  The seal loses its tag. From then on the handle is not live.
+       undecided -> closed  The cached tag is cleared. From then on the handle is not live.
 
    Invariants:
-   I1  A handle is live if and only if head.tag is its tag and CLOSING is clear. `seal` has a copy of the tag, which pinned
+   I1  A handle is live if and only if head.tag is its tag and CLOSING is clear. `tag_flags` has a copy of the tag, which pinned
        calls check: it is set after the head, and cleared when the close is decided.
    I2  Tags change only while the table's lock is held. The lock is not held while a close waits.
    I3  A slot is reused only after handle_close() succeeded. At that moment no pin names the handle, and waiters == 0.
    I4  Each thread that `waiters` counts pins the object, or has a queue slot in it between two parts of a resumable wait
-       (parts.h). So no thread waits in a freed object.
+       (resumable.h). So no thread waits in a freed object.
 
    Checked by test/models/handle.pml and handler.pml, and by the scenarios handle* of test/models/real. */
 #ifndef INTERLOCK_HANDLE_H
@@ -47,7 +47,7 @@
 #include "atomic.h"
 #include "common.h"
 #include "fence.h"
-#include "self.h"
+#include "thread_record.h"
 
 enum kind {
   KIND_NONE,
@@ -72,16 +72,16 @@ enum kind {
 /* The first part of every object. The part of its kind follows, within the cache line. */
 struct object {
   atomic_u64 head;    /* tag << 32 | state */
-  atomic_u64 seal;    /* a copy of the tag: a load of a head that was just swapped would stall; and, in the lower half,
+  atomic_u64 tag_flags;    /* a copy of the tag: a load of a head that was just swapped would stall; and, in the lower half,
                          flags of the kind that the same load returns (see mutex_state.h) */
   atomic_u32 waiters; /* the number of threads that wait (see block.h) */
-  atomic_u32 turn;    /* the epoch of the event count on which they sleep, where there is no queue */
+  atomic_u32 epoch;    /* the epoch of the event count on which they sleep, where there is no queue */
 };
 
 /* The first 32 bits after it are atomic in every kind, because a delayed call for the slot's earlier object may still load
-   them (a mutex's `wanted`, a semaphore's maximum, a readers-writer lock's writer). A kind without an atomic there begins
+   them (a mutex's `has_waiters`, a semaphore's maximum, a readers-writer lock's writer). A kind without an atomic there begins
    with this. */
-#define LATE_LOOKS atomic_u32 late_looks
+#define DELAYED_LOADS atomic_u32 delayed_loads
 
 struct cycle_visitor; /* see cycle.h */
 
@@ -89,18 +89,18 @@ struct cycle_visitor; /* see cycle.h */
 struct kind_operations {
   const char *name;
   /* True if it has a queue in which ilk_wait_begin() keeps a slot. */
-  bool keeps_places;
+  bool keeps_slots;
   /* The id of the thread that must act before a thread that waits for part `index` can continue; 0: none. */
   uint32_t (*holder)(struct object *, int64_t index);
   /* The same where several threads may have to act: visits each of them, or each that is blocked. `waiter` sleeps for part
      `index`, or did a moment ago. NULL: holder() suffices. */
-  void (*each_blocker)(struct object *, struct self *waiter, int64_t index, struct cycle_visitor *);
+  void (*each_blocker)(struct object *, struct thread *waiter, int64_t index, struct cycle_visitor *);
   /* The thread that held it has exited: wakes a waiter, which rechecks. */
   void (*holder_died)(struct object *, int64_t index);
   /* True if the condition that all waiters wait for is satisfied, so that those still counted are about to leave. A free
      then waits for them instead of returning ILK_EBUSY. So the thread that wakes them must keep its pin until it has woken
      them. NULL: never. */
-  bool (*let_go)(struct object *);
+  bool (*satisfied)(struct object *);
   /* Writes the state in words, "locked by thread 3", to text[size], for the report. */
   void (*describe)(void *handle, struct object *, char *text, size_t size);
   /* In a fork's child, where the other threads no longer exist, whatever they were doing. `waiters` is already 0. */
@@ -173,7 +173,7 @@ static inline bool handle_is(void *handle, enum kind kind)
   return (handle_tag(handle) & (TAG_KIND_MASK | TAG_LIVE | TAG_CLOSING)) == (TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT);
 }
 
-/* The head, or seal, of a live object with that handle and state. */
+/* The head, or cached tag, of a live object with that handle and state. */
 static inline uint64_t head_of(void *handle, uint32_t state)
 {
   return (uint64_t)handle_tag(handle) << 32 | state;
@@ -226,19 +226,19 @@ static inline void *handle_of(struct object *object)
 
 /* handle_enter() without its slow path, for a fast path that must save no registers. NULL: it did not succeed, and the pin
    may be set; the caller then takes its slow path and calls handle_enter() with the same pin. */
-static inline struct object *handle_enter_fast(struct self *me, enum pin pin, void *handle, enum kind kind)
+static inline struct object *handle_enter_fast(struct thread *me, enum pin pin, void *handle, enum kind kind)
 {
   struct object *object = handle_object(handle);
   if (unlikely(!handle_is(handle, kind)))
     return NULL;
   /* Dekker with handle_close(). The acquire pairs with the release in handle_publish(). */
-  return likely(head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal), handle)) ? object : NULL;
+  return likely(head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->tag_flags), handle)) ? object : NULL;
 }
 
-COLD int handle_enter_slow(struct self *me, enum pin pin, void *handle, int64_t timeout_ns);
+COLD int handle_enter_slow(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns);
 
 /* Pins the object: it is not freed before handle_leave(). NULL: this is no live handle of that kind, and nothing is pinned. */
-static inline struct object *handle_enter(struct self *me, enum pin pin, void *handle, enum kind kind)
+static inline struct object *handle_enter(struct thread *me, enum pin pin, void *handle, enum kind kind)
 {
   if (unlikely(!handle_is(handle, kind)))
     return NULL;
@@ -250,21 +250,21 @@ static inline struct object *handle_enter(struct self *me, enum pin pin, void *h
 
 /* The same for a call with a time-out: ILK_OK, ILK_EHANDLE, or, if the time-out is 0, ILK_ETIMEDOUT: a close is undecided,
    and the call does not wait for the decision. */
-static inline int handle_enter_timed(struct self *me, enum pin pin, void *handle, enum kind kind, int64_t timeout_ns)
+static inline int handle_enter_timed(struct thread *me, enum pin pin, void *handle, enum kind kind, int64_t timeout_ns)
 {
   if (unlikely(!handle_is(handle, kind)))
     return ILK_EHANDLE;
   return likely(handle_enter_fast(me, pin, handle, kind)) ? ILK_OK : handle_enter_slow(me, pin, handle, timeout_ns);
 }
 
-static inline void handle_leave(struct self *me, enum pin pin)
+static inline void handle_leave(struct thread *me, enum pin pin)
 {
   store_release(&me->pin[pin], 0); /* what the call did happens before handle_close() loads the cleared pin */
 }
 
 /* For a pinned call that finds CLOSING in the head and is not a waiter: unpins, so that the close can be decided, and then
    does and returns what handle_enter_timed() does. */
-COLD int handle_retry(struct self *me, enum pin pin, void *handle, int64_t timeout_ns);
+COLD int handle_retry(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns);
 
 /* --- calls in signal handlers ----------------------------------------------------
 
@@ -272,13 +272,13 @@ COLD int handle_retry(struct self *me, enum pin pin, void *handle, int64_t timeo
    Then the pin is counted instead (handle_close.c). A call with a counted pin may find CLOSING in the head. It changes the
    state all the same: the close then starts again. */
 
-COLD struct object *handle_enter_safely_slow(struct self **me, void *handle, enum kind kind);
+COLD struct object *handle_enter_safely_slow(struct thread **me, void *handle, enum kind kind);
 COLD void handle_leave_counted(void *handle);
 
 /* As handle_enter(). *me: the record with the pin; NULL: the pin is counted. */
-static inline struct object *handle_enter_safely(struct self **me, void *handle, enum kind kind)
+static inline struct object *handle_enter_safely(struct thread **me, void *handle, enum kind kind)
 {
-  struct self *own = self_pinnable;
+  struct thread *own = thread_pinnable;
   if (likely(!load_relaxed(&own->pin[PIN_INNER]))) {
     struct object *object = handle_enter_fast(own, PIN_INNER, handle, kind);
     *me = own;
@@ -289,7 +289,7 @@ static inline struct object *handle_enter_safely(struct self **me, void *handle,
   return handle_enter_safely_slow(me, handle, kind);
 }
 
-static inline void handle_leave_safely(struct self *me, void *handle)
+static inline void handle_leave_safely(struct thread *me, void *handle)
 {
   if (likely(me))
     handle_leave(me, PIN_INNER);

@@ -7,14 +7,14 @@
 
        counted call                         close, with the table's lock
        count += 1                           deciding = handle
-       load deciding, then seal             load count: not 0, then reopen
-       ...                                  else the seal loses its tag
+       load deciding, then the tag            load count: not 0, then reopen
+       ...                                  else the cached tag is cleared
        count -= 1                           deciding = 0
 
    Invariants:
    C1  Only the thread whose record names the handle in `closing` decides that close. So a signal handler of this thread may
        continue while the close is undecided.
-   C2  A counted call that loads another value than its handle from `deciding`, and then CLOSING from the seal, continues if it
+   C2  A counted call that loads another value than its handle from `deciding`, and then CLOSING from the cached tag, continues if it
        must not wait. A later decision loads its count (Dekker) and reopens the object.
    C3  A counted call waits only for a decision that a thread with the table's lock is making, or, where handle_table_mine is
        false, for a close. Neither needs the thread that waits.
@@ -45,9 +45,9 @@ static void wait_for_others(struct backoff *backoff)
 /* --- pins ----------------------------------------------------------------------------- */
 
 /* A thread that pins the object, or NULL. */
-static struct self *pinner(void *handle)
+static struct thread *pinner(void *handle)
 {
-  for (struct self *r = self_first_live(); r; r = self_next_live(r))
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
     for (int i = 0; i < PINS; i++)
       if (load_seq_cst(&r->pin[i]) == (uintptr_t)handle) /* heavy side; pairs with handle_leave() too */
         return r;
@@ -67,7 +67,7 @@ static atomic_u32 *count_of(void *handle)
 static bool is_waited_for(struct object *object, enum kind kind)
 {
   const struct kind_operations *operations = kind_operations[kind];
-  return load_seq_cst(&object->waiters) && !(operations->let_go && operations->let_go(object));
+  return load_seq_cst(&object->waiters) && !(operations->satisfied && operations->satisfied(object));
 }
 
 /* --- closing -------------------------------------------------------------------------- */
@@ -85,21 +85,21 @@ struct closing {
 };
 
 /* With the table locked: sets CLOSING, unless the object is busy. From then on compare-and-swaps of the head fail, and calls
-   that pin load CLOSING. The seal has it for as long as the head, so that a call that loads it from the head cannot pin. */
+   that pin load CLOSING. The cached tag has it for as long as the head, so that a call that loads it from the head cannot pin. */
 static int begin_close(struct closing *c)
 {
   uint64_t head = load_acquire(&c->object->head);
   if (!head_is(head & ~CLOSING, c->handle))
     return ILK_EHANDLE;
-  if (head & CLOSING) /* another thread closes it; the seal shows whether that is decided */
+  if (head & CLOSING) /* another thread closes it; the cached tag shows whether that is decided */
     return handle_is_undecided(c->object, c->handle) ? AGAIN : ILK_EHANDLE;
   do {
     if (is_waited_for(c->object, c->kind) || (c->busy && c->busy(c->object, head_state(head)))) {
-      and_seq_cst(&c->object->seal, ~CLOSING);
+      and_seq_cst(&c->object->tag_flags, ~CLOSING);
       return ILK_EBUSY;
     }
-    if (!(load_relaxed(&c->object->seal) & CLOSING))
-      or_seq_cst(&c->object->seal, CLOSING);
+    if (!(load_relaxed(&c->object->tag_flags) & CLOSING))
+      or_seq_cst(&c->object->tag_flags, CLOSING);
     c->head = head | CLOSING;
   } while (!cas_seq_cst(&c->object->head, &head, c->head));
   return ILK_OK;
@@ -110,7 +110,7 @@ static int await_pins(const struct closing *c)
 {
   fence_heavy(); /* from here on, pins that were set before CLOSING are visible */
   struct backoff backoff = {0};
-  struct self *inside;
+  struct thread *inside;
   /* seq_cst: Dekker with enter_counted(). */
   for (; (inside = pinner(c->handle)) || load_seq_cst(count_of(c->handle)); wait_for_others(&backoff)) {
     if (inside)
@@ -131,10 +131,10 @@ static int end_close(const struct closing *c, int result)
   if (result == ILK_OK && (load_seq_cst(count_of(c->handle)) || load_seq_cst(&c->object->head) != c->head))
     result = AGAIN;
   if (result == ILK_OK) {
-    and_seq_cst(&c->object->seal, UINT32_MAX);
+    and_seq_cst(&c->object->tag_flags, UINT32_MAX);
   } else {
     and_seq_cst(&c->object->head, ~CLOSING); /* keeps other changes of the state */
-    and_seq_cst(&c->object->seal, ~CLOSING);
+    and_seq_cst(&c->object->tag_flags, ~CLOSING);
   }
   store_release(&deciding, 0); /* a call that loads this sees the decision */
   return result;
@@ -143,7 +143,7 @@ static int end_close(const struct closing *c, int result)
 /* For handlers of the calling thread: see C1. With the table locked. */
 static void set_closing(void *handle)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   atomic_signal_fence(memory_order_seq_cst);
   if (likely(me))
     store_relaxed(&me->closing, (uintptr_t)handle);
@@ -175,7 +175,7 @@ static int close_now(struct closing *c)
 /* One attempt. */
 static int close_once(struct closing *c)
 {
-  if (likely(self_current))
+  if (likely(thread_current))
     return close_now(c);
   sigset_t signals; /* without a record, `closing` cannot be set */
   signals_block(&signals);
@@ -207,7 +207,7 @@ int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint
 
 /* --- calls that meet a close ------------------------------------------------------------ */
 
-int handle_enter_slow(struct self *me, enum pin pin, void *handle, int64_t timeout_ns)
+int handle_enter_slow(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns)
 {
   struct object *object = handle_object(handle);
   struct backoff backoff = {0};
@@ -218,11 +218,11 @@ int handle_enter_slow(struct self *me, enum pin pin, void *handle, int64_t timeo
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
     wait_for_others(&backoff);
-  } while (!head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal), handle));
+  } while (!head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->tag_flags), handle));
   return ILK_OK;
 }
 
-int handle_retry(struct self *me, enum pin pin, void *handle, int64_t timeout_ns)
+int handle_retry(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns)
 {
   struct object *object = handle_object(handle);
   struct backoff backoff = {0};
@@ -232,8 +232,8 @@ int handle_retry(struct self *me, enum pin pin, void *handle, int64_t timeout_ns
       return ILK_ETIMEDOUT;
     wait_for_others(&backoff);
   }
-  uint64_t seal = fence_light(&me->pin[pin], (uintptr_t)handle, &object->seal);
-  return head_is(seal, handle) ? ILK_OK : handle_enter_slow(me, pin, handle, timeout_ns);
+  uint64_t tag_flags = fence_light(&me->pin[pin], (uintptr_t)handle, &object->tag_flags);
+  return head_is(tag_flags, handle) ? ILK_OK : handle_enter_slow(me, pin, handle, timeout_ns);
 }
 
 /* --- calls in signal handlers ------------------------------------------------------- */
@@ -246,10 +246,10 @@ void handle_leave_counted(void *handle)
     ;
 }
 
-/* True if the call must not wait although CLOSING is set. `decided_now`: from `deciding`, which was loaded before the seal. */
+/* True if the call must not wait although CLOSING is set. `decided_now`: from `deciding`, which was loaded before the cached tag. */
 static bool may_not_wait(void *handle, bool decided_now)
 {
-  struct self *own = self_current;
+  struct thread *own = thread_current;
   return (own && load_relaxed(&own->closing) == (uintptr_t)handle) || /* C1 */
          (handle_table_mine && !decided_now);                         /* C2 */
 }
@@ -261,8 +261,8 @@ static bool enter_counted(void *handle)
   for (;;) {
     add_seq_cst(count_of(handle), 1); /* seq_cst: Dekker with await_pins() and end_close() */
     bool decided_now = load_seq_cst(&deciding) == (uintptr_t)handle;
-    uint64_t seal = load_seq_cst(&object->seal);
-    if (head_is(seal, handle) || (head_is(seal & ~CLOSING, handle) && may_not_wait(handle, decided_now)))
+    uint64_t tag_flags = load_seq_cst(&object->tag_flags);
+    if (head_is(tag_flags, handle) || (head_is(tag_flags & ~CLOSING, handle) && may_not_wait(handle, decided_now)))
       return true;
     handle_leave_counted(handle);
     if (!handle_is_undecided(object, handle))
@@ -271,12 +271,12 @@ static bool enter_counted(void *handle)
   }
 }
 
-struct object *handle_enter_safely_slow(struct self **me, void *handle, enum kind kind)
+struct object *handle_enter_safely_slow(struct thread **me, void *handle, enum kind kind)
 {
   *me = NULL;
   if (!handle_is(handle, kind))
     return NULL;
-  struct self *own = self_get_safely();
+  struct thread *own = thread_self_safely();
   if (own && !load_relaxed(&own->pin[PIN_INNER])) {
     struct object *object = handle_enter_fast(own, PIN_INNER, handle, kind);
     if (object) {

@@ -17,7 +17,7 @@ extern HIDDEN _Thread_local bool handle_table_mine ILK_TLS_MODEL;
 /* True if the handle is live, or its close is undecided. Acquire: a call that finds it freed comes after the free. */
 static inline bool handle_is_undecided(struct object *object, void *handle)
 {
-  return head_is(load_acquire(&object->seal) & ~CLOSING, handle);
+  return head_is(load_acquire(&object->tag_flags) & ~CLOSING, handle);
 }
 
 /* In a fork's child. */

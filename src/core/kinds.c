@@ -13,7 +13,7 @@
 #include "rwlock.h"
 #include "semaphore.h"
 #include "slices.h"
-#include "spawn.h"
+#include "thread.h"
 #include "tally.h"
 
 const struct kind_operations *const kind_operations[KINDS] = {
@@ -29,7 +29,7 @@ const struct kind_operations *const kind_operations[KINDS] = {
     [KIND_TALLY] = &tally_operations,
     [KIND_LOCKARRAY] = &lockarray_operations,
     [KIND_QUEUE] = &queue_operations,
-    [KIND_THREAD] = &spawn_operations,
+    [KIND_THREAD] = &thread_operations,
     [KIND_LOCAL] = &local_operations,
     [KIND_SLICES] = &slices_operations,
 };

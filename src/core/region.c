@@ -5,20 +5,20 @@
 #include "guard.h"
 #include "handle.h"
 
-/* The seal of slot 0, where NULL leads: it matches no handle, and so not NULL. */
+/* The cached tag of slot 0, where NULL leads: it matches no handle, and so not NULL. */
 #define NEVER 1
 
 union slot *handle_slots = &handle_none;
 atomic_u32 handle_limit;
-union slot handle_none = {.object = {.seal = NEVER}};
+union slot handle_none = {.object = {.tag_flags = NEVER}};
 
 /* Slots are added in steps, to leave the program its address space (ulimit -v) and the memory that it may lock (mlockall). */
 #define GROWTH 1024
 #define GROWTH_BYTES (GROWTH * sizeof(union slot))
 #define REGION_BYTES (HANDLE_SLOTS_MAX * sizeof(union slot))
 
-/* The region starts at least this far below the place where the system maps next. The system continues downwards from there,
-   so the region has room to grow. The farthest place is tried first. The region is aligned to its full size, so that the
+/* The region starts at least this far below the address where the system maps next. The system continues downwards from there,
+   so the region has space to grow. The farthest address is tried first. The region is aligned to its full size, so that the
    regions of several copies of the library do not obstruct each other. */
 #define FARTHEST ((uintptr_t)1 << (UINTPTR_MAX > UINT32_MAX ? 40 : 28))
 #define NEAREST (4 * REGION_BYTES)
@@ -33,17 +33,17 @@ static pthread_mutex_t growth_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t slots_reserved; /* reserved address space, in use or not: see reserve() */
 
 /* Maps slots at that address or fails. */
-static bool map_at(void *place, int flags)
+static bool map_at(void *address, int flags)
 {
-  void *mapped = mmap(place, GROWTH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-  if (mapped == place)
+  void *mapped = mmap(address, GROWTH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  if (mapped == address)
     return true;
   if (mapped != MAP_FAILED)
     munmap(mapped, GROWTH_BYTES);
   return false;
 }
 
-/* Finds an address with room above it and maps the first slots there; NULL: none was found. */
+/* Finds an address with free space above it and maps the first slots there; NULL: none was found. */
 static union slot *map_far_away(void)
 {
   void *next = mmap(NULL, GROWTH_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -52,9 +52,9 @@ static union slot *map_far_away(void)
   munmap(next, GROWTH_BYTES);
   for (uintptr_t distance = FARTHEST; distance >= NEAREST; distance /= 2)
     for (uintptr_t copy = 0; distance < (uintptr_t)next / 2 && copy < COPIES; copy++) {
-      void *place = (void *)(((uintptr_t)next - distance) / REGION_BYTES * REGION_BYTES - copy * REGION_BYTES);
-      if (map_at(place, 0)) /* ThreadSanitizer replaces a hint that it cannot follow by address 0 */
-        return place;
+      void *address = (void *)(((uintptr_t)next - distance) / REGION_BYTES * REGION_BYTES - copy * REGION_BYTES);
+      if (map_at(address, 0)) /* ThreadSanitizer replaces a hint that it cannot follow by address 0 */
+        return address;
     }
   return NULL;
 }
@@ -63,11 +63,11 @@ static union slot *map_far_away(void)
 static union slot *reserve(void)
 {
   for (uint32_t n = HANDLE_SLOTS_MAX; n >= GROWTH; n /= 2) {
-    void *place = mmap(NULL, n * sizeof(union slot), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (place == MAP_FAILED)
+    void *address = mmap(NULL, n * sizeof(union slot), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (address == MAP_FAILED)
       continue;
     slots_reserved = n;
-    return map_at(place, MAP_FIXED) ? place : NULL;
+    return map_at(address, MAP_FIXED) ? address : NULL;
   }
   return NULL;
 }
@@ -80,7 +80,7 @@ __attribute__((constructor(102))) static void make_region(void)
   if (!slots)
     return;
   handle_slots = slots;
-  store_relaxed(&handle_slots[0].object.seal, NEVER);
+  store_relaxed(&handle_slots[0].object.tag_flags, NEVER);
   store_relaxed(&handle_limit, GROWTH);
 }
 

@@ -36,7 +36,7 @@ static void put_duration(struct text *t, int64_t ns)
 
 static void put_native(struct text *t, uint32_t id)
 {
-  struct self *record = self_find(id);
+  struct thread *record = thread_find(id);
   if (record)
     put(t, " (native %lld)", (long long)load_relaxed(&record->native_id));
   else
@@ -47,7 +47,7 @@ static void put_native(struct text *t, uint32_t id)
 
 struct list {
   void **handles;
-  size_t room, count;
+  size_t capacity, count;
 };
 
 static void collect(void *handle, struct object *object, enum kind kind, void *context)
@@ -55,7 +55,7 @@ static void collect(void *handle, struct object *object, enum kind kind, void *c
   (void)object;
   (void)kind;
   struct list *list = context;
-  if (list->count < list->room)
+  if (list->count < list->capacity)
     list->handles[list->count] = handle;
   list->count++;
 }
@@ -63,9 +63,9 @@ static void collect(void *handle, struct object *object, enum kind kind, void *c
 /* Copies all live handles; false: no memory. */
 static bool list_all(struct list *list)
 {
-  *list = (struct list){.room = 64};
+  *list = (struct list){.capacity = 64};
   for (;;) {
-    void **handles = memory_resize(list->handles, list->room * sizeof *handles);
+    void **handles = memory_resize(list->handles, list->capacity * sizeof *handles);
     if (!handles) {
       memory_resize(list->handles, 0);
       return false;
@@ -73,9 +73,9 @@ static bool list_all(struct list *list)
     list->handles = handles;
     list->count = 0;
     handle_each(collect, list);
-    if (list->count <= list->room)
+    if (list->count <= list->capacity)
       return true;
-    list->room = list->count + list->count / 4; /* others may be made meanwhile */
+    list->capacity = list->count + list->count / 4; /* others may be made meanwhile */
   }
 }
 
@@ -89,8 +89,8 @@ static int64_t longest_wait(void *handle, int64_t now)
 {
   int64_t longest = -1;
   struct blocked b;
-  for (struct self *r = self_first_live(); r; r = self_next_live(r))
-    if (block_look(r, &b) && b.handle == handle && now - b.since > longest)
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
+    if (block_load(r, &b) && b.handle == handle && now - b.since > longest)
       longest = now - b.since;
   return longest;
 }
@@ -123,7 +123,7 @@ static void put_object(struct text *t, void *handle, struct object *object, enum
   put(t, "\n");
 }
 
-static void put_handles(struct text *t, struct self *me, const struct list *list)
+static void put_handles(struct text *t, struct thread *me, const struct list *list)
 {
   for (size_t i = 0; i < list->count; i++) {
     void *handle = list->handles[i];
@@ -138,11 +138,11 @@ static void put_handles(struct text *t, struct self *me, const struct list *list
 
 /* --- the threads ------------------------------------------------------------------- */
 
-static void put_thread(struct text *t, struct self *me, struct self *record)
+static void put_thread(struct text *t, struct thread *me, struct thread *record)
 {
   struct blocked b;
   uint32_t id = load_acquire(&record->id);
-  if (!id || !block_look(record, &b))
+  if (!id || !block_load(record, &b))
     return;
   put(t, "thread %u", id);
   put_native(t, id);
@@ -171,22 +171,22 @@ static void put_thread(struct text *t, struct self *me, struct self *record)
   put(t, "\n");
 }
 
-void report_thread(struct self *me, struct self *record, char *buffer, size_t size)
+void report_thread(struct thread *me, struct thread *record, char *buffer, size_t size)
 {
   *buffer = 0;
   put_thread(&(struct text){.buffer = buffer, .size = size}, me, record);
 }
 
-static void put_threads(struct text *t, struct self *me)
+static void put_threads(struct text *t, struct thread *me)
 {
-  for (struct self *r = self_first_live(); r; r = self_next_live(r))
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
     put_thread(t, me, r);
 }
 
 static unsigned count_threads(void)
 {
   unsigned n = 0;
-  for (struct self *r = self_first_live(); r; r = self_next_live(r))
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
     n++;
   return n;
 }
@@ -195,8 +195,8 @@ int ilk_waiting(void)
 {
   int n = 0;
   struct blocked b;
-  for (struct self *r = self_first_live(); r; r = self_next_live(r))
-    n += block_look(r, &b);
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
+    n += block_load(r, &b);
   return n;
 }
 
@@ -204,7 +204,7 @@ int64_t ilk_report(void *buffer, int64_t size)
 {
   if (size < 0 || (!buffer && size > 0))
     return fail_value(ILK_EINVAL);
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   struct list list;
   if (!me || !list_all(&list))
     return fail_value(ILK_ENOMEM);

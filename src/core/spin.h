@@ -5,17 +5,17 @@
 #define INTERLOCK_SPIN_H
 
 #include "atomic.h"
-#include "self.h"
+#include "thread_record.h"
 
 #define SPIN_MOST 40 /* loads: about as long as falling asleep takes */
 #define SPIN_PROBE 16
 
 struct spin {
-  struct self *me;
-  uint32_t looks, limit;
+  struct thread *me;
+  uint32_t checks, limit;
 };
 
-static inline struct spin spin_begin(struct self *me)
+static inline struct spin spin_begin(struct thread *me)
 {
   return (struct spin){me, 0, ++me->spin_waits % SPIN_PROBE ? me->spin_limit : SPIN_MOST};
 }
@@ -23,11 +23,11 @@ static inline struct spin spin_begin(struct self *me)
 /* True, after a pause: recheck. False: sleep. */
 static inline bool spin_again(struct spin *spin)
 {
-  if (spin->looks >= spin->limit) {
+  if (spin->checks >= spin->limit) {
     spin->me->spin_limit /= 2;
     return false;
   }
-  spin->looks++;
+  spin->checks++;
   cpu_relax();
   return true;
 }
@@ -35,9 +35,9 @@ static inline bool spin_again(struct spin *spin)
 /* The event came. */
 static inline void spin_won(struct spin *spin)
 {
-  uint32_t wanted = 2 * spin->looks + 4;
-  if (spin->looks && wanted > spin->me->spin_limit)
-    spin->me->spin_limit = wanted < SPIN_MOST ? wanted : SPIN_MOST;
+  uint32_t longer = 2 * spin->checks + 4;
+  if (spin->checks && longer > spin->me->spin_limit)
+    spin->me->spin_limit = longer < SPIN_MOST ? longer : SPIN_MOST;
 }
 
 #endif

@@ -12,11 +12,11 @@
 #include "report.h"
 
 static atomic_word probe;
-static atomic_u32 has_spoken;
+static atomic_u32 has_reported;
 
 int ilk_gil_probe(void *function)
 {
-  store_seq_cst(&has_spoken, 0);
+  store_seq_cst(&has_reported, 0);
   store_seq_cst(&probe, (uintptr_t)function);
   return ILK_OK;
 }
@@ -35,18 +35,18 @@ static const struct message hint = {
     "interlock: a hint about speed: code that holds Python's GIL waits:\n",
     "  The GIL is released while it waits, but held while it computes, and no other Python thread runs then.\n"
     "  Compile the kernel with nogil=True, as in @njit(nogil=True); with ctypes, use CDLL, not PyDLL.\n"
-    "  This is said once.\n",
+    "  This is reported once.\n",
 };
 
 static const struct message warning = {
     "interlock: a thread waits and keeps Python's GIL, which looks like a deadlock:\n",
     "  No other Python thread can run meanwhile, not even to end this wait. Release the GIL to wait:\n"
     "  compile the kernel with nogil=True, as in @njit(nogil=True); with ctypes, use CDLL, not PyDLL.\n"
-    "  The wait goes on. This is said once.\n",
+    "  The wait goes on. This is reported once.\n",
 };
 
 /* One write(2): stdio takes locks and allocates, and the program may be waiting for those. */
-static void say(struct self *me, const struct message *message)
+static void say(struct thread *me, const struct message *message)
 {
   char wait[256], text[1024];
   report_thread(me, me, wait, sizeof wait);
@@ -56,7 +56,7 @@ static void say(struct self *me, const struct message *message)
 }
 
 /* The message for this thread, or NULL. */
-static const struct message *finding(struct self *me)
+static const struct message *finding(struct thread *me)
 {
   int (*holds_gil)(void) = (int (*)(void))load_seq_cst(&probe);
   if (!holds_gil)
@@ -68,12 +68,12 @@ static const struct message *finding(struct self *me)
   return holds_gil() ? &warning : NULL;
 }
 
-void stall_check(struct self *me)
+void stall_check(struct thread *me)
 {
   int cancel; /* write(2) is a cancellation point, and the probe may contain some */
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
   const struct message *message = finding(me);
-  if (message && !exchange_seq_cst(&has_spoken, 1))
+  if (message && !exchange_seq_cst(&has_reported, 1))
     say(me, message);
   pthread_setcancelstate(cancel, NULL);
 }

@@ -2,12 +2,12 @@
 #ifndef INTERLOCK_STALL_H
 #define INTERLOCK_STALL_H
 
-#include "self.h"
+#include "thread_record.h"
 
 /* True if the message is enabled (ilk_gil_probe). */
 bool stall_is_probed(void);
 
 /* Called by a blocked thread that holds none of the library's locks. */
-COLD void stall_check(struct self *me);
+COLD void stall_check(struct thread *me);
 
 #endif

@@ -27,91 +27,91 @@ void waitq_unlock(struct object *object)
   guard_unlock(lock_of(object));
 }
 
-void waitq_append(struct object *object, struct waitq *queue, struct queue_place *place)
+void waitq_append(struct object *object, struct waitq *queue, struct wait_slot *slot)
 {
-  store_relaxed(&place->signal, SIGNAL_NONE);
-  place->away = false;
-  place->next = NULL;
-  place->previous = queue->last;
+  store_relaxed(&slot->signal, SIGNAL_NONE);
+  slot->away = false;
+  slot->next = NULL;
+  slot->previous = queue->last;
   if (queue->last)
-    queue->last->next = place;
+    queue->last->next = slot;
   else
-    queue->first = place;
-  queue->last = place;
-  store_relaxed(&place->queue, queue);
+    queue->first = slot;
+  queue->last = slot;
+  store_relaxed(&slot->queue, queue);
   add_seq_cst(&object->waiters, 1); /* heavy side of the unlocker's fence_light() */
 }
 
-void waitq_prepend_away(struct object *object, struct waitq *queue, struct queue_place *place)
+void waitq_prepend_away(struct object *object, struct waitq *queue, struct wait_slot *slot)
 {
-  store_relaxed(&place->signal, SIGNAL_NONE);
-  place->away = true;
-  place->previous = NULL;
-  place->next = queue->first;
+  store_relaxed(&slot->signal, SIGNAL_NONE);
+  slot->away = true;
+  slot->previous = NULL;
+  slot->next = queue->first;
   if (queue->first)
-    queue->first->previous = place;
+    queue->first->previous = slot;
   else
-    queue->last = place;
-  queue->first = place;
-  store_relaxed(&place->queue, queue);
+    queue->last = slot;
+  queue->first = slot;
+  store_relaxed(&slot->queue, queue);
   add_seq_cst(&object->waiters, 1); /* as in waitq_append() */
 }
 
-void waitq_remove(struct object *object, struct waitq *queue, struct queue_place *place)
+void waitq_remove(struct object *object, struct waitq *queue, struct wait_slot *slot)
 {
-  if (place->previous)
-    place->previous->next = place->next;
+  if (slot->previous)
+    slot->previous->next = slot->next;
   else
-    queue->first = place->next;
-  if (place->next)
-    place->next->previous = place->previous;
+    queue->first = slot->next;
+  if (slot->next)
+    slot->next->previous = slot->previous;
   else
-    queue->last = place->previous;
-  store_relaxed(&place->queue, NULL);
+    queue->last = slot->previous;
+  store_relaxed(&slot->queue, NULL);
   sub_seq_cst(&object->waiters, 1);
 }
 
-bool waitq_signal(struct queue_place *place, enum signal signal)
+bool waitq_signal(struct wait_slot *slot, enum signal signal)
 {
-  bool asleep = load_relaxed(&place->signal) == SIGNAL_NONE;
+  bool asleep = load_relaxed(&slot->signal) == SIGNAL_NONE;
   /* Release: a thread that reads GIVEN without the lock owns what was given. */
-  store_release(&place->signal, signal);
+  store_release(&slot->signal, signal);
   return asleep;
 }
 
-bool waitq_wake(struct queue_place *place)
+bool waitq_wake(struct wait_slot *slot)
 {
-  return wait_wake(&place->signal, 1, false) > 0;
+  return wait_wake(&slot->signal, 1, false) > 0;
 }
 
-bool waitq_wake_is_lost(const struct waitq *queue, struct queue_place *place)
+bool waitq_wake_is_lost(const struct waitq *queue, struct wait_slot *slot)
 {
-  return waitq_has(queue, place) && !place->away && load_relaxed(&place->signal) == SIGNAL_WOKEN;
+  return waitq_has(queue, slot) && !slot->away && load_relaxed(&slot->signal) == SIGNAL_WOKEN;
 }
 
-void waitq_wake_thread(struct self *record)
+void waitq_wake_thread(struct thread *record)
 {
-  for (int i = 0; i < PLACES; i++)
-    waitq_wake(&record->places[i]);
+  for (int i = 0; i < WAIT_SLOTS; i++)
+    waitq_wake(&record->wait_slots[i]);
 }
 
-bool waitq_wake_later(struct self *me, struct queue_place *place)
+bool waitq_defer_wake(struct thread *me, struct wait_slot *slot)
 {
-  uint32_t count = load_relaxed(&me->late_count);
-  if (count == LATE_MOST)
+  uint32_t count = load_relaxed(&me->deferred_count);
+  if (count == DEFERRED_MAX)
     return false;
-  store_relaxed(&me->late[count], place);
-  store_seq_cst(&me->late_count, count + 1); /* then the caller checks whether it still holds the mutex */
+  store_relaxed(&me->deferred[count], slot);
+  store_seq_cst(&me->deferred_count, count + 1); /* then the caller checks whether it still holds the mutex */
   return true;
 }
 
-void waitq_wake_late(struct self *whose)
+void waitq_wake_deferred(struct thread *record)
 {
-  uint32_t count = load_seq_cst(&whose->late_count);
+  uint32_t count = load_seq_cst(&record->deferred_count);
   for (uint32_t i = 0; i < count; i++)
-    waitq_wake(load_relaxed(&whose->late[i]));
-  if (whose == self_current)
-    store_relaxed(&whose->late_count, 0);
+    waitq_wake(load_relaxed(&record->deferred[i]));
+  if (record == thread_current)
+    store_relaxed(&record->deferred_count, 0);
 }
 
 void waitq_before_fork(void)

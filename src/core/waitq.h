@@ -1,5 +1,5 @@
 /* A FIFO queue of the threads that wait for one object, for kinds that wake, or hand off to, one particular thread. A thread
-   waits in a queue slot (`struct queue_place`, self.h) and sleeps on the slot's own `signal`. So no other thread can
+   waits in a queue slot (`struct wait_slot`, thread_record.h) and sleeps on the slot's own `signal`. So no other thread can
    consume its wake, and a delayed wake finds memory that is still a queue slot.
 
    A queue is guarded by a lock chosen by the object's address. A thread that holds it does not sleep, and acquires no lock
@@ -8,7 +8,7 @@
    A slot that is `away` keeps its position, but wakes and hand-offs pass it over and go to the first slot that is present,
    so that no thread waits for one that may not come back soon. A slot is present again, at its old position, once its
    thread rechecks. It is away in two cases:
-   - The thread is between two parts of a resumable wait (parts.h).
+   - The thread is between two parts of a resumable wait (resumable.h).
    - A wake did not find the thread asleep: it runs a signal handler, which may take long, or was about to fall asleep. The
      wake then also goes to the next slot (waitq_wake_is_lost()).
    A condition ignores `away`: a notify takes nothing from other threads. */
@@ -16,10 +16,10 @@
 #define INTERLOCK_WAITQ_H
 
 #include "handle.h"
-#include "self.h"
+#include "thread_record.h"
 
 struct waitq {
-  struct queue_place *first, *last;
+  struct wait_slot *first, *last;
 };
 
 /* The `role` of a slot, where there are two. */
@@ -38,45 +38,45 @@ void waitq_unlock(struct object *object);
 
 /* All of these are called with the lock held. append and remove maintain object->waiters. A slot that is appended is present
    and not signalled. */
-void waitq_append(struct object *object, struct waitq *queue, struct queue_place *place);
-void waitq_remove(struct object *object, struct waitq *queue, struct queue_place *place);
+void waitq_append(struct object *object, struct waitq *queue, struct wait_slot *slot);
+void waitq_remove(struct object *object, struct waitq *queue, struct wait_slot *slot);
 /* At the front, and away. */
-void waitq_prepend_away(struct object *object, struct waitq *queue, struct queue_place *place);
+void waitq_prepend_away(struct object *object, struct waitq *queue, struct wait_slot *slot);
 
-static inline bool waitq_has(const struct waitq *queue, struct queue_place *place)
+static inline bool waitq_has(const struct waitq *queue, struct wait_slot *slot)
 {
-  return load_relaxed(&place->queue) == queue;
+  return load_relaxed(&slot->queue) == queue;
 }
 
 /* The first slot that is not away, from this one on; NULL: none. */
-static inline struct queue_place *waitq_present(struct queue_place *place)
+static inline struct wait_slot *waitq_present(struct wait_slot *slot)
 {
-  while (place && place->away)
-    place = place->next;
-  return place;
+  while (slot && slot->away)
+    slot = slot->next;
+  return slot;
 }
 
-/* Sets the signal of a slot in the queue. True: call waitq_wake(place) after the lock is released. */
-bool waitq_signal(struct queue_place *place, enum signal signal);
+/* Sets the signal of a slot in the queue. True: call waitq_wake(slot) after the lock is released. */
+bool waitq_signal(struct wait_slot *slot, enum signal signal);
 
 /* False: the thread was not asleep. With wait_pthread.c a thread that runs a signal handler counts as asleep. */
-bool waitq_wake(struct queue_place *place);
+bool waitq_wake(struct wait_slot *slot);
 
 /* With the lock held again, after waitq_wake() returned false. True: the thread has not rechecked since. Then the caller marks
    the slot as away and wakes the next. */
-bool waitq_wake_is_lost(const struct waitq *queue, struct queue_place *place);
+bool waitq_wake_is_lost(const struct waitq *queue, struct wait_slot *slot);
 
 /* Wakes the thread in whichever queue it sleeps: its wake may have been deferred. */
-void waitq_wake_thread(struct self *record);
+void waitq_wake_thread(struct thread *record);
 
 /* Defers a wake until the caller has released the mutex that the woken thread needs next: before that, the thread would only
    fall asleep again. The wake happens at the latest when the caller releases the mutex, blocks or exits, or the mutex is
-   taken from it; that code calls waitq_wake_late(). handle_close(), which waits until the sleeper has left an object, wakes
-   it itself. False: there is no room; the caller wakes at once. */
-bool waitq_wake_later(struct self *me, struct queue_place *place);
+   taken from it; that code calls waitq_wake_deferred(). handle_close(), which waits until the sleeper has left an object, wakes
+   it itself. False: the list is full; the caller wakes at once. */
+bool waitq_defer_wake(struct thread *me, struct wait_slot *slot);
 
 /* Does the wakes that the thread has deferred. Only that thread itself then clears the list. */
-void waitq_wake_late(struct self *whose);
+void waitq_wake_deferred(struct thread *record);
 
 void waitq_before_fork(void);
 void waitq_after_fork(bool child);

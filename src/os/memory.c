@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "guard.h"
-#include "self.h"
+#include "thread_record.h"
 
 /* Blocks of this size or more are whole pages. */
 #define LARGE 65536
@@ -17,7 +17,7 @@ _Thread_local int guards_held ILK_TLS_MODEL;
 
 bool memory_may_be_used(void)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   /* A function of the program may run in a wait (see stall.c), and a free does not wait for waiters. */
   bool waits = me && load_relaxed(&me->episode) & 1;
   for (int i = 0; me && !waits && i < PINS; i++)

@@ -234,7 +234,7 @@ static int apply(void *address, int type, int operation, const void *operand, vo
 
 int ilk_atomic_apply(void *address, int type, int operation, void *operand, void *previous)
 {
-  return answer(apply(address, type, operation, operand, previous));
+  return return_code(apply(address, type, operation, operand, previous));
 }
 
 /* --- slices --------------------------------------------------------------------------------

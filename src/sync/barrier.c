@@ -1,5 +1,5 @@
 /* The barrier: construction, waits, and what breaks it. The state and its transitions are in barrier_state.h,
-   resumable waits in barrier_parts.c.
+   resumable waits in barrier_resumable.c.
 
    How long a thread spins before it sleeps is learned: see spin(). */
 #include "barrier.h"
@@ -82,8 +82,8 @@ static void left_clear(struct barrier *b)
 /* Records that the ticket is returned (I4). False: it was returned before. */
 static bool left_add(struct barrier *b, uint64_t ticket)
 {
-  uint64_t place = ticket % b->parties, bit = UINT64_C(1) << place % LEFT_BITS;
-  if (or_seq_cst(&left_words(b)[place / LEFT_BITS], bit) & bit)
+  uint64_t position = ticket % b->parties, bit = UINT64_C(1) << position % LEFT_BITS;
+  if (or_seq_cst(&left_words(b)[position / LEFT_BITS], bit) & bit)
     return false;
   if (b->parties > LEFT_BITS)
     add_seq_cst(&b->left_of_many[0], 1);
@@ -92,8 +92,8 @@ static bool left_add(struct barrier *b, uint64_t ticket)
 
 static void left_remove(struct barrier *b, uint64_t ticket)
 {
-  uint64_t place = ticket % b->parties;
-  and_seq_cst(&left_words(b)[place / LEFT_BITS], ~(UINT64_C(1) << place % LEFT_BITS));
+  uint64_t position = ticket % b->parties;
+  and_seq_cst(&left_words(b)[position / LEFT_BITS], ~(UINT64_C(1) << position % LEFT_BITS));
   if (b->parties > LEFT_BITS)
     sub_seq_cst(&b->left_of_many[0], 1);
 }
@@ -105,11 +105,11 @@ static bool is_given_out(struct barrier *b, uint64_t state, uint64_t ticket)
   return ticket >= begin && ticket - begin < inside(b, state) + left_count(b);
 }
 
-/* The state without one occupant, `who`: ACTING or 1. A broken round stays broken; the last occupant ends a
+/* The state without one occupant (ACTING or 1). A broken round stays broken; the last occupant ends a
    reset. */
-static uint64_t without(struct barrier *b, uint64_t state, uint64_t who)
+static uint64_t without(struct barrier *b, uint64_t state, uint64_t occupant)
 {
-  uint64_t next = state - who;
+  uint64_t next = state - occupant;
   return !is_occupied(b, next) && state & RESET ? next & TICKETS : next;
 }
 
@@ -148,7 +148,7 @@ static int leave_broken(struct barrier *b, uint64_t ticket)
   return ILK_EBROKEN;
 }
 
-COLD int barrier_give_up(struct barrier *b, uint64_t ticket, int result)
+COLD int barrier_abandon(struct barrier *b, uint64_t ticket, int result)
 {
   uint64_t state = load_seq_cst(&b->state);
   do {
@@ -187,26 +187,26 @@ static void reset(struct barrier *b)
 }
 
 /* Waits until the threads that a reset found inside have left, or the action is over. A wait that ends early
-   breaks the barrier, unless it is resumable (`parts`). */
-COLD static int wait_outside(struct barrier *b, void *handle, struct self *me, int64_t deadline, bool parts)
+   breaks the barrier, unless it is resumable. */
+COLD static int wait_outside(struct barrier *b, void *handle, struct thread *me, int64_t deadline, bool resumable)
 {
   int result = ILK_OK;
-  add_seq_cst(&b->outside, 1); /* before the thread counts as a waiter: see operation_let_go() */
-  block_announce(&b->object);
+  add_seq_cst(&b->outside, 1); /* before the thread counts as a waiter: see operation_is_satisfied() */
+  block_prepare_wait(&b->object);
   for (;;) {
-    uint32_t turn = load_seq_cst(&b->object.turn);
+    uint32_t epoch = load_seq_cst(&b->object.epoch);
     if (!is_shut(load_seq_cst(&b->state))) {
       result = ILK_OK;
       break;
     }
     if (result != ILK_OK) {
-      if (!parts)
+      if (!resumable)
         break_up(b);
       break;
     }
-    result = block(me, handle, 0, &b->object.turn, turn, deadline, 0);
+    result = block(me, handle, 0, &b->object.epoch, epoch, deadline, 0);
   }
-  block_withdraw(&b->object);
+  block_finish_wait(&b->object);
   sub_seq_cst(&b->outside, 1);
   return result;
 }
@@ -220,46 +220,46 @@ static uint64_t spin(struct barrier *b, uint64_t goal)
 {
   uint32_t learnt = load_relaxed(&b->spins);
   uint32_t limit = goal / b->parties % PROBE ? learnt : SPINS_MAX;
-  uint32_t looks = 0;
+  uint32_t checks = 0;
   uint64_t state;
   /* Acquire: pairs with the last arrival (I3). */
-  while (!is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN) && looks < limit) {
+  while (!is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN) && checks < limit) {
     cpu_relax();
-    looks++;
+    checks++;
   }
   if (is_complete(state, goal)) {
-    uint32_t wanted = 2 * looks + 100 < SPINS_MAX ? 2 * looks + 100 : SPINS_MAX;
-    if (wanted > learnt)
-      store_relaxed(&b->spins, wanted);
+    uint32_t wished = 2 * checks + 100 < SPINS_MAX ? 2 * checks + 100 : SPINS_MAX;
+    if (wished > learnt)
+      store_relaxed(&b->spins, wished);
   } else if (learnt) {
     store_relaxed(&b->spins, learnt / 2);
   }
   return state;
 }
 
-COLD int barrier_sleep(struct barrier *b, void *handle, struct self *me, uint64_t ticket, int64_t deadline, bool parts)
+COLD int barrier_sleep(struct barrier *b, void *handle, struct thread *me, uint64_t ticket, int64_t deadline, bool resumable)
 {
   uint64_t goal = goal_of(b, ticket);
   int result = ILK_OK;
-  block_announce(&b->object);
+  block_prepare_wait(&b->object);
   for (;;) {
-    uint32_t turn = load_seq_cst(&b->object.turn);
+    uint32_t epoch = load_seq_cst(&b->object.epoch);
     uint64_t state = load_seq_cst(&b->state);
     if (is_complete(state, goal)) {
       result = ILK_OK;
       break;
     }
     if (state & BROKEN || result != ILK_OK) {
-      result = !parts ? barrier_give_up(b, ticket, result) : state & BROKEN ? ILK_EBROKEN : result;
+      result = !resumable ? barrier_abandon(b, ticket, result) : state & BROKEN ? ILK_EBROKEN : result;
       break;
     }
-    result = block(me, handle, 0, &b->object.turn, turn, deadline, 0);
+    result = block(me, handle, 0, &b->object.epoch, epoch, deadline, 0);
   }
-  block_withdraw(&b->object);
+  block_finish_wait(&b->object);
   return result;
 }
 
-int barrier_arrive(struct barrier *b, void *handle, struct self *me, int64_t deadline, bool act, bool parts,
+int barrier_arrive(struct barrier *b, void *handle, struct thread *me, int64_t deadline, bool act, bool resumable,
                    uint64_t *ticket)
 {
   uint64_t state = load_relaxed(&b->state), next;
@@ -267,7 +267,7 @@ int barrier_arrive(struct barrier *b, void *handle, struct self *me, int64_t dea
     while (unlikely(state & (BROKEN | ACTING))) {
       if (!is_shut(state))
         return ILK_EBROKEN;
-      int result = wait_outside(b, handle, me, deadline, parts);
+      int result = wait_outside(b, handle, me, deadline, resumable);
       if (result != ILK_OK)
         return result;
       state = load_relaxed(&b->state);
@@ -281,27 +281,27 @@ int barrier_arrive(struct barrier *b, void *handle, struct self *me, int64_t dea
   return ILK_OK;
 }
 
-static int wait_pinned(struct barrier *b, void *handle, struct self *me, int64_t timeout_ns)
+static int wait_pinned(struct barrier *b, void *handle, struct thread *me, int64_t timeout_ns)
 {
   int64_t deadline = clock_deadline(timeout_ns);
   uint64_t ticket;
   int result = barrier_arrive(b, handle, me, deadline, false, false, &ticket);
   if (unlikely(result != ILK_OK))
     return result;
-  uint32_t place = inside(b, ticket);
-  if (place == b->parties - 1)
-    return (int)place;
+  uint32_t position = inside(b, ticket);
+  if (position == b->parties - 1)
+    return (int)position;
   uint64_t goal = goal_of(b, ticket);
   if (timeout_ns == 0)
-    result = barrier_give_up(b, ticket, ILK_ETIMEDOUT);
+    result = barrier_abandon(b, ticket, ILK_ETIMEDOUT);
   else if (!b->may_spin || !is_complete(spin(b, goal), goal))
     result = barrier_sleep(b, handle, me, ticket, deadline, false);
-  return result == ILK_OK ? (int)place : result;
+  return result == ILK_OK ? (int)position : result;
 }
 
 int ilk_barrier_timedwait(void *barrier, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return fail(ILK_ENOMEM);
   struct barrier *b = (struct barrier *)handle_enter(me, PIN_INNER, barrier, KIND_BARRIER);
@@ -310,7 +310,7 @@ int ilk_barrier_timedwait(void *barrier, int64_t timeout_ns)
   int result = wait_pinned(b, barrier, me, timeout_ns);
   handle_leave(me, PIN_INNER);
   gil_reacquire(me);
-  return answer(result);
+  return return_code(result);
 }
 
 int ilk_barrier_wait(void *barrier)
@@ -357,7 +357,7 @@ int ilk_barrier_free(void *barrier)
   return ILK_OK;
 }
 
-static bool operation_let_go(struct object *object)
+static bool operation_is_satisfied(struct object *object)
 {
   struct barrier *b = (struct barrier *)object;
   uint64_t state = load_seq_cst(&b->state);
@@ -389,7 +389,7 @@ static void operation_after_fork(struct object *object)
 
 const struct kind_operations barrier_operations = {
     .name = "barrier",
-    .let_go = operation_let_go,
+    .satisfied = operation_is_satisfied,
     .describe = operation_describe,
     .after_fork = operation_after_fork,
 };

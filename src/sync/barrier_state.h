@@ -48,7 +48,7 @@
 
 #include "gil.h"
 #include "handle.h"
-#include "self.h"
+#include "thread_record.h"
 
 #define BROKEN (UINT64_C(1) << 63)
 #define RESET (UINT64_C(1) << 62)
@@ -96,7 +96,7 @@ static inline bool is_shut(uint64_t state)
 }
 
 /* Unless the barrier is broken: is this ticket held by no thread? It was never taken, was returned, or was
-   left behind by a fork; or its owner acts, which has reserved the place but arrives when it completes. */
+   left behind by a fork; or its owner acts, which has reserved the last ticket but arrives when it completes. */
 static inline bool is_not_taken(uint64_t state, uint64_t ticket)
 {
   return !(state & BROKEN) && ticket >= (state & TICKETS);
@@ -110,16 +110,16 @@ static inline uint64_t goal_of(const struct barrier *b, uint64_t ticket)
 
 /* All of these are called within a pin. Implemented in barrier.c. */
 
-/* Takes a ticket or, with `act`, the last place of the round without a ticket. After an error the thread has
-   not arrived; the error breaks the barrier unless `parts`. */
-int barrier_arrive(struct barrier *b, void *handle, struct self *me, int64_t deadline, bool act, bool parts,
+/* Takes a ticket or, with `act`, the last position of the round, without a ticket. After an error the thread has
+   not arrived; the error breaks the barrier unless `resumable`. */
+int barrier_arrive(struct barrier *b, void *handle, struct thread *me, int64_t deadline, bool act, bool resumable,
                    uint64_t *ticket);
-/* Sleeps until the round is complete (ILK_OK) or broken, or the wait ends early. A resumable wait (`parts`)
+/* Sleeps until the round is complete (ILK_OK) or broken, or the wait ends early. A resumable wait (`resumable`)
    changes nothing else: its thread neither breaks nor leaves the round. */
-int barrier_sleep(struct barrier *b, void *handle, struct self *me, uint64_t ticket, int64_t deadline, bool parts);
+int barrier_sleep(struct barrier *b, void *handle, struct thread *me, uint64_t ticket, int64_t deadline, bool resumable);
 /* Breaks the ticket's round and leaves it: `result`. ILK_OK: too late, the round is complete. ILK_EBROKEN:
    it was already broken. ILK_EPERM: no thread inside holds that ticket. */
-int barrier_give_up(struct barrier *b, uint64_t ticket, int result);
+int barrier_abandon(struct barrier *b, uint64_t ticket, int result);
 /* The acting thread leaves a broken round: ILK_EBROKEN. ILK_EPERM: no thread acts. */
 int barrier_stop_acting(struct barrier *b);
 /* Called after a seq_cst change of the state (see block.h). */
@@ -127,7 +127,7 @@ void barrier_wake_all(struct barrier *b);
 
 /* The frame of a call: evaluates `expression` within a pin and returns it. */
 #define WITH_BARRIER(handle, b, expression)                                                     \
-  struct self *me = self_get();                                                                 \
+  struct thread *me = thread_self();                                                                 \
   if (unlikely(!me))                                                                            \
     return fail(ILK_ENOMEM);                                                                    \
   struct barrier *b = (struct barrier *)handle_enter(me, PIN_INNER, handle, KIND_BARRIER);      \

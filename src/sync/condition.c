@@ -6,15 +6,15 @@
        notify:  take n waiters out of the queue, each with SIGNAL_GIVEN;  wake each, or, if it needs a mutex
                 that the caller holds, defer the wake until the caller unlocks that mutex
 
-   Checked by test/models/late.pml (deferred wakes) and parts.pml (resumable waits).
+   Checked by test/models/deferred.pml (deferred wakes) and resumable.pml (resumable waits).
 
    Invariants:
    I1  A waiter joins before it releases the mutex. So a notify by a thread that has locked the mutex since
        then finds it in the queue (and loads waiters > 0 without the queue's lock).
    I2  A waiter whose slot is out of the queue has been notified. A waiter that gives up removes its slot with
        the queue locked. If the slot is out already, the waiter returns ILK_OK, so no notify is lost.
-   I3  A resumable wait (parts.h) has its slot in the queue from its begin on, also between two parts. So it
-       receives a notify in its turn, and a thread that begins to wait later does not take it.
+   I3  A resumable wait (resumable.h) has its slot in the queue from its begin on, also between two parts. So it
+       receives a notify in its order, and a thread that begins to wait later does not take it.
    I4  Before a waiter reacquires the mutex, which may put it into another queue, it has left this queue, or
        keeps the slot of a resumable wait in it. It has also unpinned the condition, which may be freed
        then. */
@@ -25,14 +25,14 @@
 #include "block.h"
 #include "gil.h"
 #include "mutex.h"
-#include "parts.h"
+#include "resumable.h"
 #include "waitq.h"
 
 #define BATCH 32 /* waiters notified at a time; they are woken once the queue is unlocked */
 
 struct condition {
   struct object object;
-  LATE_LOOKS;
+  DELAYED_LOADS;
   struct waitq queue;
 };
 _Static_assert(sizeof(struct condition) <= CACHE_LINE, "an object fills one cache line");
@@ -50,10 +50,10 @@ void *ilk_condition_new(int flags)
 
 /* With the condition pinned. Notifies at most as many waiters as there are when it begins, so it ends even if
    waiters keep coming. */
-static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
+static void notify_pinned(struct condition *c, struct thread *me, uint32_t n)
 {
   for (bool first = true; n > 0; first = false) {
-    struct queue_place *woken[BATCH];
+    struct wait_slot *woken[BATCH];
     void *mutex[BATCH];
     int count = 0;
     waitq_lock(&c->object);
@@ -61,13 +61,13 @@ static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
     if (first && n > waiters)
       n = waiters;
     while (n > 0 && count < BATCH && c->queue.first) {
-      struct queue_place *place = c->queue.first;
-      if (parts_is_kept(place))
+      struct wait_slot *slot = c->queue.first;
+      if (resumable_is_kept(slot))
         add_seq_cst(&c->object.waiters, 1); /* counts until the thread accepts the notify (P4) */
-      waitq_remove(&c->object, &c->queue, place);
-      mutex[count] = place->mutex; /* before the signal: after it, the thread may wait elsewhere */
-      waitq_signal(place, SIGNAL_GIVEN);
-      woken[count++] = place;
+      waitq_remove(&c->object, &c->queue, slot);
+      mutex[count] = slot->mutex; /* before the signal: after it, the thread may wait elsewhere */
+      waitq_signal(slot, SIGNAL_GIVEN);
+      woken[count++] = slot;
       n--;
     }
     if (!c->queue.first)
@@ -76,7 +76,7 @@ static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
     /* A slot is never unmapped. If the wake comes late, the thread wakes without a reason and rechecks. */
     for (int i = 0; i < count; i++)
       if (!mutex_wake_at_unlock(mutex[i], me, woken[i])) {
-        waitq_wake_late(me); /* wake in order: deferred wakes came first */
+        waitq_wake_deferred(me); /* wake in order: deferred wakes came first */
         waitq_wake(woken[i]);
       }
   }
@@ -84,7 +84,7 @@ static void notify_pinned(struct condition *c, struct self *me, uint32_t n)
 
 COLD static int notify_slow(void *handle, uint32_t n)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, handle, KIND_CONDITION);
@@ -114,58 +114,58 @@ int ilk_condition_notify_all(void *condition)
 
 /* --- wait ----------------------------------------------------------------------------- */
 
-/* Accepts a notify (P3 of parts.h). No other thread writes the signal of a slot that is out of the queue. */
-static void take_note(struct condition *c, struct queue_place *mine)
+/* Accepts a notify (P3 of resumable.h). No other thread writes the signal of a slot that is out of the queue. */
+static void accept_notify(struct condition *c, struct wait_slot *mine)
 {
   store_relaxed(&mine->signal, SIGNAL_NONE);
-  if (parts_is_kept(mine))
+  if (resumable_is_kept(mine))
     sub_seq_cst(&c->object.waiters, 1);
 }
 
 /* Joins the queue at its end; a resumable wait keeps the slot it has. False: not joined, because a notify
    came between two parts. */
-static bool join(struct condition *c, struct queue_place *mine, void *mutex)
+static bool join(struct condition *c, struct wait_slot *mine, void *mutex)
 {
   waitq_lock(&c->object);
-  bool notified = parts_is_kept(mine) && load_relaxed(&mine->signal) == SIGNAL_GIVEN;
+  bool notified = resumable_is_kept(mine) && load_relaxed(&mine->signal) == SIGNAL_GIVEN;
   mine->mutex = mutex;
   if (notified)
-    take_note(c, mine);
+    accept_notify(c, mine);
   else if (!waitq_has(&c->queue, mine))
     waitq_append(&c->object, &c->queue, mine);
   waitq_unlock(&c->object);
   return !notified;
 }
 
-/* False: a notify came first. True: the slot is out of the queue, or, if `stays`, still in it. */
-static bool leave(struct condition *c, struct queue_place *mine, bool stays)
+/* False: a notify came first. True: the slot is out of the queue, or, if `keeps_slot`, still in it. */
+static bool leave(struct condition *c, struct wait_slot *mine, bool keeps_slot)
 {
   waitq_lock(&c->object);
   bool notified = load_relaxed(&mine->signal) == SIGNAL_GIVEN;
   if (notified)
-    take_note(c, mine);
-  else if (!stays)
+    accept_notify(c, mine);
+  else if (!keeps_slot)
     waitq_remove(&c->object, &c->queue, mine);
   waitq_unlock(&c->object);
   return !notified;
 }
 
 /* ILK_OK: notified. Else what ended the wait, or this part of it. */
-static int sleep_in_queue(struct condition *c, void *handle, struct self *me, struct queue_place *mine, int64_t deadline)
+static int sleep_in_queue(struct condition *c, void *handle, struct thread *me, struct wait_slot *mine, int64_t deadline)
 {
   int result = ILK_OK;
   while (result == ILK_OK) {
     if (load_acquire(&mine->signal) == SIGNAL_GIVEN) { /* pairs with waitq_signal() */
-      take_note(c, mine);
+      accept_notify(c, mine);
       return ILK_OK;
     }
     result = block(me, handle, 0, &mine->signal, SIGNAL_NONE, deadline, 0);
   }
-  return leave(c, mine, parts_is_kept(mine)) ? result : ILK_OK;
+  return leave(c, mine, resumable_is_kept(mine)) ? result : ILK_OK;
 }
 
 /* Waits in that slot. The condition is pinned, and is unpinned here (I4). */
-static int wait_at(struct condition *c, void *condition, void *mutex, struct self *me, struct queue_place *mine,
+static int wait_at(struct condition *c, void *condition, void *mutex, struct thread *me, struct wait_slot *mine,
                    int64_t deadline)
 {
   uint32_t depth;
@@ -173,7 +173,7 @@ static int wait_at(struct condition *c, void *condition, void *mutex, struct sel
     handle_leave(me, PIN_OUTER);
     return ILK_OK;
   }
-  int result = mutex_give_up(mutex, me, &depth);
+  int result = mutex_release_all(mutex, me, &depth);
   if (result != ILK_OK) {
     if (!leave(c, mine, false))
       notify_pinned(c, me, 1); /* we do not wait, so pass the notify on */
@@ -182,29 +182,29 @@ static int wait_at(struct condition *c, void *condition, void *mutex, struct sel
   }
   result = sleep_in_queue(c, condition, me, mine, deadline);
   handle_leave(me, PIN_OUTER);
-  int taken = mutex_take_back(mutex, me, depth);
+  int taken = mutex_reacquire(mutex, me, depth);
   return taken == ILK_OK ? result : taken;
 }
 
-static int wait_part_at(struct condition *c, void *condition, void *mutex, struct self *me, int64_t deadline)
+static int wait_part_at(struct condition *c, void *condition, void *mutex, struct thread *me, int64_t deadline)
 {
-  struct queue_place *mine = parts_find(me, condition);
+  struct wait_slot *mine = resumable_find(me, condition);
   if (!mine)
-    mine = parts_begin(me, condition);
+    mine = resumable_begin(me, condition);
   if (!mine) {
     handle_leave(me, PIN_OUTER);
     return ILK_EOVERFLOW;
   }
   int result = wait_at(c, condition, mutex, me, mine, deadline);
   /* All other results end the wait. If a notify has come since, pass it on. */
-  if (result != ILK_ETIMEDOUT && result != ILK_ECANCELED && parts_end(me, mine))
+  if (result != ILK_ETIMEDOUT && result != ILK_ECANCELED && resumable_end(me, mine))
     condition_pass_on(condition, me);
   return result;
 }
 
 static int wait(void *condition, void *mutex, int64_t timeout_ns, bool part)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
   struct condition *c = (struct condition *)handle_enter(me, PIN_OUTER, condition, KIND_CONDITION);
@@ -212,14 +212,14 @@ static int wait(void *condition, void *mutex, int64_t timeout_ns, bool part)
     return ILK_EHANDLE;
   int64_t deadline = clock_deadline(timeout_ns);
   int result = part ? wait_part_at(c, condition, mutex, me, deadline)
-                    : wait_at(c, condition, mutex, me, &me->places[0], deadline);
+                    : wait_at(c, condition, mutex, me, &me->wait_slots[0], deadline);
   gil_reacquire(me);
   return result;
 }
 
 int ilk_condition_timedwait(void *condition, void *mutex, int64_t timeout_ns)
 {
-  return answer(wait(condition, mutex, timeout_ns, false));
+  return return_code(wait(condition, mutex, timeout_ns, false));
 }
 
 int ilk_condition_wait(void *condition, void *mutex)
@@ -229,18 +229,18 @@ int ilk_condition_wait(void *condition, void *mutex)
 
 int ilk_condition_wait_part(void *condition, void *mutex, int64_t timeout_ns)
 {
-  return answer(wait(condition, mutex, timeout_ns, true));
+  return return_code(wait(condition, mutex, timeout_ns, true));
 }
 
 int ilk_condition_wait_begin(void *condition)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, condition, KIND_CONDITION);
   if (!c)
     return fail(ILK_EHANDLE);
-  struct queue_place *mine = parts_begin(me, condition);
+  struct wait_slot *mine = resumable_begin(me, condition);
   if (mine)
     join(c, mine, NULL);
   handle_leave(me, PIN_INNER);
@@ -249,19 +249,19 @@ int ilk_condition_wait_begin(void *condition)
 
 int ilk_condition_wait_end(void *condition)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
-  struct queue_place *mine = handle_is(condition, KIND_CONDITION) ? parts_find(me, condition) : NULL;
+  struct wait_slot *mine = handle_is(condition, KIND_CONDITION) ? resumable_find(me, condition) : NULL;
   if (mine)
-    return parts_end(me, mine);
+    return resumable_end(me, mine);
   if (!handle_enter(me, PIN_INNER, condition, KIND_CONDITION))
     return fail(ILK_EHANDLE);
   handle_leave(me, PIN_INNER);
   return 0;
 }
 
-void condition_pass_on(void *handle, struct self *me)
+void condition_pass_on(void *handle, struct thread *me)
 {
   struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, handle, KIND_CONDITION);
   if (!c)
@@ -282,9 +282,9 @@ static void operation_after_fork(struct object *object)
   struct condition *c = (struct condition *)object;
   if (c->queue.first)
     c->queue = (struct waitq){0};
-  struct self *me = self_current;
-  if (me && unlikely(me->parts))
-    store_relaxed(&object->waiters, parts_notified(me, handle_of(object)));
+  struct thread *me = thread_current;
+  if (me && unlikely(me->resumable_waits))
+    store_relaxed(&object->waiters, resumable_notified(me, handle_of(object)));
 }
 
 const struct kind_operations condition_operations = {

@@ -7,6 +7,6 @@
 extern const struct kind_operations condition_operations;
 
 /* Passes on a notify that this thread received but cannot use: notifies another waiter. Uses PIN_INNER. */
-void condition_pass_on(void *handle, struct self *me);
+void condition_pass_on(void *handle, struct thread *me);
 
 #endif

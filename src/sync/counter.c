@@ -5,12 +5,12 @@
    Most changes concern no waiter, so a change wakes the waiters only if the value reaches `least`, the lowest
    of the values that they wait for (each its `at_least`):
 
-       waiter:  t = turn;  least = min(least, at_least);  loads the value;  sleeps while turn == t
+       waiter:  t = epoch;  least = min(least, at_least);  loads the value;  sleeps while epoch == t
        waker:   changes the value;  loads `waiters`, the value, and `least`;  if value >= least:
-                least = INT64_MAX;  turn += 1;  wakes all
+                least = INT64_MAX;  epoch += 1;  wakes all
 
    All operations are seq_cst. Either the waker sees the waiter's `at_least` in `least`, or the waiter loads
-   the value after the change. A waker raises `least` before it advances `turn`. So a waiter whose minimum was
+   the value after the change. A waker raises `least` before it advances `epoch`. So a waiter whose minimum was
    overwritten either does not fall asleep or is woken, and it lowers `least` again before its next check. A
    waiter that leaves does not restore `least`, which costs one spurious wake. Checked by
    test/models/counter.pml. */
@@ -65,7 +65,7 @@ static inline int64_t operate(struct counter *c, enum operation operation, int64
 }
 
 /* The end of a call that changed the value while threads wait. */
-COLD static int64_t wake(struct counter *c, void *handle, struct self *me, int64_t result)
+COLD static int64_t wake(struct counter *c, void *handle, struct thread *me, int64_t result)
 {
   if (load_seq_cst(&c->value) >= load_seq_cst(&c->least)) {
     store_seq_cst(&c->least, INT64_MAX);
@@ -79,7 +79,7 @@ COLD static int64_t wake(struct counter *c, void *handle, struct self *me, int64
    that is not a live counter's. */
 COLD static int64_t call_slow(void *handle, enum operation operation, int64_t a, int64_t b)
 {
-  struct self *me;
+  struct thread *me;
   struct counter *c = (struct counter *)handle_enter_safely(&me, handle, KIND_COUNTER);
   if (!c)
     return operation == STORE ? fail(ILK_EHANDLE) : fail_value(ILK_EHANDLE);
@@ -93,7 +93,7 @@ COLD static int64_t call_slow(void *handle, enum operation operation, int64_t a,
 static inline __attribute__((always_inline)) int64_t call(void *handle, enum operation operation, int64_t a, int64_t b)
 {
   /* A load is not async-signal-safe, which saves a check. */
-  struct self *me = operation == LOAD ? self_current : self_pinnable;
+  struct thread *me = operation == LOAD ? thread_current : thread_pinnable;
   if (unlikely(operation == LOAD ? !me : load_relaxed(&me->pin[PIN_INNER]) != 0))
     return call_slow(handle, operation, a, b);
   struct counter *c = (struct counter *)handle_enter_fast(me, PIN_INNER, handle, KIND_COUNTER);
@@ -142,7 +142,7 @@ static void await(struct counter *c, int64_t at_least)
     ;
 }
 
-static int wait(struct counter *c, void *handle, struct self *me, int64_t at_least, int64_t timeout_ns)
+static int wait(struct counter *c, void *handle, struct thread *me, int64_t at_least, int64_t timeout_ns)
 {
   if (load_seq_cst(&c->value) >= at_least)
     return ILK_OK;
@@ -150,9 +150,9 @@ static int wait(struct counter *c, void *handle, struct self *me, int64_t at_lea
     return ILK_ETIMEDOUT;
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK;
-  block_announce(&c->object);
+  block_prepare_wait(&c->object);
   for (;;) {
-    uint32_t turn = load_seq_cst(&c->object.turn);
+    uint32_t epoch = load_seq_cst(&c->object.epoch);
     await(c, at_least);
     if (load_seq_cst(&c->value) >= at_least) {
       result = ILK_OK;
@@ -160,15 +160,15 @@ static int wait(struct counter *c, void *handle, struct self *me, int64_t at_lea
     }
     if (result != ILK_OK)
       break;
-    result = block(me, handle, 0, &c->object.turn, turn, deadline, 0);
+    result = block(me, handle, 0, &c->object.epoch, epoch, deadline, 0);
   }
-  block_withdraw(&c->object);
+  block_finish_wait(&c->object);
   return result;
 }
 
 int ilk_counter_timedwait(void *c, int64_t at_least, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   int result = handle_enter_timed(me, PIN_INNER, c, KIND_COUNTER, timeout_ns);
@@ -177,7 +177,7 @@ int ilk_counter_timedwait(void *c, int64_t at_least, int64_t timeout_ns)
   result = wait((struct counter *)handle_object(c), c, me, at_least, timeout_ns);
   handle_leave(me, PIN_INNER);
   gil_reacquire(me);
-  return answer(result);
+  return return_code(result);
 }
 
 int ilk_counter_wait(void *c, int64_t at_least)

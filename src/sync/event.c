@@ -69,7 +69,7 @@ static inline bool change(struct object *e, void *handle, bool counted, uint32_t
 }
 
 /* Called pinned; unpins at its end. False: the event is being freed. */
-static inline bool set_pinned(struct object *e, void *event, struct self *me)
+static inline bool set_pinned(struct object *e, void *event, struct thread *me)
 {
   uint32_t was;
   bool changed = change(e, event, !me, after_set, &was);
@@ -82,7 +82,7 @@ static inline bool set_pinned(struct object *e, void *event, struct self *me)
 /* Everything but the simple case: see handle_enter_safely(). */
 COLD static int set_slow(void *event)
 {
-  struct self *me;
+  struct thread *me;
   struct object *e;
   while ((e = handle_enter_safely_slow(&me, event, KIND_EVENT)))
     if (set_pinned(e, event, me))
@@ -92,7 +92,7 @@ COLD static int set_slow(void *event)
 
 int ilk_event_set(void *event)
 {
-  struct self *me = self_pinnable;
+  struct thread *me = thread_pinnable;
   if (unlikely(load_relaxed(&me->pin[PIN_INNER])))
     return set_slow(event);
   struct object *e = handle_enter_fast(me, PIN_INNER, event, KIND_EVENT);
@@ -105,7 +105,7 @@ int ilk_event_set(void *event)
 
 int ilk_event_clear(void *event)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return fail(ILK_ENOMEM);
   struct object *e = handle_enter(me, PIN_INNER, event, KIND_EVENT);
@@ -121,28 +121,28 @@ int ilk_event_clear(void *event)
 
 /* --- wait ------------------------------------------------------------------------ */
 
-static int wait(struct object *e, void *handle, struct self *me, uint32_t unset, int64_t timeout_ns)
+static int wait(struct object *e, void *handle, struct thread *me, uint32_t unset, int64_t timeout_ns)
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK;
-  block_announce(e);
+  block_prepare_wait(e);
   for (;;) {
-    uint32_t turn = load_seq_cst(&e->turn);
+    uint32_t epoch = load_seq_cst(&e->epoch);
     if (head_state(load_seq_cst(&e->head)) != unset) {
       result = ILK_OK;
       break;
     }
     if (result != ILK_OK)
       break;
-    result = block(me, handle, 0, &e->turn, turn, deadline, 0);
+    result = block(me, handle, 0, &e->epoch, epoch, deadline, 0);
   }
-  block_withdraw(e);
+  block_finish_wait(e);
   return result;
 }
 
 /* A free in progress changes the tag, not the state, and cannot complete while this thread is pinned. So only
    the state is checked. */
-static int wait_pinned(struct object *e, void *handle, struct self *me, int64_t timeout_ns)
+static int wait_pinned(struct object *e, void *handle, struct thread *me, int64_t timeout_ns)
 {
   uint32_t unset = head_state(load_acquire(&e->head));
   if (unset & SET)
@@ -160,7 +160,7 @@ static int wait_pinned(struct object *e, void *handle, struct self *me, int64_t 
 
 COLD static int wait_slow(void *handle, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   int result = handle_enter_timed(me, PIN_INNER, handle, KIND_EVENT, timeout_ns);
@@ -169,7 +169,7 @@ COLD static int wait_slow(void *handle, int64_t timeout_ns)
   result = wait_pinned(handle_object(handle), handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
   gil_reacquire(me);
-  return answer(result);
+  return return_code(result);
 }
 
 int ilk_event_timedwait(void *event, int64_t timeout_ns)
@@ -201,7 +201,7 @@ int ilk_event_free(void *event)
   return handle_free(event, KIND_EVENT, NULL);
 }
 
-static bool operation_let_go(struct object *e)
+static bool operation_is_satisfied(struct object *e)
 {
   return head_state(load_seq_cst(&e->head)) & SET;
 }
@@ -214,6 +214,6 @@ static void operation_describe(void *handle, struct object *e, char *text, size_
 
 const struct kind_operations event_operations = {
     .name = "event",
-    .let_go = operation_let_go,
+    .satisfied = operation_is_satisfied,
     .describe = operation_describe,
 };

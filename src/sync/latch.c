@@ -38,7 +38,7 @@ void *ilk_latch_new(int64_t count)
   return handle_publish(&l->object, handle, 0);
 }
 
-static inline struct latch *enter(struct self *me, void *handle)
+static inline struct latch *enter(struct thread *me, void *handle)
 {
   return (struct latch *)handle_enter(me, PIN_INNER, handle, KIND_LATCH);
 }
@@ -75,7 +75,7 @@ static int count_down(struct latch *l, int64_t n)
 
 int ilk_latch_add(void *latch, int64_t n)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return fail(ILK_ENOMEM);
   struct latch *l = enter(me, latch);
@@ -83,12 +83,12 @@ int ilk_latch_add(void *latch, int64_t n)
     return fail(ILK_EHANDLE);
   int result = add(l, n);
   handle_leave(me, PIN_INNER);
-  return answer(result);
+  return return_code(result);
 }
 
 int ilk_latch_count_down(void *latch, int64_t n)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return fail(ILK_ENOMEM);
   struct latch *l = enter(me, latch);
@@ -96,12 +96,12 @@ int ilk_latch_count_down(void *latch, int64_t n)
     return fail(ILK_EHANDLE);
   int result = count_down(l, n);
   handle_leave(me, PIN_INNER);
-  return answer(result);
+  return return_code(result);
 }
 
 int64_t ilk_latch_value(void *latch)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return fail_value(ILK_ENOMEM);
   struct latch *l = enter(me, latch);
@@ -119,7 +119,7 @@ static bool is_zero(struct latch *l)
   return load_seq_cst(&l->count) == 0;
 }
 
-static int wait(struct latch *l, void *handle, struct self *me, int64_t timeout_ns)
+static int wait(struct latch *l, void *handle, struct thread *me, int64_t timeout_ns)
 {
   int64_t deadline = clock_deadline(timeout_ns);
   for (int spin = 0; spin < SPINS && !load_relaxed(&l->object.waiters); spin++) {
@@ -128,22 +128,22 @@ static int wait(struct latch *l, void *handle, struct self *me, int64_t timeout_
       return ILK_OK;
   }
   int result = ILK_OK;
-  block_announce(&l->object);
+  block_prepare_wait(&l->object);
   for (;;) {
-    uint32_t turn = load_seq_cst(&l->object.turn);
+    uint32_t epoch = load_seq_cst(&l->object.epoch);
     if (is_zero(l)) {
       result = ILK_OK;
       break;
     }
     if (result != ILK_OK)
       break;
-    result = block(me, handle, 0, &l->object.turn, turn, deadline, 0);
+    result = block(me, handle, 0, &l->object.epoch, epoch, deadline, 0);
   }
-  block_withdraw(&l->object);
+  block_finish_wait(&l->object);
   return result;
 }
 
-COLD static int wait_and_leave(struct latch *l, void *handle, struct self *me, int64_t timeout_ns)
+COLD static int wait_and_leave(struct latch *l, void *handle, struct thread *me, int64_t timeout_ns)
 {
   int result = wait(l, handle, me, timeout_ns);
   handle_leave(me, PIN_INNER);
@@ -153,7 +153,7 @@ COLD static int wait_and_leave(struct latch *l, void *handle, struct self *me, i
 
 static inline int timedwait(void *handle, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return ILK_ENOMEM;
   int entered = handle_enter_timed(me, PIN_INNER, handle, KIND_LATCH, timeout_ns);
@@ -169,18 +169,18 @@ static inline int timedwait(void *handle, int64_t timeout_ns)
 
 int ilk_latch_timedwait(void *latch, int64_t timeout_ns)
 {
-  return answer(timedwait(latch, timeout_ns));
+  return return_code(timedwait(latch, timeout_ns));
 }
 
 int ilk_latch_wait(void *latch)
 {
-  return answer(timedwait(latch, -1));
+  return return_code(timedwait(latch, -1));
 }
 
 int ilk_latch_trywait(void *latch)
 {
   int result = timedwait(latch, 0);
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 /* --- the rest ---------------------------------------------------------------------- */
@@ -190,7 +190,7 @@ int ilk_latch_free(void *latch)
   return handle_free(latch, KIND_LATCH, NULL);
 }
 
-static bool operation_let_go(struct object *object)
+static bool operation_is_satisfied(struct object *object)
 {
   return is_zero((struct latch *)object);
 }
@@ -203,6 +203,6 @@ static void operation_describe(void *handle, struct object *object, char *text, 
 
 const struct kind_operations latch_operations = {
     .name = "latch",
-    .let_go = operation_let_go,
+    .satisfied = operation_is_satisfied,
     .describe = operation_describe,
 };

@@ -3,7 +3,7 @@
    Invariants:
    I1  A cell is set for a local only if it has the local's serial. A cell that is left over from another
        local with the same number does not.
-   I2  A thread that takes a record clears the cells that the previous thread left (self_reserve() in self.c).
+   I2  A thread that takes a record clears the cells that the previous thread left (thread_reserve() in thread_record.c).
        A fork's child needs nothing: it keeps the values of the thread that forked.
    I3  Only pins prevent the number from being given to another local while it is in use. */
 #include "local.h"
@@ -12,23 +12,23 @@
 
 struct local {
   struct object object;
-  LATE_LOOKS;
-  struct cells_place place;
+  DELAYED_LOADS;
+  struct cell_position position;
 };
 _Static_assert(sizeof(struct local) <= CACHE_LINE, "an object fills one cache line");
 
 void *ilk_local_new(void)
 {
-  struct cells_place place;
-  if (!cells_take(&place))
+  struct cell_position position;
+  if (!cells_take(&position))
     return fail_null(ILK_ENOMEM);
   void *handle;
   struct local *l = (struct local *)handle_reserve(KIND_LOCAL, &handle);
   if (!l) {
-    cells_give_back(&place);
+    cells_free(&position);
     return fail_null(ILK_ENOMEM);
   }
-  l->place = place;
+  l->position = position;
   return handle_publish(&l->object, handle, 0);
 }
 
@@ -37,12 +37,12 @@ int ilk_local_free(void *local)
   int result = handle_close(local, KIND_LOCAL, NULL);
   if (result != ILK_OK)
     return fail(result);
-  cells_give_back(&((struct local *)handle_object(local))->place);
+  cells_free(&((struct local *)handle_object(local))->position);
   handle_recycle(local, true);
   return ILK_OK;
 }
 
-static inline struct local *enter(struct self *me, void *handle)
+static inline struct local *enter(struct thread *me, void *handle)
 {
   return (struct local *)handle_enter(me, PIN_INNER, handle, KIND_LOCAL);
 }
@@ -50,33 +50,33 @@ static inline struct local *enter(struct self *me, void *handle)
 /* The thread's first value for this local, or the handle is not live. */
 COLD static int set_slow(void *local, void *value)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   for (;;) {
     struct local *l = enter(me, local);
     if (!l)
       return fail(ILK_EHANDLE);
-    struct cell *cell = value ? cells_make(&me->locals, &l->place) : NULL; /* a cell that is not set reads as
+    struct cell *cell = value ? cells_make(&me->locals, &l->position) : NULL; /* a cell that is not set reads as
                                                                               NULL */
     if (cell)
       store_relaxed(&cell->value, (intptr_t)value);
-    struct cells_place place = l->place;
+    struct cell_position position = l->position;
     handle_leave(me, PIN_INNER);
     if (cell || !value)
       return ILK_OK;
-    if (!cells_add_room(&me->locals, &place))
+    if (!cells_allocate(&me->locals, &position))
       return fail(ILK_ENOMEM);
   }
 }
 
 int ilk_local_set(void *local, void *value)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   struct local *l = likely(me) ? enter(me, local) : NULL;
   if (unlikely(!l))
     return set_slow(local, value);
-  struct cell *cell = cells_find(&me->locals, &l->place);
+  struct cell *cell = cells_find(&me->locals, &l->position);
   if (likely(cell))
     store_relaxed(&cell->value, (intptr_t)value);
   handle_leave(me, PIN_INNER);
@@ -85,13 +85,13 @@ int ilk_local_set(void *local, void *value)
 
 void *ilk_local_get(void *local)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return fail_null(ILK_ENOMEM);
   struct local *l = enter(me, local);
   if (unlikely(!l))
     return fail_null(ILK_EHANDLE);
-  struct cell *cell = cells_find(&me->locals, &l->place);
+  struct cell *cell = cells_find(&me->locals, &l->position);
   void *value = cell ? (void *)(intptr_t)load_relaxed(&cell->value) : NULL;
   handle_leave(me, PIN_INNER);
   return value;

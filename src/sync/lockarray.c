@@ -8,7 +8,7 @@
    them, the check skips them.
 
    Pairs and ranges are locked in ascending order of the index, so that no two of them wait for each other.
-   One that fails releases the locks it has acquired; those it had acquired from dead threads become ORPHAN,
+   One that fails releases the locks it has acquired; those it had acquired from dead threads become OWNER_DEAD,
    so that the next lock of each returns ILK_OWNER_DIED. */
 #include "lockarray.h"
 
@@ -22,7 +22,7 @@
 
 struct lockarray {
   struct object object;
-  LATE_LOOKS;
+  DELAYED_LOADS;
   atomic_u32 *words; /* these three never change */
   int64_t n;
   unsigned shift; /* log2 of the distance between locks, in words */
@@ -93,7 +93,7 @@ static bool is_alive(int64_t i, uint32_t holder, void *context)
 {
   (void)i;
   (void)context;
-  return self_find(holder);
+  return thread_find(holder);
 }
 
 static bool is_busy(struct object *object, uint32_t state)
@@ -119,13 +119,13 @@ int ilk_lockarray_free(void *array)
 struct call {
   struct lockarray *a;
   void *handle;
-  struct self *me;
+  struct thread *me;
 };
 
 static struct wordlock lock_at(struct call c, int64_t i)
 {
   return (struct wordlock){
-      .word = word_at(c.a, i), .me = c.me, .id = self_id(c.me), .handle = c.handle, .index = i};
+      .word = word_at(c.a, i), .me = c.me, .id = thread_id(c.me), .handle = c.handle, .index = i};
 }
 
 COLD static int lock_slow(struct call c, int64_t i, int64_t timeout_ns)
@@ -134,20 +134,20 @@ COLD static int lock_slow(struct call c, int64_t i, int64_t timeout_ns)
   return wordlock_lock(&w, timeout_ns);
 }
 
-COLD static int unlock_slow(struct call c, int64_t i, bool orphan)
+COLD static int unlock_slow(struct call c, int64_t i, bool owner_dead)
 {
   struct wordlock w = lock_at(c, i);
-  return wordlock_unlock(&w, orphan);
+  return wordlock_unlock(&w, owner_dead);
 }
 
 static inline int unlock(struct call c, int64_t i)
 {
-  return likely(wordlock_give(word_at(c.a, i), self_id(c.me))) ? ILK_OK : unlock_slow(c, i, false);
+  return likely(wordlock_release(word_at(c.a, i), thread_id(c.me))) ? ILK_OK : unlock_slow(c, i, false);
 }
 
 static bool holds(struct call c, int64_t i)
 {
-  return wordlock_holder(word_at(c.a, i)) == self_id(c.me);
+  return wordlock_holder(word_at(c.a, i)) == thread_id(c.me);
 }
 
 /* Locks with the time that is left until the deadline; at least tries. */
@@ -161,7 +161,7 @@ COLD static int lock_until(struct call c, int64_t i, int64_t deadline)
 
 static inline int lock_by(struct call c, int64_t i, int64_t deadline)
 {
-  return likely(wordlock_take(word_at(c.a, i), self_id(c.me))) ? ILK_OK : lock_until(c, i, deadline);
+  return likely(wordlock_acquire(word_at(c.a, i), thread_id(c.me))) ? ILK_OK : lock_until(c, i, deadline);
 }
 
 static int lock_pair(struct call c, int64_t i, int64_t j, int64_t timeout_ns)
@@ -248,7 +248,7 @@ static int unlock_range(struct call c, int64_t begin, int64_t end)
 
 static inline int enter(struct call *c, void *array, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return ILK_ENOMEM;
   *c = (struct call){(struct lockarray *)handle_object(array), array, me};
@@ -279,13 +279,13 @@ static inline bool is_range(struct call c, int64_t begin, int64_t end)
    so that its values stay in registers. */
 static inline bool change_fast(void *array, int64_t i, bool (*change)(atomic_u32 *word, uint32_t id))
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   if (unlikely(!me))
     return false;
   struct lockarray *a = (struct lockarray *)handle_enter_fast(me, PIN_INNER, array, KIND_LOCKARRAY);
   if (unlikely(!a))
     return false;
-  bool done = likely(in_array(a, i)) && change(word_at(a, i), self_id(me));
+  bool done = likely(in_array(a, i)) && change(word_at(a, i), thread_id(me));
   handle_leave(me, PIN_INNER);
   return done;
 }
@@ -298,31 +298,31 @@ COLD static int lock_for(void *array, int64_t i, int64_t timeout_ns)
 
 int ilk_lockarray_lock(void *array, int64_t i)
 {
-  return likely(change_fast(array, i, wordlock_take)) ? ILK_OK : answer(lock_for(array, i, -1));
+  return likely(change_fast(array, i, wordlock_acquire)) ? ILK_OK : return_code(lock_for(array, i, -1));
 }
 
 int ilk_lockarray_timedlock(void *array, int64_t i, int64_t timeout_ns)
 {
-  return likely(change_fast(array, i, wordlock_take)) ? ILK_OK : answer(lock_for(array, i, timeout_ns));
+  return likely(change_fast(array, i, wordlock_acquire)) ? ILK_OK : return_code(lock_for(array, i, timeout_ns));
 }
 
 int ilk_lockarray_trylock(void *array, int64_t i)
 {
-  if (likely(change_fast(array, i, wordlock_take)))
+  if (likely(change_fast(array, i, wordlock_acquire)))
     return ILK_OK;
   int result = lock_for(array, i, 0);
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 COLD static int unlock_for(void *array, int64_t i)
 {
   WITH_ARRAY(c, array, -1, in_array(c.a, i), unlock_slow(c, i, false));
-  return answer(result);
+  return return_code(result);
 }
 
 int ilk_lockarray_unlock(void *array, int64_t i)
 {
-  return likely(change_fast(array, i, wordlock_give)) ? ILK_OK : unlock_for(array, i);
+  return likely(change_fast(array, i, wordlock_release)) ? ILK_OK : unlock_for(array, i);
 }
 
 static int lock_pair_for(void *array, int64_t i, int64_t j, int64_t timeout_ns)
@@ -333,24 +333,24 @@ static int lock_pair_for(void *array, int64_t i, int64_t j, int64_t timeout_ns)
 
 int ilk_lockarray_lock_pair(void *array, int64_t i, int64_t j)
 {
-  return answer(lock_pair_for(array, i, j, -1));
+  return return_code(lock_pair_for(array, i, j, -1));
 }
 
 int ilk_lockarray_timedlock_pair(void *array, int64_t i, int64_t j, int64_t timeout_ns)
 {
-  return answer(lock_pair_for(array, i, j, timeout_ns));
+  return return_code(lock_pair_for(array, i, j, timeout_ns));
 }
 
 int ilk_lockarray_trylock_pair(void *array, int64_t i, int64_t j)
 {
   int result = lock_pair_for(array, i, j, 0);
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
 {
   WITH_ARRAY(c, array, -1, in_array(c.a, i) && in_array(c.a, j), unlock_pair(c, i, j));
-  return answer(result);
+  return return_code(result);
 }
 
 static int lock_range_for(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
@@ -361,24 +361,24 @@ static int lock_range_for(void *array, int64_t begin, int64_t end, int64_t timeo
 
 int ilk_lockarray_lock_range(void *array, int64_t begin, int64_t end)
 {
-  return answer(lock_range_for(array, begin, end, -1));
+  return return_code(lock_range_for(array, begin, end, -1));
 }
 
 int ilk_lockarray_timedlock_range(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
 {
-  return answer(lock_range_for(array, begin, end, timeout_ns));
+  return return_code(lock_range_for(array, begin, end, timeout_ns));
 }
 
 int ilk_lockarray_trylock_range(void *array, int64_t begin, int64_t end)
 {
   int result = lock_range_for(array, begin, end, 0);
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
 {
   WITH_ARRAY(c, array, -1, is_range(c, begin, end), unlock_range(c, begin, end));
-  return answer(result);
+  return return_code(result);
 }
 
 /* --- operations for other modules --------------------------------------------------- */
@@ -393,7 +393,7 @@ static uint32_t operation_holder(struct object *object, int64_t index)
 static void operation_holder_died(struct object *object, int64_t index)
 {
   uint32_t holder = operation_holder(object, index);
-  if (holder && !self_find(holder))
+  if (holder && !thread_find(holder))
     wordlock_holder_died(word_at((struct lockarray *)object, index), holder);
 }
 

@@ -20,7 +20,7 @@ void *ilk_mutex_new(int flags)
   if (!m)
     return fail_null(ILK_ENOMEM);
   m->flags = flags;
-  store_relaxed(&m->object.seal, (flags & ILK_FAIR ? SPECIAL_FAIR : 0) | (flags & ILK_UNOWNED ? SPECIAL_UNOWNED : 0));
+  store_relaxed(&m->object.tag_flags, (flags & ILK_FAIR ? SPECIAL_FAIR : 0) | (flags & ILK_UNOWNED ? SPECIAL_UNOWNED : 0));
   return handle_publish(&m->object, handle, FREE);
 }
 
@@ -29,7 +29,7 @@ void *ilk_mutex_new(int flags)
 /* Everything but an uncontended lock of a live handle. */
 COLD static int lock_slow(void *handle, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
   int result = handle_enter_timed(me, PIN_INNER, handle, KIND_MUTEX, timeout_ns);
@@ -46,14 +46,14 @@ COLD static int lock_slow(void *handle, int64_t timeout_ns)
 /* FREE -> id, and the check of the handle's tag, in one step. */
 static inline bool lock_fast(void *handle)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   struct object *object = handle_object(handle);
   if (unlikely(!me || !handle_is(handle, KIND_MUTEX)))
     return false;
   uint64_t head = head_of(handle, FREE);
   /* Acquire: pairs with the last unlock's release. Release: a thread that loads our id finds our record in
-     self_find(). */
-  if (unlikely(!cas_acq_rel(&object->head, &head, head_of(handle, self_id(me)))))
+     thread_find(). */
+  if (unlikely(!cas_acq_rel(&object->head, &head, head_of(handle, thread_id(me)))))
     return false;
   me->held = handle;
   return true;
@@ -61,12 +61,12 @@ static inline bool lock_fast(void *handle)
 
 int ilk_mutex_lock(void *mutex)
 {
-  return lock_fast(mutex) ? ILK_OK : answer(lock_slow(mutex, -1));
+  return lock_fast(mutex) ? ILK_OK : return_code(lock_slow(mutex, -1));
 }
 
 int ilk_mutex_timedlock(void *mutex, int64_t timeout_ns)
 {
-  return lock_fast(mutex) ? ILK_OK : answer(lock_slow(mutex, timeout_ns));
+  return lock_fast(mutex) ? ILK_OK : return_code(lock_slow(mutex, timeout_ns));
 }
 
 int ilk_mutex_trylock(void *mutex)
@@ -74,14 +74,14 @@ int ilk_mutex_trylock(void *mutex)
   if (lock_fast(mutex))
     return ILK_OK;
   int result = lock_slow(mutex, 0);
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 /* --- unlock ------------------------------------------------------------------- */
 
 COLD static int unlock_slow(void *handle)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
@@ -89,11 +89,11 @@ COLD static int unlock_slow(void *handle)
     return fail(ILK_EHANDLE);
   int result = mutex_unlock_pinned(m, handle, me, NULL);
   handle_leave(me, PIN_INNER);
-  return answer(result);
+  return return_code(result);
 }
 
-/* After a release that saw `wanted`. If the mutex has been freed since, no thread waits. */
-COLD static int wake_slow(void *handle, struct self *me)
+/* After a release that saw `has_waiters`. If the mutex has been freed since, no thread waits. */
+COLD static int wake_slow(void *handle, struct thread *me)
 {
   struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
   if (m) {
@@ -104,54 +104,54 @@ COLD static int wake_slow(void *handle, struct self *me)
 }
 
 /* The same for a mutex that the caller has pinned; unpins it. */
-COLD static int wake_pinned(struct mutex *m, struct self *me)
+COLD static int wake_pinned(struct mutex *m, struct thread *me)
 {
   mutex_wake_first(m);
   handle_leave(me, PIN_INNER);
   return ILK_OK;
 }
 
-/* For an unowned mutex that the caller locked, with no other flag in its seal. Pinned, because another thread
+/* For an unowned mutex that the caller locked, with no other flag among its flags. Pinned, because another thread
    may unlock it at the same time, by mistake, and free it. */
-static inline int unlock_unowned(struct mutex *m, void *handle, struct self *me)
+static inline int unlock_unowned(struct mutex *m, void *handle, struct thread *me)
 {
-  uint64_t seal = fence_light(&me->pin[PIN_INNER], (uintptr_t)handle, &m->object.seal);
-  if (unlikely(!head_is(seal, handle)))
+  uint64_t tag_flags = fence_light(&me->pin[PIN_INNER], (uintptr_t)handle, &m->object.tag_flags);
+  if (unlikely(!head_is(tag_flags, handle)))
     return unlock_slow(handle);
   me->held = NULL;
-  if (unlikely(fence_light(&m->object.head, head_of(handle, FREE), &m->wanted))) /* Dekker with want_wake() */
+  if (unlikely(fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters))) /* Dekker with request_wake() */
     return wake_pinned(m, me);
   handle_leave(me, PIN_INNER);
   return ILK_OK;
 }
 
-/* By the holder: the mutex is not freed before the store below. Between the load of the seal and the store,
+/* By the holder: the mutex is not freed before the store below. Between the load of `tag_flags` and the store,
    only HANDOFF can change the state (I3), or a reset, for which see ilk_mutex_free(). */
-static inline int unlock_held(struct mutex *m, void *handle, struct self *me)
+static inline int unlock_held(struct mutex *m, void *handle, struct thread *me)
 {
-  /* The seal has the tag: it differs if the mutex was taken away and freed. */
-  uint64_t seal = load_relaxed(&m->object.seal);
-  if (unlikely(seal != head_of(handle, SIMPLE)))
-    return seal == head_of(handle, SPECIAL_UNOWNED) ? unlock_unowned(m, handle, me) : unlock_slow(handle);
-  uint32_t wanted = fence_light(&m->object.head, head_of(handle, FREE), &m->wanted); /* Dekker with want_wake() */
+  /* `tag_flags` has the tag: it differs if the mutex was taken away and freed. */
+  uint64_t tag_flags = load_relaxed(&m->object.tag_flags);
+  if (unlikely(tag_flags != head_of(handle, SIMPLE)))
+    return tag_flags == head_of(handle, SPECIAL_UNOWNED) ? unlock_unowned(m, handle, me) : unlock_slow(handle);
+  uint32_t has_waiters = fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters); /* Dekker with request_wake() */
   me->held = NULL;
-  return likely(!wanted) ? ILK_OK : wake_slow(handle, me);
+  return likely(!has_waiters) ? ILK_OK : wake_slow(handle, me);
 }
 
 int ilk_mutex_unlock(void *mutex)
 {
-  struct self *me = self_current;
-  /* `held` is the mutex locked last (I6), or NULL, whose seal is not that of any mutex. For mutexes locked
+  struct thread *me = thread_current;
+  /* `held` is the mutex locked last (I6), or NULL, whose `tag_flags` are not those of any mutex. For mutexes locked
      before it, check the head. */
   if (likely(me && me->held == mutex))
     return unlock_held((struct mutex *)handle_held_object(mutex), mutex, me);
   struct object *object = handle_object(mutex);
-  if (me && handle_is(mutex, KIND_MUTEX) && load_relaxed(&object->head) == head_of(mutex, self_id(me)))
+  if (me && handle_is(mutex, KIND_MUTEX) && load_relaxed(&object->head) == head_of(mutex, thread_id(me)))
     return unlock_held((struct mutex *)object, mutex, me);
   return unlock_slow(mutex);
 }
 
-int mutex_give_up(void *handle, struct self *me, uint32_t *depth)
+int mutex_release_all(void *handle, struct thread *me, uint32_t *depth)
 {
   struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
   if (!m)
@@ -161,7 +161,7 @@ int mutex_give_up(void *handle, struct self *me, uint32_t *depth)
   return result;
 }
 
-int mutex_take_back(void *handle, struct self *me, uint32_t depth)
+int mutex_reacquire(void *handle, struct thread *me, uint32_t depth)
 {
   struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
   if (!m)
@@ -171,7 +171,7 @@ int mutex_take_back(void *handle, struct self *me, uint32_t depth)
     me->held = handle;
     store_relaxed(&m->depth, mutex_depth(m) + depth);
     if (depth)
-      or_relaxed(&m->object.seal, SPECIAL_NESTED);
+      or_relaxed(&m->object.tag_flags, SPECIAL_NESTED);
   }
   handle_leave(me, PIN_INNER);
   return result;
@@ -191,10 +191,10 @@ int ilk_mutex_is_locked(void *mutex)
 }
 
 /* Only the holder changes its own depth. */
-static int depth_of(struct mutex *m, struct self *me)
+static int depth_of(struct mutex *m, struct thread *me)
 {
   uint32_t id = holder(load_acquire(&m->object.head));
-  if (!id || (is_owned(m) && id != self_id(me)))
+  if (!id || (is_owned(m) && id != thread_id(me)))
     return 0;
   if (!is_owned(m))
     return 1;
@@ -203,7 +203,7 @@ static int depth_of(struct mutex *m, struct self *me)
 
 int ilk_mutex_depth(void *mutex)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, mutex, KIND_MUTEX);
@@ -215,27 +215,27 @@ int ilk_mutex_depth(void *mutex)
 }
 
 /* Takes it by force, so that no thread can lock it before the depth is right; then unlocks it. */
-static void make_free(struct mutex *m, void *handle, struct self *me)
+static void make_free(struct mutex *m, void *handle, struct thread *me)
 {
-  /* Acquire: pairs with the holder's CAS, so self_find() finds its record. */
+  /* Acquire: pairs with the holder's CAS, so thread_find() finds its record. */
   uint64_t head = load_acquire(&m->object.head);
-  struct self *was;
+  struct thread *was;
   do {
-    was = self_find(holder(head));
+    was = thread_find(holder(head));
     /* The flag comes first: the holder's next unlock must be the slow one (I6). */
     if (was && was != me)
-      or_seq_cst(&m->object.seal, is_owned(m) ? SPECIAL_FORCED : SPECIAL_CROSSED);
+      or_seq_cst(&m->object.tag_flags, is_owned(m) ? SPECIAL_FORCED : SPECIAL_CROSSED);
     /* seq_cst: Dekker with mutex_wake_at_unlock(). We take the mutex, then load the deferred wakes. */
-  } while (!cas_seq_cst(&m->object.head, &head, head_of(handle, self_id(me))));
+  } while (!cas_seq_cst(&m->object.head, &head, head_of(handle, thread_id(me))));
   if (was)
-    waitq_wake_late(was);
+    waitq_wake_deferred(was);
   mutex_forget_depth(m);
   store_release(&m->object.head, head_of(handle, FREE));
 }
 
 int ilk_mutex_reset(void *mutex)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, mutex, KIND_MUTEX);
@@ -254,7 +254,7 @@ int ilk_mutex_reset(void *mutex)
 static bool is_busy(struct object *object, uint32_t state)
 {
   struct mutex *m = (struct mutex *)object;
-  return state != FREE && !(is_owned(m) && !self_find(state & HOLDER_MASK));
+  return state != FREE && !(is_owned(m) && !thread_find(state & HOLDER_MASK));
 }
 
 int ilk_mutex_free(void *mutex)
@@ -265,14 +265,14 @@ int ilk_mutex_free(void *mutex)
   /* If a reset took it from a live thread, that thread's unlock may still be about to store. Then the slot
      is never reused. */
   struct mutex *m = (struct mutex *)handle_object(mutex);
-  handle_recycle(mutex, !(load_relaxed(&m->object.seal) & SPECIAL_FORCED));
+  handle_recycle(mutex, !(load_relaxed(&m->object.tag_flags) & SPECIAL_FORCED));
   return ILK_OK;
 }
 
 static uint32_t operation_holder(struct object *object, int64_t index)
 {
   (void)index;
-  /* seq_cst: a waiter loads this after it has published what it waits for (see self_find()). */
+  /* seq_cst: a waiter loads this after it has published what it waits for (see thread_find()). */
   return is_owned((struct mutex *)object) ? holder(load_seq_cst(&object->head)) : 0;
 }
 
@@ -281,7 +281,7 @@ static void operation_holder_died(struct object *object, int64_t index)
   (void)index;
   struct mutex *m = (struct mutex *)object;
   waitq_lock(object);
-  struct queue_place *first = waitq_present(m->queue.first);
+  struct wait_slot *first = waitq_present(m->queue.first);
   if (first)
     waitq_signal(first, SIGNAL_WOKEN);
   waitq_unlock(object);
@@ -309,13 +309,13 @@ static void operation_after_fork(struct object *object)
   struct mutex *m = (struct mutex *)object;
   if (m->queue.first)
     m->queue = (struct waitq){0};
-  update_relaxed(&m->wanted, 0);
+  update_relaxed(&m->has_waiters, 0);
   update_relaxed(&object->head, load_relaxed(&object->head) & ~(uint64_t)HANDOFF);
 }
 
 const struct kind_operations mutex_operations = {
     .name = "mutex",
-    .keeps_places = true,
+    .keeps_slots = true,
     .holder = operation_holder,
     .holder_died = operation_holder_died,
     .describe = operation_describe,

@@ -4,7 +4,7 @@
 #include "block.h"
 #include "mutex.h"
 #include "mutex_state.h"
-#include "parts.h"
+#include "resumable.h"
 #include "spin.h"
 
 /* --- lock -------------------------------------------------------------------- */
@@ -13,40 +13,40 @@
 void mutex_forget_depth(struct mutex *m)
 {
   store_relaxed(&m->depth, 0);
-  and_relaxed(&m->object.seal, ~SPECIAL_NESTED);
+  and_relaxed(&m->object.tag_flags, ~SPECIAL_NESTED);
 }
 
 /* One attempt. ILK_OK, ILK_OWNER_DIED: acquired; ILK_EBUSY: another thread holds it; ILK_EDEADLK: the caller
    holds it; ILK_EOVERFLOW; ILK_EHANDLE: a free is in progress, and may still fail. */
-static int attempt(struct mutex *m, void *handle, struct self *me)
+static int attempt(struct mutex *m, void *handle, struct thread *me)
 {
-  /* seq_cst: the load on the heavy side, after want_wake(). Acquire: pairs with the holder's CAS, so
-     self_find() finds its record. */
+  /* seq_cst: the load on the heavy side, after request_wake(). Acquire: pairs with the holder's CAS, so
+     thread_find() finds its record. */
   uint64_t head = load_seq_cst(&m->object.head);
   for (;;) {
     if (!head_is(head, handle))
       return ILK_EHANDLE;
     if (head_state(head) == FREE) {
-      if (cas_acq_rel(&m->object.head, &head, head_of(handle, self_id(me))))
+      if (cas_acq_rel(&m->object.head, &head, head_of(handle, thread_id(me))))
         return ILK_OK;
       continue;
     }
     if (!is_owned(m))
       return ILK_EBUSY;
-    if (holder(head) == self_id(me)) {
+    if (holder(head) == thread_id(me)) {
       if (!(m->flags & ILK_RECURSIVE))
         return ILK_EDEADLK;
       if (mutex_depth(m) == UINT32_MAX - 1)
         return ILK_EOVERFLOW;
       if (mutex_depth(m) == 0)
-        or_relaxed(&m->object.seal, SPECIAL_NESTED);
+        or_relaxed(&m->object.tag_flags, SPECIAL_NESTED);
       store_relaxed(&m->depth, mutex_depth(m) + 1);
       return ILK_OK;
     }
-    if (self_find(holder(head)))
+    if (thread_find(holder(head)))
       return ILK_EBUSY;
     /* The holder is dead, so it stores nothing any more; of the threads that replace it, one CAS succeeds. */
-    if (cas_acq_rel(&m->object.head, &head, head_of(handle, self_id(me) | (head_state(head) & HANDOFF)))) {
+    if (cas_acq_rel(&m->object.head, &head, head_of(handle, thread_id(me) | (head_state(head) & HANDOFF)))) {
       mutex_forget_depth(m);
       return ILK_OWNER_DIED;
     }
@@ -60,20 +60,20 @@ static bool mark_handoff(struct mutex *m)
   while (head_state(head) != FREE) {
     if (head_state(head) & HANDOFF || cas_relaxed(&m->object.head, &head, head | HANDOFF)) {
       if (!is_fair(m))
-        or_relaxed(&m->object.seal, SPECIAL_MARKED);
+        or_relaxed(&m->object.tag_flags, SPECIAL_MARKED);
       return true;
     }
   }
   return false;
 }
 
-static bool is_starving(const struct queue_place *waiter)
+static bool is_starving(const struct wait_slot *waiter)
 {
   return clock_now() - waiter->since > STARVING;
 }
 
 /* The first waiter. A waiter that is away keeps its slot, but is passed over. */
-static struct queue_place *first_present(struct mutex *m)
+static struct wait_slot *first_present(struct mutex *m)
 {
   return waitq_present(m->queue.first);
 }
@@ -81,9 +81,9 @@ static struct queue_place *first_present(struct mutex *m)
 /* With the queue locked, after a release: signals the first waiter, unless it is signalled already. Returns
    the slot to wake, or NULL. If another thread has barged in, its unlock will wake; if the mutex is fair or
    the waiter starves, HANDOFF is set for that unlock, unless the mutex is free again by then. */
-static struct queue_place *signal_first(struct mutex *m)
+static struct wait_slot *signal_first(struct mutex *m)
 {
-  struct queue_place *wake = NULL, *first = first_present(m);
+  struct wait_slot *wake = NULL, *first = first_present(m);
   bool is_free = head_state(load_relaxed(&m->object.head)) == FREE;
   if (first && !is_free && (is_fair(m) || is_starving(first)))
     is_free = !mark_handoff(m);
@@ -92,10 +92,10 @@ static struct queue_place *signal_first(struct mutex *m)
     waitq_signal(first, SIGNAL_WOKEN);
     wake = first;
   }
-  /* Clear a stale request: there is no waiter, or a signalled one, which sets `wanted` again if it fails to
+  /* Clear a stale request: there is no waiter, or a signalled one, which sets `has_waiters` again if it fails to
      acquire (I2). Until then releases have nothing to do here. */
   if (!first || wake || on_its_way)
-    store_relaxed(&m->wanted, 0);
+    store_relaxed(&m->has_waiters, 0);
   return wake;
 }
 
@@ -103,7 +103,7 @@ void mutex_wake_first(struct mutex *m)
 {
   waitq_lock(&m->object);
   for (;;) {
-    struct queue_place *wake = signal_first(m);
+    struct wait_slot *wake = signal_first(m);
     waitq_unlock(&m->object);
     if (!wake || waitq_wake(wake) || is_fair(m)) /* a fair mutex passes no waiter over */
       return;
@@ -114,22 +114,22 @@ void mutex_wake_first(struct mutex *m)
 }
 
 /* With the queue locked: may this waiter acquire a free mutex? */
-static bool is_my_turn(struct mutex *m, struct queue_place *mine)
+static bool is_head(struct mutex *m, struct wait_slot *mine)
 {
   return !is_fair(m) || first_present(m) == mine;
 }
 
 /* Requests a wake. The caller then rechecks the state: a release that it misses sees the request (I2). */
-static void want_wake(struct mutex *m)
+static void request_wake(struct mutex *m)
 {
-  store_seq_cst(&m->wanted, 1);
-  fence_heavy(); /* heavy side of Dekker: request, then recheck; a release stores, then loads `wanted` */
+  store_seq_cst(&m->has_waiters, 1);
+  fence_heavy(); /* heavy side of Dekker: request, then recheck; a release stores, then loads `has_waiters` */
 }
 
 /* Joins the queue, or comes back to its slot in it. A fair mutex gets HANDOFF first, so that no thread can
    overtake. Only the first waiter requests a wake (I2), because the heavy fence interrupts the thread that
    holds the mutex. False: not joined; `*taken` is what attempt() returned. */
-static bool join(struct mutex *m, void *handle, struct self *me, struct queue_place *mine, int *taken)
+static bool join(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine, int *taken)
 {
   int64_t since = clock_now();
   waitq_lock(&m->object);
@@ -149,29 +149,29 @@ static bool join(struct mutex *m, void *handle, struct self *me, struct queue_pl
   bool first = first_present(m) == mine;
   waitq_unlock(&m->object);
   if (first && !is_fair(m)) /* a fair mutex is released by CAS, which fails once HANDOFF is set */
-    want_wake(m);
+    request_wake(m);
   return true;
 }
 
-/* With the queue locked: leaves it; or, at the end of a part, stays in it, away. */
-static void leave(struct mutex *m, struct queue_place *mine, bool stays)
+/* With the queue locked: leaves it; or, at the end of a part, keeps_slot in it, away. */
+static void leave(struct mutex *m, struct wait_slot *mine, bool keeps_slot)
 {
-  if (stays)
+  if (keeps_slot)
     mine->away = true;
   else
     waitq_remove(&m->object, &m->queue, mine);
   bool remain = first_present(m);
-  store_relaxed(&m->wanted, remain); /* for those behind: they rely on us (I2) */
+  store_relaxed(&m->has_waiters, remain); /* for those behind: they rely on us (I2) */
   if (is_fair(m) && remain)
     mark_handoff(m);
 }
 
-/* With the queue locked: one attempt of a waiter in the queue. `last`: it gives up if this one fails. */
-static int look(struct mutex *m, void *handle, struct self *me, struct queue_place *mine, bool last)
+/* With the queue locked: one attempt of a waiter in the queue. `last`: it leaves if this one fails. */
+static int check(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine, bool last)
 {
   store_relaxed(&mine->signal, SIGNAL_NONE);
   mine->away = false;
-  if (!is_my_turn(m, mine))
+  if (!is_head(m, mine))
     return ILK_EBUSY;
   bool mark = !last && (is_fair(m) || is_starving(mine));
   int taken;
@@ -182,14 +182,14 @@ static int look(struct mutex *m, void *handle, struct self *me, struct queue_pla
 }
 
 /* A woken waiter is normally the only one (I4), so it spins longer: that costs less than another sleep. */
-static void await_release(struct mutex *m, struct self *me)
+static void await_release(struct mutex *m, struct thread *me)
 {
   struct spin spin = {me, 0, SPIN_MOST};
   while (head_state(load_relaxed(&m->object.head)) != FREE && spin_again(&spin))
     ;
 }
 
-static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct queue_place *mine, int64_t timeout_ns,
+static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine, int64_t timeout_ns,
                          int flags)
 {
   int64_t deadline = clock_deadline(timeout_ns);
@@ -199,7 +199,7 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct 
     return taken;
 
   /* Other threads change a waiter's slot only with the queue locked. The waiter decides with the queue
-     locked, too: whether it was handed the mutex, acquires it, gives up, or sleeps (I4). */
+     locked, too: whether it was handed the mutex, acquires it, leaves, or sleeps (I4). */
   for (;;) {
     if (!is_fair(m) && load_relaxed(&mine->signal) == SIGNAL_WOKEN)
       await_release(m, me);
@@ -207,24 +207,24 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct 
     enum signal signal = load_relaxed(&mine->signal);
     bool given = signal == SIGNAL_GIVEN;
     if (given)
-      store_relaxed(&mine->signal, SIGNAL_NONE); /* only a notify may stay for the next part (parts.h) */
-    taken = given ? ILK_OK : look(m, handle, me, mine, result != ILK_OK);
-    /* The waker cleared `wanted`. After a failed attempt, set it again and recheck, before all else (I2). */
+      store_relaxed(&mine->signal, SIGNAL_NONE); /* only a notify may stay for the next part (resumable.h) */
+    taken = given ? ILK_OK : check(m, handle, me, mine, result != ILK_OK);
+    /* The waker cleared `has_waiters`. After a failed attempt, set it again and recheck, before all else (I2). */
     bool again = signal == SIGNAL_WOKEN && taken < 0 && !is_fair(m);
-    bool gives_up = taken == ILK_EBUSY && result != ILK_OK && !again;
-    if (!given && (taken >= 0 || gives_up))
-      leave(m, mine, gives_up && parts_is_kept(mine));
+    bool leaves = taken == ILK_EBUSY && result != ILK_OK && !again;
+    if (!given && (taken >= 0 || leaves))
+      leave(m, mine, leaves && resumable_is_kept(mine));
     waitq_unlock(&m->object);
 
     if (taken >= 0)
       return taken;
-    if (gives_up) {
+    if (leaves) {
       if (is_fair(m))
         mutex_wake_first(m);
       return result;
     }
     if (again)
-      want_wake(m);
+      request_wake(m);
     else if (taken == ILK_EHANDLE) /* a free that finds us waiting will fail */
       backoff_wait(&backoff);
     else
@@ -233,9 +233,9 @@ static int wait_in_queue(struct mutex *m, void *handle, struct self *me, struct 
 }
 
 /* `flags` are for block(). */
-int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t timeout_ns, int flags)
+int mutex_lock_pinned(struct mutex *m, void *handle, struct thread *me, int64_t timeout_ns, int flags)
 {
-  struct queue_place *mine = parts_place(me, handle);
+  struct wait_slot *mine = resumable_slot(me, handle);
   struct spin spin = spin_begin(me);
   for (;;) {
     int result = attempt(m, handle, me);
@@ -272,14 +272,14 @@ static bool hand_over(struct mutex *m, void *handle, uint64_t head)
     waitq_unlock(&m->object);
     return false;
   }
-  and_relaxed(&m->object.seal, ~SPECIAL_MARKED);
-  struct queue_place *next = first_present(m);
+  and_relaxed(&m->object.tag_flags, ~SPECIAL_MARKED);
+  struct wait_slot *next = first_present(m);
   uint32_t state = FREE;
   if (next) {
     waitq_remove(&m->object, &m->queue, next);
     bool remain = first_present(m);
-    store_relaxed(&m->wanted, remain);
-    state = self_id(next->thread) | (is_fair(m) && remain ? HANDOFF : 0);
+    store_relaxed(&m->has_waiters, remain);
+    state = thread_id(next->thread) | (is_fair(m) && remain ? HANDOFF : 0);
   }
   store_release(&m->object.head, head_of(handle, state));
   if (next)
@@ -297,15 +297,15 @@ static bool release(struct mutex *m, void *handle, uint64_t head)
     return hand_over(m, handle, head);
   if (is_fair(m))
     return cas_release(&m->object.head, &head, head_of(handle, FREE));
-  if (load_relaxed(&m->object.seal) & SPECIAL_MARKED) /* a store had erased HANDOFF (I3) */
-    and_relaxed(&m->object.seal, ~SPECIAL_MARKED);
-  if (fence_light(&m->object.head, head_of(handle, FREE), &m->wanted)) /* Dekker with want_wake() */
+  if (load_relaxed(&m->object.tag_flags) & SPECIAL_MARKED) /* a store had erased HANDOFF (I3) */
+    and_relaxed(&m->object.tag_flags, ~SPECIAL_MARKED);
+  if (fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters)) /* Dekker with request_wake() */
     mutex_wake_first(m);
   return true;
 }
 
 /* Undoes one lock; if `depth` is not NULL, all of them, and stores the depth. */
-int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t *depth)
+int mutex_unlock_pinned(struct mutex *m, void *handle, struct thread *me, uint32_t *depth)
 {
   if (depth)
     *depth = 0;
@@ -318,53 +318,53 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t
         return ILK_EHANDLE;
       continue;
     }
-    if (head_state(head) == FREE || (is_owned(m) && holder(head) != self_id(me))) {
-      waitq_wake_late(me); /* a reset may have taken it from us */
+    if (head_state(head) == FREE || (is_owned(m) && holder(head) != thread_id(me))) {
+      waitq_wake_deferred(me); /* a reset may have taken it from us */
       return ILK_EPERM;
     }
     if (mutex_depth(m) && !depth) {
       store_relaxed(&m->depth, mutex_depth(m) - 1);
       if (mutex_depth(m) == 0)
-        and_relaxed(&m->object.seal, ~SPECIAL_NESTED);
+        and_relaxed(&m->object.tag_flags, ~SPECIAL_NESTED);
       return ILK_OK;
     }
     if (mutex_depth(m)) {
       *depth = mutex_depth(m);
       mutex_forget_depth(m);
     }
-    bool crossed = holder(head) != self_id(me);
+    bool crossed = holder(head) != thread_id(me);
     if (crossed)
-      or_seq_cst(&m->object.seal, SPECIAL_CROSSED); /* invalidates `held` of the thread that locked it (I6) */
-    if (load_relaxed(&m->object.seal) & SPECIAL_LATE)
-      and_relaxed(&m->object.seal, ~SPECIAL_LATE);
+      or_seq_cst(&m->object.tag_flags, SPECIAL_CROSSED); /* invalidates `held` of the thread that locked it (I6) */
+    if (load_relaxed(&m->object.tag_flags) & SPECIAL_DEFERRED)
+      and_relaxed(&m->object.tag_flags, ~SPECIAL_DEFERRED);
     if (release(m, handle, head)) {
-      /* Its locker may not have left the queue yet, and so not set `wanted` for the rest (I2). */
+      /* Its locker may not have left the queue yet, and so not set `has_waiters` for the rest (I2). */
       if (crossed && load_relaxed(&m->object.waiters))
         mutex_wake_first(m);
       if (me->held == handle)
         me->held = NULL;
-      if (load_relaxed(&me->late_count))
-        waitq_wake_late(me);
+      if (load_relaxed(&me->deferred_count))
+        waitq_wake_deferred(me);
       return ILK_OK;
     }
   }
 }
 
-bool mutex_wake_at_unlock(void *handle, struct self *me, struct queue_place *place)
+bool mutex_wake_at_unlock(void *handle, struct thread *me, struct wait_slot *slot)
 {
   if (!handle || me->held != handle)
     return false;
   /* Pin: our `held` may be an unowned mutex that another thread has unlocked and freed. */
-  if (handle_enter_timed(me, PIN_LOOK, handle, KIND_MUTEX, 0) != ILK_OK)
+  if (handle_enter_timed(me, PIN_INSPECT, handle, KIND_MUTEX, 0) != ILK_OK)
     return false;
   struct mutex *m = (struct mutex *)handle_object(handle);
-  bool later = is_owned(m) && waitq_wake_later(me, place);
+  bool later = is_owned(m) && waitq_defer_wake(me, slot);
   if (later) {
-    or_seq_cst(&m->object.seal, SPECIAL_LATE);
+    or_seq_cst(&m->object.tag_flags, SPECIAL_DEFERRED);
     /* Dekker with ilk_mutex_reset(), which takes the mutex, then loads our deferred wakes (all seq_cst). */
-    if (holder(load_seq_cst(&m->object.head)) != self_id(me))
-      waitq_wake_late(me);
+    if (holder(load_seq_cst(&m->object.head)) != thread_id(me))
+      waitq_wake_deferred(me);
   }
-  handle_leave(me, PIN_LOOK);
+  handle_leave(me, PIN_INSPECT);
   return later;
 }

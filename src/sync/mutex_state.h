@@ -3,7 +3,7 @@
    store where the system has an asymmetric fence (fence.h).
 
    Source: Go's sync.Mutex and WebKit's Lock. Checked by test/models/mutex.pml; deferred wakes (I7) by
-   late.pml, resumable waits (I8) by parts.pml.
+   deferred.pml, resumable waits (I8) by resumable.pml.
 
    The state is the lower half of the object's head:
 
@@ -27,31 +27,31 @@
    Invariants:
    I1  Only the holder changes the state of a locked mutex, with three exceptions: HANDOFF may be set, a dead
        holder may be replaced, and a reset changes any state.
-   I2  Only the first waiter requests a wake: it sets `wanted`, runs the heavy fence, rechecks the state, and
-       sleeps. A release stores FREE, then loads `wanted`. So the first waiter sleeps only while a release
-       that will see `wanted` is still to come.
-       Later waiters rely on the first: when it acquires, it leaves `wanted` set for them, and its own release
-       sees it; when it gives up while others wait, it does not clear it. If another thread unlocks an unowned
+   I2  Only the first waiter requests a wake: it sets `has_waiters`, runs the heavy fence, rechecks the state, and
+       sleeps. A release stores FREE, then loads `has_waiters`. So the first waiter sleeps only while a release
+       that will see `has_waiters` is still to come.
+       Later waiters rely on the first: when it acquires, it leaves `has_waiters` set for them, and its own release
+       sees it; when it leaves while others wait, it does not clear it. If another thread unlocks an unowned
        mutex, that may happen before the acquirer has left the queue; so this release also checks for waiters.
-       A waker that signals a waiter, or finds the first waiter signalled already, clears `wanted`: until that
+       A waker that signals a waiter, or finds the first waiter signalled already, clears `has_waiters`: until that
        waiter sets it again, releases have nothing to do. A signalled waiter that fails to acquire sets it
-       again and rechecks before it sleeps or gives up.
+       again and rechecks before it sleeps or leaves.
    I3  The store of a release may erase a HANDOFF that is set at the same time. No wake is lost, because wakes
-       depend on `wanted` alone; the starving waiter waits for one more critical section.
+       depend on `has_waiters` alone; the starving waiter waits for one more critical section.
    I4  With the queue locked once, a waiter clears its signal, attempts to acquire, and leaves or stays. So an
        attempt follows every signal that came before, and a later signal goes to whichever waiter is first
        then. At most one signalled waiter has not yet rechecked, not counting those that were signalled before
        a thread that was away came back ahead of them, and those that a wake did not find asleep.
    I5  `depth` belongs to the holder, and is 0 when the mutex is free.
-   I6  `held` in a thread's record caches the mutex that the thread locked last. While the seal has no
+   I6  `held` in a thread's record caches the mutex that the thread locked last. While `tag_flags` has no
        slow-path flag (SIMPLE), it proves ownership without a load of the head, which would stall on the swap
        that locked it. A thread that takes the mutex away, or unlocks it for another, sets a flag first; so
        does a recursive lock. Only the flag for HANDOFF may come too late; the store then erases HANDOFF (I3).
        If the mutex has been freed since, the tag check fails.
    I7  A condition's notify may defer wakes (waitq.h) of threads that need this mutex next: they lose nothing
-       until its release. SPECIAL_LATE is set while there are deferred wakes, so every release by the holder
+       until its release. SPECIAL_DEFERRED is set while there are deferred wakes, so every release by the holder
        delivers them. A thread that takes the mutex away from the holder delivers them, too.
-   I8  At the end of a part of a resumable wait (parts.h) a waiter does what it does when it gives up, but
+   I8  At the end of a part of a resumable wait (resumable.h) a waiter does what it does when it leaves without the mutex, but
        stays in the queue, away. The next part does what a new waiter does. A thread that acquires the mutex
        between two parts may still have its slot in the queue, away.
 
@@ -79,20 +79,20 @@
 #define SPECIAL_MARKED UINT64_C(8)   /* HANDOFF was set; the next release clears it */
 #define SPECIAL_CROSSED UINT64_C(16) /* unowned; once unlocked or reset by another thread than its locker */
 #define SPECIAL_FORCED UINT64_C(32)  /* once reset while another live thread held it: see ilk_mutex_free() */
-#define SPECIAL_LATE UINT64_C(64)    /* its holder has deferred wakes: see mutex_wake_at_unlock() */
+#define SPECIAL_DEFERRED UINT64_C(64)    /* its holder has deferred wakes: see mutex_wake_at_unlock() */
 
 struct mutex {
   struct object object;
   /* May be 1 at any time; must be 1 while the first waiter sleeps and is not signalled (I2). Not needed by
      a fair mutex, whose HANDOFF does the same. */
-  atomic_u32 wanted;
+  atomic_u32 has_waiters;
   /* Locks by the holder beyond the first. Only the holder writes it; others read it for the report. */
   atomic_u32 depth;
   int flags;
   struct waitq queue;
 };
 _Static_assert(sizeof(struct mutex) <= CACHE_LINE, "an object fills one cache line");
-_Static_assert(offsetof(struct mutex, wanted) == sizeof(struct object), "see LATE_LOOKS");
+_Static_assert(offsetof(struct mutex, has_waiters) == sizeof(struct object), "see DELAYED_LOADS");
 
 static inline bool is_owned(const struct mutex *m)
 {
@@ -120,9 +120,9 @@ static inline uint32_t mutex_depth(struct mutex *m)
 /* Sets the depth to that of a first lock. */
 void mutex_forget_depth(struct mutex *m);
 /* Locks, and waits if it must. `flags` are for block(). */
-int mutex_lock_pinned(struct mutex *m, void *handle, struct self *me, int64_t timeout_ns, int flags);
+int mutex_lock_pinned(struct mutex *m, void *handle, struct thread *me, int64_t timeout_ns, int flags);
 /* Undoes one lock; if `depth` is not NULL, all of them, and stores the depth. */
-int mutex_unlock_pinned(struct mutex *m, void *handle, struct self *me, uint32_t *depth);
+int mutex_unlock_pinned(struct mutex *m, void *handle, struct thread *me, uint32_t *depth);
 /* The mutex was released: wakes the first waiter, unless that one is signalled already. */
 void mutex_wake_first(struct mutex *m);
 

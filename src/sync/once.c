@@ -34,7 +34,7 @@
 #define NEW UINT32_C(0)
 #define DONE (UINT32_C(1) << 31)
 
-_Static_assert(ILK_OWNER_DIED == 1, "who takes over from a dead thread is told to do it");
+_Static_assert(ILK_OWNER_DIED == 1, "the thread that takes over from a dead one gets ILK_OWNER_DIED, and so begins");
 #define BEGUN 1 /* the caller performs the action */
 
 void *ilk_once_new(int flags)
@@ -56,33 +56,33 @@ static uint32_t runner(uint64_t head)
 /* Called pinned. One attempt: ILK_OK: done. BEGUN: the caller performs the action. ILK_EBUSY: another thread
    performs it. ILK_EDEADLK: the caller itself has begun it. ILK_EHANDLE: the object is being freed; the free
    may still fail. */
-static int attempt(struct object *o, void *handle, struct self *me)
+static int attempt(struct object *o, void *handle, struct thread *me)
 {
   for (;;) {
-    /* Acquire: pairs with the end that succeeded. seq_cst: after the load of `turn`, see block.h. */
+    /* Acquire: pairs with the end that succeeded. seq_cst: after the load of `epoch`, see block.h. */
     uint64_t head = load_seq_cst(&o->head);
     if (head_state(head) == DONE)
       return ILK_OK; /* also while it is being freed: that free may wait for this thread */
     if (!head_is(head, handle))
       return ILK_EHANDLE;
-    if (runner(head) == self_id(me))
+    if (runner(head) == thread_id(me))
       return ILK_EDEADLK;
-    if (runner(head) && self_find(runner(head)))
+    if (runner(head) && thread_find(runner(head)))
       return ILK_EBUSY;
     /* Acquire: pairs with the end that failed. There is no ordering with what a dead thread did. */
-    if (cas_acquire(&o->head, &head, head_of(handle, self_id(me))))
+    if (cas_acquire(&o->head, &head, head_of(handle, thread_id(me))))
       return BEGUN;
   }
 }
 
-static int wait(struct object *o, void *handle, struct self *me, int64_t timeout_ns)
+static int wait(struct object *o, void *handle, struct thread *me, int64_t timeout_ns)
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK;
   struct backoff backoff = {0};
-  block_announce(o);
+  block_prepare_wait(o);
   for (;;) {
-    uint32_t turn = load_seq_cst(&o->turn);
+    uint32_t epoch = load_seq_cst(&o->epoch);
     int seen = attempt(o, handle, me);
     if (seen == ILK_EHANDLE) { /* a free that finds this thread waiting fails and restores the head */
       backoff_wait(&backoff);
@@ -92,15 +92,15 @@ static int wait(struct object *o, void *handle, struct self *me, int64_t timeout
       result = seen;
     if (seen != ILK_EBUSY || result != ILK_OK)
       break;
-    result = block(me, handle, 0, &o->turn, turn, deadline, 0);
+    result = block(me, handle, 0, &o->epoch, epoch, deadline, 0);
   }
-  block_withdraw(o);
+  block_finish_wait(o);
   return result;
 }
 
 COLD static int begin_slow(void *handle, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
   struct object *o = handle_object(handle);
@@ -128,12 +128,12 @@ static inline bool is_done(void *once)
 
 int ilk_once_begin(void *once)
 {
-  return likely(is_done(once)) ? ILK_OK : answer(begin_slow(once, -1));
+  return likely(is_done(once)) ? ILK_OK : return_code(begin_slow(once, -1));
 }
 
 int ilk_once_timedbegin(void *once, int64_t timeout_ns)
 {
-  return likely(is_done(once)) ? ILK_OK : answer(begin_slow(once, timeout_ns));
+  return likely(is_done(once)) ? ILK_OK : return_code(begin_slow(once, timeout_ns));
 }
 
 int ilk_once_trybegin(void *once)
@@ -141,20 +141,20 @@ int ilk_once_trybegin(void *once)
   if (likely(is_done(once)))
     return ILK_OK;
   int result = begin_slow(once, 0);
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 /* --- end ----------------------------------------------------------------------------- */
 
 int ilk_once_end(void *once, int succeeded)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct object *o = handle_enter(me, PIN_INNER, once, KIND_ONCE);
   if (!o)
     return fail(ILK_EHANDLE);
-  uint64_t mine = head_of(once, self_id(me));
+  uint64_t mine = head_of(once, thread_id(me));
   /* Release: a thread that sees DONE sees what was done. seq_cst: before the load of `waiters`. */
   bool ended = cas_seq_cst(&o->head, &mine, head_of(once, succeeded ? DONE : NEW));
   if (ended && load_seq_cst(&o->waiters))
@@ -168,7 +168,7 @@ int ilk_once_end(void *once, int succeeded)
 static bool is_busy(struct object *o, uint32_t state)
 {
   (void)o;
-  return state != NEW && state != DONE && self_find(state);
+  return state != NEW && state != DONE && thread_find(state);
 }
 
 int ilk_once_free(void *once)
@@ -188,7 +188,7 @@ static void operation_holder_died(struct object *o, int64_t index)
   block_wake(o, INT_MAX);
 }
 
-static bool operation_let_go(struct object *o)
+static bool operation_is_satisfied(struct object *o)
 {
   return head_state(load_seq_cst(&o->head)) == DONE;
 }
@@ -207,6 +207,6 @@ const struct kind_operations once_operations = {
     .name = "once",
     .holder = operation_holder,
     .holder_died = operation_holder_died,
-    .let_go = operation_let_go,
+    .satisfied = operation_is_satisfied,
     .describe = operation_describe,
 };

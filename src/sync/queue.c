@@ -1,6 +1,6 @@
 /* Queue: a ring (queue_ring.h) and two event counts (see block.h). Threads wait on one until the queue is
    not full, and on the other until it is not empty. The event counts are in the object's slot, which no put
-   or get writes while no thread waits. A waiter announces itself and then checks the ring. The change that
+   or get writes while no thread waits. A waiter registers and then checks the ring. The change that
    it waits for is a claim (or a take); the thread that made it checks for waiters at the end of its call.
    That is I2 of the ring, so no fence is needed. Checked by test/models/queue.pml.
 
@@ -9,8 +9,8 @@
    wait polls (backoff.h), because the put's wake for that step may come late.
 
    Invariants:
-   I1  A thread sleeps without polling only if it saw the queue empty (full) after it announced itself and
-       after it read the `turn` of the event count. So each later put (get) sees the announcement and wakes a
+   I1  A thread sleeps without polling only if it saw the queue empty (full) after it registered and
+       after it read the `epoch` of the event count. So each later put (get) sees the announcement and wakes a
        thread.
    I2  A woken thread sleeps again only if it sees the queue empty (full) again. So at any time since the
        queue was last empty, no item is left while a get sleeps: each item came with a wake, and each wake
@@ -32,11 +32,11 @@
 
 /* The threads that wait until the queue is not full (putters) or not empty (getters). */
 struct side {
-  atomic_u32 waiters, turn;
+  atomic_u32 waiters, epoch;
 };
 
 struct queue {
-  struct object object; /* its `waiters` counts both sides; its `turn` is not used */
+  struct object object; /* its `waiters` counts both sides; its `epoch` is not used */
   struct side putters, getters;
   struct ring ring;
 };
@@ -81,7 +81,7 @@ INLINE int attempt(struct queue *q, enum way way, int64_t *item)
 }
 
 /* Retries for a while if the oldest item's put is between its two steps. */
-static int attempt_patiently(struct queue *q, enum way way, int64_t *item)
+static int attempt_and_spin(struct queue *q, enum way way, int64_t *item)
 {
   int result;
   for (int spin = 0; (result = attempt(q, way, item)) == RING_UNFINISHED && spin < SPINS; spin++)
@@ -89,7 +89,7 @@ static int attempt_patiently(struct queue *q, enum way way, int64_t *item)
   return result;
 }
 
-static inline bool is_in_vain(int result)
+static inline bool must_wait(int result)
 {
   return result == ILK_EBUSY || result == RING_UNFINISHED;
 }
@@ -106,12 +106,12 @@ static inline struct side *other_side(struct queue *q, enum way way)
 
 COLD static void side_wake(struct side *side, int n)
 {
-  add_seq_cst(&side->turn, 1);
-  wait_wake(&side->turn, n, false);
+  add_seq_cst(&side->epoch, 1);
+  wait_wake(&side->epoch, n, false);
 }
 
 /* Yields or sleeps for a short time. Returns what ended the wait, like block(). */
-static int poll(void *handle, struct self *me, struct backoff *backoff, int64_t deadline)
+static int poll(void *handle, struct thread *me, struct backoff *backoff, int64_t deadline)
 {
   int64_t ns = backoff_next(backoff);
   if (!ns) {
@@ -126,31 +126,31 @@ static int poll(void *handle, struct self *me, struct backoff *backoff, int64_t 
   return result == ILK_ETIMEDOUT ? ILK_OK : result;
 }
 
-static int wait(struct queue *q, enum way way, void *handle, struct self *me, int64_t *item, int64_t timeout_ns)
+static int wait(struct queue *q, enum way way, void *handle, struct thread *me, int64_t *item, int64_t timeout_ns)
 {
   struct side *side = own_side(q, way);
   int64_t deadline = clock_deadline(timeout_ns);
   struct backoff backoff = {0};
   int result = ILK_OK, done;
-  block_announce(&q->object);
+  block_prepare_wait(&q->object);
   add_seq_cst(&side->waiters, 1);
   for (;;) {
-    uint32_t turn = load_seq_cst(&side->turn);
-    done = attempt_patiently(q, way, item);
-    if (!is_in_vain(done) || result != ILK_OK)
+    uint32_t epoch = load_seq_cst(&side->epoch);
+    done = attempt_and_spin(q, way, item);
+    if (!must_wait(done) || result != ILK_OK)
       break;
     result = done == RING_UNFINISHED ? poll(handle, me, &backoff, deadline)
-                                     : block(me, handle, 0, &side->turn, turn, deadline, 0);
+                                     : block(me, handle, 0, &side->epoch, epoch, deadline, 0);
   }
   sub_seq_cst(&side->waiters, 1);
   if (done == RING_UNFINISHED && load_seq_cst(&side->waiters)) /* I3 */
     side_wake(side, 1);
-  block_withdraw(&q->object);
-  return is_in_vain(done) ? result : done;
+  block_finish_wait(&q->object);
+  return must_wait(done) ? result : done;
 }
 
 /* The end of a put or get: wakes one thread that waits for it, and unpins. */
-static inline int leave(struct queue *q, enum way way, struct self *me, int result)
+static inline int leave(struct queue *q, enum way way, struct thread *me, int result)
 {
   if (likely(result == ILK_OK) && unlikely(load_seq_cst(&other_side(q, way)->waiters)))
     side_wake(other_side(q, way), 1);
@@ -159,15 +159,15 @@ static inline int leave(struct queue *q, enum way way, struct self *me, int resu
 }
 
 /* The queue was full (empty), or the oldest item's put is between its two steps. */
-static __attribute__((noinline)) int pass_slow(struct queue *q, enum way way, void *handle, struct self *me,
+static __attribute__((noinline)) int pass_slow(struct queue *q, enum way way, void *handle, struct thread *me,
                                                int64_t *item, int64_t timeout_ns)
 {
   struct spin spin = spin_begin(me);
   int result;
   do
-    result = attempt_patiently(q, way, item);
+    result = attempt_and_spin(q, way, item);
   while (result == ILK_EBUSY && timeout_ns != 0 && !load_relaxed(&own_side(q, way)->waiters) && spin_again(&spin));
-  if (!is_in_vain(result))
+  if (!must_wait(result))
     spin_won(&spin);
   else if (timeout_ns == 0)
     result = ILK_ETIMEDOUT;
@@ -179,13 +179,13 @@ static __attribute__((noinline)) int pass_slow(struct queue *q, enum way way, vo
 }
 
 /* Called pinned; unpins at its end. */
-INLINE int pass(struct queue *q, enum way way, void *handle, struct self *me, int64_t *item,
+INLINE int pass(struct queue *q, enum way way, void *handle, struct thread *me, int64_t *item,
                        int64_t timeout_ns)
 {
   int result = attempt(q, way, item);
   if (unlikely(result == ILK_EBUSY && timeout_ns == 0))
     result = ILK_ETIMEDOUT;
-  else if (unlikely(is_in_vain(result)))
+  else if (unlikely(must_wait(result)))
     return pass_slow(q, way, handle, me, item, timeout_ns);
   return leave(q, way, me, result);
 }
@@ -193,7 +193,7 @@ INLINE int pass(struct queue *q, enum way way, void *handle, struct self *me, in
 /* The result of a call; a try passes a timeout of 0. */
 static inline int put(void *handle, int64_t item, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return ILK_ENOMEM;
   int entered = handle_enter_timed(me, PIN_INNER, handle, KIND_QUEUE, timeout_ns);
@@ -205,7 +205,7 @@ static inline int put(void *handle, int64_t item, int64_t timeout_ns)
 
 static inline int get(void *handle, void *item, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return ILK_ENOMEM;
   int entered = handle_enter_timed(me, PIN_INNER, handle, KIND_QUEUE, timeout_ns);
@@ -219,46 +219,46 @@ static inline int get(void *handle, void *item, int64_t timeout_ns)
   return pass(q, GET, handle, me, item, timeout_ns);
 }
 
-static int answer_try(int result)
+static int try_return_code(int result)
 {
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 int ilk_queue_put(void *queue, int64_t item)
 {
-  return answer(put(queue, item, -1));
+  return return_code(put(queue, item, -1));
 }
 
 int ilk_queue_tryput(void *queue, int64_t item)
 {
-  return answer_try(put(queue, item, 0));
+  return try_return_code(put(queue, item, 0));
 }
 
 int ilk_queue_timedput(void *queue, int64_t item, int64_t timeout_ns)
 {
-  return answer(put(queue, item, timeout_ns));
+  return return_code(put(queue, item, timeout_ns));
 }
 
 int ilk_queue_get(void *queue, void *item)
 {
-  return answer(get(queue, item, -1));
+  return return_code(get(queue, item, -1));
 }
 
 int ilk_queue_tryget(void *queue, void *item)
 {
-  return answer_try(get(queue, item, 0));
+  return try_return_code(get(queue, item, 0));
 }
 
 int ilk_queue_timedget(void *queue, void *item, int64_t timeout_ns)
 {
-  return answer(get(queue, item, timeout_ns));
+  return return_code(get(queue, item, timeout_ns));
 }
 
 /* --- the rest -------------------------------------------------------------------------- */
 
 int ilk_queue_close(void *queue)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, queue, KIND_QUEUE);
@@ -275,7 +275,7 @@ int ilk_queue_close(void *queue)
 
 int ilk_queue_is_closed(void *queue)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, queue, KIND_QUEUE);
@@ -288,7 +288,7 @@ int ilk_queue_is_closed(void *queue)
 
 int64_t ilk_queue_size(void *queue)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail_value(ILK_ENOMEM);
   struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, queue, KIND_QUEUE);

@@ -4,7 +4,7 @@
    only that call touches the slot. The queues order the copies: what a put wrote happens before the get of
    its number, and what a get read happens before the next put to that slot.
 
-   `used` has room for all numbers, and a try finds a queue full only if it is, so the second step of a call
+   `used` can hold all numbers, and a try finds a queue full only if it is, so the second step of a call
    never waits. It fails only if the queue was closed since the first step. In a put the record is then
    refused; the number is lost, which does not matter because no put succeeds any more. */
 #include <string.h>

@@ -10,16 +10,16 @@ static uint32_t bits_for(uint64_t capacity)
 
 static size_t bytes_for(uint64_t capacity)
 {
-  return sizeof(struct places) + (size_t)capacity * sizeof(struct place);
+  return sizeof(struct ring_slots) + (size_t)capacity * sizeof(struct ring_slot);
 }
 
 bool ring_new(struct ring *r, uint64_t capacity)
 {
-  size_t most = (SIZE_MAX / 2 - sizeof(struct places)) / sizeof(struct place);
+  size_t most = (SIZE_MAX / 2 - sizeof(struct ring_slots)) / sizeof(struct ring_slot);
   if (capacity > most)
     return false;
-  r->places = memory_new(bytes_for(capacity)); /* all zero is the initial state */
-  if (!r->places)
+  r->slots = memory_new(bytes_for(capacity)); /* all zero is the initial state */
+  if (!r->slots)
     return false;
   r->capacity = capacity;
   r->lap = UINT64_C(1) << bits_for(capacity);
@@ -28,17 +28,17 @@ bool ring_new(struct ring *r, uint64_t capacity)
 
 void ring_free(struct ring *r)
 {
-  memory_free(r->places, bytes_for(r->capacity));
+  memory_free(r->slots, bytes_for(r->capacity));
 }
 
 void ring_close(struct ring *r)
 {
-  or_seq_cst(&r->places->tail, RING_CLOSED);
+  or_seq_cst(&r->slots->tail, RING_CLOSED);
 }
 
 bool ring_is_closed(const struct ring *r)
 {
-  return load_relaxed(&r->places->tail) & RING_CLOSED;
+  return load_relaxed(&r->slots->tail) & RING_CLOSED;
 }
 
 static uint64_t lap_number(const struct ring *r, uint64_t position)
@@ -49,8 +49,8 @@ static uint64_t lap_number(const struct ring *r, uint64_t position)
 uint64_t ring_size(const struct ring *r)
 {
   /* The tail is the same before and after the load of the head, so both values are from that moment. */
-  uint64_t tail = load_seq_cst(&r->places->tail), head, again;
-  while (head = load_seq_cst(&r->places->head), again = load_seq_cst(&r->places->tail), again != tail)
+  uint64_t tail = load_seq_cst(&r->slots->tail), head, again;
+  while (head = load_seq_cst(&r->slots->head), again = load_seq_cst(&r->slots->tail), again != tail)
     tail = again;
   tail &= ~RING_CLOSED;
   return (lap_number(r, tail) - lap_number(r, head)) * r->capacity + ring_index(r, tail) - ring_index(r, head);
@@ -62,23 +62,23 @@ static uint64_t previous(const struct ring *r, uint64_t position)
 }
 
 /* A put that was between its claim and its completion leaves a hole. The items before the hole move up, one
-   place per hole, and the head follows. */
+   slot per hole, and the head follows. */
 void ring_after_fork(struct ring *r)
 {
-  uint64_t tail = load_relaxed(&r->places->tail) & ~RING_CLOSED, head = load_relaxed(&r->places->head);
+  uint64_t tail = load_relaxed(&r->slots->tail) & ~RING_CLOSED, head = load_relaxed(&r->slots->head);
   uint64_t fill = tail;
   for (uint64_t p = tail; p != head;) {
     p = previous(r, p);
-    struct place *from = ring_place(r, p);
-    if (load_relaxed(&from->turn) != p + 1)
+    struct ring_slot *from = ring_slot_at(r, p);
+    if (load_relaxed(&from->sequence) != p + 1)
       continue;
     fill = previous(r, fill);
     if (fill == p)
       continue;
-    struct place *to = ring_place(r, fill);
+    struct ring_slot *to = ring_slot_at(r, fill);
     store_relaxed(&to->item, load_relaxed(&from->item));
-    store_relaxed(&to->turn, fill + 1);
+    store_relaxed(&to->sequence, fill + 1);
   }
   if (fill != head)
-    store_relaxed(&r->places->head, fill);
+    store_relaxed(&r->slots->head, fill);
 }

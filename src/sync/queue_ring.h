@@ -1,4 +1,4 @@
-/* The ring of a queue, after Dmitry Vyukov's bounded MPMC queue: puts claim places by position. A get has no
+/* The ring of a queue, after Dmitry Vyukov's bounded MPMC queue: puts claim slots by position. A get has no
    step that another thread could have to wait for: it reads the item first, and then takes it with one
    compare-and-swap. No thread waits here (see queue.c). Checked by test/models/queue_ring.pml.
 
@@ -12,26 +12,26 @@
        tail -> tail | RING_CLOSED   close; no put can claim a position afterwards
        head -> next                 get; the item at that position is complete
 
-   A place's sequence number (`turn`, 0 at first) is the last position that was completed there, + 1. The item
+   A slot's sequence number (`sequence`, 0 at first) is the last position that was completed there, + 1. The item
    belongs to the put from its claim until it stores the sequence number:
 
-       put:   tail -> next;  item = ...;  turn = position + 1
-       get:   turn == position + 1;  read the item;  head -> next
+       put:   tail -> next;  item = ...;  sequence = position + 1
+       get:   sequence == position + 1;  read the item;  head -> next
 
    A put may be preempted between its claim and that store. Then its position is neither empty nor complete,
    and gets return RING_UNFINISHED until the put has continued. Full is exact: head + lap == tail at the
    moment when head was loaded. So is empty: head == tail.
 
    Invariants:
-   I1  Between the claim and the store of `turn`, only the put that claimed the place writes there. `turn` is
+   I1  Between the claim and the store of `sequence`, only the put that claimed the slot writes there. `sequence` is
        stored with release and loaded with acquire, and publishes the item.
    I2  Claims and takes are seq_cst compare-and-swaps, and the loads that detect empty and full are seq_cst.
-       Suppose one thread claims or takes and then loads the number of waiters, and another announces itself
+       Suppose one thread claims or takes and then loads the number of waiters, and another registers
        as a waiter and then checks whether the ring is empty (full). At least one sees the other.
    I3  A ring that a get finds closed and empty stays closed and empty.
    I4  A get whose compare-and-swap succeeds has read the item of that position: only a put that has seen a
-       greater head writes to the place again, and the head never decreases.
-   I5  `head_known` is a past value of the head, so it is never too great. Puts that find room by it need not
+       greater head writes to the slot again, and the head never decreases.
+   I5  `head_known` is a past value of the head, so it is never too great. Puts that find space by it need not
        load the head, whose cache line is written by gets. */
 #ifndef INTERLOCK_QUEUE_RING_H
 #define INTERLOCK_QUEUE_RING_H
@@ -41,25 +41,25 @@
 
 #define RING_CLOSED (UINT64_C(1) << 63)
 
-/* Returned by a get, in addition to result codes: the put of the oldest item has claimed its place and not
+/* Returned by a get, in addition to result codes: the put of the oldest item has claimed its slot and not
    completed it. */
 #define RING_UNFINISHED 1
 
-struct place {
-  atomic_u64 turn;
+struct ring_slot {
+  atomic_u64 sequence;
   atomic_i64 item; /* atomic, because a get may read it while a put writes it, and then discards what it read
                       */
 };
 
-struct places {
+struct ring_slots {
   atomic_u64 tail;
   atomic_u64 head_known;
   _Alignas(CACHE_LINE) atomic_u64 head;
-  _Alignas(CACHE_LINE) struct place place[];
+  _Alignas(CACHE_LINE) struct ring_slot slot[];
 };
 
 struct ring {
-  struct places *places; /* these three never change */
+  struct ring_slots *slots; /* these three never change */
   uint64_t capacity;
   uint64_t lap; /* positions from one lap to the next: the capacity, rounded up to a power of two */
 };
@@ -87,25 +87,25 @@ static inline uint64_t ring_next(const struct ring *r, uint64_t position)
   return ring_index(r, position) + 1 < r->capacity ? position + 1 : (position | (r->lap - 1)) + 1;
 }
 
-static inline struct place *ring_place(const struct ring *r, uint64_t position)
+static inline struct ring_slot *ring_slot_at(const struct ring *r, uint64_t position)
 {
-  return &r->places->place[ring_index(r, position)];
+  return &r->slots->slot[ring_index(r, position)];
 }
 
 /* One attempt: ILK_OK; ILK_EBUSY: full; ILK_ECLOSED. */
 static inline int ring_put(const struct ring *r, int64_t item)
 {
-  struct places *places = r->places;
-  uint64_t tail = load_relaxed(&places->tail);
+  struct ring_slots *slots = r->slots;
+  uint64_t tail = load_relaxed(&slots->tail);
   for (;;) {
     if (unlikely(tail & RING_CLOSED))
       return ILK_ECLOSED;
     /* Acquire: pairs with the get that advanced the head so far, after it had read its item (I4). */
-    if (unlikely(tail - load_acquire(&places->head_known) >= r->lap)) {
-      uint64_t head = load_seq_cst(&places->head);
-      store_release(&places->head_known, head); /* passes on what that load acquired */
+    if (unlikely(tail - load_acquire(&slots->head_known) >= r->lap)) {
+      uint64_t head = load_seq_cst(&slots->head);
+      store_release(&slots->head_known, head); /* passes on what that load acquired */
       if (unlikely(tail - head >= r->lap)) {
-        uint64_t again = load_seq_cst(&places->tail); /* the first load may have returned a value from before
+        uint64_t again = load_seq_cst(&slots->tail); /* the first load may have returned a value from before
                                                          this call */
         if (again == tail)
           return ILK_EBUSY;
@@ -113,11 +113,11 @@ static inline int ring_put(const struct ring *r, int64_t item)
         continue;
       }
     }
-    if (unlikely(!cas_seq_cst(&places->tail, &tail, ring_next(r, tail))))
+    if (unlikely(!cas_seq_cst(&slots->tail, &tail, ring_next(r, tail))))
       continue;
-    struct place *place = ring_place(r, tail);
-    store_relaxed(&place->item, item);
-    store_release(&place->turn, tail + 1); /* pairs with the get */
+    struct ring_slot *slot = ring_slot_at(r, tail);
+    store_relaxed(&slot->item, item);
+    store_release(&slot->sequence, tail + 1); /* pairs with the get */
     return ILK_OK;
   }
 }
@@ -125,18 +125,18 @@ static inline int ring_put(const struct ring *r, int64_t item)
 /* One attempt: ILK_OK; ILK_EBUSY: empty; ILK_ECLOSED: empty and closed; RING_UNFINISHED. */
 static inline int ring_get(const struct ring *r, int64_t *item)
 {
-  struct places *places = r->places;
-  uint64_t head = load_relaxed(&places->head);
+  struct ring_slots *slots = r->slots;
+  uint64_t head = load_relaxed(&slots->head);
   for (;;) {
-    struct place *place = ring_place(r, head);
-    if (likely(load_acquire(&place->turn) == head + 1)) { /* pairs with the put */
-      int64_t seen = load_relaxed(&place->item);
-      if (unlikely(!cas_seq_cst(&places->head, &head, ring_next(r, head))))
+    struct ring_slot *slot = ring_slot_at(r, head);
+    if (likely(load_acquire(&slot->sequence) == head + 1)) { /* pairs with the put */
+      int64_t seen = load_relaxed(&slot->item);
+      if (unlikely(!cas_seq_cst(&slots->head, &head, ring_next(r, head))))
         continue;
       *item = seen;
       return ILK_OK;
     }
-    uint64_t tail = load_seq_cst(&places->tail), again = load_seq_cst(&places->head);
+    uint64_t tail = load_seq_cst(&slots->tail), again = load_seq_cst(&slots->head);
     if (again != head)
       head = again;
     else if ((tail & ~RING_CLOSED) != head)

@@ -28,7 +28,7 @@ static enum wait_result wait_part(struct block_sleep *sleep, int64_t until)
 
 COLD static int lock_slow(void *address, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
   struct part p = {.sleep = {wait_part}, .address = address, .result = ILK_ETIMEDOUT};
@@ -54,22 +54,22 @@ static int lock(void *address, int64_t timeout_ns)
 
 int ilk_robust_lock(void *address)
 {
-  return answer(lock(address, -1));
+  return return_code(lock(address, -1));
 }
 
 int ilk_robust_timedlock(void *address, int64_t timeout_ns)
 {
   int result = lock(address, timeout_ns);
-  return answer(result == ILK_EBUSY ? ILK_ETIMEDOUT : result);
+  return return_code(result == ILK_EBUSY ? ILK_ETIMEDOUT : result);
 }
 
 int ilk_robust_trylock(void *address)
 {
-  return answer(lock(address, 0));
+  return return_code(lock(address, 0));
 }
 
 int ilk_robust_unlock(void *address)
 {
   int result = check(address);
-  return answer(result == ILK_OK ? robust_release(address) : result);
+  return return_code(result == ILK_OK ? robust_release(address) : result);
 }

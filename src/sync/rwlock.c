@@ -6,7 +6,7 @@
 
 #include "block.h"
 #include "gil.h"
-#include "parts.h"
+#include "resumable.h"
 #include "rwlock_state.h"
 #include "spin.h"
 
@@ -24,7 +24,7 @@ void *ilk_rwlock_new(int flags)
 
 /* --- writing --------------------------------------------------------------------------- */
 
-int rwlock_take_writer(struct rwlock *rw, void *handle, struct self *me, bool queued)
+int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool queued)
 {
   uint64_t head = load_relaxed(&rw->object.head), next;
   do {
@@ -37,7 +37,7 @@ int rwlock_take_writer(struct rwlock *rw, void *handle, struct self *me, bool qu
       next ^= BIASED | PUBLISHED;
     /* seq_cst: the heavy side's store. Acquire: pairs with the last unlocks' release. */
   } while (!cas_seq_cst(&rw->object.head, &head, next));
-  store_relaxed(&rw->writer, self_id(me));
+  store_relaxed(&rw->writer, thread_id(me));
   return ILK_OK;
 }
 
@@ -55,51 +55,51 @@ static bool revoke(struct rwlock *rw, void *handle)
 
 /* With WRITER set: waits for the readers before us to leave. If a part of a resumable wait times out here, it
    releases WRITER, because its thread may never come back; if it does, it is the first in the queue. */
-static int drain(struct rwlock *rw, void *handle, struct self *me, bool tries, int64_t deadline)
+static int drain(struct rwlock *rw, void *handle, struct thread *me, bool tries, int64_t deadline)
 {
   store_relaxed(&rw->calm, 0);
   bool revoked = head_state(load_relaxed(&rw->object.head)) & PUBLISHED;
   bool published = revoked && revoke(rw, handle);
   int result = ILK_OK;
-  bool announced = false;
-  for (int looks = 0;; looks++) {
-    uint32_t turn = load_seq_cst(&rw->object.turn);
+  bool prepared = false;
+  for (int checks = 0;; checks++) {
+    uint32_t epoch = load_seq_cst(&rw->object.epoch);
     published = published && rwlock_is_published(handle);
     if (!published && !(head_state(load_seq_cst(&rw->object.head)) & COUNT_MASK)) {
-      if (revoked || announced)
-        and_relaxed(&rw->object.head, ~(uint64_t)(PUBLISHED | ASLEEP));
+      if (revoked || prepared)
+        and_relaxed(&rw->object.head, ~(uint64_t)(PUBLISHED | WRITER_PARKED));
       result = ILK_OK;
       break;
     }
     if (result != ILK_OK)
       break;
-    if (looks < SPINS) {
+    if (checks < SPINS) {
       cpu_relax();
     } else if (tries) {
       result = ILK_ETIMEDOUT;
-    } else if (!announced) {
-      announced = true;
-      block_announce(&rw->object);
-      or_seq_cst(&rw->object.head, ASLEEP); /* set ASLEEP, then recheck before the sleep (I4) */
+    } else if (!prepared) {
+      prepared = true;
+      block_prepare_wait(&rw->object);
+      or_seq_cst(&rw->object.head, WRITER_PARKED); /* set WRITER_PARKED, then recheck before the sleep (I4) */
     } else {
-      result = block(me, handle, ROLE_WRITER, &rw->object.turn, turn, deadline, 0);
+      result = block(me, handle, ROLE_WRITER, &rw->object.epoch, epoch, deadline, 0);
     }
   }
-  if (announced)
-    block_withdraw(&rw->object);
+  if (prepared)
+    block_finish_wait(&rw->object);
   if (result != ILK_OK) {
-    struct queue_place *mine = parts_place(me, handle);
-    if (parts_is_kept(mine) && !tries)
+    struct wait_slot *mine = resumable_slot(me, handle);
+    if (resumable_is_kept(mine) && !tries)
       rwlock_keep_front(rw, mine);
     rwlock_release_writer(rw, 0);
   }
   return result;
 }
 
-static int write_pinned(struct rwlock *rw, void *handle, struct self *me, int64_t timeout_ns)
+static int write_pinned(struct rwlock *rw, void *handle, struct thread *me, int64_t timeout_ns)
 {
   bool tries = timeout_ns == 0;
-  if (load_relaxed(&rw->writer) == self_id(me) || rwlock_hold_find(me, handle) >= 0)
+  if (load_relaxed(&rw->writer) == thread_id(me) || rwlock_hold_find(me, handle) >= 0)
     return tries ? ILK_ETIMEDOUT : ILK_EDEADLK;
   if (tries && head_state(load_relaxed(&rw->object.head)) & COUNT_MASK)
     return ILK_ETIMEDOUT;
@@ -134,7 +134,7 @@ static int write_pinned(struct rwlock *rw, void *handle, struct self *me, int64_
 
 COLD static int write_slow(void *handle, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
   int result = handle_enter_timed(me, PIN_INNER, handle, KIND_RWLOCK, timeout_ns);
@@ -149,14 +149,14 @@ COLD static int write_slow(void *handle, int64_t timeout_ns)
 /* Free, with no waiters: sets WRITER. Returns the result, or -1: take the slow path. */
 static inline int write_fast(void *handle)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   struct rwlock *rw = (struct rwlock *)handle_object(handle);
   if (unlikely(!me || !handle_is(handle, KIND_RWLOCK)))
     return -1;
   uint64_t head = head_of(handle, 0);
   if (unlikely(!cas_acquire(&rw->object.head, &head, head_of(handle, WRITER))))
     return -1;
-  store_relaxed(&rw->writer, self_id(me));
+  store_relaxed(&rw->writer, thread_id(me));
   store_relaxed(&rw->calm, 0);
   return rwlock_acquired(rw);
 }
@@ -164,13 +164,13 @@ static inline int write_fast(void *handle)
 int ilk_rwlock_write_lock(void *rwlock)
 {
   int result = write_fast(rwlock);
-  return likely(result >= 0) ? result : answer(write_slow(rwlock, -1));
+  return likely(result >= 0) ? result : return_code(write_slow(rwlock, -1));
 }
 
 int ilk_rwlock_write_timedlock(void *rwlock, int64_t timeout_ns)
 {
   int result = write_fast(rwlock);
-  return likely(result >= 0) ? result : answer(write_slow(rwlock, timeout_ns));
+  return likely(result >= 0) ? result : return_code(write_slow(rwlock, timeout_ns));
 }
 
 int ilk_rwlock_write_trylock(void *rwlock)
@@ -179,19 +179,19 @@ int ilk_rwlock_write_trylock(void *rwlock)
   if (likely(result >= 0))
     return result;
   result = write_slow(rwlock, 0);
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 COLD static int write_unlock_slow(void *handle, uint32_t staying)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
   if (!rw)
     return fail(ILK_EHANDLE);
   int result = ILK_OK;
-  if (load_relaxed(&rw->writer) != self_id(me)) {
+  if (load_relaxed(&rw->writer) != thread_id(me)) {
     result = ILK_EPERM;
   } else if (staying && !rwlock_hold_is_possible(me)) {
     result = ILK_EOVERFLOW;
@@ -201,21 +201,21 @@ COLD static int write_unlock_slow(void *handle, uint32_t staying)
     rwlock_release_writer(rw, staying);
   }
   handle_leave(me, PIN_INNER);
-  return answer(result);
+  return return_code(result);
 }
 
 int ilk_rwlock_write_unlock(void *rwlock)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   struct rwlock *rw = (struct rwlock *)handle_object(rwlock);
   uint64_t head = head_of(rwlock, WRITER);
   if (unlikely(!me || !handle_is(rwlock, KIND_RWLOCK) || load_relaxed(&rw->object.head) != head ||
-               load_relaxed(&rw->writer) != self_id(me)))
+               load_relaxed(&rw->writer) != thread_id(me)))
     return write_unlock_slow(rwlock, 0);
   store_relaxed(&rw->writer, 0);
   if (likely(cas_release(&rw->object.head, &head, head_of(rwlock, 0))))
     return ILK_OK;
-  store_relaxed(&rw->writer, self_id(me)); /* the head changed: a waiter joined, or a free is in progress */
+  store_relaxed(&rw->writer, thread_id(me)); /* the head changed: a waiter joined, or a free is in progress */
   return write_unlock_slow(rwlock, 0);
 }
 
@@ -230,7 +230,7 @@ static bool is_busy(struct object *object, uint32_t state)
 {
   struct rwlock *rw = (struct rwlock *)object;
   uint32_t writer = load_relaxed(&rw->writer);
-  bool dead = writer && !self_find(writer) && load_relaxed(&rw->writer) == writer;
+  bool dead = writer && !thread_find(writer) && load_relaxed(&rw->writer) == writer;
   return (state & WRITER && !dead) || state & COUNT_MASK || rwlock_is_published(handle_of(object));
 }
 
@@ -256,7 +256,7 @@ static void operation_describe(void *handle, struct object *object, char *text, 
   struct rwlock *rw = (struct rwlock *)object;
   uint32_t state = head_state(load_acquire(&object->head)), readers = state & COUNT_MASK;
   uint32_t writer = load_relaxed(&rw->writer);
-  for (struct self *r = self_first_live(); r; r = self_next_live(r))
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
     for (uint32_t i = 0, n = load_acquire(&r->reads_limit); i < n; i++)
       readers += load_acquire(&r->reads_published[i]) == (uintptr_t)handle;
   if (state & WRITER && readers)
@@ -273,7 +273,7 @@ static void operation_describe(void *handle, struct object *object, char *text, 
 static void operation_after_fork(struct object *object)
 {
   struct rwlock *rw = (struct rwlock *)object;
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   uint64_t head = load_relaxed(&object->head);
   void *handle = handle_of(object);
   uint32_t count = 0;
@@ -290,12 +290,12 @@ static void operation_after_fork(struct object *object)
   }
   if (head_state(head) & WRITER && !load_relaxed(&rw->writer))
     store_relaxed(&rw->writer, WRITER_LOST);
-  update_relaxed(&object->head, (head & ~(uint64_t)(COUNT_MASK | ASLEEP | WANTED | STOP | RESERVED)) | count);
+  update_relaxed(&object->head, (head & ~(uint64_t)(COUNT_MASK | WRITER_PARKED | HAS_WAITERS | WRITER_WAITING | RESERVED)) | count);
 }
 
 const struct kind_operations rwlock_operations = {
     .name = "rwlock",
-    .keeps_places = true,
+    .keeps_slots = true,
     .holder = operation_holder,
     .each_blocker = rwlock_each_blocker,
     .holder_died = operation_holder_died,

@@ -7,6 +7,6 @@
 extern const struct kind_operations rwlock_operations;
 
 /* Releases all read locks of a thread that exits. */
-void rwlock_thread_exit(struct self *me);
+void rwlock_thread_exit(struct thread *me);
 
 #endif

@@ -2,7 +2,7 @@
    rwlock_state.h. Checked by test/models/rwlock_queue.pml. */
 #include "block.h"
 #include "cycle.h"
-#include "parts.h"
+#include "resumable.h"
 #include "rwlock_state.h"
 
 /* Slots to wake once the queue is unlocked, because woken threads need its lock. If more than WAKES can
@@ -10,46 +10,46 @@
 #define WAKES 8
 struct wakes {
   int n;
-  struct queue_place *places[WAKES];
+  struct wait_slot *wait_slots[WAKES];
 };
 
 /* With the queue locked, after each change of it, each failed attempt of a waiter, and each change of the
-   state that saw WANTED: sets WANTED, STOP and RESERVED as the queue requires, and signals the waiters at its
+   state that saw HAS_WAITERS: sets HAS_WAITERS, WRITER_WAITING and RESERVED as the queue requires, and signals the waiters at its
    front if they can proceed (I3). */
 static void settle(struct rwlock *rw, struct wakes *wakes)
 {
-  struct queue_place *first = waitq_present(rw->queue.first);
+  struct wait_slot *first = waitq_present(rw->queue.first);
   bool writes = first && first->role == ROLE_WRITER;
   bool starves = first && (rw->fair || clock_now() - first->since > STARVING);
-  bool goes;
+  bool proceeds;
   uint64_t head = load_relaxed(&rw->object.head), next;
   do {
-    goes = first && !(head_state(head) & (writes ? WRITER | COUNT_MASK : WRITER));
-    bool sleeps = first && !goes && load_relaxed(&first->signal) == SIGNAL_NONE;
-    next = head & ~(uint64_t)(WANTED | STOP | RESERVED);
+    proceeds = first && !(head_state(head) & (writes ? WRITER | COUNT_MASK : WRITER));
+    bool sleeps = first && !proceeds && load_relaxed(&first->signal) == SIGNAL_NONE;
+    next = head & ~(uint64_t)(HAS_WAITERS | WRITER_WAITING | RESERVED);
     if (sleeps)
-      next |= WANTED;
+      next |= HAS_WAITERS;
     if (rw->writers > (writes && !sleeps))
-      next |= STOP;
+      next |= WRITER_WAITING;
     if (starves)
       next |= RESERVED;
   } while (next != head && !cas_relaxed(&rw->object.head, &head, next));
 
   wakes->n = 0;
-  for (struct queue_place *p = first; goes && p && wakes->n < WAKES; p = writes ? NULL : waitq_present(p->next)) {
+  for (struct wait_slot *p = first; proceeds && p && wakes->n < WAKES; p = writes ? NULL : waitq_present(p->next)) {
     if (!writes && p->role == ROLE_WRITER)
       break;
     if (waitq_signal(p, SIGNAL_WOKEN))
-      wakes->places[wakes->n++] = p;
+      wakes->wait_slots[wakes->n++] = p;
   }
 }
 
 /* A writer that is away does not keep newcomers out, so it is not counted. */
-static void set_away(struct rwlock *rw, struct queue_place *place, bool away)
+static void set_away(struct rwlock *rw, struct wait_slot *slot, bool away)
 {
-  if (place->role == ROLE_WRITER && place->away != away)
+  if (slot->role == ROLE_WRITER && slot->away != away)
     rw->writers += away ? -1u : 1u;
-  place->away = away;
+  slot->away = away;
 }
 
 /* Marks as away the waiters that were signalled but not found asleep, except the caller itself. True: there
@@ -58,10 +58,10 @@ static bool pass_by(struct rwlock *rw, const struct wakes *wakes)
 {
   bool any = false;
   for (int i = 0; i < wakes->n; i++) {
-    struct queue_place *place = wakes->places[i];
-    if (rw->fair || place->thread == self_current || !waitq_wake_is_lost(&rw->queue, place))
+    struct wait_slot *slot = wakes->wait_slots[i];
+    if (rw->fair || slot->thread == thread_current || !waitq_wake_is_lost(&rw->queue, slot))
       continue;
-    set_away(rw, place, true);
+    set_away(rw, slot, true);
     any = true;
   }
   return any;
@@ -76,8 +76,8 @@ static void settle_and_unlock(struct rwlock *rw)
     waitq_unlock(&rw->object);
     int missed = 0;
     for (int i = 0; i < wakes.n; i++)
-      if (!waitq_wake(wakes.places[i]))
-        wakes.places[missed++] = wakes.places[i];
+      if (!waitq_wake(wakes.wait_slots[i]))
+        wakes.wait_slots[missed++] = wakes.wait_slots[i];
     wakes.n = missed;
     if (!wakes.n)
       return;
@@ -100,9 +100,9 @@ void rwlock_release_writer(struct rwlock *rw, uint32_t staying)
   store_relaxed(&rw->writer, 0);
   uint64_t head = load_relaxed(&rw->object.head);
   /* Release: pairs with the acquire of the next reader or writer. */
-  while (!cas_acq_rel(&rw->object.head, &head, (head & ~(uint64_t)(WRITER | ASLEEP)) + staying))
+  while (!cas_acq_rel(&rw->object.head, &head, (head & ~(uint64_t)(WRITER | WRITER_PARKED)) + staying))
     ;
-  if (head_state(head) & WANTED)
+  if (head_state(head) & HAS_WAITERS)
     rwlock_wake(rw);
 }
 
@@ -110,7 +110,7 @@ static bool writer_is_dead(struct rwlock *rw)
 {
   uint32_t writer = load_relaxed(&rw->writer);
   /* Recheck after the search: a dead thread stores nothing, so it has not released the lock. */
-  return writer && !self_find(writer) && load_relaxed(&rw->writer) == writer &&
+  return writer && !thread_find(writer) && load_relaxed(&rw->writer) == writer &&
          head_state(load_relaxed(&rw->object.head)) & WRITER;
 }
 
@@ -130,19 +130,19 @@ bool rwlock_recover(struct rwlock *rw)
   return dead;
 }
 
-static int attempt(struct rwlock *rw, void *handle, struct self *me, const struct queue_place *mine)
+static int attempt(struct rwlock *rw, void *handle, struct thread *me, const struct wait_slot *mine)
 {
   return mine->role == ROLE_READER ? rwlock_count_in(rw, handle, true) : rwlock_take_writer(rw, handle, me, true);
 }
 
-static void leave(struct rwlock *rw, struct queue_place *mine)
+static void leave(struct rwlock *rw, struct wait_slot *mine)
 {
   set_away(rw, mine, true);
   waitq_remove(&rw->object, &rw->queue, mine);
 }
 
 /* Joins the queue; or, in the same role, comes back to its slot in it. */
-static void join(struct rwlock *rw, struct queue_place *mine, enum queue_role role)
+static void join(struct rwlock *rw, struct wait_slot *mine, enum queue_role role)
 {
   if (waitq_has(&rw->queue, mine) && mine->role != role)
     leave(rw, mine);
@@ -156,7 +156,7 @@ static void join(struct rwlock *rw, struct queue_place *mine, enum queue_role ro
   waitq_append(&rw->object, &rw->queue, mine);
 }
 
-void rwlock_keep_front(struct rwlock *rw, struct queue_place *mine)
+void rwlock_keep_front(struct rwlock *rw, struct wait_slot *mine)
 {
   waitq_lock(&rw->object);
   if (!waitq_has(&rw->queue, mine)) {
@@ -167,9 +167,9 @@ void rwlock_keep_front(struct rwlock *rw, struct queue_place *mine)
   waitq_unlock(&rw->object);
 }
 
-int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum queue_role role, int64_t deadline)
+int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enum queue_role role, int64_t deadline)
 {
-  struct queue_place *mine = parts_place(me, handle);
+  struct wait_slot *mine = resumable_slot(me, handle);
   int result = ILK_OK;
   waitq_lock(&rw->object);
   join(rw, mine, role);
@@ -179,7 +179,7 @@ int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum 
     bool at_front = waitq_present(rw->queue.first) == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
     bool taken = at_front && attempt(rw, handle, me, mine) == ILK_OK;
     store_relaxed(&mine->signal, SIGNAL_NONE);
-    if (!taken && result != ILK_OK && parts_is_kept(mine))
+    if (!taken && result != ILK_OK && resumable_is_kept(mine))
       set_away(rw, mine, true);
     else if (taken || result != ILK_OK)
       leave(rw, mine);
@@ -202,17 +202,17 @@ static void visit_readers(struct rwlock *rw, struct cycle_visitor *visitor)
   if (!(head_state(load_acquire(&rw->object.head)) & (COUNT_MASK | BIASED | PUBLISHED)))
     return; /* no thread reads (I2) */
   void *handle = handle_of(&rw->object);
-  for (struct self *r = self_first_live(); r; r = self_next_live(r))
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
     if (load_acquire(&r->episode) & 1 && rwlock_is_read_by(r, handle))
       visitor->visit(visitor, r);
 }
 
 /* The writers before the waiter; all of them if it has left. A writer that is away keeps no thread out. */
-static void visit_queued_writers(struct rwlock *rw, struct self *waiter, struct cycle_visitor *visitor)
+static void visit_queued_writers(struct rwlock *rw, struct thread *waiter, struct cycle_visitor *visitor)
 {
   waitq_lock(&rw->object);
   uint32_t writers = rw->writers;
-  for (struct queue_place *p = rw->queue.first; p && p->thread != waiter && writers; p = p->next)
+  for (struct wait_slot *p = rw->queue.first; p && p->thread != waiter && writers; p = p->next)
     if (p->role == ROLE_WRITER && !p->away) {
       visitor->visit(visitor, p->thread);
       writers--;
@@ -220,11 +220,11 @@ static void visit_queued_writers(struct rwlock *rw, struct self *waiter, struct 
   waitq_unlock(&rw->object);
 }
 
-void rwlock_each_blocker(struct object *object, struct self *waiter, int64_t role, struct cycle_visitor *visitor)
+void rwlock_each_blocker(struct object *object, struct thread *waiter, int64_t role, struct cycle_visitor *visitor)
 {
   struct rwlock *rw = (struct rwlock *)object;
   uint32_t id = load_relaxed(&rw->writer);
-  struct self *writer = id ? self_find(id) : NULL;
+  struct thread *writer = id ? thread_find(id) : NULL;
   if (writer)
     visitor->visit(visitor, writer); /* may be the waiter itself, if it drains */
   if (role == ROLE_WRITER)

@@ -11,36 +11,36 @@
 /* Each entry of the record holds one lock, published or counted; an entry is empty when it is neither. */
 
 /* Relaxed: only its own thread writes it. */
-static inline uintptr_t hold_counted(const struct self *me, uint32_t i)
+static inline uintptr_t hold_counted(const struct thread *me, uint32_t i)
 {
-  return load_relaxed(&((struct self *)me)->reads_counted[i]);
+  return load_relaxed(&((struct thread *)me)->reads_counted[i]);
 }
 
-static bool hold_is_empty(const struct self *me, uint32_t i)
+static bool hold_is_empty(const struct thread *me, uint32_t i)
 {
-  return !load_relaxed(&((struct self *)me)->reads_published[i]) && !hold_counted(me, i);
+  return !load_relaxed(&((struct thread *)me)->reads_published[i]) && !hold_counted(me, i);
 }
 
 /* The entry of the record that holds this lock for reading; -1: none. */
-int rwlock_hold_find(const struct self *me, const void *handle)
+int rwlock_hold_find(const struct thread *me, const void *handle)
 {
   for (uint32_t i = 0; i < me->reads; i++)
-    if (load_relaxed(&((struct self *)me)->reads_published[i]) == (uintptr_t)handle ||
+    if (load_relaxed(&((struct thread *)me)->reads_published[i]) == (uintptr_t)handle ||
         hold_counted(me, i) == (uintptr_t)handle)
       return (int)i;
   return -1;
 }
 
-static void *hold_handle(const struct self *me, uint32_t i)
+static void *hold_handle(const struct thread *me, uint32_t i)
 {
   uintptr_t counted = hold_counted(me, i);
-  return counted ? (void *)counted : (void *)load_relaxed(&((struct self *)me)->reads_published[i]);
+  return counted ? (void *)counted : (void *)load_relaxed(&((struct thread *)me)->reads_published[i]);
 }
 
 /* A lock that the fast path has read again has several entries: merges them into one and a count. A counted
    entry is kept if there is one. A waiting writer needs no wake: it waits for the kept entry, whose release
    wakes it. */
-static bool merge_holds(struct self *me)
+static bool merge_holds(struct thread *me)
 {
   bool merged = false;
   for (uint32_t i = 0; i < READS_MAX; i++)
@@ -60,7 +60,7 @@ static bool merge_holds(struct self *me)
   return merged;
 }
 
-bool rwlock_hold_is_possible(struct self *me)
+bool rwlock_hold_is_possible(struct thread *me)
 {
   if (me->reads < READS_MAX)
     return true;
@@ -71,7 +71,7 @@ bool rwlock_hold_is_possible(struct self *me)
 }
 
 /* On top, or in the first empty entry: no writer searches the records for counted reads. */
-void rwlock_hold_add_counted(struct self *me, void *handle)
+void rwlock_hold_add_counted(struct thread *me, void *handle)
 {
   uint32_t i = me->reads;
   if (i == READS_MAX)
@@ -84,7 +84,7 @@ void rwlock_hold_add_counted(struct self *me, void *handle)
 
 /* Drops empty entries at the top. Empty entries below stay: a published entry that moved could be missed by a
    writer that scans the record at this moment. */
-static void hold_trim(struct self *me)
+static void hold_trim(struct thread *me)
 {
   while (me->reads && hold_is_empty(me, me->reads - 1))
     me->reads--;
@@ -93,7 +93,7 @@ static void hold_trim(struct self *me)
 /* Does any thread publish the handle? To be called after the heavy fence. */
 bool rwlock_is_published(const void *handle)
 {
-  for (struct self *r = self_first_live(); r; r = self_next_live(r))
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
     for (uint32_t i = 0, n = load_seq_cst(&r->reads_limit); i < n; i++)
       if (load_seq_cst(&r->reads_published[i]) == (uintptr_t)handle)
         return true;
@@ -101,7 +101,7 @@ bool rwlock_is_published(const void *handle)
 }
 
 /* Acquire: the caller then rechecks the thread's episode, to learn whether it was blocked throughout. */
-bool rwlock_is_read_by(struct self *record, const void *handle)
+bool rwlock_is_read_by(struct thread *record, const void *handle)
 {
   for (uint32_t i = 0, n = load_acquire(&record->blocked_reads); i < n && i < READS_MAX; i++)
     if (load_acquire(&record->reads_published[i]) == (uintptr_t)handle ||
@@ -110,28 +110,28 @@ bool rwlock_is_read_by(struct self *record, const void *handle)
   return false;
 }
 
-/* After a reader has left or withdrawn, and saw that a thread may wait for it. Nothing keeps the lock alive
+/* After a reader has left or retracted its read, and saw that a thread may wait for it. Nothing keeps the lock alive
    any more; if it has been freed, no thread waits. */
-COLD static void look_after_leaving(struct self *me, void *handle)
+COLD static void wake_after_leaving(struct thread *me, void *handle)
 {
   struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
   if (!rw)
     return;
   uint32_t state = head_state(load_seq_cst(&rw->object.head)); /* the load after the leaving (I4) */
-  if (state & ASLEEP) {
-    add_seq_cst(&rw->object.turn, 1);
-    wait_wake(&rw->object.turn, 1, false);
-  } else if (state & WANTED && !(state & WRITER)) {
+  if (state & WRITER_PARKED) {
+    add_seq_cst(&rw->object.epoch, 1);
+    wait_wake(&rw->object.epoch, 1, false);
+  } else if (state & HAS_WAITERS && !(state & WRITER)) {
     rwlock_wake(rw);
   }
   handle_leave(me, PIN_INNER);
 }
 
 /* Withdraws the handle published in entry i: clears it with a full fence, then checks the head. */
-COLD static void withdraw(struct self *me, void *handle, uint32_t i)
+COLD static void retract(struct thread *me, void *handle, uint32_t i)
 {
   store_seq_cst(&me->reads_published[i], 0);
-  look_after_leaving(me, handle);
+  wake_after_leaving(me, handle);
 }
 
 /* --- reading ------------------------------------------------------------------------- */
@@ -166,12 +166,12 @@ int rwlock_count_in(struct rwlock *rw, void *handle, bool queued)
   return ILK_OK;
 }
 
-static int read_pinned(struct rwlock *rw, void *handle, struct self *me, int64_t timeout_ns)
+static int read_pinned(struct rwlock *rw, void *handle, struct thread *me, int64_t timeout_ns)
 {
   int held = rwlock_hold_find(me, handle);
   if (held >= 0)
     return me->reads_more[held] == UINT32_MAX ? ILK_EOVERFLOW : (me->reads_more[held]++, ILK_OK);
-  if (load_relaxed(&rw->writer) == self_id(me))
+  if (load_relaxed(&rw->writer) == thread_id(me))
     return timeout_ns == 0 ? ILK_ETIMEDOUT : ILK_EDEADLK;
   if (!rwlock_hold_is_possible(me))
     return ILK_EOVERFLOW;
@@ -208,7 +208,7 @@ static int read_pinned(struct rwlock *rw, void *handle, struct self *me, int64_t
 
 COLD static int read_slow(void *handle, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
   int result = handle_enter_timed(me, PIN_INNER, handle, KIND_RWLOCK, timeout_ns);
@@ -224,7 +224,7 @@ COLD static int read_slow(void *handle, int64_t timeout_ns)
    the slow path. */
 static inline int read_counted(void *handle)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   struct rwlock *rw = (struct rwlock *)handle_object(handle);
   if (unlikely(!me || !handle_is(handle, KIND_RWLOCK) || me->reads >= READS_FAST))
     return -1;
@@ -239,18 +239,18 @@ static inline int read_counted(void *handle)
 static __attribute__((noinline)) int read_unpublished(void *handle, int64_t timeout_ns)
 {
   int result = read_counted(handle);
-  return likely(result >= 0) ? result : answer(read_slow(handle, timeout_ns));
+  return likely(result >= 0) ? result : return_code(read_slow(handle, timeout_ns));
 }
 
 /* Withdraws, because a writer may have seen the published handle and wait for it; then reads another way. */
-COLD static int read_withdrawn(struct self *me, void *handle, uint32_t i, int64_t timeout_ns)
+COLD static int read_retracted(struct thread *me, void *handle, uint32_t i, int64_t timeout_ns)
 {
-  withdraw(me, handle, i);
+  retract(me, handle, i);
   return read_unpublished(handle, timeout_ns);
 }
 
 /* Publishes the handle in entry i, the next one, if BIASED is the only bit set. */
-static inline int read_published(struct self *me, void *handle, uint32_t i, int64_t timeout_ns)
+static inline int read_published(struct thread *me, void *handle, uint32_t i, int64_t timeout_ns)
 {
   struct object *object = handle_object(handle);
   uint64_t open = head_of(handle, BIASED);
@@ -258,14 +258,14 @@ static inline int read_published(struct self *me, void *handle, uint32_t i, int6
     return read_unpublished(handle, timeout_ns);
   /* Dekker with drain(). The load's acquire pairs with the last write unlock. */
   if (unlikely(fence_light(&me->reads_published[i], (uintptr_t)handle, &object->head) != open))
-    return read_withdrawn(me, handle, i, timeout_ns);
+    return read_retracted(me, handle, i, timeout_ns);
   me->reads = i + 1;
   return ILK_OK;
 }
 
 static __attribute__((noinline)) int read_another(void *handle, int64_t timeout_ns)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   if (me && me->reads < load_relaxed(&me->reads_limit))
     return read_published(me, handle, me->reads, timeout_ns);
   return read_unpublished(handle, timeout_ns);
@@ -274,7 +274,7 @@ static __attribute__((noinline)) int read_another(void *handle, int64_t timeout_
 /* The thread's only read lock has a fixed entry, so the fast path does not wait for a value just stored. */
 static inline int read_lock(void *handle, int64_t timeout_ns)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   return likely(me && me->reads == 0) ? read_published(me, handle, 0, timeout_ns) : read_another(handle, timeout_ns);
 }
 
@@ -296,15 +296,15 @@ int ilk_rwlock_read_trylock(void *rwlock)
 
 /* Until this step the count keeps the lock from being freed. Release: our reads happen before the next
    writer's writes. */
-static inline void count_out(struct self *me, void *handle)
+static inline void count_out(struct thread *me, void *handle)
 {
   uint32_t state = head_state(sub_seq_cst(&handle_held_object(handle)->head, 1));
-  if (unlikely((state & COUNT_MASK) == 1 && state & (ASLEEP | WANTED)))
-    look_after_leaving(me, handle);
+  if (unlikely((state & COUNT_MASK) == 1 && state & (WRITER_PARKED | HAS_WAITERS)))
+    wake_after_leaving(me, handle);
 }
 
 /* Releases the lock in entry i, and wakes the threads that wait for it. */
-static void read_leave(struct self *me, uint32_t i)
+static void read_leave(struct thread *me, uint32_t i)
 {
   void *handle = (void *)hold_counted(me, i);
   if (handle) {
@@ -313,14 +313,14 @@ static void read_leave(struct self *me, uint32_t i)
   } else {
     handle = (void *)load_relaxed(&me->reads_published[i]);
     if (head_state(fence_light(&me->reads_published[i], 0, &handle_object(handle)->head)) != BIASED)
-      withdraw(me, handle, i);
+      retract(me, handle, i);
   }
   hold_trim(me);
 }
 
 COLD static int read_unlock_slow(void *handle)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   int i = handle ? rwlock_hold_find(me, handle) : -1; /* an empty entry holds NULL */
@@ -338,7 +338,7 @@ COLD static int read_unlock_slow(void *handle)
 }
 
 /* Releases a handle that is published once, in entry i, the last. */
-static inline int leave_published(struct self *me, void *handle, uint32_t i)
+static inline int leave_published(struct thread *me, void *handle, uint32_t i)
 {
   /* Dekker with drain(). After the store the lock may be freed; then no thread waits for it. */
   uint64_t head = fence_light(&me->reads_published[i], 0, &handle_held_object(handle)->head);
@@ -346,14 +346,14 @@ static inline int leave_published(struct self *me, void *handle, uint32_t i)
   if (i)
     hold_trim(me);
   if (unlikely(head != head_of(handle, BIASED)))
-    withdraw(me, handle, i);
+    retract(me, handle, i);
   return ILK_OK;
 }
 
 /* For a counted read lock, or one of several. */
 static __attribute__((noinline)) int read_unlock_other(void *handle)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   uint32_t i;
   if (unlikely(!me || !handle || (i = me->reads - 1) >= READS_MAX || me->reads_more[i]))
     return read_unlock_slow(handle);
@@ -371,14 +371,14 @@ static __attribute__((noinline)) int read_unlock_other(void *handle)
 
 int ilk_rwlock_read_unlock(void *rwlock)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   if (likely(me && me->reads == 1 && rwlock && load_relaxed(&me->reads_published[0]) == (uintptr_t)rwlock &&
              !me->reads_more[0]))
     return leave_published(me, rwlock, 0);
   return read_unlock_other(rwlock);
 }
 
-void rwlock_thread_exit(struct self *me)
+void rwlock_thread_exit(struct thread *me)
 {
   while (me->reads) {
     me->reads_more[me->reads - 1] = 0;

@@ -16,24 +16,24 @@
        BIASED     readers may publish instead of being counted
        PUBLISHED  BIASED was revoked; readers that published may still be inside
        WRITER     a writer writes, or drains: waits for the readers before it to leave
-       ASLEEP     must be set while the draining writer sleeps
-       WANTED     must be set while the first waiter sleeps and is not signalled: a release then wakes
-       STOP       must be set while a writer sleeps in the queue: newcomers do not join active readers
+       WRITER_PARKED     must be set while the draining writer sleeps
+       HAS_WAITERS     must be set while the first waiter sleeps and is not signalled: a release then wakes
+       WRITER_WAITING       must be set while a writer sleeps in the queue: newcomers do not join active readers
        RESERVED   must be set while the lock is fair and has waiters, is set once the first waiter starves:
                   newcomers stay out
 
    State transitions (CAS: compare-and-swap):
 
        fast read     publish the handle, if BIASED is the only bit set
-       read          COUNT + 1, by CAS, if neither WRITER nor RESERVED is set, nor STOP with active readers
+       read          COUNT + 1, by CAS, if neither WRITER nor RESERVED is set, nor WRITER_WAITING with active readers
        write         WRITER on, and BIASED -> PUBLISHED, by CAS, if neither WRITER nor RESERVED is set
        queued        the same by the first waiter or a signalled one; only WRITER must be clear
-       drained       PUBLISHED and ASLEEP off, by the writer
+       drained       PUBLISHED and WRITER_PARKED off, by the writer
        read unlock   COUNT - 1, or clear the published handle; then check the head
        write unlock  WRITER off; then check the head
        downgrade     WRITER off and COUNT + 1 in one step; then check the head
        bias          BIASED on and PUBLISHED off, if at most COUNT and PUBLISHED are set, after CALM reads
-       WANTED, STOP, RESERVED: only by settle(), with the queue locked
+       HAS_WAITERS, WRITER_WAITING, RESERVED: only by settle(), with the queue locked
 
    "The first waiter" is the first one in the queue that is present (waitq.h).
 
@@ -41,20 +41,20 @@
    I1  One thread at a time sets WRITER; it clears it, or a thread that finds it dead does. `writer` is its
        id, or 0 between two of its steps.
    I2  A writer writes only once COUNT is 0 and, if PUBLISHED is set, no record publishes the handle. While
-       neither BIASED nor PUBLISHED is set, no record publishes it, except to withdraw at once. While WRITER
+       neither BIASED nor PUBLISHED is set, no record publishes it, except to retract it at once. While WRITER
        is set, no new reader comes in: counting requires WRITER to be clear in the same step, and publishing
        is Dekker's protocol. A reader publishes, then loads the head (light side); a writer that finds
        PUBLISHED runs the heavy fence, then scans the records. A reader that loads anything but BIASED
-       withdraws.
-   I3  The first waiter is signalled, and so will recheck; or one CAS has set WANTED and seen a state in which
-       this waiter could not proceed. A thread that then changes that state sees WANTED and calls settle().
+       retracts it.
+   I3  The first waiter is signalled, and so will recheck; or one CAS has set HAS_WAITERS and seen a state in which
+       this waiter could not proceed. A thread that then changes that state sees HAS_WAITERS and calls settle().
        Every change of the queue and every failed attempt of a waiter ends with settle(), too, so the
        invariant holds whenever the queue is unlocked. A signalled waiter is a writer that is first, or a
        reader with only readers before it, and stays that unless a thread that was away comes back ahead.
-   I4  A draining writer sets ASLEEP, loads the epoch in `turn`, rechecks, and sleeps on that epoch. A reader
-       that leaves, and then loads ASLEEP, increments the epoch and wakes it (block.h).
+   I4  A draining writer sets WRITER_PARKED, loads the epoch in `epoch`, rechecks, and sleeps on that epoch. A reader
+       that leaves, and then loads WRITER_PARKED, increments the epoch and wakes it (block.h).
    I5  A thread's read locks are in its own record, so it may lock for reading again whatever the state.
-   I6  The state says nothing about waiters that are away (parts.h): when a waiter goes away or comes back,
+   I6  The state says nothing about waiters that are away (resumable.h): when a waiter goes away or comes back,
        that counts as a change of the queue.
 
    Bound on starvation: the first waiter is woken whenever it could proceed. Once it has waited for STARVING,
@@ -71,9 +71,9 @@
 #define COUNT_MASK ((UINT32_C(1) << 25) - 1)
 #define BIASED (UINT32_C(1) << 25)
 #define PUBLISHED (UINT32_C(1) << 26)
-#define ASLEEP (UINT32_C(1) << 27)
-#define WANTED (UINT32_C(1) << 28)
-#define STOP (UINT32_C(1) << 29)
+#define WRITER_PARKED (UINT32_C(1) << 27)
+#define HAS_WAITERS (UINT32_C(1) << 28)
+#define WRITER_WAITING (UINT32_C(1) << 29)
 #define RESERVED (UINT32_C(1) << 30)
 #define WRITER (UINT32_C(1) << 31)
 _Static_assert((uint64_t)THREADS_MAX * READS_MAX <= COUNT_MASK, "all threads may read");
@@ -96,13 +96,13 @@ struct rwlock {
   atomic_i64 biased_from; /* the bias stays off until then */
 };
 _Static_assert(sizeof(struct rwlock) <= CACHE_LINE, "an object fills one cache line");
-_Static_assert(offsetof(struct rwlock, writer) == sizeof(struct object), "see LATE_LOOKS");
+_Static_assert(offsetof(struct rwlock, writer) == sizeof(struct object), "see DELAYED_LOADS");
 
 /* May a newcomer, or a thread in the queue, read in that state? */
 static inline bool rwlock_is_open_to_read(uint32_t state, bool queued)
 {
   return !(state & WRITER) &&
-         (queued || !(state & RESERVED || (state & STOP && state & (COUNT_MASK | PUBLISHED))));
+         (queued || !(state & RESERVED || (state & WRITER_WAITING && state & (COUNT_MASK | PUBLISHED))));
 }
 
 static inline bool rwlock_is_open_to_write(uint32_t state, bool queued)
@@ -113,34 +113,34 @@ static inline bool rwlock_is_open_to_write(uint32_t state, bool queued)
 /* rwlock_read.c: a thread's read locks, in its own record. */
 
 /* The entry of the record that holds this lock for reading; -1: none. */
-int rwlock_hold_find(const struct self *me, const void *handle);
-bool rwlock_hold_is_possible(struct self *me); /* false: it holds READS_MAX locks already */
-void rwlock_hold_add_counted(struct self *me, void *handle);
+int rwlock_hold_find(const struct thread *me, const void *handle);
+bool rwlock_hold_is_possible(struct thread *me); /* false: it holds READS_MAX locks already */
+void rwlock_hold_add_counted(struct thread *me, void *handle);
 /* Does any thread publish the handle? To be called after the heavy fence. */
 bool rwlock_is_published(const void *handle);
 /* Does that thread hold the lock for reading? The result is valid only if the thread is blocked. */
-bool rwlock_is_read_by(struct self *record, const void *handle);
+bool rwlock_is_read_by(struct thread *record, const void *handle);
 
 /* One attempt each, by a newcomer or a thread in the queue. ILK_OK: counted; or WRITER is set, so drain next.
    ILK_EBUSY: the state does not allow it. ILK_EHANDLE: freed, or a free is in progress. */
 int rwlock_count_in(struct rwlock *rw, void *handle, bool queued); /* in rwlock_read.c */
-int rwlock_take_writer(struct rwlock *rw, void *handle, struct self *me, bool queued); /* in rwlock.c */
+int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool queued); /* in rwlock.c */
 
 /* rwlock_queue.c: the waiters. The caller has pinned the lock. */
 
 /* By the writer: clears WRITER, adds `staying` (0 or 1) readers, and wakes the waiters that can proceed. */
 void rwlock_release_writer(struct rwlock *rw, uint32_t staying);
-/* After a change of the state that saw WANTED: wakes the waiters that can proceed. */
+/* After a change of the state that saw HAS_WAITERS: wakes the waiters that can proceed. */
 void rwlock_wake(struct rwlock *rw);
 /* Releases the lock if its writer is dead. True: it was. */
 bool rwlock_recover(struct rwlock *rw);
 /* Waits until it has acquired the lock: ILK_OK (a writer then has WRITER, and must drain). */
-int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct self *me, enum queue_role role, int64_t deadline);
+int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enum queue_role role, int64_t deadline);
 /* For a writer whose part ends while it drains: puts it at the front of the queue, away. */
-void rwlock_keep_front(struct rwlock *rw, struct queue_place *mine);
+void rwlock_keep_front(struct rwlock *rw, struct wait_slot *mine);
 
 /* See kind_operations. `role`: of the waiter, a writer or a queued reader. */
-void rwlock_each_blocker(struct object *object, struct self *waiter, int64_t role, struct cycle_visitor *visitor);
+void rwlock_each_blocker(struct object *object, struct thread *waiter, int64_t role, struct cycle_visitor *visitor);
 
 /* The result of a successful acquisition. */
 static inline int rwlock_acquired(struct rwlock *rw)

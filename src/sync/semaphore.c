@@ -21,7 +21,7 @@ struct semaphore {
   atomic_u32 maximum; /* never changes */
 };
 _Static_assert(sizeof(struct semaphore) <= CACHE_LINE, "an object fills one cache line");
-_Static_assert(offsetof(struct semaphore, maximum) == sizeof(struct object), "see LATE_LOOKS");
+_Static_assert(offsetof(struct semaphore, maximum) == sizeof(struct object), "see DELAYED_LOADS");
 
 void *ilk_semaphore_new(int64_t initial, int64_t maximum)
 {
@@ -51,14 +51,14 @@ static inline int attempt(struct object *object, void *handle)
   return ILK_OK;
 }
 
-static int wait(struct object *object, void *handle, struct self *me, int64_t timeout_ns)
+static int wait(struct object *object, void *handle, struct thread *me, int64_t timeout_ns)
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK;
   struct backoff backoff = {0};
-  block_announce(object);
+  block_prepare_wait(object);
   for (;;) {
-    uint32_t turn = load_seq_cst(&object->turn);
+    uint32_t epoch = load_seq_cst(&object->epoch);
     int taken = attempt(object, handle);
     if (taken == ILK_EHANDLE) { /* a free that finds this thread waiting fails and restores the head */
       backoff_wait(&backoff);
@@ -68,13 +68,13 @@ static int wait(struct object *object, void *handle, struct self *me, int64_t ti
       result = ILK_OK;
     if (taken == ILK_OK || result != ILK_OK)
       break;
-    result = block(me, handle, 0, &object->turn, turn, deadline, 0);
+    result = block(me, handle, 0, &object->epoch, epoch, deadline, 0);
   }
-  block_withdraw(object);
+  block_finish_wait(object);
   return result;
 }
 
-static int acquire_pinned(struct object *object, void *handle, struct self *me, int64_t timeout_ns)
+static int acquire_pinned(struct object *object, void *handle, struct thread *me, int64_t timeout_ns)
 {
   struct spin spin = spin_begin(me);
   for (;;) {
@@ -97,7 +97,7 @@ static int acquire_pinned(struct object *object, void *handle, struct self *me, 
 
 COLD static int acquire_slow(void *handle, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
   int result = handle_enter_timed(me, PIN_INNER, handle, KIND_SEMAPHORE, timeout_ns);
@@ -116,12 +116,12 @@ static inline bool acquire_fast(void *handle)
 
 int ilk_semaphore_timedacquire(void *s, int64_t timeout_ns)
 {
-  return acquire_fast(s) ? ILK_OK : answer(acquire_slow(s, timeout_ns));
+  return acquire_fast(s) ? ILK_OK : return_code(acquire_slow(s, timeout_ns));
 }
 
 int ilk_semaphore_acquire(void *s)
 {
-  return acquire_fast(s) ? ILK_OK : answer(acquire_slow(s, -1));
+  return acquire_fast(s) ? ILK_OK : return_code(acquire_slow(s, -1));
 }
 
 int ilk_semaphore_tryacquire(void *s)
@@ -129,13 +129,13 @@ int ilk_semaphore_tryacquire(void *s)
   if (acquire_fast(s))
     return ILK_OK;
   int result = acquire_slow(s, 0);
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 /* Called after a release that saw waiters. The semaphore may have been freed since; then no thread waits. */
 COLD static int wake_slow(void *handle, int64_t n)
 {
-  struct self *me;
+  struct thread *me;
   struct object *object = handle_enter_safely(&me, handle, KIND_SEMAPHORE);
   if (object) {
     block_wake(object, (int)n);
@@ -149,7 +149,7 @@ static inline bool is_awaited(struct object *object)
   return load_seq_cst(&object->waiters);
 }
 
-static inline int64_t room_of(struct object *object, uint64_t head)
+static inline int64_t headroom_of(struct object *object, uint64_t head)
 {
   return (int64_t)load_relaxed(&((struct semaphore *)object)->maximum) - head_state(head);
 }
@@ -158,7 +158,7 @@ static inline int64_t room_of(struct object *object, uint64_t head)
    handle is still live. A call with a counted pin need not wait; then *counted is set, and the pin remains. */
 COLD static bool is_live(void *handle, bool *counted)
 {
-  struct self *me;
+  struct thread *me;
   if (!handle_enter_safely(&me, handle, KIND_SEMAPHORE))
     return false;
   *counted = !me;
@@ -178,8 +178,8 @@ static int add(struct object *object, void *handle, int64_t n, bool *counted)
       head = load_relaxed(&object->head);
     }
     /* The maximum never changes; the compare-and-swap confirms that it was this object's. */
-    int64_t room = room_of(object, head);
-    if (unlikely(n <= 0 || n > room)) {
+    int64_t capacity = headroom_of(object, head);
+    if (unlikely(n <= 0 || n > capacity)) {
       /* Here, too: a load could be as old as the first one. Release: the load of the maximum comes before a free. */
       if (cas_acq_rel(&object->head, &head, head))
         return n < 0 ? ILK_EINVAL : n == 0 ? ILK_OK : ILK_EOVERFLOW;
@@ -203,7 +203,7 @@ static __attribute__((noinline)) int release_slow(void *handle, int64_t n)
     wake_slow(handle, n);
   if (counted)
     handle_leave_counted(handle);
-  return answer(result);
+  return return_code(result);
 }
 
 int ilk_semaphore_release(void *s, int64_t n)
@@ -211,7 +211,7 @@ int ilk_semaphore_release(void *s, int64_t n)
   struct object *object = handle_object(s);
   uint64_t head = load_relaxed(&object->head);
   /* As in release_slow(). */
-  if (unlikely(!handle_is(s, KIND_SEMAPHORE) || !head_is(head, s) || n <= 0 || n > room_of(object, head) ||
+  if (unlikely(!handle_is(s, KIND_SEMAPHORE) || !head_is(head, s) || n <= 0 || n > headroom_of(object, head) ||
                !cas_seq_cst(&object->head, &head, head + (uint64_t)n)))
     return release_slow(s, n);
   return likely(!is_awaited(object)) ? ILK_OK : wake_slow(s, n);

@@ -38,8 +38,8 @@ struct pool {
 
 struct slices {
   struct object object;
-  LATE_LOOKS;
-  struct cells_place place;
+  DELAYED_LOADS;
+  struct cell_position position;
   struct pool *pool;
 };
 _Static_assert(sizeof(struct slices) <= CACHE_LINE, "an object fills one cache line");
@@ -60,11 +60,11 @@ void *ilk_slices_new(int64_t bytes, void *initial)
     return fail_null(ILK_EINVAL);
   if ((uint64_t)bytes > SIZE_MAX / 2)
     return fail_null(ILK_ENOMEM);
-  struct cells_place place;
+  struct cell_position position;
   struct pool *pool = memory_new(sizeof *pool + (size_t)bytes);
   if (!pool)
     return fail_null(ILK_ENOMEM);
-  if (!cells_take(&place)) {
+  if (!cells_take(&position)) {
     memory_free(pool, sizeof *pool + (size_t)bytes);
     return fail_null(ILK_ENOMEM);
   }
@@ -74,11 +74,11 @@ void *ilk_slices_new(int64_t bytes, void *initial)
   void *handle;
   struct slices *s = (struct slices *)handle_reserve(KIND_SLICES, &handle);
   if (!s) {
-    cells_give_back(&place);
+    cells_free(&position);
     memory_free(pool, sizeof *pool + (size_t)bytes);
     return fail_null(ILK_ENOMEM);
   }
-  s->place = place;
+  s->position = position;
   s->pool = pool;
   return handle_publish(&s->object, handle, 0);
 }
@@ -96,11 +96,11 @@ static bool is_no_word(const void *address)
   return !address || (uintptr_t)address % sizeof(void *);
 }
 
-int ilk_slices_drop(void *place)
+int ilk_slices_drop(void *position)
 {
-  if (is_no_word(place) || is_no_word(*(void **)place))
+  if (is_no_word(position) || is_no_word(*(void **)position))
     return fail(ILK_EINVAL);
-  drop(slice_at(*(void **)place));
+  drop(slice_at(*(void **)position));
   return ILK_OK;
 }
 
@@ -111,7 +111,7 @@ int ilk_slices_free(void *slices)
     return fail(result);
   struct slices *s = (struct slices *)handle_object(slices);
   struct pool *pool = s->pool;
-  cells_give_back(&s->place);
+  cells_free(&s->position);
   handle_recycle(slices, true);
   for (struct slice *slice = load_acquire(&pool->first), *next; slice; slice = next) {
     next = slice->next;
@@ -124,13 +124,13 @@ int ilk_slices_free(void *slices)
   return ILK_OK;
 }
 
-static inline struct slices *enter(struct self *me, void *handle)
+static inline struct slices *enter(struct thread *me, void *handle)
 {
   return (struct slices *)handle_enter(me, PIN_INNER, handle, KIND_SLICES);
 }
 
-/* Allocates a slice for the calling thread, and room for its cell. Not within a pin. NULL: no memory. */
-static struct slice *slice_new(struct self *me, const struct cells_place *place, size_t bytes)
+/* Allocates a slice for the calling thread, and memory for its cell. Not within a pin. NULL: no memory. */
+static struct slice *slice_new(struct thread *me, const struct cell_position *position, size_t bytes)
 {
   /* Whole cache lines: no two threads write to the same line. */
   size_t size = sizeof(struct slice) + (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
@@ -138,7 +138,7 @@ static struct slice *slice_new(struct self *me, const struct cells_place *place,
   if (!slice)
     return NULL;
   slice->size = size;
-  if (!cells_add_room(&me->tallies, place)) {
+  if (!cells_allocate(&me->tallies, position)) {
     memory_free(slice, size);
     return NULL;
   }
@@ -146,10 +146,10 @@ static struct slice *slice_new(struct self *me, const struct cells_place *place,
 }
 
 /* Makes the slice the calling thread's. */
-static void slice_add(struct self *me, struct slices *s, struct slice *slice)
+static void slice_add(struct thread *me, struct slices *s, struct slice *slice)
 {
   struct pool *pool = s->pool;
-  struct cell *cell = cells_make(&me->tallies, &s->place);
+  struct cell *cell = cells_make(&me->tallies, &s->position);
   store_relaxed(&slice->references, 1);
   memcpy(bytes_of(slice), pool->initial, pool->bytes);
   slice->next = load_relaxed(&pool->first);
@@ -159,22 +159,22 @@ static void slice_add(struct self *me, struct slices *s, struct slice *slice)
   store_relaxed(&cell->value, (intptr_t)slice);
 }
 
-static struct slice *slice_find(struct self *me, struct slices *s)
+static struct slice *slice_find(struct thread *me, struct slices *s)
 {
-  struct cell *cell = cells_find(&me->tallies, &s->place);
+  struct cell *cell = cells_find(&me->tallies, &s->position);
   return likely(cell) ? (struct slice *)(intptr_t)load_relaxed(&cell->value) : NULL;
 }
 
 /* The thread's first call for that object. */
-COLD static void *get_first(struct self *me, void *slices)
+COLD static void *get_first(struct thread *me, void *slices)
 {
   struct slices *s = enter(me, slices);
   if (!s)
     return fail_null(ILK_EHANDLE);
-  struct cells_place place = s->place;
+  struct cell_position position = s->position;
   size_t bytes = s->pool->bytes;
   handle_leave(me, PIN_INNER);
-  struct slice *slice = slice_new(me, &place, bytes);
+  struct slice *slice = slice_new(me, &position, bytes);
   if (!slice)
     return fail_null(ILK_ENOMEM);
   s = enter(me, slices);
@@ -189,7 +189,7 @@ COLD static void *get_first(struct self *me, void *slices)
 
 void *ilk_slices_get(void *slices)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (unlikely(!me))
     return fail_null(ILK_ENOMEM);
   struct slices *s = enter(me, slices);
@@ -202,7 +202,7 @@ void *ilk_slices_get(void *slices)
 
 void *ilk_slices_next(void *slices, void *slice)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail_null(ILK_ENOMEM);
   struct slices *s = enter(me, slices);
@@ -216,7 +216,7 @@ void *ilk_slices_next(void *slices, void *slice)
 
 int ilk_slices_clear(void *slices)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct slices *s = enter(me, slices);

@@ -11,7 +11,7 @@
    I1  The cell of a thread that has exited stays and counts; the next thread with that record continues with
        it. The same holds in a fork's child for the cells of all other threads.
    I2  A cell counts only for the tally whose serial it has, and starts at 0 for it.
-   I3  The tallies in a thread's thread-local cache (`recent`) are live. A thread caches a tally, with its
+   I3  The tallies in a thread's thread-local cache (`tally_cache`) are live. A thread caches a tally, with its
        cell, within a pin, and every free removes the tally from all records before it returns. So finding the
        handle there suffices, and an add does not pin. If the tally is freed at that moment, the add goes to a
        cell of its own thread, under a serial that no sum uses any more.
@@ -27,39 +27,39 @@
 
 struct tally {
   struct object object;
-  LATE_LOOKS;
-  struct cells_place place;
+  DELAYED_LOADS;
+  struct cell_position position;
   atomic_i64 base;
 };
 _Static_assert(sizeof(struct tally) <= CACHE_LINE, "an object fills one cache line");
 
 void *ilk_tally_new(void)
 {
-  struct cells_place place;
-  if (!cells_take(&place))
+  struct cell_position position;
+  if (!cells_take(&position))
     return fail_null(ILK_ENOMEM);
   void *handle;
   struct tally *t = (struct tally *)handle_reserve(KIND_TALLY, &handle);
   if (!t) {
-    cells_give_back(&place);
+    cells_free(&position);
     return fail_null(ILK_ENOMEM);
   }
-  t->place = place;
+  t->position = position;
   return handle_publish(&t->object, handle, 0);
 }
 
-static inline struct recent *recent_place(struct self *record, void *tally)
+static inline struct tally_cache_entry *tally_cache_entry_of(struct thread *record, void *tally)
 {
-  return &record->recent[handle_index(tally) % RECENT];
+  return &record->tally_cache[handle_index(tally) % TALLY_CACHE_SIZE];
 }
 
 /* The tally is no longer live: removes it from every thread-local cache (I3). */
 static void forget(void *tally)
 {
-  for (struct self *r = self_first_live(); r; r = self_next_live(r)) { /* the other records cache nothing */
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) { /* the other records cache nothing */
     uintptr_t named = (uintptr_t)tally;
     /* The thread may cache another tally there at this moment; then that entry stays. */
-    cas_relaxed(&recent_place(r, tally)->tally, &named, recent_none(handle_index(tally) % RECENT));
+    cas_relaxed(&tally_cache_entry_of(r, tally)->tally, &named, tally_cache_none(handle_index(tally) % TALLY_CACHE_SIZE));
   }
 }
 
@@ -69,12 +69,12 @@ int ilk_tally_free(void *tally)
   forget(tally); /* also if it was already closed: the free that closed it may not have done this yet */
   if (result != ILK_OK)
     return fail(result);
-  cells_give_back(&((struct tally *)handle_object(tally))->place);
+  cells_free(&((struct tally *)handle_object(tally))->position);
   handle_recycle(tally, true);
   return ILK_OK;
 }
 
-static inline struct tally *enter(struct self *me, void *handle)
+static inline struct tally *enter(struct thread *me, void *handle)
 {
   return (struct tally *)handle_enter(me, PIN_INNER, handle, KIND_TALLY);
 }
@@ -88,38 +88,38 @@ static inline int add(struct cell *cell, int64_t delta)
 /* The tally is not in the thread-local cache, or is not live. */
 COLD static int add_slow(void *tally, int64_t delta)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   for (;;) {
     struct tally *t = enter(me, tally);
     if (!t)
       return fail(ILK_EHANDLE);
-    struct cell *cell = cells_find(&me->tallies, &t->place);
+    struct cell *cell = cells_find(&me->tallies, &t->position);
     if (!cell)
-      cell = cells_make(&me->tallies, &t->place);
+      cell = cells_make(&me->tallies, &t->position);
     if (cell) {
-      struct recent *recent = recent_place(me, tally);
-      recent->cell = cell;
-      store_relaxed(&recent->tally, (uintptr_t)tally); /* forget() runs after this pin has ended */
+      struct tally_cache_entry *entry = tally_cache_entry_of(me, tally);
+      entry->cell = cell;
+      store_relaxed(&entry->tally, (uintptr_t)tally); /* forget() runs after this pin has ended */
       add(cell, delta);
     }
-    struct cells_place place = t->place;
+    struct cell_position position = t->position;
     handle_leave(me, PIN_INNER);
     if (cell)
       return ILK_OK;
-    if (!cells_add_room(&me->tallies, &place))
+    if (!cells_allocate(&me->tallies, &position))
       return fail(ILK_ENOMEM);
   }
 }
 
 int ilk_tally_add(void *tally, int64_t delta)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   if (likely(me)) {
-    struct recent *recent = recent_place(me, tally);
-    if (likely(load_relaxed(&recent->tally) == (uintptr_t)tally))
-      return add(recent->cell, delta);
+    struct tally_cache_entry *entry = tally_cache_entry_of(me, tally);
+    if (likely(load_relaxed(&entry->tally) == (uintptr_t)tally))
+      return add(entry->cell, delta);
   }
   return add_slow(tally, delta);
 }
@@ -128,8 +128,8 @@ int ilk_tally_add(void *tally, int64_t delta)
 static int64_t all_cells(struct tally *t)
 {
   uint64_t sum = 0;
-  for (struct self *r = self_first(); r; r = self_next(r)) {
-    struct cell *cell = cells_find(&r->tallies, &t->place);
+  for (struct thread *r = thread_first(); r; r = thread_next(r)) {
+    struct cell *cell = cells_find(&r->tallies, &t->position);
     if (cell)
       sum += (uint64_t)load_relaxed(&cell->value);
   }
@@ -145,7 +145,7 @@ static int64_t sum_of(struct tally *t)
 
 int64_t ilk_tally_sum(void *tally)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail_value(ILK_ENOMEM);
   struct tally *t = enter(me, tally);
@@ -158,7 +158,7 @@ int64_t ilk_tally_sum(void *tally)
 
 int ilk_tally_reset(void *tally)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct tally *t = enter(me, tally);

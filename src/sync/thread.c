@@ -1,50 +1,198 @@
-/* Threads and time: the calling thread's number, the number of CPUs, yield, clock, and sleep. */
-#include <sched.h>
+/* Started threads. The object's state, the lower half of its head, is the id of its thread, and never
+   changes. The id is reserved before the thread begins (thread_reserve()), and released when the thread exits,
+   however that happens: the function returns, pthread_exit() or pthread_cancel(). So
 
+       the thread has returned  <=>  no thread has its id (thread_find() returns NULL)
+
+   and the exit need not write to the object. Thread exit searches for threads that wait for something the
+   dead thread holds. A joining thread waits for something that only that thread can provide, its end; so to
+   the search for deadlock cycles and to thread exit, the thread is the object's holder.
+
+   Invariants:
+   I1  The thread itself has no handle to the object. So the handle may be freed while the thread runs, and
+       the thread cannot affect the slot's next object.
+   I2  An exit first releases the id and then checks for waiters. A waiter registers and then checks
+       the id (block()). So no waiter sleeps through the exit.
+   I3  The thread that joins frees the handle, outside its own pin. If several join, one frees it, and the
+       others find it freed.
+   I4  Releasing the id is a release, and finding it gone an acquire (thread_record.c): a join sees everything that the
+       thread did.
+   I5  In a fork's child, all ids but the forking thread's are already released. */
+#include "thread.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#include "backoff.h"
 #include "block.h"
 #include "gil.h"
-#include "os.h"
+#include "memory.h"
 
-int64_t ilk_thread_id(void)
+/* Passed from the starting thread to the new thread, which frees it. */
+struct start {
+  struct thread *record;
+  void (*function)(void *);
+  void *argument;
+};
+
+static void leave(void *record)
 {
-  struct self *me = self_get();
-  return me ? self_id(me) : fail_value(ILK_ENOMEM);
+  thread_leave(record);
 }
 
-int64_t ilk_thread_native_id(void)
+/* The system cannot report this thread's exit. A join must see the exit, however the function ends. Separate
+   from run(), whose frame would otherwise contain the handler's buffer in every thread. */
+COLD static void run_with_handler(const struct start *s)
 {
-  return os_thread_id();
+  pthread_cleanup_push(leave, s->record);
+  s->function(s->argument);
+  pthread_cleanup_pop(1);
 }
 
-int ilk_thread_yield(void)
+/* A thread that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer would
+   then treat what it has marked in the frame as still in use when the system ends the thread. */
+#define LEFT_WITHOUT_END __attribute__((no_sanitize("address")))
+
+LEFT_WITHOUT_END static void *run(void *start)
 {
-  sched_yield();
-  return ILK_OK;
+  struct start s = *(struct start *)start;
+  memory_free(start, sizeof s);
+  if (likely(thread_adopt(s.record)))
+    s.function(s.argument);
+  else
+    run_with_handler(&s);
+  return NULL;
 }
 
-int ilk_cpu_count(void)
+/* Detached: the system frees the stack when the thread exits. */
+static bool create(struct start *start)
 {
-  return os_cpu_count();
+  pthread_t thread;
+  pthread_attr_t detached;
+  pthread_attr_init(&detached);
+  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+  int result = pthread_create(&thread, &detached, run, start);
+  pthread_attr_destroy(&detached);
+  return result == 0;
 }
 
-int64_t ilk_clock(void)
+void *ilk_thread_start(void *function, void *argument)
 {
-  return clock_now();
+  if (!function)
+    return fail_null(ILK_EINVAL);
+  struct thread *record = thread_reserve();
+  struct start *start = memory_new(sizeof *start);
+  void *handle;
+  struct object *object = handle_reserve(KIND_THREAD, &handle);
+  if (record && start && object) {
+    uint32_t id = thread_id(record); /* the thread may have exited before the handle is published */
+    *start = (struct start){record, (void (*)(void *))(uintptr_t)function, argument};
+    if (create(start))
+      return handle_publish(object, handle, id);
+  }
+  if (object)
+    handle_abandon(object, handle);
+  memory_free(start, sizeof *start);
+  if (record)
+    thread_abandon(record);
+  return fail_null(ILK_ENOMEM);
 }
 
-int ilk_sleep(int64_t ns)
+static uint32_t thread_of(struct object *object)
 {
-  if (ns < 0)
-    return fail(ILK_EINVAL);
-  struct self *me = self_get();
+  return head_state(load_relaxed(&object->head));
+}
+
+static bool has_returned(struct object *object)
+{
+  return !thread_find(thread_of(object));
+}
+
+static int wait(struct object *object, void *handle, struct thread *me, int64_t timeout_ns)
+{
+  if (has_returned(object))
+    return ILK_OK;
+  if (timeout_ns == 0)
+    return ILK_ETIMEDOUT;
+  if (thread_of(object) == thread_id(me))
+    return ILK_EDEADLK;
+  int64_t deadline = clock_deadline(timeout_ns);
+  int result = ILK_OK;
+  block_prepare_wait(object);
+  for (;;) {
+    uint32_t epoch = load_seq_cst(&object->epoch);
+    bool returned = has_returned(object);
+    if (returned)
+      result = ILK_OK;
+    if (returned || result != ILK_OK)
+      break;
+    result = block(me, handle, 0, &object->epoch, epoch, deadline, 0);
+  }
+  block_finish_wait(object);
+  return result;
+}
+
+static int join(void *thread, struct thread *me, int64_t timeout_ns)
+{
+  int result = handle_enter_timed(me, PIN_INNER, thread, KIND_THREAD, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  result = wait(handle_object(thread), thread, me, timeout_ns);
+  handle_leave(me, PIN_INNER);
+  if (result != ILK_OK)
+    return result;
+  /* Busy only until the other joining threads have left; none of them sleeps any more. */
+  struct backoff backoff = {0};
+  while ((result = handle_close(thread, KIND_THREAD, NULL)) == ILK_EBUSY)
+    backoff_wait(&backoff);
+  if (result == ILK_OK)
+    handle_recycle(thread, true);
+  return result;
+}
+
+int ilk_thread_timedjoin(void *thread, int64_t timeout_ns)
+{
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
-  int64_t deadline = clock_deadline(ns);
-  atomic_u32 never = 0;
-  int result;
-  do
-    result = block(me, NULL, 0, &never, 0, deadline, 0);
-  while (result == ILK_OK);
+  int result = join(thread, me, timeout_ns);
   gil_reacquire(me);
-  return result == ILK_ETIMEDOUT ? ILK_OK : fail(result);
+  return return_code(result);
 }
+
+int ilk_thread_join(void *thread)
+{
+  return ilk_thread_timedjoin(thread, -1);
+}
+
+int ilk_thread_free(void *thread)
+{
+  return handle_free(thread, KIND_THREAD, NULL);
+}
+
+static uint32_t operation_holder(struct object *object, int64_t index)
+{
+  (void)index;
+  return thread_of(object);
+}
+
+static void operation_holder_died(struct object *object, int64_t index)
+{
+  (void)index;
+  block_wake(object, INT_MAX);
+}
+
+static void describe(void *handle, struct object *object, char *text, size_t size)
+{
+  (void)handle;
+  snprintf(text, size, has_returned(object) ? "returned, was thread %u" : "running, thread %u",
+           (unsigned)thread_of(object));
+}
+
+const struct kind_operations thread_operations = {
+    .name = "thread",
+    .holder = operation_holder,
+    .holder_died = operation_holder_died,
+    .describe = describe,
+};

@@ -23,16 +23,16 @@ static int check(void *address, int flags)
 /* --- the lock ---------------------------------------------------------------------- */
 
 /* The id that the caller stores in a word. */
-static inline uint32_t holder_id(const struct self *me, int flags)
+static inline uint32_t holder_id(const struct thread *me, int flags)
 {
-  return flags & ILK_SHARED ? (uint32_t)load_relaxed(&((struct self *)me)->native_id) & WORDLOCK_HOLDER : self_id(me);
+  return flags & ILK_SHARED ? (uint32_t)load_relaxed(&((struct thread *)me)->native_id) & WORDLOCK_HOLDER : thread_id(me);
 }
 
 /* The fast path: one change of the word. False: nothing has changed, take the slow path. It makes no calls,
    so that its values stay in registers. */
 static inline bool change_fast(void *address, int flags, bool (*change)(atomic_u32 *word, uint32_t id))
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   if (unlikely(!me || check(address, flags) != ILK_OK))
     return false;
   me->uses_words = true;
@@ -44,7 +44,7 @@ static int begin(struct wordlock *w, void *address, int flags)
   int result = check(address, flags);
   if (result != ILK_OK)
     return result;
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
   me->uses_words = true;
@@ -67,39 +67,39 @@ COLD static int unlock_slow(void *address, int flags)
 {
   struct wordlock w;
   int result = begin(&w, address, flags);
-  return answer(result == ILK_OK ? wordlock_unlock(&w, false) : result);
+  return return_code(result == ILK_OK ? wordlock_unlock(&w, false) : result);
 }
 
 int ilk_word_lock(void *address, int flags)
 {
-  return change_fast(address, flags, wordlock_take) ? ILK_OK : answer(lock_slow(address, flags, -1));
+  return change_fast(address, flags, wordlock_acquire) ? ILK_OK : return_code(lock_slow(address, flags, -1));
 }
 
 int ilk_word_timedlock(void *address, int flags, int64_t timeout_ns)
 {
-  return change_fast(address, flags, wordlock_take) ? ILK_OK : answer(lock_slow(address, flags, timeout_ns));
+  return change_fast(address, flags, wordlock_acquire) ? ILK_OK : return_code(lock_slow(address, flags, timeout_ns));
 }
 
 int ilk_word_trylock(void *address, int flags)
 {
-  if (change_fast(address, flags, wordlock_take))
+  if (change_fast(address, flags, wordlock_acquire))
     return ILK_OK;
   int result = lock_slow(address, flags, 0);
-  return answer(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
 }
 
 int ilk_word_unlock(void *address, int flags)
 {
-  return change_fast(address, flags, wordlock_give) ? ILK_OK : unlock_slow(address, flags);
+  return change_fast(address, flags, wordlock_release) ? ILK_OK : unlock_slow(address, flags);
 }
 
 int ilk_word_id(void)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   me->uses_words = true;
-  return (int)self_id(me);
+  return (int)thread_id(me);
 }
 
 /* --- waiting ------------------------------------------------------------------------- */
@@ -109,7 +109,7 @@ int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
   int result = check(address, flags);
   if (result != ILK_OK)
     return fail(result);
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   atomic_u32 *word = address;
@@ -125,7 +125,7 @@ int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
   if (result == ILK_ECANCELED && shared)
     wait_wake(word, 1, true);
   gil_reacquire(me);
-  return answer(result);
+  return return_code(result);
 }
 
 int ilk_word_wake(void *address, int n, int flags)

@@ -8,51 +8,51 @@
 #define STARVING WORDLOCK_STARVING
 #define CONTENDED WORDLOCK_CONTENDED
 #define RESERVED WORDLOCK_RESERVED
-#define ORPHAN WORDLOCK_ORPHAN
+#define OWNER_DEAD WORDLOCK_OWNER_DEAD
 
 #define STARVING_AFTER NS_PER_MS
 #define PATIENCE NS_PER_MS
 
 /* The waiter's state: what an attempt depends on, besides the word. */
-enum standing {
+enum waiter_state {
   FRESH,         /* has not slept */
   TRY,           /* will not sleep */
   SLEPT,         /* has slept */
   SLEPT_STARVING /* fell asleep last with STARVING in the word */
 };
 
-static bool has_slept(enum standing standing)
+static bool has_slept(enum waiter_state waiter_state)
 {
-  return standing == SLEPT || standing == SLEPT_STARVING;
+  return waiter_state == SLEPT || waiter_state == SLEPT_STARVING;
 }
 
 /* The word's new value when `id` acquires it; it is free, or its holder is dead. */
-static uint32_t taken(uint32_t seen, uint32_t id, enum standing standing)
+static uint32_t taken(uint32_t seen, uint32_t id, enum waiter_state waiter_state)
 {
   uint32_t bits = seen & ~HOLDER;
-  if (seen == RESERVED && standing != SLEPT)
+  if (seen == RESERVED && waiter_state != SLEPT)
     bits = CONTENDED;
-  if (has_slept(standing))
+  if (has_slept(waiter_state))
     bits |= CONTENDED; /* others may sleep (I2) */
   return id | bits;
 }
 
 /* One attempt. ILK_OK, ILK_OWNER_DIED: acquired; ILK_EDEADLK: the caller holds it; ILK_EBUSY: not acquired,
    and `*seen` is the value that prevented it. */
-static int attempt(const struct wordlock *w, enum standing standing, uint32_t *seen)
+static int attempt(const struct wordlock *w, enum waiter_state waiter_state, uint32_t *seen)
 {
   *seen = load_relaxed(w->word);
   for (;;) {
     uint32_t holder = *seen & HOLDER;
     if (holder == w->id)
       return ILK_EDEADLK;
-    if (*seen == RESERVED && standing == FRESH)
+    if (*seen == RESERVED && waiter_state == FRESH)
       return ILK_EBUSY;
-    if (holder && (w->shared || self_find(holder)))
+    if (holder && (w->shared || thread_find(holder)))
       return ILK_EBUSY;
-    int result = holder || *seen == ORPHAN ? ILK_OWNER_DIED : ILK_OK;
+    int result = holder || *seen == OWNER_DEAD ? ILK_OWNER_DIED : ILK_OK;
     /* Acquire: pairs with the release of the last unlock. */
-    if (cas_acquire(w->word, seen, taken(*seen, w->id, standing)))
+    if (cas_acquire(w->word, seen, taken(*seen, w->id, waiter_state)))
       return result;
   }
 }
@@ -65,9 +65,9 @@ static int sleep_on(const struct wordlock *w, uint32_t seen, int64_t deadline)
     until = clock_now() + PATIENCE;
   int result;
   if (w->handle) {
-    block_announce(handle_object(w->handle));
+    block_prepare_wait(handle_object(w->handle));
     result = block(w->me, w->handle, w->index, w->word, seen, until, 0);
-    block_withdraw(handle_object(w->handle));
+    block_finish_wait(handle_object(w->handle));
   } else if (w->shared) {
     result = block(w->me, NULL, 0, w->word, seen, until, BLOCK_WORD | BLOCK_SHARED);
   } else {
@@ -79,15 +79,15 @@ static int sleep_on(const struct wordlock *w, uint32_t seen, int64_t deadline)
 static int wait_for(const struct wordlock *w, int64_t timeout_ns)
 {
   int64_t since = clock_now(), deadline = clock_deadline(timeout_ns);
-  enum standing standing = FRESH;
+  enum waiter_state waiter_state = FRESH;
   int result = ILK_OK;
   for (;;) {
     uint32_t seen;
-    int got = attempt(w, standing, &seen);
+    int got = attempt(w, waiter_state, &seen);
     if (got != ILK_EBUSY)
       return got;
     uint32_t marked = seen | CONTENDED;
-    if (standing != FRESH && result == ILK_OK && clock_now() - since > STARVING_AFTER)
+    if (waiter_state != FRESH && result == ILK_OK && clock_now() - since > STARVING_AFTER)
       marked |= STARVING;
     /* Relaxed: it publishes nothing, and the kernel compares the same word before the sleep. */
     if (marked != seen && !cas_relaxed(w->word, &seen, marked))
@@ -95,7 +95,7 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
     if (result != ILK_OK)
       return result;
     result = sleep_on(w, marked, deadline);
-    standing = marked & STARVING ? SLEPT_STARVING : SLEPT;
+    waiter_state = marked & STARVING ? SLEPT_STARVING : SLEPT;
   }
 }
 
@@ -113,13 +113,13 @@ int wordlock_lock(const struct wordlock *w, int64_t timeout_ns)
   return result == ILK_EBUSY ? wait_for(w, timeout_ns) : result;
 }
 
-int wordlock_unlock(const struct wordlock *w, bool orphan)
+int wordlock_unlock(const struct wordlock *w, bool owner_dead)
 {
   uint32_t seen = load_relaxed(w->word), given;
   do {
     if ((seen & HOLDER) != w->id)
       return ILK_EPERM;
-    given = orphan ? ORPHAN : seen & STARVING ? RESERVED : FREE;
+    given = owner_dead ? OWNER_DEAD : seen & STARVING ? RESERVED : FREE;
     /* Release: pairs with the acquire of the next lock. The last touch of the word (I3). */
   } while (!cas_release(w->word, &seen, given));
   if (seen & CONTENDED)
@@ -133,7 +133,7 @@ void wordlock_holder_died(atomic_u32 *word, uint32_t dead)
   /* The word changes, so a waiter that is about to sleep does not. Acquire and release: pass on to the next
      holder what the dead thread had acquired. */
   while ((seen & HOLDER) == dead)
-    if (cas_acq_rel(word, &seen, ORPHAN)) {
+    if (cas_acq_rel(word, &seen, OWNER_DEAD)) {
       wait_wake(word, 1, false);
       return;
     }

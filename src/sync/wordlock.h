@@ -11,19 +11,19 @@
        id | CONTENDED               locked, and a thread may sleep
        id | CONTENDED | STARVING    the same, and the release is for a thread that has slept
        CONTENDED | STARVING         RESERVED: free, for a thread that has slept
-       CONTENDED                    ORPHAN: free, and its last holder died
+       CONTENDED                    OWNER_DEAD: free, and its last holder died
 
    State transitions:
 
        FREE -> id [| CONTENDED]                 any thread; CONTENDED if it has slept              lock
        RESERVED -> id | CONTENDED | STARVING    a thread that has slept                            lock
        RESERVED -> id | CONTENDED               one that last fell asleep under STARVING; a try    lock
-       ORPHAN -> id | CONTENDED                 any thread                                         owner died
+       OWNER_DEAD -> id | CONTENDED                 any thread                                         owner died
        dead id -> id, other bits kept           any thread; CONTENDED if it has slept              owner died
        id -> id | CONTENDED [| STARVING]        a waiter, before it sleeps
        id [| CONTENDED] -> FREE                 the holder, which then wakes one if CONTENDED      unlock
        id | CONTENDED | STARVING -> RESERVED    the holder, which then wakes one                   unlock
-       id -> ORPHAN                             any thread, if the holder is dead; or a holder that undoes
+       id -> OWNER_DEAD                             any thread, if the holder is dead; or a holder that undoes
                                                 its acquisition from a dead thread; then wakes one
 
    Every transition is a compare-and-swap of the whole word. An acquisition has acquire order, and pairs with
@@ -33,10 +33,10 @@
    I1  Only the holder, or a thread that finds it dead, changes the id of a locked word.
    I2  If a thread sleeps on the word, CONTENDED is set, or a woken thread has not rechecked yet. A waiter
        sets CONTENDED, and sleeps only while the word has exactly that value. A thread that has slept acquires
-       with CONTENDED; one that gives up sets CONTENDED again, since it may have consumed a wake.
+       with CONTENDED; one that leaves without it sets CONTENDED again, since it may have consumed a wake.
    I3  After the release the word's memory is not touched: it may be unmapped. The wake uses its address
        alone; a thread that is woken by mistake rechecks.
-   I4  A try may acquire a RESERVED or ORPHAN word. A thread that has not slept yet sleeps for PATIENCE on
+   I4  A try may acquire a RESERVED or OWNER_DEAD word. A thread that has not slept yet sleeps for PATIENCE on
        RESERVED, and then counts as one that has slept. So these states lock no thread out, even if all that
        had slept are gone.
    I5  Between processes I2 does not hold, because a woken thread may be killed before it rechecks. So no
@@ -52,19 +52,19 @@
 #define INTERLOCK_WORDLOCK_H
 
 #include "atomic.h"
-#include "self.h"
+#include "thread_record.h"
 
 #define WORDLOCK_FREE UINT32_C(0)
 #define WORDLOCK_HOLDER ID_MAX
 #define WORDLOCK_STARVING (UINT32_C(1) << 30)
 #define WORDLOCK_CONTENDED (UINT32_C(1) << 31)
 #define WORDLOCK_RESERVED (WORDLOCK_CONTENDED | WORDLOCK_STARVING)
-#define WORDLOCK_ORPHAN WORDLOCK_CONTENDED
+#define WORDLOCK_OWNER_DEAD WORDLOCK_CONTENDED
 
 /* The caller, and the lock it calls for. */
 struct wordlock {
   atomic_u32 *word;
-  struct self *me;
+  struct thread *me;
   uint32_t id;   /* the caller's id, as stored in the word */
   bool shared;   /* between processes: then dead holders cannot be detected */
   void *handle;  /* for block(): the object and the index in it; or NULL */
@@ -72,28 +72,28 @@ struct wordlock {
 };
 
 /* FREE -> id. */
-static inline bool wordlock_take(atomic_u32 *word, uint32_t id)
+static inline bool wordlock_acquire(atomic_u32 *word, uint32_t id)
 {
   uint32_t seen = WORDLOCK_FREE;
   return likely(cas_acquire(word, &seen, id));
 }
 
 /* id -> FREE. */
-static inline bool wordlock_give(atomic_u32 *word, uint32_t id)
+static inline bool wordlock_release(atomic_u32 *word, uint32_t id)
 {
   uint32_t seen = id;
   return likely(cas_release(word, &seen, WORDLOCK_FREE));
 }
 
-/* The slow path, after wordlock_take() has failed. ILK_OK, ILK_OWNER_DIED: acquired; ILK_ETIMEDOUT (for a
+/* The slow path, after wordlock_acquire() has failed. ILK_OK, ILK_OWNER_DIED: acquired; ILK_ETIMEDOUT (for a
    try, too), ILK_EDEADLK, ILK_ECANCELED. */
 COLD int wordlock_lock(const struct wordlock *w, int64_t timeout_ns);
 
-/* The slow path, after wordlock_give() has failed: ILK_OK, ILK_EPERM. `orphan`: the next lock returns
+/* The slow path, after wordlock_release() has failed: ILK_OK, ILK_EPERM. `owner_dead`: the next lock returns
    ILK_OWNER_DIED. */
-COLD int wordlock_unlock(const struct wordlock *w, bool orphan);
+COLD int wordlock_unlock(const struct wordlock *w, bool owner_dead);
 
-/* The thread `dead` is gone: if it holds the word, frees it as ORPHAN and wakes a waiter. */
+/* The thread `dead` is gone: if it holds the word, frees it as OWNER_DEAD and wakes a waiter. */
 void wordlock_holder_died(atomic_u32 *word, uint32_t dead);
 
 /* The holder's id; 0: not locked. */

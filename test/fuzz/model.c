@@ -455,8 +455,8 @@ bool model_step(const struct object *o, struct state *s, const struct entry *e)
   if (e->result == ILK_EHANDLE && e->call != CONDITION_WAIT && !e->may_have_happened)
     return s->freed;
   /* While another thread frees it, such a call may still find it when others do not. */
-  bool late_look = e->call < CALLS && call_types[e->call].flags & LOOKS && e->beside & BESIDE_FREE;
-  if (s->freed && !late_look)
+  bool delayed_load = e->call < CALLS && call_types[e->call].flags & LOOKS && e->beside & BESIDE_FREE;
+  if (s->freed && !delayed_load)
     return e->result == ILK_EHANDLE || (e->result == ILK_EINVAL && op_arguments_are_wrong(&e->op));
   if (e->call == FREE)
     return step_free(o, s, e);

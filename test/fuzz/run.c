@@ -371,7 +371,7 @@ static void force_mutexes(void)
   }
 }
 
-static void look_for_stall(void)
+static void check_for_stall(void)
 {
   static int calls_then;
   int calls, again;
@@ -420,7 +420,7 @@ static void wait_for_all(void)
     pthread_mutex_unlock(&end_mutex);
     join_finished(&left);
     if (timed_out && left)
-      look_for_stall();
+      check_for_stall();
   }
 }
 

@@ -23,8 +23,8 @@
      NO_SHUT      a thread arrives while the last one acts
      NO_ACTOR     a reset does not wait for the acting thread
      NO_TAKING    the acting thread finds the round broken and leaves ACTING set
-     NO_ANNOUNCE  a thread checks before it announces itself as a waiter
-     NO_TURN      it loads the epoch after its check
+     NO_PREPARE  a thread checks before it announces itself as a waiter
+     NO_EPOCH      it loads the epoch after its check
      NO_PIN       the last to arrive is not pinned when it wakes the others
      NO_LETGO     a free is refused for threads on their way out
      NO_OUTSIDE   a free takes threads that wait for the end of a reset for satisfied */
@@ -80,12 +80,12 @@ byte place[N + 1], goal_of[N + 1]; /* where a thread sleeps: 1 in a round, 2 out
 #define TOUCH assert(!freed)
 
 #ifdef NO_LETGO
-#define LET_GO false
+#define SATISFIED false
 #else
 #ifdef NO_OUTSIDE
-#define LET_GO (!acting && (broken || INSIDE == 0))
+#define SATISFIED (!acting && (broken || INSIDE == 0))
 #else
-#define LET_GO ((broken || (!acting && INSIDE == 0)) && !(IS_SHUT && outside > 0))
+#define SATISFIED ((broken || (!acting && INSIDE == 0)) && !(IS_SHUT && outside > 0))
 #endif
 #endif
 
@@ -180,24 +180,24 @@ inline leave_broken(actor)
 #define IS_COMPLETE (tickets >= goal)
 #endif
 
-inline give_up(why)
+inline abandon(why)
 {
   atomic {
     TOUCH;
     if
     :: IS_COMPLETE -> result = OK
     :: !IS_COMPLETE && broken -> result = EBROKEN
-    :: !IS_COMPLETE && !broken -> break_round(); check(); result = why; gave_up = true
+    :: !IS_COMPLETE && !broken -> break_round(); check(); result = why; abandoned = true
     fi
   }
   if
-  :: gave_up ->
-     gave_up = false;
+  :: abandoned ->
+     abandoned = false;
 #ifndef NO_BREAK
      wake_all();
 #endif
      leave_broken(false)
-  :: !gave_up && result == EBROKEN ->
+  :: !abandoned && result == EBROKEN ->
 #ifndef NO_RETURN
      leave_broken(false)
 #else
@@ -257,26 +257,26 @@ inline reset_it()
 
 inline wait_outside()
 {
-  d_step { TOUCH; outside++; waiters++; late = false }
+  d_step { TOUCH; outside++; waiters++; timed_out = false }
   do
   :: turned[me] = false;
      if
      :: atomic { !IS_SHUT -> result = OK }; break
-     :: atomic { IS_SHUT && late -> result = TIMEDOUT }
+     :: atomic { IS_SHUT && timed_out -> result = TIMEDOUT }
         if
         :: kind != 2 -> break_up()
         :: else
         fi;
         break
-     :: atomic { IS_SHUT && !late -> place[me] = 2 };
+     :: atomic { IS_SHUT && !timed_out -> place[me] = 2 };
 end_outside:
         if
         :: atomic { turned[me] -> place[me] = 0 }
-        :: atomic { kind != 0 -> late = true; place[me] = 0 }
+        :: atomic { kind != 0 -> timed_out = true; place[me] = 0 }
         fi
      fi
   od;
-  atomic { TOUCH; waiters--; outside--; late = false }
+  atomic { TOUCH; waiters--; outside--; timed_out = false }
 }
 
 /* --- wait --- */
@@ -329,47 +329,47 @@ inline sleep()
 {
   d_step {
     TOUCH;
-#ifndef NO_ANNOUNCE
+#ifndef NO_PREPARE
     waiters++;
 #endif
-    late = false
+    timed_out = false
   }
   do
   ::
-#ifndef NO_TURN
+#ifndef NO_EPOCH
      turned[me] = false;
 #endif
      if
      :: atomic { tickets >= goal -> result = OK }; break
-     :: atomic { tickets < goal && (broken || late) -> result = (broken -> EBROKEN : TIMEDOUT) }
+     :: atomic { tickets < goal && (broken || timed_out) -> result = (broken -> EBROKEN : TIMEDOUT) }
         if
-        :: kind != 2 -> give_up((late -> TIMEDOUT : EBROKEN))
+        :: kind != 2 -> abandon((timed_out -> TIMEDOUT : EBROKEN))
         :: else
         fi;
         break
-     :: atomic { tickets < goal && !broken && !late -> place[me] = 1; goal_of[me] = goal };
-#ifdef NO_TURN
+     :: atomic { tickets < goal && !broken && !timed_out -> place[me] = 1; goal_of[me] = goal };
+#ifdef NO_EPOCH
         turned[me] = false;
 #endif
-#ifdef NO_ANNOUNCE
+#ifdef NO_PREPARE
         waiters++;
 #endif
 end_sleep:
         if
         :: atomic { turned[me] -> place[me] = 0; goal_of[me] = 0 }
-        :: atomic { kind != 0 && !timed -> late = true; timed = true; place[me] = 0; goal_of[me] = 0 }
+        :: atomic { kind != 0 && !timed -> timed_out = true; timed = true; place[me] = 0; goal_of[me] = 0 }
         fi
-#ifdef NO_ANNOUNCE
+#ifdef NO_PREPARE
         ; waiters--
 #endif
      fi
   od;
   atomic {
     TOUCH;
-#ifndef NO_ANNOUNCE
+#ifndef NO_PREPARE
     waiters--;
 #endif
-    late = false;
+    timed_out = false;
     pinned[me] = false
   }
 }
@@ -413,7 +413,7 @@ inline complete(succeeded)
 proctype thread(byte me, kind)
 {
   byte round = 0, result, goal = 0, i = 0;
-  bool acts, last, late = false, timed, cleared = false, changed = false, gave_up = false;
+  bool acts, last, timed_out = false, timed, cleared = false, changed = false, abandoned = false;
   do
   :: round == ROUNDS -> break
   :: round < ROUNDS ->
@@ -446,7 +446,7 @@ proctype thread(byte me, kind)
               :: enter();
                  if
                  :: result == EHANDLE -> break
-                 :: else -> give_up(TIMEDOUT); leave(); break
+                 :: else -> abandon(TIMEDOUT); leave(); break
                  fi
               fi
            fi
@@ -476,11 +476,11 @@ proctype thread(byte me, kind)
   od
 }
 
-inline waited_for(answer)
+inline waited_for(result)
 {
   atomic {
-    answer = waiters > 0 && !(LET_GO);
-    assert(!answer || (within > 0 && !broken) || acting || (IS_SHUT && outside > 0))
+    result = waiters > 0 && !(SATISFIED);
+    assert(!result || (within > 0 && !broken) || acting || (IS_SHUT && outside > 0))
   }
 }
 
@@ -498,7 +498,7 @@ inline free()
         :: else ->
            if
            :: atomic { !(pinned[1] || pinned[2] || pinned[N]) -> freed = true; closing = false }; break
-           :: waiters > 0 && !(LET_GO)
+           :: waiters > 0 && !(SATISFIED)
            fi
         fi
      od

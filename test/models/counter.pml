@@ -6,7 +6,7 @@
      NO_LEAST  a waiter does not lower `least`
      NO_AGAIN  a woken waiter does not lower it again
      NO_ORDER  a waker advances the epoch first, and then raises `least`
-     NO_TURN   a waiter lowers `least`, and then loads the epoch */
+     NO_EPOCH   a waiter lowers `least`, and then loads the epoch */
 
 #define GREATEST 9
 #define WAITERS 2
@@ -14,27 +14,27 @@
 byte value = 0;
 byte least = GREATEST;
 byte waiting = 0;
-byte turn = 0;
+byte epoch = 0;
 byte asleep = 0; /* bits */
 
 active [WAITERS] proctype waiter()
 {
   byte awaited = _pid + 1; /* 1, 2 */
-  byte seen, my_turn;
+  byte seen, my_epoch;
   bool said = false;
   waiting++;
   do
   :: true ->
-#ifdef NO_TURN
+#ifdef NO_EPOCH
     atomic {
       if
       :: awaited < least -> least = awaited
       :: else
       fi
     }
-    my_turn = turn;
+    my_epoch = epoch;
 #else
-    my_turn = turn;
+    my_epoch = epoch;
 #ifndef NO_LEAST
     atomic {
       if
@@ -56,7 +56,7 @@ active [WAITERS] proctype waiter()
     fi;
     atomic {
       if
-      :: turn == my_turn -> asleep = asleep | (1 << _pid)
+      :: epoch == my_epoch -> asleep = asleep | (1 << _pid)
       :: else
       fi
     }
@@ -79,12 +79,12 @@ inline change(to)
     if
     :: seen_value >= least ->
 #ifdef NO_ORDER
-      turn++;
+      epoch++;
       asleep = 0;
       least = GREATEST
 #else
       least = GREATEST;
-      turn++;
+      epoch++;
       asleep = 0
 #endif
     :: else

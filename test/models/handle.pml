@@ -7,7 +7,7 @@
 
    Mutants, each of which must fail:
      NO_HEAVY   the freeing thread does not run the heavy side
-     NO_LOOK    a call does not check the tag after it has pinned
+     NO_CHECK    a call does not check the tag after it has pinned
      NO_SCAN    the freeing thread does not check the pins
      NO_LIVE    a thread marks its record as in use, for that check, only after its first pin
      NO_REOPEN  a close waits for a pin without bound, and so for a call that waits for the close
@@ -44,7 +44,7 @@ proctype call(byte me; bool waits)
 #endif
   do
   :: store(1);
-#ifndef NO_LOOK
+#ifndef NO_CHECK
      if
      :: generation == 1 && !closing -> inside = true; break
      :: generation != 1 -> store(0); break

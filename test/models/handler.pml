@@ -14,7 +14,7 @@
 
 #define THREADS 3
 
-/* The seal. */
+/* The cached tag. */
 bool live = true, under_way = false;
 
 bool locked = false;

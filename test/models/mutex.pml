@@ -11,16 +11,16 @@
    Mutants, each of which must fail:
    NO_HEAVY     a waiter does not run the heavy fence
    NO_RECHECK   a waiter sleeps without an attempt after it has joined
-   NO_WAKE      an unlock does not load `wanted`
-   NO_REWANT    a woken waiter does not set `wanted` again
+   NO_WAKE      an unlock does not load `has_waiters`
+   NO_REWANT    a woken waiter does not set `has_waiters` again
    NO_SIGNAL    a release that finds a first waiter does not signal it
    NO_GIVEN     a hand-off does not signal the new holder
-   NO_BARGING   a release that finds the mutex locked again clears `wanted`, so that holder's release wakes no
+   NO_BARGING   a release that finds the mutex locked again clears `has_waiters`, so that holder's release wakes no
                 waiter
-   NO_PATIENCE  a woken waiter gives up before it has set `wanted` again
-   NO_FIRST     no waiter sets `wanted` when it joins, not even the first
-   NO_WORD      a waiter that gives up clears `wanted`, on which others rely
-   NO_CROSSED   a thread that unlocks what another has locked checks `wanted` alone, which the locker may not
+   NO_PATIENCE  a woken waiter gives up before it has set `has_waiters` again
+   NO_FIRST     no waiter sets `has_waiters` when it joins, not even the first
+   NO_WORD      a waiter that gives up clears `has_waiters`, on which others rely
+   NO_CROSSED   a thread that unlocks what another has locked checks `has_waiters` alone, which the locker may not
                 have set yet */
 
 #ifndef N
@@ -38,7 +38,7 @@
 #define GIVEN 2
 
 byte state = FREE;
-bool wanted = false;
+bool has_waiters = false;
 bool pending[N + 1];  /* a store of FREE in its thread's store buffer */
 byte signal[N + 1];
 chan queue = [N] of { byte };
@@ -99,15 +99,15 @@ inline wake_first()
        queue ? <first>;
        if
 #ifndef NO_SIGNAL
-       :: signal[first] == NONE && SEEN == FREE -> signal[first] = WOKEN; wanted = false
+       :: signal[first] == NONE && SEEN == FREE -> signal[first] = WOKEN; has_waiters = false
 #endif
-       :: signal[first] != NONE -> wanted = false /* it has been signalled, and will set `wanted` again */
+       :: signal[first] != NONE -> has_waiters = false /* it has been signalled, and will set `has_waiters` again */
        :: else ->
 #ifdef NO_BARGING
-          wanted = false
+          has_waiters = false
 #endif
        fi
-    :: else -> wanted = false
+    :: else -> has_waiters = false
     fi;
     first = 0
   }
@@ -115,7 +115,7 @@ inline wake_first()
 }
 
 /* With the queue locked once: checks the signal, attempts, leaves or stays. */
-inline look()
+inline check()
 {
   lock_queue();
   d_step {
@@ -147,9 +147,9 @@ inline look()
      :: taken || (given_up && !woken) ->
 #endif
 #ifdef NO_WORD
-        d_step { queue ?? eval(me); wanted = taken && nempty(queue) }
+        d_step { queue ?? eval(me); has_waiters = taken && nempty(queue) }
 #else
-        d_step { queue ?? eval(me); wanted = nempty(queue) }
+        d_step { queue ?? eval(me); has_waiters = nempty(queue) }
 #endif
      :: else
      fi
@@ -157,9 +157,9 @@ inline look()
   unlock_queue()
 }
 
-inline want_wake()
+inline request_wake()
 {
-  d_step { drain(me); wanted = true }
+  d_step { drain(me); has_waiters = true }
 #ifndef NO_HEAVY
   d_step { t = 1; do :: t <= N -> drain(t); t++ :: else -> break od; t = 0 }
 #else
@@ -178,7 +178,7 @@ inline lock()
      unlock_queue();
      if
 #ifndef NO_FIRST
-     :: first -> want_wake() /* those behind rely on the first */
+     :: first -> request_wake() /* those behind rely on the first */
 #endif
      :: else
      fi;
@@ -187,7 +187,7 @@ inline lock()
      if :: signal[me] != NONE :: timed -> given_up = true fi;
 #endif
      do
-     :: look();
+     :: check();
         if
 #ifdef NO_PATIENCE
         :: taken || given_up -> break
@@ -197,9 +197,9 @@ inline lock()
         :: else
         fi;
         if
-        :: woken -> /* the waker has cleared `wanted`: set it again, and recheck */
+        :: woken -> /* the waker has cleared `has_waiters`: set it again, and recheck */
 #ifndef NO_REWANT
-           want_wake()
+           request_wake()
 #endif
         :: !woken && signal[me] != NONE
         :: !woken && timed -> given_up = true
@@ -215,7 +215,7 @@ inline unlock()
      pending[me] = true;
 #ifndef NO_WAKE
      if
-     :: wanted -> wake_first()
+     :: has_waiters -> wake_first()
      :: else
      fi
 #endif
@@ -223,7 +223,7 @@ inline unlock()
      lock_queue();
      d_step {
        if
-       :: nempty(queue) -> queue ? first; wanted = nempty(queue); state = first;
+       :: nempty(queue) -> queue ? first; has_waiters = nempty(queue); state = first;
 #ifndef NO_GIVEN
           signal[first] = GIVEN
 #endif
@@ -282,7 +282,7 @@ proctype producer(byte me)
           :: state == seen ->
              round++;
              if
-             :: nempty(queue) -> queue ? first; wanted = nempty(queue); state = first; signal[first] = GIVEN
+             :: nempty(queue) -> queue ? first; has_waiters = nempty(queue); state = first; signal[first] = GIVEN
              :: else -> state = FREE
              fi
           :: else
@@ -296,9 +296,9 @@ proctype producer(byte me)
         round++;
         if
 #ifdef NO_CROSSED
-        :: wanted -> wake_first()
+        :: has_waiters -> wake_first()
 #else
-        :: wanted || nempty(queue) -> wake_first()
+        :: has_waiters || nempty(queue) -> wake_first()
 #endif
         :: else
         fi

@@ -89,23 +89,23 @@ struct rwlock : rl::test_suite<rwlock, 2> {
 // src/sync/rwlock_read.c, rwlock.c: a writer that sleeps until a published reader leaves, which sees
 // that the head is not BIASED: it withdraws, then looks for ASLEEP (1 in the head).
 struct rwlock_drain : rl::test_suite<rwlock_drain, 2> {
-  rl::atomic<int> head, published, turn;
+  rl::atomic<int> head, published, sequence;
 
-  void before() { head($) = 0; published($) = 1; turn($) = 0; }
+  void before() { head($) = 0; published($) = 1; sequence($) = 0; }
 
   void thread(unsigned index) {
     if (index == 0) {
       published.store(0, ORDER(19, mo_seq_cst, mo_release), $);
       if (head.load(ORDER(20, mo_seq_cst, mo_acquire), $))
-        turn.fetch_add(1, mo_seq_cst, $);
+        sequence.fetch_add(1, mo_seq_cst, $);
     } else {
       head.fetch_or(1, mo_seq_cst, $);
       for (;;) {
-        int t = turn.load(mo_seq_cst, $);
+        int t = sequence.load(mo_seq_cst, $);
         if (!published.load(ORDER(21, mo_seq_cst, mo_relaxed), $))
           break;
         rl::linear_backoff pause;
-        while (turn.load(mo_seq_cst, $) == t)
+        while (sequence.load(mo_seq_cst, $) == t)
           pause.yield($);
       }
     }
@@ -163,10 +163,10 @@ struct handle : rl::test_suite<handle, 2> {
 
 // src/core/block.h: the event count. Two waiters, for a value that a third thread raises twice.
 struct event_count : rl::test_suite<event_count, 3> {
-  rl::atomic<int> value, waiters, turn;
+  rl::atomic<int> value, waiters, sequence;
   rl::var<int> data[2];
 
-  void before() { value($) = 0; waiters($) = 0; turn($) = 0; data[0]($) = 0; data[1]($) = 0; }
+  void before() { value($) = 0; waiters($) = 0; sequence($) = 0; data[0]($) = 0; data[1]($) = 0; }
 
   bool take(int &seen) {
     seen = value.load(ORDER(9, mo_seq_cst, mo_relaxed), $);
@@ -182,7 +182,7 @@ struct event_count : rl::test_suite<event_count, 3> {
       for (int i = 0; i < 2; i++) {
         value.fetch_add(1, ORDER(10, mo_seq_cst, mo_release), $);
         if (waiters.load(ORDER(11, mo_seq_cst, mo_relaxed), $)) {
-          turn.fetch_add(1, mo_seq_cst, $);
+          sequence.fetch_add(1, mo_seq_cst, $);
         }
       }
       return;
@@ -191,11 +191,11 @@ struct event_count : rl::test_suite<event_count, 3> {
     if (!take(seen)) {
       waiters.fetch_add(1, ORDER(12, mo_seq_cst, mo_relaxed), $);
       for (;;) {
-        int t = turn.load(mo_seq_cst, $);
+        int t = sequence.load(mo_seq_cst, $);
         if (take(seen))
           break;
         rl::linear_backoff pause;
-        while (turn.load(mo_seq_cst, $) == t)
+        while (sequence.load(mo_seq_cst, $) == t)
           pause.yield($);
       }
       waiters.fetch_sub(1, mo_seq_cst, $);
@@ -207,16 +207,16 @@ struct event_count : rl::test_suite<event_count, 3> {
 // src/sync/queue_ring.h and src/sync/queue.c: a ring of one place. A put's claim, then its step; a get that
 // finds it empty announces itself, and sleeps on what the put changes if it sees the announcement.
 struct queue : rl::test_suite<queue, 2> {
-  rl::atomic<int> tail, head, place, waiters, turn;
+  rl::atomic<int> tail, head, slot, waiters, sequence;
   rl::var<int> item;
 
-  void before() { tail($) = 0; head($) = 0; place($) = 0; waiters($) = 0; turn($) = 0; item($) = 0; }
+  void before() { tail($) = 0; head($) = 0; slot($) = 0; waiters($) = 0; sequence($) = 0; item($) = 0; }
 
   bool get() {
     rl::linear_backoff pause;
     for (;;) {
       int seen = 0;
-      if (place.load(ORDER(13, mo_acquire, mo_relaxed), $) == 1) {
+      if (slot.load(ORDER(13, mo_acquire, mo_relaxed), $) == 1) {
         RL_ASSERT(head.compare_exchange_strong(seen, 1, mo_seq_cst, $));
         RL_ASSERT(item($) == 7);
         return true;
@@ -232,17 +232,17 @@ struct queue : rl::test_suite<queue, 2> {
       int seen = 0;
       RL_ASSERT(tail.compare_exchange_strong(seen, 1, ORDER(15, mo_seq_cst, mo_acq_rel), $));
       item($) = 7;
-      place.store(1, ORDER(16, mo_release, mo_relaxed), $);
+      slot.store(1, ORDER(16, mo_release, mo_relaxed), $);
       if (waiters.load(ORDER(17, mo_seq_cst, mo_acquire), $))
-        turn.fetch_add(1, mo_seq_cst, $);
+        sequence.fetch_add(1, mo_seq_cst, $);
     } else if (!get()) {
       waiters.fetch_add(1, ORDER(18, mo_seq_cst, mo_acq_rel), $);
       for (;;) {
-        int t = turn.load(mo_seq_cst, $);
+        int t = sequence.load(mo_seq_cst, $);
         if (get())
           break;
         rl::linear_backoff pause;
-        while (turn.load(mo_seq_cst, $) == t)
+        while (sequence.load(mo_seq_cst, $) == t)
           pause.yield($);
       }
       waiters.fetch_sub(1, mo_seq_cst, $);
@@ -252,7 +252,7 @@ struct queue : rl::test_suite<queue, 2> {
 
 // The same ring: a put overwrites an item only after the get of it. The first put loads the head; the second
 // knows it from the first.
-struct queue_room : rl::test_suite<queue_room, 3> {
+struct queue_capacity : rl::test_suite<queue_capacity, 3> {
   rl::atomic<int> head, head_known;
   rl::var<int> item;
 
@@ -306,7 +306,7 @@ int main()
   verdict("orders of the handle hold", holds<handle>());
   verdict("orders of the event count hold", holds<event_count>());
   verdict("orders of the queue hold", holds<queue>());
-  verdict("orders of the queue's room hold", holds<queue_room>());
+  verdict("orders of the queue's room hold", holds<queue_capacity>());
   caught<mutex>("mutex without the light fence is caught", 1);
   caught<mutex>("mutex without the heavy fence is caught", 2);
   caught<rwlock>("rwlock without the light fence is caught", 1);
@@ -329,9 +329,9 @@ int main()
   caught<queue>("put's step that does not release is caught", 16);
   caught<queue>("put's look at waiters that is not seq_cst is caught", 17);
   caught<queue>("get's announcement that is not seq_cst is caught", 18);
-  caught<queue_room>("get that takes without release is caught", 26);
-  caught<queue_room>("put that tells the head without release is caught", 27);
-  caught<queue_room>("put that knows the head without acquire is caught", 28);
+  caught<queue_capacity>("get that takes without release is caught", 26);
+  caught<queue_capacity>("put that tells the head without release is caught", 27);
+  caught<queue_capacity>("put that knows the head without acquire is caught", 28);
   caught<rwlock_drain>("withdrawal that is not seq_cst is caught", 19);
   caught<rwlock_drain>("look for ASLEEP that is not seq_cst is caught", 20);
   caught<rwlock_drain>("drainer's look that is not seq_cst is caught", 21);

@@ -2,13 +2,13 @@
    Capacity 1 or 2; two puts, and three gets, one of which abandons its wait at any moment. A put claims its
    position, and completes it later. A get that finds the oldest position claimed and not complete does not
    sleep as if the queue were empty: it polls. Checked: no thread sleeps forever while there is an item to
-   take or room to put.
+   take, or space to put.
 
    Mutants, each of which must fail:
      NO_POLL      a get sleeps before an incomplete position as if the queue were empty
      NO_WORD      a polling get sleeps on the word of the gets that wait for a wake, and may consume theirs
      NO_PASS      a get that abandons its wait before an incomplete position keeps its wake
-     NO_ANNOUNCE  a waiter checks first and then announces itself
+     NO_PREPARE  a waiter checks first and then announces itself
      NO_WAKE      a get does not wake a put */
 
 #define OK 0
@@ -111,11 +111,11 @@ proctype put(byte me)
   wake_if_awaited(GETS)
 }
 
-proctype get(byte me; bool gives_up)
+proctype get(byte me; bool leaves)
 {
   byte my_count, result;
   bool over = false; /* it abandons the wait after its next attempt */
-#ifndef NO_ANNOUNCE
+#ifndef NO_PREPARE
   waiting[GETS]++;
 #endif
   do
@@ -125,7 +125,7 @@ proctype get(byte me; bool gives_up)
      :: result == OK || over -> break
      :: else
      fi;
-#ifdef NO_ANNOUNCE
+#ifdef NO_PREPARE
      waiting[GETS]++;
      my_count = count[GETS];
 #endif
@@ -135,25 +135,25 @@ proctype get(byte me; bool gives_up)
 #ifdef NO_WORD
         nap(GETS);
 #endif
-        over = gives_up
-     :: result == BUSY && gives_up ->
+        over = leaves
+     :: result == BUSY && leaves ->
 #else
-     :: gives_up ->
+     :: leaves ->
 #endif
         nap(GETS);
         over = true
 #ifndef NO_POLL
-     :: result == BUSY && !gives_up ->
+     :: result == BUSY && !leaves ->
 #else
-     :: !gives_up ->
+     :: !leaves ->
 #endif
         sleep(GETS)
      fi
-#ifdef NO_ANNOUNCE
+#ifdef NO_PREPARE
      ; waiting[GETS]--
 #endif
   od;
-#ifndef NO_ANNOUNCE
+#ifndef NO_PREPARE
   waiting[GETS]--;
 #endif
   if

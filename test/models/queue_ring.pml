@@ -3,7 +3,7 @@
    read it whole, in each producer's order; full and empty were true at some moment of the call.
 
    Mutants, each of which must fail:
-     NO_TURN   a get takes what is claimed, complete or not
+     NO_EPOCH   a get takes what is claimed, complete or not
      NO_READ   a get reads the item only after it has taken the position
      NO_BOUND  a put assumes a greater head than the one it knows */
 
@@ -11,7 +11,7 @@
 
 byte capacity; /* 1 or 2 */
 byte tail = 0, head = 0, head_known = 0;
-byte turn[2], item[2];
+byte sequence[2], item[2];
 byte last[2]; /* the number of items taken of each producer */
 
 /* For the checks: was the ring full (empty) at some moment since the call began? */
@@ -64,7 +64,7 @@ try:
      fi;
      assert(my_tail - head < capacity); /* it was not full */
      item[my_tail % capacity] = me * PUTS + n;
-     turn[my_tail % capacity] = my_tail + 1;
+     sequence[my_tail % capacity] = my_tail + 1;
      n++;
 next:
      skip
@@ -89,10 +89,10 @@ proctype consumer(byte me)
      d_step { my_head = head; was_empty[me] = (tail == head) }
 try:
      if
-#ifdef NO_TURN
+#ifdef NO_EPOCH
      :: tail != my_head ->
 #else
-     :: turn[my_head % capacity] == my_head + 1 ->
+     :: sequence[my_head % capacity] == my_head + 1 ->
 #endif
 #ifndef NO_READ
         seen = item[my_head % capacity];

@@ -8,11 +8,11 @@
 
    Mutants, each of which must fail:
    NO_HEAVY      a writer does not run the heavy fence
-   NO_LOOK       a reader does not load the head after it has published
+   NO_CHECK       a reader does not load the head after it has published
    NO_WAKE       a leaving reader does not load the head
-   NO_AGAIN      it does, but runs no full fence between its withdrawal and its check of ASLEEP
-   NO_TURN       a leaving reader does not increment the epoch
-   NO_ASLEEP     a writer checks before it sets ASLEEP
+   NO_AGAIN      it does, but runs no full fence between its withdrawal and its check of WRITER_PARKED
+   NO_EPOCH       a leaving reader does not increment the epoch
+   NO_PARKED     a writer checks before it sets WRITER_PARKED
    NO_PUBLISHED  a writer that gives up clears PUBLISHED, although readers may have published */
 
 #define READERS 2
@@ -26,8 +26,8 @@ bool writer = false;                     /* WRITER */
 byte published[READERS + 1];             /* in memory */
 bool buffered[READERS + 1];              /* a store is in the buffer, */
 byte stored[READERS + 1];                /* of this value */
-bool asleep = false;                     /* ASLEEP */
-byte turn = 0;
+bool asleep = false;                     /* WRITER_PARKED */
+byte epoch = 0;
 byte reading = 0, writing = 0;
 
 inline drain(t)
@@ -45,14 +45,14 @@ inline store(value)
 }
 
 /* After a reader has left or withdrawn, and has loaded a head that is not BIASED alone. */
-inline look_after_leaving()
+inline wake_after_leaving()
 {
 #ifndef NO_AGAIN
   d_step { drain(me) };
 #endif
-#ifndef NO_TURN
+#ifndef NO_EPOCH
   if
-  :: asleep -> d_step { drain(me); turn++ } /* a writer that sleeps on another epoch proceeds */
+  :: asleep -> d_step { drain(me); epoch++ } /* a writer that sleeps on another epoch proceeds */
   :: else
   fi
 #else
@@ -69,7 +69,7 @@ proctype reader(byte me)
      if
      :: biased && !writer && !may_publish ->
         store(1);
-#ifndef NO_LOOK
+#ifndef NO_CHECK
         if
         :: biased && !writer && !may_publish ->
 #endif
@@ -79,15 +79,15 @@ proctype reader(byte me)
            store(0);
 #ifndef NO_WAKE
            if
-           :: !(biased && !writer && !may_publish) -> look_after_leaving()
+           :: !(biased && !writer && !may_publish) -> wake_after_leaving()
            :: else
            fi;
 #endif
            round++
-#ifndef NO_LOOK
+#ifndef NO_CHECK
         :: else ->
            store(0);
-           look_after_leaving()
+           wake_after_leaving()
         fi
 #endif
      :: !biased && !writer -> round++ /* would be counted: nothing to publish */
@@ -111,11 +111,11 @@ proctype write(bool timed)
 #ifndef NO_HEAVY
      d_step { t = 1; do :: t <= READERS -> drain(t); t++ :: else -> break od }
 #endif
-#ifndef NO_ASLEEP
+#ifndef NO_PARKED
      asleep = true;
 #endif
      do
-     :: seen = turn;
+     :: seen = epoch;
         if
         :: dirty ->
            clear = true;
@@ -130,11 +130,11 @@ proctype write(bool timed)
         :: clear -> break
         :: else
         fi;
-#ifdef NO_ASLEEP
+#ifdef NO_PARKED
         asleep = true;
 #endif
         if
-        :: turn != seen
+        :: epoch != seen
         :: timed -> break
         fi
      od;

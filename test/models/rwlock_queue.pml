@@ -3,14 +3,14 @@
    step is a compare-and-swap of the one head, or under the queue's lock. Readers that publish are in
    rwlock.pml.
 
-   Threads with a timeout make resumable waits (src/core/parts.h): at the deadline they may stay in the queue,
+   Threads with a timeout make resumable waits (src/core/resumable.h): at the deadline they may stay in the queue,
    away, and come back, or never.
 
    Checked: no reader with a writer, no two writers, no writer during a downgrade, no newcomer that joins
    readers past a sleeping writer or enters a reserved lock (assertions); no lost wake (invalid end states).
 
    Mutants, each of which must fail:
-   NO_WANTED    WANTED is not set for a waiter that sleeps
+   NO_REQUEST    HAS_WAITERS is not set for a waiter that sleeps
    NO_JOIN      a waiter sleeps without an attempt after it has joined
    NO_PASS      a waiter that times out does not settle, and so swallows a wake
    NO_NEXT      a waiter that acquires does not settle
@@ -19,8 +19,8 @@
    NO_GIVEUP    nor does a writer that gives up its drain
    NO_STOP      a reader joins past a sleeping writer
    NO_RESERVED  a newcomer enters a reserved lock
-   NO_TURN      the draining writer is not woken
-   NO_ASLEEP    it checks before it sets ASLEEP
+   NO_EPOCH      the draining writer is not woken
+   NO_PARKED    it checks before it sets WRITER_PARKED
    NO_ONESTEP   a downgrade releases the lock first
    NO_SKIP      a waiter that is away counts as the first
    NO_AWAY      a waiter that goes away does not settle
@@ -63,7 +63,7 @@ inline settle()
     :: f < queued ->
        goes = !writer && (!writes[queue[f]] || count == 0);
        sleeps = !goes && !signal[queue[f]];
-#ifndef NO_WANTED
+#ifndef NO_REQUEST
        wanted = sleeps;
 #endif
        i = f;
@@ -191,7 +191,7 @@ inline wait_in_queue()
        first = queue[f];
        f = 0
      }
-     atomic { /* STOP and RESERVED apply to newcomers only */
+     atomic { /* WRITER_WAITING and RESERVED apply to newcomers only */
        if
        :: (first == me || signal[me]) && !writer ->
           if
@@ -257,14 +257,14 @@ inline drain()
   do
   :: count == 0 -> asleep = false; break
   :: count > 0 ->
-#ifndef NO_ASLEEP
+#ifndef NO_PARKED
      asleep = true;
 #endif
      seen = turn;
      if
      :: count == 0 -> skip
      :: else ->
-#ifdef NO_ASLEEP
+#ifdef NO_PARKED
         asleep = true;
 #endif
         if
@@ -290,7 +290,7 @@ inline read_leave()
   :: saw ->
      if
      :: asleep ->
-#ifndef NO_TURN
+#ifndef NO_EPOCH
         turn++
 #else
         skip

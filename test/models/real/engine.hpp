@@ -41,12 +41,12 @@
 
 #include "site.h"
 
-struct self;
+struct thread;
 extern "C" {
-extern __thread struct self *self_current __attribute__((tls_model("initial-exec")));
-extern __thread struct self *self_pinnable __attribute__((tls_model("initial-exec")));
-struct self *self_reserve(void);
-void self_leave(struct self *record);
+extern __thread struct thread *thread_current __attribute__((tls_model("initial-exec")));
+extern __thread struct thread *thread_pinnable __attribute__((tls_model("initial-exec")));
+struct thread *thread_reserve(void);
+void thread_leave(struct thread *record);
 extern char __start_model_data[], __stop_model_data[], __start_model_bss[], __stop_model_bss[];
 }
 
@@ -58,8 +58,8 @@ inline bool in_execution; // else operations are on the memory itself: when the 
 
 // A change of threads is a change of fibers, within some operation: what is a thread's own stays so.
 struct keep_self {
-  struct self *mine = self_current, *pinnable = self_pinnable;
-  ~keep_self() { self_current = mine, self_pinnable = pinnable; }
+  struct thread *mine = thread_current, *pinnable = thread_pinnable;
+  ~keep_self() { thread_current = mine, thread_pinnable = pinnable; }
 };
 
 // --- mutants -------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ inline cell *half_of(uintptr_t address, int size)
 inline int64_t now;
 inline bool far_deadlines_come; // for a scenario that needs them; in others they are to hide no lost wake
 inline rl::thread_info_base *threads[8];
-inline struct self *records[8];
+inline struct thread *records[8];
 inline std::vector<char> data_first, bss_first; // the library's variables, as when the program began
 
 template <int N> void unseen(rl::atomic_data *data)
@@ -314,13 +314,13 @@ template <int N> void begin()
   barrier_on_all = barrier<N>;
   in_execution = true;
   for (int i = 0; i < N; i++)
-    records[i] = self_reserve();
-  self_current = self_pinnable = records[0];
+    records[i] = thread_reserve();
+  thread_current = thread_pinnable = records[0];
 }
 
 template <int N> void begin_thread(unsigned index)
 {
-  self_current = self_pinnable = records[index];
+  thread_current = thread_pinnable = records[index];
   threads[index] = rl::ctx().threadx_;
   // A thread that did not run has executed a full barrier before it does (see fence.h).
   static_cast<rl::thread_info<N> *>(rl::ctx().threadx_)->atomic_thread_fence_seq_cst(rl::ctx().seq_cst_fence_order_);

@@ -104,7 +104,7 @@ typedef mutex_timeout_of<0> mutex_timeout;
 typedef mutex_timeout_of<ILK_FAIR> mutex_fair_timeout;
 
 // A waiter that is woken in vain sleeps again, until its time is up.
-struct mutex_in_vain {
+struct mutex_given_up {
   static const int N = 2;
   void *mutex, *done;
 
@@ -180,7 +180,7 @@ struct mutex_dead {
     EXPECT(result == ILK_OK || (index == 1 && result == ILK_OWNER_DIED));
     set(data, get(data) + 1);
     if (index == 0)
-      self_leave(self_current);
+      thread_leave(thread_current);
     else
       EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
   }
@@ -247,7 +247,7 @@ struct mutex_reset_freed {
   void thread(unsigned index)
   {
     if (index == 0) {
-      self_current = nullptr;
+      thread_current = nullptr;
       int result = ilk_mutex_trylock(old);
       EXPECT(result == ILK_OK || result == ILK_EBUSY || result == ILK_EHANDLE);
       if (result == ILK_OK)
@@ -267,7 +267,7 @@ struct mutex_reset_freed {
 };
 
 // A notify's wake, put off until the notifier unlocks, is given when the mutex is taken from it.
-struct mutex_reset_late {
+struct mutex_reset_deferred {
   static const int N = 3;
   void *mutex, *queue, *begun, *woken;
 
@@ -325,16 +325,16 @@ struct mutex_dead_new {
   {
     if (index == 0) {
       set(data, get(data) + 1);
-      self_leave(self_current);
+      thread_leave(thread_current);
       return;
     }
-    self_current = nullptr;
+    thread_current = nullptr;
     int result = ilk_mutex_lock(mutex);
     EXPECT(result == ILK_OK || result == ILK_OWNER_DIED);
     died += result == ILK_OWNER_DIED;
     set(data, get(data) + 1);
     EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
-    self_leave(self_current);
+    thread_leave(thread_current);
   }
 
   void after() { EXPECT(get(data) == 3 && died == 1); }
@@ -843,7 +843,7 @@ struct rwlock_dead {
     EXPECT(result == ILK_OK || (index == 1 && result == ILK_OWNER_DIED));
     set(data, get(data) + 1);
     if (index == 0)
-      self_leave(self_current);
+      thread_leave(thread_current);
     else
       EXPECT(ilk_rwlock_write_unlock(lock) == ILK_OK);
   }
@@ -1307,7 +1307,7 @@ struct word_dead {
     EXPECT(result == ILK_OK || (index == 1 && result == ILK_OWNER_DIED));
     set(data, get(data) + 1);
     if (index == 0)
-      self_leave(self_current);
+      thread_leave(thread_current);
     else
       EXPECT(ilk_word_unlock(lock, 0) == ILK_OK);
   }
@@ -1347,11 +1347,11 @@ struct records {
 
   void thread(unsigned)
   {
-    self_current = nullptr;
+    thread_current = nullptr;
     EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
     set(data, get(data) + 1);
     EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
-    self_leave(self_current);
+    thread_leave(thread_current);
   }
 
   void after() { EXPECT(get(data) == 2); }
@@ -1416,8 +1416,8 @@ static const struct scenario {
 } scenarios[] = {
 #define SCENARIO(name) {#name, engine::holds<name>}
   SCENARIO(mutex), SCENARIO(mutex_three), SCENARIO(mutex_fair), SCENARIO(mutex_unowned), SCENARIO(mutex_twice),
-  SCENARIO(mutex_timeout), SCENARIO(mutex_fair_timeout), SCENARIO(mutex_in_vain), SCENARIO(mutex_crossed), SCENARIO(mutex_dead), SCENARIO(mutex_reset),
-  SCENARIO(mutex_dead_new), SCENARIO(mutex_reset_nested), SCENARIO(mutex_reset_freed), SCENARIO(mutex_reset_late),
+  SCENARIO(mutex_timeout), SCENARIO(mutex_fair_timeout), SCENARIO(mutex_given_up), SCENARIO(mutex_crossed), SCENARIO(mutex_dead), SCENARIO(mutex_reset),
+  SCENARIO(mutex_dead_new), SCENARIO(mutex_reset_nested), SCENARIO(mutex_reset_freed), SCENARIO(mutex_reset_deferred),
   SCENARIO(cycle),
   SCENARIO(handle), SCENARIO(handle_locked), SCENARIO(handle_freed_twice), SCENARIO(handle_refused), SCENARIO(handle_memory), SCENARIO(handle_memory_unowned), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
   SCENARIO(condition), SCENARIO(condition_after_unlock), SCENARIO(condition_begin),
@@ -1431,7 +1431,7 @@ static const struct scenario {
 };
 static_assert(sizeof scenarios / sizeof *scenarios <= 64, "a bit each");
 
-static bool is_wanted(const scenario &s, const std::vector<std::string> &names)
+static bool is_selected(const scenario &s, const std::vector<std::string> &names)
 {
   return names.empty() || std::find(names.begin(), names.end(), s.name) != names.end();
 }
@@ -1488,13 +1488,13 @@ int main(int argc, char **argv)
   }
   if (!place.empty()) {
     for (const scenario &s : scenarios)
-      if (is_wanted(s, names) && !print(s, executions / 20))
+      if (is_selected(s, names) && !print(s, executions / 20))
         return 1;
-    uint64_t wanted = near(place);
+    uint64_t selected = near(place);
     // Where many reach it, fewer of each.
-    unsigned long each = std::min(executions, 8 * executions / std::max(1, __builtin_popcountll(wanted)));
+    unsigned long each = std::min(executions, 8 * executions / std::max(1, __builtin_popcountll(selected)));
     for (const scenario &s : scenarios)
-      if (is_wanted(s, names) && wanted >> (&s - scenarios) & 1 && !print(s, each))
+      if (is_selected(s, names) && selected >> (&s - scenarios) & 1 && !print(s, each))
         return 1;
     if (std::any_of(engine::reached, engine::reached + engine::reached_count, [](const site *s) { return s->is_mutant; }))
       printf("mutant reached\n");
@@ -1502,7 +1502,7 @@ int main(int argc, char **argv)
   }
   int failed = 0, ran = 0;
   for (const scenario &s : scenarios)
-    if (is_wanted(s, names)) {
+    if (is_selected(s, names)) {
       failed += !print(s, executions);
       ran++;
     }

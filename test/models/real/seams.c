@@ -132,7 +132,7 @@ void *memory_resize(void *array, size_t size)
 
 union slot *handle_slots = shared.slots;
 atomic_u32 handle_limit = SLOTS;
-union slot handle_none = {.object = {.seal = 1}};
+union slot handle_none = {.object = {.tag_flags = 1}};
 
 bool region_grow(uint32_t have)
 {
@@ -154,6 +154,6 @@ void seams_reset(void)
 {
   memset(shared.arena, 0, arena_used);
   memset(shared.slots, 0, sizeof shared.slots);
-  shared.slots[0].object.seal = 1;
+  shared.slots[0].object.tag_flags = 1;
   arena_used = 0;
 }

@@ -1,4 +1,4 @@
-#include "self.h"
+#include "thread_record.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,21 +10,21 @@
 #include "handle.h"
 #include "memory.h"
 #include "os.h"
-#include "parts.h"
+#include "resumable.h"
 #include "rwlock.h"
 #include "signals.h"
 #include "wait.h"
 #include "waitq.h"
 
-_Thread_local struct self *self_current ILK_TLS_MODEL;
+_Thread_local struct thread *thread_current ILK_TLS_MODEL;
 
-static struct self nobody = {.pin = {[PIN_INNER] = 1}};
-_Thread_local struct self *self_pinnable ILK_TLS_MODEL = &nobody;
+static struct thread no_thread = {.pin = {[PIN_INNER] = 1}};
+_Thread_local struct thread *thread_pinnable ILK_TLS_MODEL = &no_thread;
 
-static void set_current(struct self *record)
+static void set_current(struct thread *record)
 {
-  self_current = record;
-  self_pinnable = record ? record : &nobody;
+  thread_current = record;
+  thread_pinnable = record ? record : &no_thread;
 }
 
 /* Held with signals blocked: a signal handler may need it to create its thread's record. */
@@ -42,13 +42,13 @@ static void unlock_records(const sigset_t *before)
   signals_restore(before);
 }
 
-static _Atomic(struct self *) records[THREADS_MAX];
+static _Atomic(struct thread *) records[THREADS_MAX];
 static atomic_u32 record_count;
-static struct self *free_records;
+static struct thread *free_records;
 static uint32_t last_id;
 
 /* Live threads, indexed by id modulo THREADS_MAX. An id is assigned only if its element is empty, so one load finds a thread. */
-static _Atomic(struct self *) by_id[THREADS_MAX];
+static _Atomic(struct thread *) by_id[THREADS_MAX];
 
 /* One bit for each record that is in use. It is set before the thread's first light side (fence.h), and cleared when the record
    pins and holds nothing any more. So a heavy side can skip the other records. */
@@ -62,18 +62,18 @@ static pthread_key_t exit_key;
 static bool exit_key_works, exit_key_is_safe;
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
 #define EXIT_ROUNDS 2
-atomic_u32 self_last_count;
+atomic_u32 thread_unnoticed_count;
 
-struct self *self_from(uint32_t place)
+struct thread *thread_from(uint32_t index)
 {
   /* Acquire: pairs with the release that counted the record. */
-  return place < load_acquire(&record_count) ? load_relaxed(&records[place]) : NULL;
+  return index < load_acquire(&record_count) ? load_relaxed(&records[index]) : NULL;
 }
 
-struct self *self_live_from(uint32_t place)
+struct thread *thread_live_from(uint32_t index)
 {
   uint32_t count = load_seq_cst(&record_count);
-  for (uint32_t i = place / LIVE_BITS, first = place % LIVE_BITS; i * LIVE_BITS < count; i++, first = 0) {
+  for (uint32_t i = index / LIVE_BITS, first = index % LIVE_BITS; i * LIVE_BITS < count; i++, first = 0) {
     /* seq_cst: heavy side. It loads a bit that was set before its thread's light side. */
     uint64_t bits = load_seq_cst(&live[i]) >> first;
     if (bits)
@@ -82,24 +82,24 @@ struct self *self_live_from(uint32_t place)
   return NULL;
 }
 
-static void set_live(const struct self *record, bool is_live)
+static void set_live(const struct thread *record, bool is_live)
 {
-  uint64_t bit = UINT64_C(1) << record->place % LIVE_BITS;
+  uint64_t bit = UINT64_C(1) << record->index % LIVE_BITS;
   if (is_live)
-    or_seq_cst(&live[record->place / LIVE_BITS], bit);
+    or_seq_cst(&live[record->index / LIVE_BITS], bit);
   else
-    and_seq_cst(&live[record->place / LIVE_BITS], ~bit);
+    and_seq_cst(&live[record->index / LIVE_BITS], ~bit);
 }
 
-struct self *self_find(uint32_t id)
+struct thread *thread_find(uint32_t id)
 {
   (void)fork_is_under_way(); /* in a fork's child the others are dead */
-  /* seq_cst: a waiter publishes its wait and then loads this; self_leave() does the opposite. */
-  struct self *record = load_seq_cst(&by_id[id % THREADS_MAX]);
+  /* seq_cst: a waiter publishes its wait and then loads this; thread_leave() does the opposite. */
+  struct thread *record = load_seq_cst(&by_id[id % THREADS_MAX]);
   /* Acquire: a thread that detects a death here sees everything that the dead thread did. */
   if (!record || load_acquire(&record->id) != id)
     return NULL;
-  return unlikely(load_relaxed(&record->is_last)) && os_thread_is_gone(load_relaxed(&record->native_id)) ? NULL : record;
+  return unlikely(load_relaxed(&record->exits_unnoticed)) && os_thread_is_gone(load_relaxed(&record->native_id)) ? NULL : record;
 }
 
 static uint32_t next_id(void)
@@ -113,30 +113,30 @@ static uint32_t next_id(void)
   return 0;
 }
 
-static void forget_recent(struct self *record)
+static void tally_cache_clear(struct thread *record)
 {
-  for (uint32_t i = 0; i < RECENT; i++)
-    update_relaxed(&record->recent[i].tally, recent_none(i));
+  for (uint32_t i = 0; i < TALLY_CACHE_SIZE; i++)
+    update_relaxed(&record->tally_cache[i].tally, tally_cache_none(i));
 }
 
-static struct self *add_record(struct self *record)
+static struct thread *add_record(struct thread *record)
 {
-  uint32_t place = load_relaxed(&record_count);
-  *record = (struct self){.reads_limit = 1, .place = place};
-  for (int i = 0; i < PLACES; i++)
-    record->places[i].thread = record;
-  forget_recent(record);
-  store_relaxed(&records[place], record);
-  store_seq_cst(&record_count, place + 1);
+  uint32_t index = load_relaxed(&record_count);
+  *record = (struct thread){.reads_limit = 1, .index = index};
+  for (int i = 0; i < WAIT_SLOTS; i++)
+    record->wait_slots[i].thread = record;
+  tally_cache_clear(record);
+  store_relaxed(&records[index], record);
+  store_seq_cst(&record_count, index + 1);
   return record;
 }
 
 /* Takes a record and assigns it a new id: a free record, or the spare. */
-static struct self *claim(struct self *spare)
+static struct thread *claim(struct thread *spare)
 {
   sigset_t signals;
   lock_records(&signals);
-  struct self *me = free_records;
+  struct thread *me = free_records;
   bool may_add = spare && load_relaxed(&record_count) < THREADS_MAX;
   uint32_t id = me || may_add ? next_id() : 0;
   if (id) {
@@ -150,7 +150,7 @@ static struct self *claim(struct self *spare)
     store_relaxed(&me->closing, 0);
     me->gil_state = NULL; /* a thread that a fork left behind may have been asleep */
     me->spin_limit = me->spin_waits = 0;
-    store_relaxed(&me->late_count, 0);
+    store_relaxed(&me->deferred_count, 0);
     store_release(&me->id, id);
     store_release(&by_id[id % THREADS_MAX], me);
     set_live(me, true);
@@ -160,12 +160,12 @@ static struct self *claim(struct self *spare)
 }
 
 /* `safely`: async-signal-safe. Otherwise records of threads that are gone are ended first, which acquires locks. */
-static struct self *reserve(bool safely)
+static struct thread *reserve(bool safely)
 {
   if (!exit_key_works) /* its exit would go unnoticed */
     return NULL;
-  struct self *me = claim(NULL), *spare;
-  if (!me && !safely && load_relaxed(&self_last_count) && self_end_last())
+  struct thread *me = claim(NULL), *spare;
+  if (!me && !safely && load_relaxed(&thread_unnoticed_count) && thread_end_unnoticed())
     me = claim(NULL);
   if (!me && (spare = memory_new_pages(sizeof *spare))) {
     me = claim(spare);
@@ -177,12 +177,12 @@ static struct self *reserve(bool safely)
   return me;
 }
 
-struct self *self_reserve(void)
+struct thread *thread_reserve(void)
 {
   return reserve(false);
 }
 
-bool self_adopt(struct self *record)
+bool thread_adopt(struct thread *record)
 {
   store_relaxed(&record->native_id, os_thread_id());
   set_current(record);
@@ -190,48 +190,48 @@ bool self_adopt(struct self *record)
 }
 
 /* Signals are blocked: a handler that runs while the record is created would create another. */
-static struct self *create(bool safely)
+static struct thread *create(bool safely)
 {
   sigset_t signals;
   signals_block(&signals);
-  struct self *me = reserve(safely);
-  if (me && !self_adopt(me)) {
-    self_leave(me);
+  struct thread *me = reserve(safely);
+  if (me && !thread_adopt(me)) {
+    thread_leave(me);
     me = NULL;
   }
   if (me && exit_rounds > EXIT_ROUNDS) {
-    store_release(&me->is_last, 1); /* with its native id */
-    add_relaxed(&self_last_count, 1);
+    store_release(&me->exits_unnoticed, 1); /* with its native id */
+    add_relaxed(&thread_unnoticed_count, 1);
   }
   signals_restore(&signals);
   return me;
 }
 
-struct self *self_create(void)
+struct thread *thread_create_record(void)
 {
   return create(false);
 }
 
-struct self *self_get_safely(void)
+struct thread *thread_self_safely(void)
 {
-  if (self_current || !exit_key_is_safe)
-    return self_current;
+  if (thread_current || !exit_key_is_safe)
+    return thread_current;
   int error = errno;
-  struct self *me = create(true);
+  struct thread *me = create(true);
   errno = error;
   return me;
 }
 
 /* No thread finds this one by its id any more, so the locks that it holds are a dead thread's. */
-static void retire(struct self *record)
+static void retire(struct thread *record)
 {
-  /* self_leave() has emptied its element, which may be another thread's by now. */
-  _Atomic(struct self *) *place = &by_id[load_relaxed(&record->id) % THREADS_MAX];
-  if (load_relaxed(place) == record)
-    store_seq_cst(place, NULL);
+  /* thread_leave() has emptied its element, which may be another thread's by now. */
+  _Atomic(struct thread *) *element = &by_id[load_relaxed(&record->id) % THREADS_MAX];
+  if (load_relaxed(element) == record)
+    store_seq_cst(element, NULL);
   store_release(&record->id, 0);
-  if (exchange_acquire(&record->is_last, 0))
-    sub_relaxed(&self_last_count, 1);
+  if (exchange_acquire(&record->exits_unnoticed, 0))
+    sub_relaxed(&thread_unnoticed_count, 1);
   for (int i = 0; i < PINS; i++)
     store_relaxed(&record->pin[i], 0);
   /* In a fork's child, a read may be published and not recorded yet. A downgrade counts beyond the limit. */
@@ -242,8 +242,8 @@ static void retire(struct self *record)
     record->reads_more[i] = 0;
   }
   record->reads = 0;
-  parts_forget(record);
-  forget_recent(record);
+  resumable_forget(record);
+  tally_cache_clear(record);
   uint32_t episode = load_relaxed(&record->episode);
   store_release(&record->episode, episode + (episode & 1));
   set_live(record, false);
@@ -251,7 +251,7 @@ static void retire(struct self *record)
   free_records = record;
 }
 
-void self_abandon(struct self *record)
+void thread_abandon(struct thread *record)
 {
   sigset_t signals;
   lock_records(&signals);
@@ -260,9 +260,9 @@ void self_abandon(struct self *record)
 }
 
 /* Waiters for what the dead thread holds may be asleep: wakes them, and they recheck. */
-static void wake_heirs(struct self *me, uint32_t dead)
+static void wake_waiters_of(struct thread *me, uint32_t dead)
 {
-  for (struct self *r = self_first_live(); r; r = self_next_live(r)) {
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
     /* Not a plain load: a wait that is published after this reads from it, and so sees that the dead thread holds what the wait
        is for, in whatever order that was stored. */
     if (!(or_seq_cst(&r->episode, 0) & 1))
@@ -283,32 +283,32 @@ static void wake_heirs(struct self *me, uint32_t dead)
 }
 
 /* The same for locks in the caller's memory, which an exiting thread must not access: all waiters for such a lock recheck. */
-static void wake_word_heirs(struct self *me, uint32_t dead)
+static void wake_word_waiters_of(struct thread *me, uint32_t dead)
 {
   if (!me->uses_words)
     return;
   struct blocked b;
-  for (struct self *r = self_first_live(); r; r = self_next_live(r)) {
-    if (!block_look(r, &b) || !(b.flags & BLOCK_WORD) || !b.index)
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
+    if (!block_load(r, &b) || !(b.flags & BLOCK_WORD) || !b.index)
       continue;
     if (b.index == dead)
-      block_rouse(r, &b);
+      block_force_wake(r, &b);
     else /* it fell asleep before the dead thread acquired the lock, if it did: one wake reaches it */
       wait_wake(b.word, INT_MAX, false);
   }
 }
 
-void self_leave(struct self *me)
+void thread_leave(struct thread *me)
 {
-  parts_thread_exit(me);
+  resumable_thread_exit(me);
   rwlock_thread_exit(me);
-  uint32_t dead = self_id(me);
+  uint32_t dead = thread_id(me);
   /* First the death is visible, then its waiters are searched for. A wait that is published later detects the death, because
      block() publishes before it checks the holder. */
   store_seq_cst(&by_id[dead % THREADS_MAX], NULL);
-  waitq_wake_late(me);
-  wake_heirs(me, dead);
-  wake_word_heirs(me, dead);
+  waitq_wake_deferred(me);
+  wake_waiters_of(me, dead);
+  wake_word_waiters_of(me, dead);
   set_current(NULL);
   sigset_t signals;
   lock_records(&signals);
@@ -317,27 +317,27 @@ void self_leave(struct self *me)
 }
 
 /* Claims the record of a thread that is gone: only one thread succeeds. */
-static bool take_over(struct self *record)
+static bool take_over(struct thread *record)
 {
   sigset_t signals;
   lock_records(&signals);
-  bool gone = load_acquire(&record->is_last) && os_thread_is_gone(load_relaxed(&record->native_id));
+  bool gone = load_acquire(&record->exits_unnoticed) && os_thread_is_gone(load_relaxed(&record->native_id));
   if (gone) {
-    store_relaxed(&record->is_last, 0);
-    sub_relaxed(&self_last_count, 1);
+    store_relaxed(&record->exits_unnoticed, 0);
+    sub_relaxed(&thread_unnoticed_count, 1);
   }
   unlock_records(&signals);
   return gone;
 }
 
-bool self_end_last(void)
+bool thread_end_unnoticed(void)
 {
-  struct self *mine = self_current;
+  struct thread *mine = thread_current;
   bool found = false;
-  for (struct self *r = self_first_live(); r; r = self_next_live(r)) {
-    if (!load_relaxed(&r->is_last) || !take_over(r))
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
+    if (!load_relaxed(&r->exits_unnoticed) || !take_over(r))
       continue;
-    self_leave(r);
+    thread_leave(r);
     found = true;
   }
   set_current(mine);
@@ -347,7 +347,7 @@ bool self_end_last(void)
 static void thread_exit(void *record)
 {
   if (exit_rounds++ >= EXIT_ROUNDS || pthread_setspecific(exit_key, record) != 0)
-    self_leave(record);
+    thread_leave(record);
 }
 
 __attribute__((constructor(102))) static void setup(void)
@@ -357,21 +357,21 @@ __attribute__((constructor(102))) static void setup(void)
   fork_handlers_install();
 }
 
-void self_before_fork(void)
+void thread_before_fork(void)
 {
   guard_hold(&records_lock);
 }
 
-void self_after_fork(bool child)
+void thread_after_fork(bool child)
 {
-  struct self *me = self_current;
+  struct thread *me = thread_current;
   if (child) {
-    for (struct self *r = self_first_live(); r; r = self_next_live(r))
+    for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
       if (r != me)
         retire(r);
     if (me) {
-      parts_after_fork(me);
-      forget_recent(me); /* what was being freed no longer exists */
+      resumable_after_fork(me);
+      tally_cache_clear(me); /* what was being freed no longer exists */
       store_relaxed(&me->native_id, os_thread_id());
     }
   }

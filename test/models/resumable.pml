@@ -1,4 +1,4 @@
-/* Resumable waits (src/core/parts.h): a thread makes a series of short timed waits, and keeps its place in
+/* Resumable waits (src/core/resumable.h): a thread makes a series of short timed waits, and keeps its place in
    the queue between them. Two scenarios, chosen at the start.
 
    A mutex. Thread 1 makes a resumable wait: at each timeout its slot stays in the queue, `away`. Then it
@@ -15,15 +15,15 @@
 
    Mutants, each of which must fail:
    NO_SKIP      a release goes to the first in the queue, even if it is away
-   NO_PLACE     a thread that comes back joins at the end of the queue
+   NO_SLOT     a thread that comes back joins at the end of the queue
    NO_RETURN    a thread that comes back stays marked as away
-   NO_REWANT    a thread that comes back sleeps without setting `wanted`
-   NO_REMAIN    a thread that goes away does not leave `wanted` set for the others
+   NO_REWANT    a thread that comes back sleeps without setting `has_waiters`
+   NO_REMAIN    a thread that goes away does not leave `has_waiters` set for the others
    NO_LOST      a wake that finds its thread in a handler is not given to the next waiter
    NO_END       the end of the wait leaves the slot in the queue
    NO_OWNER     a condition counts notifies for threads between two parts, and the next to wait takes one
    NO_RECHECK   a part that times out as it is notified loses the notify
-   NO_HEIR      a notified thread exits, and the notify is lost */
+   NO_PASSING      a notified thread exits, and the notify is lost */
 
 #define N 3
 
@@ -35,7 +35,7 @@
 #define GIVEN 2
 
 byte state = FREE;
-bool wanted = false;
+bool has_waiters = false;
 byte inside = 0;
 
 bool queue_lock;
@@ -53,7 +53,7 @@ bool asleep[N + 1]; /* in the system's wait, where a wake reaches it */
 #define PRESENT(t) (!away[t])
 #endif
 
-/* A section that is a single step with the queue locked begins with `!queue_lock`; only look() takes
+/* A section that is a single step with the queue locked begins with `!queue_lock`; only check() takes
    several. */
 inline lock_queue()
 {
@@ -131,9 +131,9 @@ inline wake_first()
        wake = 0;
        find_present();
        if
-       :: first == 0 -> wanted = false
-       :: first != 0 && signal[first] != NONE -> wanted = false /* it has been signalled, and will set it again */
-       :: first != 0 && signal[first] == NONE && state == FREE -> signal[first] = WOKEN; wanted = false; wake = first
+       :: first == 0 -> has_waiters = false
+       :: first != 0 && signal[first] != NONE -> has_waiters = false /* it has been signalled, and will set it again */
+       :: first != 0 && signal[first] == NONE && state == FREE -> signal[first] = WOKEN; has_waiters = false; wake = first
        :: else
        fi;
        first = 0
@@ -153,7 +153,7 @@ inline join()
 {
   d_step {
     !queue_lock ->
-#ifdef NO_PLACE
+#ifdef NO_SLOT
     if :: queued[me] -> remove(me) :: else fi;
 #endif
     if
@@ -173,9 +173,9 @@ inline join()
     first = 0
   }
 #ifdef NO_REWANT
-  if :: leads && part == 0 -> wanted = true :: else fi
+  if :: leads && part == 0 -> has_waiters = true :: else fi
 #else
-  if :: leads -> wanted = true :: else fi
+  if :: leads -> has_waiters = true :: else fi
 #endif
 }
 
@@ -189,15 +189,15 @@ inline leave(stays)
     fi;
     find_present();
 #ifndef NO_REMAIN
-    wanted = first != 0;
+    has_waiters = first != 0;
 #else
-    wanted = false;
+    has_waiters = false;
 #endif
     first = 0
   }
 }
 
-inline look()
+inline check()
 {
   lock_queue();
   woken = signal[me] == WOKEN;
@@ -238,10 +238,10 @@ inline lock()
   :: else ->
      join();
      do
-     :: look();
+     :: check();
         if :: taken || (timed && !woken) -> break :: else fi;
         if
-        :: woken -> wanted = true
+        :: woken -> has_waiters = true
         :: else ->
            if
            :: d_step { signal[me] == NONE -> asleep[me] = true };
@@ -280,7 +280,7 @@ inline unlock()
   if
   :: d_step { state == me -> state = FREE };
      if
-     :: wanted -> wake_first()
+     :: has_waiters -> wake_first()
      :: else
      fi
   :: state > HANDOFF ->
@@ -300,7 +300,7 @@ inline unlock()
           state = wake;
           signal[wake] = GIVEN;
           find_present();
-          wanted = first != 0;
+          has_waiters = first != 0;
           asleep[wake] = false;
           wake = 0
        :: else -> state = FREE
@@ -350,7 +350,7 @@ proctype thread(byte me; byte rounds; bool parts; bool handler)
 
 /* --- the condition ------------------------------------------------------------------------ */
 
-bool began, notified, late_woken, late_must_wake;
+bool began, notified, second_woken, second_must_wake;
 byte owed = 0;
 
 /* Notifies the first in the queue, whether it sleeps or is between two parts. */
@@ -421,9 +421,9 @@ proctype early()
           :: queued[me] -> remove(me)
           :: else
           fi;
-          late_must_wake = done && queued[2]
+          second_must_wake = done && queued[2]
         }
-#ifndef NO_HEIR
+#ifndef NO_PASSING
         if
         :: done -> notify()
         :: else
@@ -433,7 +433,7 @@ proctype early()
      fi
   od;
   assert(notified);
-  assert(!late_woken);
+  assert(!second_woken);
 gone:
   skip
 }
@@ -444,10 +444,10 @@ proctype notifier()
   began;
   notified = true;
   notify();
-  run late()
+  run second()
 }
 
-proctype late()
+proctype second()
 {
   byte me = 2, i = 0;
   bool done = false;
@@ -457,17 +457,17 @@ proctype late()
     :: else -> append(me)
     fi
   }
-end_late:
+end_second:
   done || signal[me] == GIVEN;
-  late_woken = true
+  second_woken = true
 }
 
 /* If thread 1 exits with a notify, the notify is passed on to thread 2. */
-proctype heir()
+proctype first_waiter()
 {
-end_heir:
-  late_must_wake;
-  late_woken
+end_first:
+  second_must_wake;
+  second_woken
 }
 
 init {
@@ -478,7 +478,7 @@ init {
        run thread(3, 2, false, false)
     :: run early();
        run notifier();
-       run heir()
+       run first_waiter()
     fi
   }
 }

@@ -1,7 +1,7 @@
 /* Deferred wakes: a condition's notify defers wakes until the notifier unlocks the mutex (src/core/waitq.h,
    src/sync/condition.c, I7 of src/sync/mutex_state.h). A notifier locks the mutex and takes two waiters, one
    of them with a timeout, out of the queue. They stay asleep; the notifier may defer fewer wakes than that
-   (LATE_MOST). Then it unlocks, or exits, or blocks elsewhere, or never unlocks, or unlocks only once a free
+   (DEFERRED_MAX). Then it unlocks, or exits, or blocks elsewhere, or never unlocks, or unlocks only once a free
    has succeeded. At any moment another thread takes the mutex from it by a reset, or unlocks it (an unowned
    mutex), or frees the condition. Memory is sequentially consistent: all of these accesses are seq_cst, or
    under the queue's lock.
@@ -15,20 +15,20 @@
    NO_JOIN      a waiter releases the mutex before it joins the queue
    NO_SECOND    a waiter whose deadline has passed does not check whether it was notified
    NO_AGAIN     a woken waiter does not recheck its signal
-   NO_MARK      the mutex does not get SPECIAL_LATE, so the unlock takes the fast path
+   NO_MARK      the mutex does not get SPECIAL_DEFERRED, so the unlock takes the fast path
    NO_UNLOCK    the slow unlock delivers no deferred wakes
    NO_EXIT      nor does a thread's exit
    NO_BLOCK     nor does a thread that blocks
    NO_RESET     nor does a reset
-   NO_LOOK      the notifier does not check that it still holds the mutex after it has deferred a wake
+   NO_CHECK      the notifier does not check that it still holds the mutex after it has deferred a wake
    NO_OWNED     wakes are deferred for an unowned mutex, too, which any thread may unlock
-   NO_ROOM      no wake if the list is full
-   NO_ROUSE     a free does not wake the threads that pin the condition
+   NO_FULL      no wake if the list is full
+   NO_FORCED     a free does not wake the threads that pin the condition
    NO_UNPIN     a waiter pins the condition until it has the mutex */
 
 #define N 3 /* the notifier is 1 */
-#ifndef LATE_MOST
-#define LATE_MOST 1
+#ifndef DEFERRED_MAX
+#define DEFERRED_MAX 1
 #endif
 
 #define NONE 0
@@ -40,7 +40,7 @@ bool dead;                    /* the notifier */
 bool queued[N + 1], signal[N + 1], asleep[N + 1], pinned[N + 1];
 byte first;                   /* of the two waiters, if both are in the queue */
 byte waiters;
-byte late[LATE_MOST], count;  /* the notifier's list */
+byte deferred[DEFERRED_MAX], count;  /* the notifier's list */
 bool closing, freed;
 
 /* For the assertions. */
@@ -61,7 +61,7 @@ inline wake_late(mine)
   n = count;
   i = 0;
   do
-  :: i < n -> wake(late[i]); i++
+  :: i < n -> wake(deferred[i]); i++
   :: else -> break
   od;
   if
@@ -117,7 +117,7 @@ inline remove(w)
 
 proctype waiter(byte me; bool timed)
 {
-  bool told, late_now, ok;
+  bool notified, timed_out, ok;
 end_lock:
   lock();
   do
@@ -137,28 +137,28 @@ end_lock:
 #else
      join(); unlock();
 #endif
-     late_now = false;
+     timed_out = false;
      do
-     :: atomic { signal[me] == NONE && !late_now -> asleep[me] = true };
+     :: atomic { signal[me] == NONE && !timed_out -> asleep[me] = true };
 end_sleep:
         if
         :: !asleep[me]
-        :: atomic { timed -> late_now = true; asleep[me] = false }
+        :: atomic { timed -> timed_out = true; asleep[me] = false }
         fi;
 #ifdef NO_AGAIN
         if
-        :: !late_now -> told = true; break
+        :: !timed_out -> notified = true; break
         :: else
         fi
 #endif
-     :: signal[me] == GIVEN -> told = true; break
-     :: late_now ->
+     :: signal[me] == GIVEN -> notified = true; break
+     :: timed_out ->
         d_step {
           TOUCH;
 #ifdef NO_SECOND
-          told = false;
+          notified = false;
 #else
-          told = !queued[me];
+          notified = !queued[me];
 #endif
           if
           :: queued[me] -> remove(me)
@@ -167,11 +167,11 @@ end_sleep:
         }
         break
      od;
-     assert(told == (signal[me] == GIVEN));
+     assert(notified == (signal[me] == GIVEN));
 #ifndef NO_UNPIN
      pinned[me] = false;
 #endif
-     told = false; late_now = false;
+     notified = false; timed_out = false;
 end_back:
      lock();
 #ifdef NO_UNPIN
@@ -186,17 +186,17 @@ inline give(w)
 {
 #ifdef NO_OWNED
   if
-  :: holds && count < LATE_MOST ->
+  :: holds && count < DEFERRED_MAX ->
 #else
   if
-  :: holds && owned && count < LATE_MOST ->
+  :: holds && owned && count < DEFERRED_MAX ->
 #endif
-     late[count] = w;
+     deferred[count] = w;
      count++;
 #ifndef NO_MARK
      special = true;
 #endif
-#ifndef NO_LOOK
+#ifndef NO_CHECK
      if
      :: holder != me -> wake_late(true)
      :: else
@@ -206,7 +206,7 @@ inline give(w)
      if
      :: holds && owned ->
         wake_late(true);
-#ifndef NO_ROOM
+#ifndef NO_FULL
         wake(w)
 #endif
      :: else -> wake(w)
@@ -330,7 +330,7 @@ proctype meddler()
         :: waiters > 0 -> closing = false; break
         :: atomic { waiters == 0 && !pinned[1] && !pinned[2] && !pinned[3] -> freed = true; closing = false }; break
         :: waiters == 0 && (pinned[2] && asleep[2] || pinned[3] && asleep[3]) ->
-#ifndef NO_ROUSE
+#ifndef NO_FORCED
            i = 2;
            do
            :: i <= N && pinned[i] -> wake(i); i++

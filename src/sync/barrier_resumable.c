@@ -5,7 +5,7 @@
 
 int ilk_barrier_arrive(void *barrier, int act, void *ticket, int64_t timeout_ns)
 {
-  struct self *me = self_get();
+  struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
   struct barrier *b = (struct barrier *)handle_enter(me, PIN_INNER, barrier, KIND_BARRIER);
@@ -21,10 +21,10 @@ int ilk_barrier_arrive(void *barrier, int act, void *ticket, int64_t timeout_ns)
   }
   handle_leave(me, PIN_INNER);
   gil_reacquire(me);
-  return answer(result);
+  return return_code(result);
 }
 
-static int wait_part(struct barrier *b, void *handle, struct self *me, int64_t ticket, int64_t timeout_ns)
+static int wait_part(struct barrier *b, void *handle, struct thread *me, int64_t ticket, int64_t timeout_ns)
 {
   if (ticket < 0)
     return ILK_EINVAL;
@@ -40,7 +40,7 @@ static int wait_part(struct barrier *b, void *handle, struct self *me, int64_t t
 
 int ilk_barrier_await(void *barrier, int64_t ticket, int64_t timeout_ns)
 {
-  WITH_BARRIER(barrier, b, answer(wait_part(b, barrier, me, ticket, timeout_ns)));
+  WITH_BARRIER(barrier, b, return_code(wait_part(b, barrier, me, ticket, timeout_ns)));
 }
 
 static int leave(struct barrier *b, int64_t ticket)
@@ -49,12 +49,12 @@ static int leave(struct barrier *b, int64_t ticket)
     return ILK_EINVAL;
   if (is_not_taken(load_seq_cst(&b->state), (uint64_t)ticket))
     return ILK_EPERM;
-  return barrier_give_up(b, (uint64_t)ticket, ILK_ETIMEDOUT);
+  return barrier_abandon(b, (uint64_t)ticket, ILK_ETIMEDOUT);
 }
 
 int ilk_barrier_leave(void *barrier, int64_t ticket)
 {
-  WITH_BARRIER(barrier, b, answer(leave(b, ticket)));
+  WITH_BARRIER(barrier, b, return_code(leave(b, ticket)));
 }
 
 /* Called by the acting thread: arrives, or breaks the round. */
@@ -74,5 +74,5 @@ static int complete(struct barrier *b, int64_t ticket, bool succeeded)
 
 int ilk_barrier_complete(void *barrier, int64_t ticket, int succeeded)
 {
-  WITH_BARRIER(barrier, b, answer(complete(b, ticket, succeeded != 0)));
+  WITH_BARRIER(barrier, b, return_code(complete(b, ticket, succeeded != 0)));
 }

@@ -158,7 +158,7 @@ inline verify()
 #endif
 }
 
-inline look_for_cycle()
+inline search_cycle()
 {
   search();
   if
@@ -184,14 +184,14 @@ proctype walker()
   :: if
      :: atomic { holder[C] == NONE -> holder[C] = me }
      :: atomic { holder[C] != NONE -> blocked[me] = C; episode[me]++ }
-        look_for_cycle();
+        search_cycle();
         sleep(C)
      fi;
      unlock(C)
   :: if
      :: atomic { holder[R] == NONE && !READERS -> holder[R] = me }
      :: atomic { holder[R] == NONE && READERS -> blocked[me] = R; episode[me]++ }
-        look_for_cycle();
+        search_cycle();
         atomic { holder[R] == NONE && !READERS -> holder[R] = me };
         episode[me]++
      fi;

@@ -4,7 +4,7 @@
 
    State transitions of a queue slot, as its thread sees it:
 
-       free                    kept_for NULL
+       free                    resumable_for NULL
        free -> kept            ilk_wait_begin(), ilk_condition_wait_begin()
        kept -> in the queue    a part that must wait; a condition's at once, by the begin
        in the queue -> away    the part has timed out
@@ -13,7 +13,7 @@
        any -> free             ilk_wait_end(), or the end of a condition's wait; the thread's exit
 
    Invariants:
-   P1  A slot is in use for one wait, from its begin to its end, and `kept_for` names the object. Calls of this thread that
+   P1  A slot is in use for one wait, from its begin to its end, and `resumable_for` names the object. Calls of this thread that
        wait for that object use it. If there are two such waits, for example because a signal handler waits for the same
        object between two parts, they use the slot of the wait that began last.
    P2  While a slot is away (waitq.h), it receives nothing but a notify, and no thread waits for its thread. A release goes to
@@ -27,41 +27,41 @@
    P5  A fork's child has no queues. A slot that was in one stays kept, but is in no queue. A notify that it received before
        stays.
 
-   Checked by test/models/parts.pml. */
-#ifndef INTERLOCK_PARTS_H
-#define INTERLOCK_PARTS_H
+   Checked by test/models/resumable.pml. */
+#ifndef INTERLOCK_RESUMABLE_H
+#define INTERLOCK_RESUMABLE_H
 
-#include "self.h"
+#include "thread_record.h"
 
 /* The slot of the resumable wait for that object that began last; NULL: there is none. */
-struct queue_place *parts_find(struct self *me, void *handle);
+struct wait_slot *resumable_find(struct thread *me, void *handle);
 
 /* The slot in which a call of this thread waits for the object. */
-static inline struct queue_place *parts_place(struct self *me, void *handle)
+static inline struct wait_slot *resumable_slot(struct thread *me, void *handle)
 {
-  struct queue_place *place = unlikely(me->parts) ? parts_find(me, handle) : NULL;
-  return place ? place : &me->places[0];
+  struct wait_slot *slot = unlikely(me->resumable_waits) ? resumable_find(me, handle) : NULL;
+  return slot ? slot : &me->wait_slots[0];
 }
 
-static inline bool parts_is_kept(const struct queue_place *place)
+static inline bool resumable_is_kept(const struct wait_slot *slot)
 {
-  return place->kept_for;
+  return slot->resumable_for;
 }
 
 /* Takes a slot for a resumable wait for that object; NULL: all are in use. */
-struct queue_place *parts_begin(struct self *me, void *handle);
+struct wait_slot *resumable_begin(struct thread *me, void *handle);
 
 /* How many resumable waits of this thread for that object have a notify that was not accepted. */
-uint32_t parts_notified(struct self *me, void *handle);
+uint32_t resumable_notified(struct thread *me, void *handle);
 
 /* Ends that wait. True: it had a notify, which the caller must pass on. */
-bool parts_end(struct self *me, struct queue_place *place);
+bool resumable_end(struct thread *me, struct wait_slot *slot);
 
 /* Ends all resumable waits of a thread that exits. */
-void parts_thread_exit(struct self *me);
+void resumable_thread_exit(struct thread *me);
 
 /* Clears the slots of a record that is no longer in use; and, in a fork's child, those of the forking thread. */
-void parts_forget(struct self *record);
-void parts_after_fork(struct self *me);
+void resumable_forget(struct thread *record);
+void resumable_after_fork(struct thread *me);
 
 #endif

@@ -59,7 +59,7 @@ static void first_part(void *h)
   until_phase(2);
 }
 
-static int take_turn_in_parts(void *h, int64_t timeout_ns)
+static int take_turn_resumably(void *h, int64_t timeout_ns)
 {
   first_part(h);
   int turn = take_turn(h, timeout_ns);
@@ -67,11 +67,11 @@ static int take_turn_in_parts(void *h, int64_t timeout_ns)
   return turn;
 }
 
-START_TEST(a_place_is_kept_between_two_parts)
+START_TEST(a_resumable_wait_keeps_its_slot)
 {
   begin_test(_i);
   struct waiter early, late;
-  waiter_start(&early, take_turn_in_parts, handle, 3600 * SECOND);
+  waiter_start(&early, take_turn_resumably, handle, 3600 * SECOND);
   until_phase(1);
   waiter_sleep(&late, take_turn, handle, -1);
   expect(lock->release(handle), ILK_EBUSY);
@@ -91,7 +91,7 @@ static int part_and_no_end(void *h, int64_t unused)
   return 0;
 }
 
-START_TEST(a_thread_between_two_parts_holds_up_nobody)
+START_TEST(a_thread_between_two_parts_blocks_no_other)
 {
   begin_test(_i);
   struct waiter first, second;
@@ -118,7 +118,7 @@ static int part_and_come_back(void *h, int64_t timeout_ns)
   return 0;
 }
 
-START_TEST(what_was_released_between_two_parts_is_there)
+START_TEST(what_was_released_between_two_parts_is_acquired)
 {
   for (int forever = 0; forever < 2; forever++) {
     begin_test(_i);
@@ -151,7 +151,7 @@ static int nested(void *h, int64_t unused)
   return 0;
 }
 
-START_TEST(waits_in_parts_nest)
+START_TEST(resumable_waits_nest)
 {
   begin_test(_i);
   expect(elsewhere(nested, handle, 0), 0);
@@ -180,7 +180,7 @@ static int takes_it_between(void *h, int64_t unused)
   return 0;
 }
 
-START_TEST(a_handler_between_two_parts_uses_locks)
+START_TEST(a_handler_between_two_parts_of_a_wait_uses_locks)
 {
   begin_test(_i);
   struct waiter w;
@@ -211,7 +211,7 @@ static int fork_between(void *h, int64_t unused)
   return 0;
 }
 
-START_TEST(bug_12_fork_between_two_parts_of_a_lock)
+START_TEST(fork_between_two_parts_of_a_lock)
 {
   begin_test(_i);
   struct waiter w;
@@ -273,7 +273,7 @@ END_TEST
 
 /* --- readers and writers ----------------------------------------------------------------------- */
 
-static int read_turn(void *rw, int64_t timeout_ns)
+static int read_in_order(void *rw, int64_t timeout_ns)
 {
   int result = ilk_rwlock_read_timedlock(rw, timeout_ns);
   if (result != ILK_OK)
@@ -283,23 +283,23 @@ static int read_turn(void *rw, int64_t timeout_ns)
   return turn;
 }
 
-static int read_turn_in_parts(void *rw, int64_t timeout_ns)
+static int read_in_order_resumably(void *rw, int64_t timeout_ns)
 {
   expect(ilk_wait_begin(rw), ILK_OK);
   expect(ilk_rwlock_read_timedlock(rw, MS), ILK_ETIMEDOUT);
   phase = 1;
   until_phase(2);
-  int turn = read_turn(rw, timeout_ns);
+  int turn = read_in_order(rw, timeout_ns);
   expect(ilk_wait_end(rw), ILK_OK);
   return turn;
 }
 
 /* A reader that is away stays before a writer that comes later. */
-START_TEST(a_reader_keeps_its_place)
+START_TEST(a_reader_keeps_its_slot)
 {
   begin_test(LENGTH(locks) - 1 - _i);
   struct waiter reader, writer;
-  waiter_start(&reader, read_turn_in_parts, handle, 3600 * SECOND);
+  waiter_start(&reader, read_in_order_resumably, handle, 3600 * SECOND);
   until_phase(1);
   waiter_sleep(&writer, take_turn, handle, -1);
   phase = 2;
@@ -323,13 +323,13 @@ START_TEST(readers_pass_a_writer_between_two_parts)
   phase = turns = 0;
   expect(ilk_rwlock_read_lock(rw), ILK_OK);
   struct waiter first, second;
-  waiter_start(&first, take_turn_in_parts, rw, 3600 * SECOND);
+  waiter_start(&first, take_turn_resumably, rw, 3600 * SECOND);
   until_phase(1);
-  expect(elsewhere(read_turn, rw, -1), 0);
+  expect(elsewhere(read_in_order, rw, -1), 0);
   waiter_sleep(&second, take_turn, rw, -1); /* a writer that is present */
   phase = 2;
   waiter_until_asleep(&first);
-  expect(elsewhere(read_turn, rw, 0), ILK_ETIMEDOUT);
+  expect(elsewhere(read_in_order, rw, 0), ILK_ETIMEDOUT);
   expect(ilk_rwlock_read_unlock(rw), ILK_OK);
   must(waiter_end(&first) + waiter_end(&second) == 3); /* `second` waits for readers, so it is inside already */
   expect(ilk_rwlock_free(rw), ILK_OK);
@@ -353,7 +353,7 @@ START_TEST(one_wait_for_both_sides)
   begin_test(LENGTH(locks) - 1 - _i);
   expect(elsewhere(write_then_read, handle, 0), 0);
   expect(lock->give(handle), ILK_OK);
-  expect(elsewhere(read_turn, handle, 0), 0);
+  expect(elsewhere(read_in_order, handle, 0), 0);
   expect(lock->release(handle), ILK_OK);
 }
 END_TEST
@@ -409,7 +409,7 @@ START_TEST(a_reader_in_a_signal_handler_keeps_no_wake)
   struct sigaction action = {.sa_handler = stay};
   sigaction(SIGUSR1, &action, NULL);
   struct waiter reader, writer;
-  waiter_sleep(&reader, read_turn, handle, -1);
+  waiter_sleep(&reader, read_in_order, handle, -1);
   waiter_sleep(&writer, take_turn, handle, -1);
   must(pthread_kill(reader.thread, SIGUSR1) == 0);
   while (!in_handler)
@@ -486,14 +486,14 @@ int main(void)
 {
   Suite *s = suite_create("parts");
   TCase *tc = test_case(s, "parts", 60);
-  tcase_add_loop_test(tc, a_place_is_kept_between_two_parts, 0, LENGTH(locks));
-  tcase_add_loop_test(tc, a_thread_between_two_parts_holds_up_nobody, 0, LENGTH(locks));
-  tcase_add_loop_test(tc, what_was_released_between_two_parts_is_there, 0, LENGTH(locks));
-  tcase_add_loop_test(tc, waits_in_parts_nest, 0, LENGTH(locks));
-  tcase_add_loop_test(tc, a_handler_between_two_parts_uses_locks, 0, LENGTH(locks));
-  tcase_add_loop_test(tc, bug_12_fork_between_two_parts_of_a_lock, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, a_resumable_wait_keeps_its_slot, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, a_thread_between_two_parts_blocks_no_other, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, what_was_released_between_two_parts_is_acquired, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, resumable_waits_nest, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, a_handler_between_two_parts_of_a_wait_uses_locks, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, fork_between_two_parts_of_a_lock, 0, LENGTH(locks));
   tcase_add_loop_test(tc, a_part_is_cancelled, 0, LENGTH(locks));
-  tcase_add_loop_test(tc, a_reader_keeps_its_place, 0, 2);
+  tcase_add_loop_test(tc, a_reader_keeps_its_slot, 0, 2);
   tcase_add_loop_test(tc, readers_pass_a_writer_between_two_parts, 0, 2);
   tcase_add_loop_test(tc, one_wait_for_both_sides, 0, 2);
   tcase_add_loop_test(tc, a_waiter_in_a_signal_handler_keeps_no_wake, 0, LENGTH(locks));

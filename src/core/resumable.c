@@ -1,0 +1,119 @@
+#include "resumable.h"
+
+#include "condition.h"
+#include "handle.h"
+#include "waitq.h"
+
+struct wait_slot *resumable_find(struct thread *me, void *handle)
+{
+  struct wait_slot *found = NULL;
+  for (int i = 1; handle && i < WAIT_SLOTS; i++) {
+    struct wait_slot *slot = &me->wait_slots[i];
+    if (slot->resumable_for == handle && (!found || slot->nesting > found->nesting))
+      found = slot;
+  }
+  return found;
+}
+
+struct wait_slot *resumable_begin(struct thread *me, void *handle)
+{
+  int i = 1;
+  while (i < WAIT_SLOTS && me->wait_slots[i].resumable_for)
+    i++;
+  if (i == WAIT_SLOTS)
+    return NULL;
+  struct wait_slot *outer = resumable_find(me, handle), *slot = &me->wait_slots[i];
+  slot->nesting = outer ? (uint8_t)(outer->nesting + 1) : 0;
+  slot->resumable_for = handle;
+  store_relaxed(&slot->signal, SIGNAL_NONE);
+  me->resumable_waits++;
+  return slot;
+}
+
+uint32_t resumable_notified(struct thread *me, void *handle)
+{
+  uint32_t n = 0;
+  for (int i = 1; me->resumable_waits && i < WAIT_SLOTS; i++)
+    n += me->wait_slots[i].resumable_for == handle && load_relaxed(&me->wait_slots[i].signal) == SIGNAL_GIVEN;
+  return n;
+}
+
+bool resumable_end(struct thread *me, struct wait_slot *slot)
+{
+  struct object *object = handle_held_object(slot->resumable_for);
+  /* No pin is needed: the lock is chosen by the address, and while the slot counts, the object exists (P4). */
+  waitq_lock(object);
+  struct waitq *queue = load_relaxed(&slot->queue);
+  bool notified = !queue && load_relaxed(&slot->signal) == SIGNAL_GIVEN;
+  if (queue)
+    waitq_remove(object, queue, slot);
+  else if (notified)
+    sub_seq_cst(&object->waiters, 1);
+  waitq_unlock(object);
+  slot->resumable_for = NULL;
+  me->resumable_waits--;
+  return notified;
+}
+
+void resumable_thread_exit(struct thread *me)
+{
+  for (int i = 1; me->resumable_waits && i < WAIT_SLOTS; i++) {
+    void *handle = me->wait_slots[i].resumable_for;
+    if (handle && resumable_end(me, &me->wait_slots[i]) && handle_is(handle, KIND_CONDITION))
+      condition_pass_on(handle, me);
+  }
+}
+
+void resumable_forget(struct thread *record)
+{
+  for (int i = 0; i < WAIT_SLOTS; i++) {
+    store_relaxed(&record->wait_slots[i].queue, NULL);
+    record->wait_slots[i].resumable_for = NULL;
+  }
+  record->resumable_waits = 0;
+}
+
+void resumable_after_fork(struct thread *me)
+{
+  for (int i = 0; i < WAIT_SLOTS; i++)
+    if (load_relaxed(&me->wait_slots[i].queue)) {
+      store_relaxed(&me->wait_slots[i].queue, NULL);
+      store_relaxed(&me->wait_slots[i].signal, SIGNAL_NONE);
+    }
+}
+
+static bool is_live(struct thread *me, void *handle)
+{
+  bool live = handle_enter(me, PIN_INNER, handle, handle_kind(handle));
+  if (live)
+    handle_leave(me, PIN_INNER);
+  return live;
+}
+
+int ilk_wait_begin(void *object)
+{
+  struct thread *me = thread_self();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  if (!is_live(me, object))
+    return fail(ILK_EHANDLE);
+  if (handle_is(object, KIND_CONDITION))
+    return fail(ILK_EINVAL); /* a plain wait would leave its notifies in the slot */
+  bool keeps = kind_operations[handle_kind(object)]->keeps_slots;
+  return !keeps || resumable_begin(me, object) ? ILK_OK : fail(ILK_EOVERFLOW);
+}
+
+int ilk_wait_end(void *object)
+{
+  struct thread *me = thread_self();
+  if (!me)
+    return fail(ILK_ENOMEM);
+  if (handle_is(object, KIND_CONDITION))
+    return fail(is_live(me, object) ? ILK_EINVAL : ILK_EHANDLE);
+  struct wait_slot *slot = resumable_find(me, object);
+  if (slot)
+    resumable_end(me, slot);
+  else if (!is_live(me, object))
+    return fail(ILK_EHANDLE);
+  return ILK_OK;
+}
