@@ -1,8 +1,7 @@
 #include "backoff.h"
 
-#include <sched.h>
-
 #include "clock.h"
+#include "os.h"
 #include "wait.h"
 
 #define YIELDS 4
@@ -31,7 +30,7 @@ void backoff_wait(struct backoff *backoff)
 {
   int64_t ns = backoff_next(backoff);
   if (!ns) {
-    sched_yield();
+    os_yield();
     return;
   }
   backoff_sleep(ns);

@@ -1,11 +1,11 @@
 #include "block.h"
 
 #include <limits.h>
-#include <sched.h>
 
 #include "cycle.h"
 #include "fork.h"
 #include "gil.h"
+#include "os.h"
 #include "stall.h"
 #include "waitq.h"
 
@@ -174,7 +174,7 @@ static int block_until(struct thread *me, void *handle, int64_t index, atomic_u3
       if (!always)
         result = ILK_ENOTSUP;
       else
-        sched_yield();
+        os_yield();
       break;
     }
     if (slept == WAIT_WOKEN) {

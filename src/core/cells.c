@@ -16,7 +16,7 @@ _Static_assert(FIRST << CELLS_NEAR == 2 * CELLS_CHUNK, "the first directory has 
 
 #define CAPACITY_FIRST 16
 
-static pthread_mutex_t numbers_lock = PTHREAD_MUTEX_INITIALIZER;
+static os_lock numbers_lock = OS_LOCK_INIT;
 static uint32_t numbers_used; /* numbers below this were in use at least once */
 static uint32_t *returned;    /* those of them that are free */
 static size_t returned_count;

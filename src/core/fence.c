@@ -23,8 +23,8 @@ bool fence_probe(void)
 _Atomic bool fence_asymmetric;
 static bool was_asymmetric; /* when the library was loaded; some light sides may still be asymmetric */
 
-/* Before any other thread can call the library. A fork's child inherits the registration with the memory. */
-__attribute__((constructor(101))) static void setup(void)
+/* A fork's child inherits the registration with the memory. */
+void fence_setup(void)
 {
   was_asymmetric = os_barrier_register();
   store_relaxed(&fence_asymmetric, was_asymmetric);

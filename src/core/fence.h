@@ -70,4 +70,13 @@ void fence_heavy(void);
    detected at once. */
 bool fence_probe(void);
 
+/* Once, when the library is loaded: before any other thread can call it. */
+#ifdef ILK_FENCE_SYMMETRIC
+static inline void fence_setup(void)
+{
+}
+#else
+void fence_setup(void);
+#endif
+
 #endif

@@ -1,40 +1,37 @@
 #include "fork.h"
 
-#include <pthread.h>
-#include <unistd.h>
-
 #include "cells.h"
 #include "cycle.h"
 #include "handle.h"
+#include "os.h"
 #include "region.h"
 #include "thread_record.h"
-#include "signals.h"
 #include "wait.h"
 #include "waitq.h"
 
 _Thread_local bool fork_between_handlers ILK_TLS_MODEL;
-static pid_t parent_id; /* guarded by all guards */
+static int64_t parent_id; /* guarded by all guards */
 
 /* In the order in which guards are nested. */
 static void before(void)
 {
-  sigset_t signals; /* a signal handler may need a guard: it finds all of them held, or none */
-  signals_block(&signals);
+  os_signals signals; /* a signal handler may need a guard: it finds all of them held, or none */
+  os_signals_block(&signals);
   region_before_fork();
   handle_before_fork();
   thread_before_fork();
   waitq_before_fork();
   wait_before_fork();
   cells_before_fork();
-  parent_id = getpid();
+  parent_id = os_process_id();
   fork_between_handlers = true;
-  signals_restore(&signals);
+  os_signals_restore(&signals);
 }
 
 static void after(bool child)
 {
-  sigset_t signals;
-  signals_block(&signals);
+  os_signals signals;
+  os_signals_block(&signals);
   fork_between_handlers = false;
   if (child)
     cycle_after_fork();
@@ -44,7 +41,7 @@ static void after(bool child)
   thread_after_fork(child);
   handle_after_fork(child); /* it calls the kinds, which use the other modules */
   region_after_fork(child);
-  signals_restore(&signals);
+  os_signals_restore(&signals);
 }
 
 static void parent(void)
@@ -60,7 +57,7 @@ static void child(void)
 
 bool fork_is_under_way_slow(void)
 {
-  if (getpid() != parent_id)
+  if (os_process_id() != parent_id)
     after(true);
   return fork_between_handlers;
 }
@@ -80,5 +77,5 @@ void fork_resume(void)
 
 void fork_handlers_install(void)
 {
-  pthread_atfork(before, parent, child);
+  os_fork_handlers(before, parent, child);
 }

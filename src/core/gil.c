@@ -1,8 +1,7 @@
 #include "gil.h"
 
-#include <pthread.h>
-
 #include "memory.h"
+#include "os.h"
 
 /* Immutable once published, and never freed: a thread may be about to call them, or may return to them after a long wait
    (I3). Equal sets are stored once, however often they are installed. */
@@ -69,19 +68,17 @@ void gil_release_slow(struct thread *me)
   struct gil_hooks *hooks = load_acquire(&gil_hooks); /* pairs with ilk_gil_hooks() */
   if (!hooks || !holds_gil(hooks))
     return;
-  int cancel;
-  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+  int cancel = os_cancel_disable();
   me->gil_hooks = hooks;
   me->gil_state = hooks->save();
-  pthread_setcancelstate(cancel, NULL);
+  os_cancel_restore(cancel);
 }
 
 void gil_reacquire_slow(struct thread *me)
 {
   void *state = me->gil_state;
   me->gil_state = NULL; /* first: restore() may not return (I2), and then the thread's destructors may call the library */
-  int cancel;
-  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+  int cancel = os_cancel_disable();
   me->gil_hooks->restore(state);
-  pthread_setcancelstate(cancel, NULL);
+  os_cancel_restore(cancel);
 }

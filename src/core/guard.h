@@ -7,10 +7,9 @@
 #ifndef INTERLOCK_GUARD_H
 #define INTERLOCK_GUARD_H
 
-#include <pthread.h>
-
 #include "common.h"
 #include "fork.h"
+#include "os.h"
 
 #ifndef NDEBUG
 /* The number of guards that the calling thread holds, apart from a fork. */
@@ -20,29 +19,29 @@ extern HIDDEN _Thread_local int guards_held ILK_TLS_MODEL;
 #define GUARDS_HELD(change) ((void)0)
 #endif
 
-static inline void guard_lock(pthread_mutex_t *guard)
+static inline void guard_lock(os_lock *guard)
 {
   if (likely(!fork_is_under_way()))
-    pthread_mutex_lock(guard);
+    os_lock_acquire(guard);
   GUARDS_HELD(1);
 }
 
-static inline void guard_unlock(pthread_mutex_t *guard)
+static inline void guard_unlock(os_lock *guard)
 {
   GUARDS_HELD(-1);
   if (likely(!fork_is_under_way()))
-    pthread_mutex_unlock(guard);
+    os_lock_release(guard);
 }
 
 /* Around a fork. */
-static inline void guard_hold(pthread_mutex_t *guard)
+static inline void guard_hold(os_lock *guard)
 {
-  pthread_mutex_lock(guard);
+  os_lock_acquire(guard);
 }
 
-static inline void guard_release(pthread_mutex_t *guard)
+static inline void guard_release(os_lock *guard)
 {
-  pthread_mutex_unlock(guard);
+  os_lock_release(guard);
 }
 
 #endif

@@ -17,7 +17,7 @@ struct free_slot {
   atomic_u32 uses;
 };
 
-static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static os_lock table_lock = OS_LOCK_INIT;
 _Thread_local bool handle_table_mine ILK_TLS_MODEL;
 
 static uint32_t slots_used = 1;        /* slots below this were used at least once; slot 0 is for NULL */
@@ -52,7 +52,7 @@ static uint32_t generation_first;
 
 /* Random, so that another copy of the library in the process chooses another number: its addresses differ, and perhaps the
    time. */
-__attribute__((constructor(102))) static void choose_generation(void)
+void handle_setup(void)
 {
   uint64_t seed = (uint64_t)clock_now() ^ (uintptr_t)&generation_first;
   seed = (seed ^ seed >> 32) * UINT64_C(0x9e3779b97f4a7c15);

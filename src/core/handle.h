@@ -326,6 +326,8 @@ int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint
 
 int64_t handle_live(void);
 
+void handle_setup(void); /* once, when the library is loaded */
+
 /* Visits each live object with the table locked. */
 void handle_each(void (*visit)(void *handle, struct object *object, enum kind kind, void *context), void *context);
 

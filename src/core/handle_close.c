@@ -24,7 +24,7 @@
 #include "fork.h"
 #include "handle.h"
 #include "handle_table.h"
-#include "signals.h"
+#include "os.h"
 #include "waitq.h"
 
 /* How long the object stays open for calls that waited. Each of them sleeps for less. */
@@ -177,10 +177,10 @@ static int close_once(struct closing *c)
 {
   if (likely(thread_current))
     return close_now(c);
-  sigset_t signals; /* without a record, `closing` cannot be set */
-  signals_block(&signals);
+  os_signals signals; /* without a record, `closing` cannot be set */
+  os_signals_block(&signals);
   int result = close_now(c);
-  signals_restore(&signals);
+  os_signals_restore(&signals);
   return result;
 }
 

@@ -1,20 +1,12 @@
-#include "handle.h"
+/* The list of the kinds, and what is done when the library is loaded. */
+#include "kinds.h"
 
-#include "barrier.h"
-#include "condition.h"
-#include "counter.h"
-#include "event.h"
-#include "latch.h"
-#include "local.h"
-#include "lockarray.h"
-#include "mutex.h"
-#include "once.h"
-#include "queue.h"
-#include "rwlock.h"
-#include "semaphore.h"
-#include "slices.h"
-#include "thread.h"
-#include "tally.h"
+#include "fence.h"
+#include "region.h"
+#include "robust_mutex.h"
+#include "thread_record.h"
+#include "wait.h"
+#include "waitq.h"
 
 const struct kind_operations *const kind_operations[KINDS] = {
     [KIND_MUTEX] = &mutex_operations,
@@ -33,3 +25,17 @@ const struct kind_operations *const kind_operations[KINDS] = {
     [KIND_LOCAL] = &local_operations,
     [KIND_SLICES] = &slices_operations,
 };
+
+/* What must be done before the library is used, when it is loaded. In one function, because not every system runs several in a
+   known order. With the highest priority that a program may use: its own constructors may call the library. In this file,
+   because the linker leaves a member of a static library out that nothing refers to. */
+__attribute__((constructor(101))) static void setup(void)
+{
+  wait_setup();
+  fence_setup();
+  waitq_setup();
+  region_setup();
+  handle_setup();
+  robust_setup();
+  thread_setup();
+}

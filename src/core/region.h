@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+void region_setup(void); /* once, when the library is loaded */
+
 /* Makes more than `have` slots available. With no lock held. False: no memory, or the maximum is reached. */
 bool region_grow(uint32_t have);
 

@@ -4,11 +4,10 @@
    (ilk_gil_probe) that returns whether it holds the GIL. */
 #include "stall.h"
 
-#include <pthread.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "gil.h"
+#include "os.h"
 #include "report.h"
 
 static atomic_word probe;
@@ -45,14 +44,12 @@ static const struct message warning = {
     "  The wait goes on. This is reported once.\n",
 };
 
-/* One write(2): stdio takes locks and allocates, and the program may be waiting for those. */
 static void say(struct thread *me, const struct message *message)
 {
   char wait[256], text[1024];
   report_thread(me, me, wait, sizeof wait);
   int length = snprintf(text, sizeof text, "%s  %s%s", message->before, wait, message->after);
-  ssize_t ignored = write(STDERR_FILENO, text, (size_t)length);
-  (void)ignored;
+  os_write_error(text, (size_t)length);
 }
 
 /* The message for this thread, or NULL. */
@@ -70,10 +67,9 @@ static const struct message *finding(struct thread *me)
 
 void stall_check(struct thread *me)
 {
-  int cancel; /* write(2) is a cancellation point, and the probe may contain some */
-  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+  int cancel = os_cancel_disable(); /* write(2) is a cancellation point, and the probe may contain some */
   const struct message *message = finding(me);
   if (message && !exchange_seq_cst(&has_reported, 1))
     say(me, message);
-  pthread_setcancelstate(cancel, NULL);
+  os_cancel_restore(cancel);
 }

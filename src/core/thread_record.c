@@ -1,8 +1,6 @@
 #include "thread_record.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 
 #include "block.h"
 #include "fork.h"
@@ -12,7 +10,6 @@
 #include "os.h"
 #include "resumable.h"
 #include "rwlock.h"
-#include "signals.h"
 #include "wait.h"
 #include "waitq.h"
 
@@ -28,18 +25,18 @@ static void set_current(struct thread *record)
 }
 
 /* Held with signals blocked: a signal handler may need it to create its thread's record. */
-static pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER;
+static os_lock records_lock = OS_LOCK_INIT;
 
-static void lock_records(sigset_t *before)
+static void lock_records(os_signals *before)
 {
-  signals_block(before);
+  os_signals_block(before);
   guard_lock(&records_lock);
 }
 
-static void unlock_records(const sigset_t *before)
+static void unlock_records(const os_signals *before)
 {
   guard_unlock(&records_lock);
-  signals_restore(before);
+  os_signals_restore(before);
 }
 
 static _Atomic(struct thread *) records[THREADS_MAX];
@@ -58,8 +55,7 @@ static atomic_u64 live[THREADS_MAX / LIVE_BITS];
 /* Runs at thread exit. Other destructors may still use the library, so the record is kept for a few of the system's rounds of
    destructors. A later call gets a last record, which is given up in the next round. If there is no further round, the record
    stays until another thread waits for what it holds, or needs a record: then the system says whether the thread still exists. */
-static pthread_key_t exit_key;
-static bool exit_key_works, exit_key_is_safe;
+static bool exit_hook_works, exit_hook_is_safe;
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
 #define EXIT_ROUNDS 2
 atomic_u32 thread_unnoticed_count;
@@ -134,7 +130,7 @@ static struct thread *add_record(struct thread *record)
 /* Takes a record and assigns it a new id: a free record, or the spare. */
 static struct thread *claim(struct thread *spare)
 {
-  sigset_t signals;
+  os_signals signals;
   lock_records(&signals);
   struct thread *me = free_records;
   bool may_add = spare && load_relaxed(&record_count) < THREADS_MAX;
@@ -162,7 +158,7 @@ static struct thread *claim(struct thread *spare)
 /* `safely`: async-signal-safe. Otherwise records of threads that are gone are ended first, which acquires locks. */
 static struct thread *reserve(bool safely)
 {
-  if (!exit_key_works) /* its exit would go unnoticed */
+  if (!exit_hook_works) /* its exit would go unnoticed */
     return NULL;
   struct thread *me = claim(NULL), *spare;
   if (!me && !safely && load_relaxed(&thread_unnoticed_count) && thread_end_unnoticed())
@@ -186,14 +182,14 @@ bool thread_adopt(struct thread *record)
 {
   store_relaxed(&record->native_id, os_thread_id());
   set_current(record);
-  return pthread_setspecific(exit_key, record) == 0;
+  return os_exit_hook_set(record);
 }
 
 /* Signals are blocked: a handler that runs while the record is created would create another. */
 static struct thread *create(bool safely)
 {
-  sigset_t signals;
-  signals_block(&signals);
+  os_signals signals;
+  os_signals_block(&signals);
   struct thread *me = reserve(safely);
   if (me && !thread_adopt(me)) {
     thread_leave(me);
@@ -203,7 +199,7 @@ static struct thread *create(bool safely)
     store_release(&me->exits_unnoticed, 1); /* with its native id */
     add_relaxed(&thread_unnoticed_count, 1);
   }
-  signals_restore(&signals);
+  os_signals_restore(&signals);
   return me;
 }
 
@@ -214,11 +210,11 @@ struct thread *thread_create_record(void)
 
 struct thread *thread_self_safely(void)
 {
-  if (thread_current || !exit_key_is_safe)
+  if (thread_current || !exit_hook_is_safe)
     return thread_current;
-  int error = errno;
+  int error = os_error_get();
   struct thread *me = create(true);
-  errno = error;
+  os_error_set(error);
   return me;
 }
 
@@ -253,7 +249,7 @@ static void retire(struct thread *record)
 
 void thread_abandon(struct thread *record)
 {
-  sigset_t signals;
+  os_signals signals;
   lock_records(&signals);
   retire(record);
   unlock_records(&signals);
@@ -310,7 +306,7 @@ void thread_leave(struct thread *me)
   wake_waiters_of(me, dead);
   wake_word_waiters_of(me, dead);
   set_current(NULL);
-  sigset_t signals;
+  os_signals signals;
   lock_records(&signals);
   retire(me);
   unlock_records(&signals);
@@ -319,7 +315,7 @@ void thread_leave(struct thread *me)
 /* Claims the record of a thread that is gone: only one thread succeeds. */
 static bool take_over(struct thread *record)
 {
-  sigset_t signals;
+  os_signals signals;
   lock_records(&signals);
   bool gone = load_acquire(&record->exits_unnoticed) && os_thread_is_gone(load_relaxed(&record->native_id));
   if (gone) {
@@ -346,14 +342,14 @@ bool thread_end_unnoticed(void)
 
 static void thread_exit(void *record)
 {
-  if (exit_rounds++ >= EXIT_ROUNDS || pthread_setspecific(exit_key, record) != 0)
+  if (exit_rounds++ >= EXIT_ROUNDS || !os_exit_hook_set(record))
     thread_leave(record);
 }
 
-__attribute__((constructor(102))) static void setup(void)
+void thread_setup(void)
 {
-  exit_key_works = pthread_key_create(&exit_key, thread_exit) == 0;
-  exit_key_is_safe = exit_key_works && os_key_is_safe(exit_key);
+  exit_hook_works = os_exit_hook_new(thread_exit);
+  exit_hook_is_safe = exit_hook_works && os_exit_hook_is_safe();
   fork_handlers_install();
 }
 

@@ -71,6 +71,8 @@ struct thread {
   uint32_t index; /* index among all records */
   atomic_u32 exits_unnoticed; /* created while its thread exits, so that the end may go unnoticed (see thread_record.c) */
   struct thread *next_free;
+  void (*start)(void *); /* what a started thread runs (see thread.c) */
+  void *start_argument;
 
   /* Written by its own thread at every call. The pins are read by threads that free. */
   _Alignas(CACHE_LINE) atomic_word pin[PINS];
@@ -186,6 +188,8 @@ static inline struct thread *thread_next_live(struct thread *record)
 {
   return thread_live_from(record->index + 1);
 }
+
+void thread_setup(void); /* once, when the library is loaded */
 
 /* Around fork(); in the child only the calling thread's record stays alive. */
 void thread_before_fork(void);

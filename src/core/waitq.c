@@ -4,15 +4,15 @@
 #include "wait.h"
 
 #define LOCKS 64
-static pthread_mutex_t locks[LOCKS];
+static os_lock locks[LOCKS];
 
-__attribute__((constructor(102))) static void setup(void)
+void waitq_setup(void)
 {
   for (int i = 0; i < LOCKS; i++)
-    pthread_mutex_init(&locks[i], NULL);
+    os_lock_init(&locks[i]);
 }
 
-static pthread_mutex_t *lock_of(struct object *object)
+static os_lock *lock_of(struct object *object)
 {
   return &locks[(uintptr_t)object / sizeof(union slot) % LOCKS];
 }

@@ -78,6 +78,8 @@ bool waitq_defer_wake(struct thread *me, struct wait_slot *slot);
 /* Does the wakes that the thread has deferred. Only that thread itself then clears the list. */
 void waitq_wake_deferred(struct thread *record);
 
+void waitq_setup(void); /* once, when the library is loaded */
+
 void waitq_before_fork(void);
 void waitq_after_fork(bool child);
 

@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common.h"
 
 int64_t os_thread_id(void)
 {
@@ -18,14 +17,6 @@ int64_t os_thread_id(void)
 bool os_thread_is_gone(int64_t id)
 {
   return syscall(SYS_tgkill, (long)getpid(), (long)id, 0L) == -1 && errno == ESRCH;
-}
-
-/* glibc keeps the values of the first 32 keys in the thread's descriptor and allocates for others; musl keeps all there. */
-#define KEYS_IN_THREAD 32
-
-bool os_key_is_safe(pthread_key_t key)
-{
-  return key < KEYS_IN_THREAD;
 }
 
 int os_cpu_count(void)

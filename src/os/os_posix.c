@@ -14,12 +14,6 @@ bool os_thread_is_gone(int64_t id)
   return false;
 }
 
-bool os_key_is_safe(pthread_key_t key)
-{
-  (void)key;
-  return false;
-}
-
 int os_cpu_count(void)
 {
   long n = sysconf(_SC_NPROCESSORS_ONLN);

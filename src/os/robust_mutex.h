@@ -15,6 +15,8 @@ int robust_try(void *address);
 /* The same, but waits at most until `until` (monotonic clock), then returns ILK_ETIMEDOUT. */
 int robust_try_until(void *address, int64_t until);
 
+void robust_setup(void); /* once, when the library is loaded */
+
 /* ILK_OK, ILK_EPERM. */
 int robust_release(void *address);
 

@@ -22,3 +22,7 @@ int robust_release(void *address)
 {
   return robust_check(address);
 }
+
+void robust_setup(void)
+{
+}

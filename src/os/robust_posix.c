@@ -13,7 +13,7 @@
 #define WORDS (sizeof(pthread_mutex_t) / sizeof(uint32_t))
 
 /* The caller's memory. There is no initialization step, because a process might be killed half-way through
-   it. An unlocked mutex of the C library differs from zeros in exactly one word (learn() checks that). So
+   it. An unlocked mutex of the C library differs from zeros in exactly one word (robust_setup() checks that). So
    each call makes sure of this word and of `layout`; each goes from 0 to its value in one atomic step. */
 union robust {
   pthread_mutex_t mutex;
@@ -40,7 +40,7 @@ static bool make(pthread_mutex_t *mutex)
   return made;
 }
 
-__attribute__((constructor(102))) static void learn(void)
+void robust_setup(void)
 {
   union {
     pthread_mutex_t mutex;

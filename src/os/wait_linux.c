@@ -87,6 +87,10 @@ bool wait_read(atomic_u32 *word, uint32_t *value)
   return syscall(FUTEX_NUMBER, word, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG, 0, 0L, &target, *value) >= 0;
 }
 
+void wait_setup(void)
+{
+}
+
 void wait_before_fork(void)
 {
 }

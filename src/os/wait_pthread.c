@@ -34,7 +34,7 @@ static void bucket_empty(struct bucket *b)
   b->end = &b->first;
 }
 
-__attribute__((constructor(101))) static void setup(void)
+void wait_setup(void)
 {
   for (int i = 0; i < BUCKETS; i++) {
     pthread_mutex_init(&buckets[i].mutex, NULL);

@@ -2,7 +2,7 @@
    resumable waits in barrier_resumable.c.
 
    How long a thread spins before it sleeps is learned: see spin(). */
-#include "barrier.h"
+#include "kinds.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -24,6 +24,7 @@
 
 #include "block.h"
 #include "gil.h"
+#include "kinds.h"
 #include "mutex.h"
 #include "resumable.h"
 #include "waitq.h"

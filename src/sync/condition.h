@@ -4,8 +4,6 @@
 
 #include "handle.h"
 
-extern const struct kind_operations condition_operations;
-
 /* Passes on a notify that this thread received but cannot use: notifies another waiter. Uses PIN_INNER. */
 void condition_pass_on(void *handle, struct thread *me);
 

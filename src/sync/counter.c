@@ -14,7 +14,7 @@
    overwritten either does not fall asleep or is woken, and it lowers `least` again before its next check. A
    waiter that leaves does not restore `least`, which costs one spurious wake. Checked by
    test/models/counter.pml. */
-#include "counter.h"
+#include "kinds.h"
 
 #include <limits.h>
 #include <stdio.h>

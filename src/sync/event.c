@@ -23,7 +23,7 @@
        before any of the sets, not only before the one that changed the flag.)
    I3  Waiters use the object's event count (block.h). A set stays pinned until it has woken them, so a free
        by the first of them waits for the set, and for the others. */
-#include "event.h"
+#include "kinds.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -1,6 +1,4 @@
 /* Threads and time: the calling thread's number, the number of CPUs, yield, clock, and sleep. */
-#include <sched.h>
-
 #include "block.h"
 #include "gil.h"
 #include "os.h"
@@ -18,7 +16,7 @@ int64_t ilk_thread_native_id(void)
 
 int ilk_thread_yield(void)
 {
-  sched_yield();
+  os_yield();
   return ILK_OK;
 }
 

@@ -11,7 +11,7 @@
    A waiter proceeds when it sees a count of 0. It does not proceed if the count was 0 and has risen before
    the waiter checked. A wake does not prove that there was a zero for this waiter: the last count_down of an
    old set of tasks may run its wake so late that it wakes the waiters of a new set. */
-#include "latch.h"
+#include "kinds.h"
 
 #include <inttypes.h>
 #include <limits.h>

@@ -6,7 +6,7 @@
    I2  A thread that takes a record clears the cells that the previous thread left (thread_reserve() in thread_record.c).
        A fork's child needs nothing: it keeps the values of the thread that forked.
    I3  Only pins prevent the number from being given to another local while it is in use. */
-#include "local.h"
+#include "kinds.h"
 
 #include "cells.h"
 

@@ -10,7 +10,7 @@
    Pairs and ranges are locked in ascending order of the index, so that no two of them wait for each other.
    One that fails releases the locks it has acquired; those it had acquired from dead threads become OWNER_DEAD,
    so that the next lock of each returns ILK_OWNER_DIED. */
-#include "lockarray.h"
+#include "kinds.h"
 
 #include <stdio.h>
 

@@ -8,6 +8,7 @@
 
 #include "block.h"
 #include "gil.h"
+#include "kinds.h"
 #include "mutex_state.h"
 
 void *ilk_mutex_new(int flags)

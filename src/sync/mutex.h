@@ -4,8 +4,6 @@
 
 #include "handle.h"
 
-extern const struct kind_operations mutex_operations;
-
 /* For a condition's wait. Releases the mutex, however often it is locked, and stores the depth in *depth.
    Returns ILK_OK, ILK_EPERM (the caller does not hold it; an unowned one: no thread does) or ILK_EHANDLE.
    Uses PIN_INNER. */

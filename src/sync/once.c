@@ -22,7 +22,7 @@
    I3  Waiters use the object's event count (block.h). Every end wakes them all: after a failure the first to
        recheck begins, and the others wait for it. An end stays pinned until it has woken them, so a free by
        the first of them waits for the end, and for the others. */
-#include "once.h"
+#include "kinds.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -17,11 +17,10 @@
        found either a sleeping thread that takes an item, or no sleeping thread.
    I3  A polling get may have consumed a wake for an item behind the unfinished one. So it sleeps on its own
        word, where it consumes no wake of another get; and if it abandons its wait, it wakes the next get. */
-#include "queue.h"
+#include "kinds.h"
 
 #include <inttypes.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 
 #include "backoff.h"
@@ -115,7 +114,7 @@ static int poll(void *handle, struct thread *me, struct backoff *backoff, int64_
 {
   int64_t ns = backoff_next(backoff);
   if (!ns) {
-    sched_yield();
+    os_yield();
     return ILK_OK;
   }
   atomic_u32 own = 0; /* I3 */

@@ -6,6 +6,7 @@
 
 #include "block.h"
 #include "gil.h"
+#include "kinds.h"
 #include "resumable.h"
 #include "rwlock_state.h"
 #include "spin.h"
@@ -43,7 +44,7 @@ int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool 
 
 /* After BIASED was cleared: the fast readers still inside have published before that. Does a record show
    one? This is expensive, so the bias stays off for a multiple of the time it took. */
-static bool revoke(struct rwlock *rw, void *handle)
+static bool revoke_bias(struct rwlock *rw, void *handle)
 {
   int64_t begin = clock_now();
   fence_heavy(); /* heavy side: clear BIASED, then scan the records (I2) */
@@ -59,7 +60,7 @@ static int drain(struct rwlock *rw, void *handle, struct thread *me, bool tries,
 {
   store_relaxed(&rw->calm, 0);
   bool revoked = head_state(load_relaxed(&rw->object.head)) & PUBLISHED;
-  bool published = revoked && revoke(rw, handle);
+  bool published = revoked && revoke_bias(rw, handle);
   int result = ILK_OK;
   bool prepared = false;
   for (int checks = 0;; checks++) {

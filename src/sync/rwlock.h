@@ -4,8 +4,6 @@
 
 #include "handle.h"
 
-extern const struct kind_operations rwlock_operations;
-
 /* Releases all read locks of a thread that exits. */
 void rwlock_thread_exit(struct thread *me);
 

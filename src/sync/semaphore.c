@@ -7,7 +7,7 @@
    count (block.h): the change of the value and the load of `waiters` are seq_cst. Every release wakes as
    many waiters as it lets through. A woken waiter that finds the value taken sleeps again, because the
    thread that took it was let through in its place. */
-#include "semaphore.h"
+#include "kinds.h"
 
 #include <stdio.h>
 

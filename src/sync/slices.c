@@ -10,7 +10,7 @@
        it calls ilk_slices_drop(). ilk_slices_free() releases the companion first, so that the two references
        do not keep each other alive.
    I4  Nothing is freed within a pin or under a lock. */
-#include "slices.h"
+#include "kinds.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -18,7 +18,7 @@
 
    Relaxed order suffices. No add is concurrent with an exact sum: the caller makes the adds happen before
    it. And a thread sees the adds to one cell in order, so a sum counts none twice. */
-#include "tally.h"
+#include "kinds.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -18,63 +18,36 @@
    I4  Releasing the id is a release, and finding it gone an acquire (thread_record.c): a join sees everything that the
        thread did.
    I5  In a fork's child, all ids but the forking thread's are already released. */
-#include "thread.h"
+#include "kinds.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 
 #include "backoff.h"
 #include "block.h"
 #include "gil.h"
-#include "memory.h"
-
-/* Passed from the starting thread to the new thread, which frees it. */
-struct start {
-  struct thread *record;
-  void (*function)(void *);
-  void *argument;
-};
+#include "os.h"
 
 static void leave(void *record)
 {
   thread_leave(record);
 }
 
-/* The system cannot report this thread's exit. A join must see the exit, however the function ends. Separate
-   from run(), whose frame would otherwise contain the handler's buffer in every thread. */
-COLD static void run_with_handler(const struct start *s)
+static void call(void *record)
 {
-  pthread_cleanup_push(leave, s->record);
-  s->function(s->argument);
-  pthread_cleanup_pop(1);
+  struct thread *me = record;
+  me->start(me->start_argument);
 }
 
-/* A thread that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer would
+/* If the system cannot report this thread's exit, a join must see it however the function ends.
+   A thread that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer would
    then treat what it has marked in the frame as still in use when the system ends the thread. */
-#define LEFT_WITHOUT_END __attribute__((no_sanitize("address")))
-
-LEFT_WITHOUT_END static void *run(void *start)
+__attribute__((no_sanitize("address"))) static void run(void *record)
 {
-  struct start s = *(struct start *)start;
-  memory_free(start, sizeof s);
-  if (likely(thread_adopt(s.record)))
-    s.function(s.argument);
+  if (likely(thread_adopt(record)))
+    call(record);
   else
-    run_with_handler(&s);
-  return NULL;
-}
-
-/* Detached: the system frees the stack when the thread exits. */
-static bool create(struct start *start)
-{
-  pthread_t thread;
-  pthread_attr_t detached;
-  pthread_attr_init(&detached);
-  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-  int result = pthread_create(&thread, &detached, run, start);
-  pthread_attr_destroy(&detached);
-  return result == 0;
+    os_call_with_cleanup(call, record, leave, record);
 }
 
 void *ilk_thread_start(void *function, void *argument)
@@ -82,18 +55,17 @@ void *ilk_thread_start(void *function, void *argument)
   if (!function)
     return fail_null(ILK_EINVAL);
   struct thread *record = thread_reserve();
-  struct start *start = memory_new(sizeof *start);
   void *handle;
   struct object *object = handle_reserve(KIND_THREAD, &handle);
-  if (record && start && object) {
+  if (record && object) {
     uint32_t id = thread_id(record); /* the thread may have exited before the handle is published */
-    *start = (struct start){record, (void (*)(void *))(uintptr_t)function, argument};
-    if (create(start))
+    record->start = (void (*)(void *))(uintptr_t)function;
+    record->start_argument = argument;
+    if (os_thread_start(run, record))
       return handle_publish(object, handle, id);
   }
   if (object)
     handle_abandon(object, handle);
-  memory_free(start, sizeof *start);
   if (record)
     thread_abandon(record);
   return fail_null(ILK_ENOMEM);

@@ -1,5 +1,5 @@
 /* The library's seams to the system, as the engine has them: in place of os_linux.c, wait_linux.c,
-   memory.c and region.c. */
+   threads_posix.c, memory.c and region.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +33,10 @@ bool wait_read(atomic_u32 *word, uint32_t *value)
   return true;
 }
 
+void wait_setup(void)
+{
+}
+
 void wait_before_fork(void)
 {
 }
@@ -55,10 +59,68 @@ bool os_thread_is_gone(int64_t id)
   return false;
 }
 
-bool os_key_is_safe(pthread_key_t key)
+bool os_exit_hook_new(void (*hook)(void *record))
 {
-  (void)key;
+  (void)hook; /* the engine ends a thread itself */
   return true;
+}
+
+bool os_exit_hook_set(void *record)
+{
+  (void)record;
+  return true;
+}
+
+bool os_exit_hook_is_safe(void)
+{
+  return true;
+}
+
+int64_t os_clock(void)
+{
+  return model_clock();
+}
+
+void os_yield(void)
+{
+  model_yield();
+}
+
+bool os_thread_start(void (*function)(void *), void *argument)
+{
+  (void)function, (void)argument; /* the scenarios start threads of the engine's */
+  return false;
+}
+
+void os_call_with_cleanup(void (*function)(void *), void *argument, void (*cleanup)(void *), void *cleanup_argument)
+{
+  function(argument);
+  cleanup(cleanup_argument);
+}
+
+int os_cancel_disable(void)
+{
+  return 0;
+}
+
+void os_cancel_restore(int before)
+{
+  (void)before;
+}
+
+int64_t os_process_id(void)
+{
+  return 1;
+}
+
+void os_fork_handlers(void (*before)(void), void (*parent)(void), void (*child)(void))
+{
+  (void)before, (void)parent, (void)child;
+}
+
+void os_write_error(const char *text, size_t length)
+{
+  (void)text, (void)length;
 }
 
 int os_cpu_count(void)
@@ -138,6 +200,10 @@ bool region_grow(uint32_t have)
 {
   (void)have;
   return false;
+}
+
+void region_setup(void)
+{
 }
 
 void region_before_fork(void)

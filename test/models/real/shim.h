@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/select.h>
 #include <time.h>
@@ -86,29 +87,6 @@ typedef _Atomic uintptr_t atomic_word;
 #define pthread_mutex_init(guard, attributes) ((void)(guard), 0)
 #define pthread_mutex_lock(guard) model_guard_lock(guard)
 #define pthread_mutex_unlock(guard) model_guard_unlock(guard)
-#define pthread_atfork(before, parent, child) ((void)(before), (void)(parent), (void)(child), 0)
-#define pthread_key_create(key, destructor) ((void)(destructor), *(key) = 0, 0)
-#define pthread_setspecific(key, value) ((void)(key), (void)(value), 0)
-#define sched_yield() model_yield()
-
-/* In place of signals.h: there are no signals. */
-#define INTERLOCK_SIGNALS_H
-static inline void signals_block(sigset_t *before)
-{
-  (void)before;
-}
-
-static inline void signals_restore(const sigset_t *before)
-{
-  (void)before;
-}
-
-static inline int model_clock_gettime(struct timespec *now)
-{
-  int64_t ns = model_clock();
-  *now = (struct timespec){ns / 1000000000, ns % 1000000000};
-  return 0;
-}
-#define clock_gettime(clock, now) model_clock_gettime(now)
+#define pthread_sigmask(how, set, before) ((void)(set), (void)(before), 0) /* there are no signals */
 
 #endif

@@ -3,8 +3,8 @@
 #define INTERLOCK_CLOCK_H
 
 #include <stdint.h>
-#include <time.h>
 
+#include "os.h"
 #include "wait.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -12,9 +12,7 @@
 
 static inline int64_t clock_now(void)
 {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+  return os_clock();
 }
 
 /* The deadline of a wait that begins now. WAIT_FOREVER if the time-out is negative, or beyond the range of the clock. */

@@ -3,9 +3,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "guard.h"
+#include "os.h"
 #include "thread_record.h"
 
 /* Blocks of this size or more are whole pages. */
@@ -28,25 +28,14 @@ bool memory_may_be_used(void)
 
 #endif
 
-/* LeakSanitizer must treat what these pages refer to as reachable. NULL in a program without it. */
-extern void __lsan_register_root_region(const void *, size_t) __attribute__((weak));
-extern void __lsan_unregister_root_region(const void *, size_t) __attribute__((weak));
-
 void *memory_new_pages(size_t size)
 {
-  void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED)
-    return NULL;
-  if (__lsan_register_root_region)
-    __lsan_register_root_region(pages, size);
-  return pages;
+  return os_pages_new(size);
 }
 
 void memory_free_pages(void *memory, size_t size)
 {
-  if (__lsan_unregister_root_region)
-    __lsan_unregister_root_region(memory, size);
-  munmap(memory, size);
+  os_pages_free(memory, size);
 }
 
 void *memory_new(size_t size)
@@ -54,10 +43,8 @@ void *memory_new(size_t size)
   assert(memory_may_be_used());
   if (size >= LARGE)
     return memory_new_pages(size);
-  void *memory;
-  if (posix_memalign(&memory, CACHE_LINE, size) != 0)
-    return NULL;
-  return memset(memory, 0, size);
+  void *memory = os_memory_new(CACHE_LINE, size);
+  return memory ? memset(memory, 0, size) : NULL;
 }
 
 void *memory_resize(void *array, size_t size)
@@ -73,7 +60,7 @@ void memory_free(void *memory, size_t size)
 {
   assert(memory_may_be_used());
   if (size < LARGE)
-    free(memory);
+    os_memory_free(memory);
   else if (memory)
     memory_free_pages(memory, size);
 }
