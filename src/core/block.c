@@ -137,7 +137,7 @@ static int64_t earlier(int64_t a, int64_t b)
 }
 
 /* `sleep` may be NULL: the sleep is on the word. */
-static int block_until(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
+static int sleep_until_woken(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
                        struct block_sleep *sleep, int64_t deadline, int flags)
 {
   if (load_relaxed(&me->deferred_count)) /* the threads to be woken may be part of a deadlock cycle */
@@ -212,10 +212,26 @@ static int block_until(struct thread *me, void *handle, int64_t index, atomic_u3
 int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags)
 {
-  return block_until(me, handle, index, word, expected, NULL, deadline, flags);
+  return sleep_until_woken(me, handle, index, word, expected, NULL, deadline, flags);
 }
 
 int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline, int flags)
 {
-  return block_until(me, NULL, 0, word, 0, sleep, deadline, flags);
+  return sleep_until_woken(me, NULL, 0, word, 0, sleep, deadline, flags);
+}
+
+int block_until(const struct call *c, int64_t deadline,
+                int (*check)(const struct call *c, void *context, int ended), void *context)
+{
+  int checked, ended = ILK_OK;
+  block_prepare_wait(c->object);
+  for (;;) {
+    uint32_t epoch = load_seq_cst(&c->object->epoch);
+    checked = check(c, context, ended);
+    if (checked != ILK_EBUSY || ended != ILK_OK)
+      break;
+    ended = block(c->me, c->handle, 0, &c->object->epoch, epoch, deadline, 0);
+  }
+  block_finish_wait(c->object);
+  return checked != ILK_EBUSY ? checked : ended;
 }

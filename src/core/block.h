@@ -2,6 +2,7 @@
 #ifndef INTERLOCK_BLOCK_H
 #define INTERLOCK_BLOCK_H
 
+#include "call.h"
 #include "clock.h"
 #include "handle.h"
 #include "thread_record.h"
@@ -73,6 +74,12 @@ static inline void block_finish_wait(struct object *object)
 {
   sub_seq_cst(&object->waiters, 1);
 }
+
+/* Waits on the object's event count until check() returns something else than ILK_EBUSY, and returns that. Or until the
+   wait ends early (see block()): then it calls check() once more, with `ended` as what ended the wait (ILK_OK before), and
+   returns `ended` if that is busy, too. check() is called with the object pinned and this thread counted as a waiter. */
+int block_until(const struct call *c, int64_t deadline,
+                int (*check)(const struct call *c, void *context, int ended), void *context);
 
 /* Pinned: wakes up to n waiters, which recheck. */
 void block_wake(struct object *object, int n);

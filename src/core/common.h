@@ -30,4 +30,10 @@ static inline int return_code(int result)
   return unlikely(result < 0) ? fail(result) : result;
 }
 
+/* Turns the result of a wait with a time-out of 0 into that of a try. */
+static inline int try_code(int result)
+{
+  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+}
+
 #endif

@@ -189,6 +189,14 @@ static inline bool head_is(uint64_t head, void *handle)
   return (uint32_t)(head >> 32) == handle_tag(handle);
 }
 
+#define CLOSING ((uint64_t)TAG_CLOSING << 32) /* in a head */
+
+/* True if the head is that of the live object with this handle, also while its close is undecided. */
+static inline bool head_is_undecided(uint64_t head, void *handle)
+{
+  return head_is(head & ~CLOSING, handle);
+}
+
 /* --- from handle to object -------------------------------------------------- */
 
 union slot {
@@ -300,7 +308,7 @@ static inline void handle_leave_safely(struct thread *me, void *handle)
 /* For a call that has pinned so: true if it may change this head. */
 static inline bool handle_may_change(bool counted, uint64_t head, void *handle)
 {
-  return head_is(counted ? head & ~((uint64_t)TAG_CLOSING << 32) : head, handle);
+  return counted ? head_is_undecided(head, handle) : head_is(head, handle);
 }
 
 /* --- making and freeing ------------------------------------------------------ */

@@ -4,8 +4,6 @@
 
 #include "handle.h"
 
-#define CLOSING ((uint64_t)TAG_CLOSING << 32)
-
 /* The lock of the table. Tags change only while it is held. */
 void handle_table_lock(void);
 void handle_table_unlock(void);
@@ -17,7 +15,7 @@ extern HIDDEN _Thread_local bool handle_table_mine ILK_TLS_MODEL;
 /* True if the handle is live, or its close is undecided. Acquire: a call that finds it freed comes after the free. */
 static inline bool handle_is_undecided(struct object *object, void *handle)
 {
-  return head_is(load_acquire(&object->tag_flags) & ~CLOSING, handle);
+  return head_is_undecided(load_acquire(&object->tag_flags), handle);
 }
 
 /* In a fork's child. */

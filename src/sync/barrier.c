@@ -9,6 +9,7 @@
 
 #include "barrier_state.h"
 #include "block.h"
+#include "call.h"
 #include "memory.h"
 #include "os.h"
 
@@ -165,48 +166,47 @@ COLD int barrier_abandon(struct barrier *b, uint64_t ticket, int result)
 }
 
 /* Breaks the barrier; a reset in progress ends with the barrier broken. */
-static void break_up(struct barrier *b)
+static int break_up(struct barrier *b)
 {
   uint64_t state = load_seq_cst(&b->state);
   do {
     if (is_broken(state))
-      return;
+      return ILK_OK;
   } while (!cas_seq_cst(&b->state, &state, (state | BROKEN) & ~RESET));
   barrier_wake_all(b);
+  return ILK_OK;
 }
 
-static void reset(struct barrier *b)
+static int reset(struct barrier *b)
 {
   uint64_t state = load_seq_cst(&b->state), next;
   do {
     next = is_occupied(b, state) ? state | BROKEN | RESET : state & TICKETS;
     if (next == state)
-      return;
+      return ILK_OK;
   } while (!cas_seq_cst(&b->state, &state, next));
   barrier_wake_all(b);
+  return ILK_OK;
+}
+
+static int check_open(const struct call *c, void *context, int ended)
+{
+  struct barrier *b = (struct barrier *)c->object;
+  const bool *resumable = context;
+  if (!is_shut(load_seq_cst(&b->state)))
+    return ILK_OK;
+  if (ended != ILK_OK && !*resumable)
+    break_up(b);
+  return ILK_EBUSY;
 }
 
 /* Waits until the threads that a reset found inside have left, or the action is over. A wait that ends early
    breaks the barrier, unless it is resumable. */
-COLD static int wait_outside(struct barrier *b, void *handle, struct thread *me, int64_t deadline, bool resumable)
+COLD static int wait_outside(const struct call *c, int64_t deadline, bool resumable)
 {
-  int result = ILK_OK;
+  struct barrier *b = (struct barrier *)c->object;
   add_seq_cst(&b->outside, 1); /* before the thread counts as a waiter: see operation_is_satisfied() */
-  block_prepare_wait(&b->object);
-  for (;;) {
-    uint32_t epoch = load_seq_cst(&b->object.epoch);
-    if (!is_shut(load_seq_cst(&b->state))) {
-      result = ILK_OK;
-      break;
-    }
-    if (result != ILK_OK) {
-      if (!resumable)
-        break_up(b);
-      break;
-    }
-    result = block(me, handle, 0, &b->object.epoch, epoch, deadline, 0);
-  }
-  block_finish_wait(&b->object);
+  int result = block_until(c, deadline, check_open, &resumable);
   sub_seq_cst(&b->outside, 1);
   return result;
 }
@@ -237,37 +237,40 @@ static uint64_t spin(struct barrier *b, uint64_t goal)
   return state;
 }
 
-COLD int barrier_sleep(struct barrier *b, void *handle, struct thread *me, uint64_t ticket, int64_t deadline, bool resumable)
+struct round {
+  uint64_t ticket;
+  bool resumable;
+};
+
+static int check_round(const struct call *c, void *context, int ended)
 {
-  uint64_t goal = goal_of(b, ticket);
-  int result = ILK_OK;
-  block_prepare_wait(&b->object);
-  for (;;) {
-    uint32_t epoch = load_seq_cst(&b->object.epoch);
-    uint64_t state = load_seq_cst(&b->state);
-    if (is_complete(state, goal)) {
-      result = ILK_OK;
-      break;
-    }
-    if (state & BROKEN || result != ILK_OK) {
-      result = !resumable ? barrier_abandon(b, ticket, result) : state & BROKEN ? ILK_EBROKEN : result;
-      break;
-    }
-    result = block(me, handle, 0, &b->object.epoch, epoch, deadline, 0);
-  }
-  block_finish_wait(&b->object);
-  return result;
+  struct barrier *b = (struct barrier *)c->object;
+  const struct round *r = context;
+  uint64_t state = load_seq_cst(&b->state);
+  if (is_complete(state, goal_of(b, r->ticket)))
+    return ILK_OK;
+  if (!(state & BROKEN) && ended == ILK_OK)
+    return ILK_EBUSY;
+  if (!r->resumable)
+    return barrier_abandon(b, r->ticket, ended);
+  return state & BROKEN ? ILK_EBROKEN : ended;
 }
 
-int barrier_arrive(struct barrier *b, void *handle, struct thread *me, int64_t deadline, bool act, bool resumable,
-                   uint64_t *ticket)
+COLD int barrier_sleep(const struct call *c, uint64_t ticket, int64_t deadline, bool resumable)
 {
+  struct round round = {ticket, resumable};
+  return block_until(c, deadline, check_round, &round);
+}
+
+int barrier_arrive(const struct call *c, int64_t deadline, bool act, bool resumable, uint64_t *ticket)
+{
+  struct barrier *b = (struct barrier *)c->object;
   uint64_t state = load_relaxed(&b->state), next;
   do {
     while (unlikely(state & (BROKEN | ACTING))) {
       if (!is_shut(state))
         return ILK_EBROKEN;
-      int result = wait_outside(b, handle, me, deadline, resumable);
+      int result = wait_outside(c, deadline, resumable);
       if (result != ILK_OK)
         return result;
       state = load_relaxed(&b->state);
@@ -281,11 +284,12 @@ int barrier_arrive(struct barrier *b, void *handle, struct thread *me, int64_t d
   return ILK_OK;
 }
 
-static int wait_pinned(struct barrier *b, void *handle, struct thread *me, int64_t timeout_ns)
+static int wait_pinned(const struct call *c, int64_t timeout_ns)
 {
+  struct barrier *b = (struct barrier *)c->object;
   int64_t deadline = clock_deadline(timeout_ns);
   uint64_t ticket;
-  int result = barrier_arrive(b, handle, me, deadline, false, false, &ticket);
+  int result = barrier_arrive(c, deadline, false, false, &ticket);
   if (unlikely(result != ILK_OK))
     return result;
   uint32_t position = inside(b, ticket);
@@ -295,21 +299,18 @@ static int wait_pinned(struct barrier *b, void *handle, struct thread *me, int64
   if (timeout_ns == 0)
     result = barrier_abandon(b, ticket, ILK_ETIMEDOUT);
   else if (!b->may_spin || !is_complete(spin(b, goal), goal))
-    result = barrier_sleep(b, handle, me, ticket, deadline, false);
+    result = barrier_sleep(c, ticket, deadline, false);
   return result == ILK_OK ? (int)position : result;
 }
 
 int ilk_barrier_timedwait(void *barrier, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return fail(ILK_ENOMEM);
-  struct barrier *b = (struct barrier *)handle_enter(me, PIN_INNER, barrier, KIND_BARRIER);
-  if (unlikely(!b))
-    return fail(ILK_EHANDLE);
-  int result = wait_pinned(b, barrier, me, timeout_ns);
-  handle_leave(me, PIN_INNER);
-  gil_reacquire(me);
+  struct call c;
+  int result = call_begin(&c, barrier, KIND_BARRIER);
+  if (unlikely(result != ILK_OK))
+    return fail(result);
+  result = wait_pinned(&c, timeout_ns);
+  call_end_wait(&c);
   return return_code(result);
 }
 
@@ -320,19 +321,16 @@ int ilk_barrier_wait(void *barrier)
 
 /* --- the rest --------------------------------------------------------------------------- */
 
-int ilk_barrier_abort(void *barrier)
+/* The frame of the calls that do not wait: the result of f(), with the barrier pinned. */
+static int with_barrier(void *handle, int (*f)(struct barrier *b))
 {
-  WITH_BARRIER(barrier, b, (break_up(b), ILK_OK));
-}
-
-int ilk_barrier_reset(void *barrier)
-{
-  WITH_BARRIER(barrier, b, (reset(b), ILK_OK));
-}
-
-int ilk_barrier_is_broken(void *barrier)
-{
-  WITH_BARRIER(barrier, b, is_broken(load_acquire(&b->state)));
+  struct call c;
+  int result = call_begin(&c, handle, KIND_BARRIER);
+  if (unlikely(result != ILK_OK))
+    return fail(result);
+  result = f((struct barrier *)c.object);
+  call_end(&c);
+  return result;
 }
 
 static int count_waiting(struct barrier *b)
@@ -341,9 +339,29 @@ static int count_waiting(struct barrier *b)
   return state & BROKEN ? 0 : (int)inside(b, state);
 }
 
+static int load_broken(struct barrier *b)
+{
+  return is_broken(load_acquire(&b->state));
+}
+
+int ilk_barrier_abort(void *barrier)
+{
+  return with_barrier(barrier, break_up);
+}
+
+int ilk_barrier_reset(void *barrier)
+{
+  return with_barrier(barrier, reset);
+}
+
+int ilk_barrier_is_broken(void *barrier)
+{
+  return with_barrier(barrier, load_broken);
+}
+
 int ilk_barrier_waiting(void *barrier)
 {
-  WITH_BARRIER(barrier, b, count_waiting(b));
+  return with_barrier(barrier, count_waiting);
 }
 
 int ilk_barrier_free(void *barrier)

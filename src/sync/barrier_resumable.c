@@ -5,61 +5,74 @@
 
 int ilk_barrier_arrive(void *barrier, int act, void *ticket, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct barrier *b = (struct barrier *)handle_enter(me, PIN_INNER, barrier, KIND_BARRIER);
-  if (!b)
-    return fail(ILK_EHANDLE);
-  int result = ILK_EINVAL;
+  struct call c;
+  int result = call_begin(&c, barrier, KIND_BARRIER);
+  if (result != ILK_OK)
+    return fail(result);
   uint64_t taken;
+  result = ILK_EINVAL;
   if (ticket && (uintptr_t)ticket % sizeof(int64_t) == 0)
-    result = barrier_arrive(b, barrier, me, clock_deadline(timeout_ns), act != 0, true, &taken);
+    result = barrier_arrive(&c, clock_deadline(timeout_ns), act != 0, true, &taken);
   if (result == ILK_OK) {
     *(int64_t *)ticket = (int64_t)taken;
-    result = (int)inside(b, taken);
+    result = (int)inside((struct barrier *)c.object, taken);
   }
-  handle_leave(me, PIN_INNER);
-  gil_reacquire(me);
+  call_end_wait(&c);
   return return_code(result);
 }
 
-static int wait_part(struct barrier *b, void *handle, struct thread *me, int64_t ticket, int64_t timeout_ns)
+static int wait_part(const struct call *c, int64_t ticket, int64_t timeout_ns)
 {
   if (ticket < 0)
     return ILK_EINVAL;
-  uint64_t goal = goal_of(b, (uint64_t)ticket);
+  struct barrier *b = (struct barrier *)c->object;
   /* Acquire: pairs with the last arrival (I3). */
   uint64_t state = load_acquire(&b->state);
-  if (is_complete(state, goal))
+  if (is_complete(state, goal_of(b, (uint64_t)ticket)))
     return ILK_OK;
   if (is_not_taken(state, (uint64_t)ticket))
     return ILK_EPERM;
-  return barrier_sleep(b, handle, me, (uint64_t)ticket, clock_deadline(timeout_ns), true);
+  return barrier_sleep(c, (uint64_t)ticket, clock_deadline(timeout_ns), true);
 }
 
-int ilk_barrier_await(void *barrier, int64_t ticket, int64_t timeout_ns)
+static int leave(const struct call *c, int64_t ticket, int64_t timeout_ns)
 {
-  WITH_BARRIER(barrier, b, return_code(wait_part(b, barrier, me, ticket, timeout_ns)));
-}
-
-static int leave(struct barrier *b, int64_t ticket)
-{
+  (void)timeout_ns;
   if (ticket < 0)
     return ILK_EINVAL;
+  struct barrier *b = (struct barrier *)c->object;
   if (is_not_taken(load_seq_cst(&b->state), (uint64_t)ticket))
     return ILK_EPERM;
   return barrier_abandon(b, (uint64_t)ticket, ILK_ETIMEDOUT);
 }
 
+/* The frame of a call with a ticket. */
+static int with_ticket(void *barrier, int (*f)(const struct call *c, int64_t ticket, int64_t argument),
+                       int64_t ticket, int64_t argument)
+{
+  struct call c;
+  int result = call_begin(&c, barrier, KIND_BARRIER);
+  if (result != ILK_OK)
+    return fail(result);
+  result = f(&c, ticket, argument);
+  call_end_wait(&c);
+  return return_code(result);
+}
+
+int ilk_barrier_await(void *barrier, int64_t ticket, int64_t timeout_ns)
+{
+  return with_ticket(barrier, wait_part, ticket, timeout_ns);
+}
+
 int ilk_barrier_leave(void *barrier, int64_t ticket)
 {
-  WITH_BARRIER(barrier, b, return_code(leave(b, ticket)));
+  return with_ticket(barrier, leave, ticket, 0);
 }
 
 /* Called by the acting thread: arrives, or breaks the round. */
-static int complete(struct barrier *b, int64_t ticket, bool succeeded)
+static int complete(const struct call *c, int64_t ticket, int64_t succeeded)
 {
+  struct barrier *b = (struct barrier *)c->object;
   uint64_t state = load_seq_cst(&b->state), next;
   do {
     if (!(state & ACTING) || (!(state & BROKEN) && (state & TICKETS) != (uint64_t)ticket))
@@ -74,5 +87,5 @@ static int complete(struct barrier *b, int64_t ticket, bool succeeded)
 
 int ilk_barrier_complete(void *barrier, int64_t ticket, int succeeded)
 {
-  WITH_BARRIER(barrier, b, return_code(complete(b, ticket, succeeded != 0)));
+  return with_ticket(barrier, complete, ticket, succeeded != 0);
 }

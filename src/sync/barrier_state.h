@@ -48,7 +48,7 @@
 
 #include "gil.h"
 #include "handle.h"
-#include "thread_record.h"
+#include "call.h"
 
 #define BROKEN (UINT64_C(1) << 63)
 #define RESET (UINT64_C(1) << 62)
@@ -112,11 +112,10 @@ static inline uint64_t goal_of(const struct barrier *b, uint64_t ticket)
 
 /* Takes a ticket or, with `act`, the last position of the round, without a ticket. After an error the thread has
    not arrived; the error breaks the barrier unless `resumable`. */
-int barrier_arrive(struct barrier *b, void *handle, struct thread *me, int64_t deadline, bool act, bool resumable,
-                   uint64_t *ticket);
+int barrier_arrive(const struct call *c, int64_t deadline, bool act, bool resumable, uint64_t *ticket);
 /* Sleeps until the round is complete (ILK_OK) or broken, or the wait ends early. A resumable wait (`resumable`)
    changes nothing else: its thread neither breaks nor leaves the round. */
-int barrier_sleep(struct barrier *b, void *handle, struct thread *me, uint64_t ticket, int64_t deadline, bool resumable);
+int barrier_sleep(const struct call *c, uint64_t ticket, int64_t deadline, bool resumable);
 /* Breaks the ticket's round and leaves it: `result`. ILK_OK: too late, the round is complete. ILK_EBROKEN:
    it was already broken. ILK_EPERM: no thread inside holds that ticket. */
 int barrier_abandon(struct barrier *b, uint64_t ticket, int result);
@@ -124,18 +123,5 @@ int barrier_abandon(struct barrier *b, uint64_t ticket, int result);
 int barrier_stop_acting(struct barrier *b);
 /* Called after a seq_cst change of the state (see block.h). */
 void barrier_wake_all(struct barrier *b);
-
-/* The frame of a call: evaluates `expression` within a pin and returns it. */
-#define WITH_BARRIER(handle, b, expression)                                                     \
-  struct thread *me = thread_self();                                                                 \
-  if (unlikely(!me))                                                                            \
-    return fail(ILK_ENOMEM);                                                                    \
-  struct barrier *b = (struct barrier *)handle_enter(me, PIN_INNER, handle, KIND_BARRIER);      \
-  if (unlikely(!b))                                                                             \
-    return fail(ILK_EHANDLE);                                                                   \
-  int result = (expression);                                                                    \
-  handle_leave(me, PIN_INNER);                                                                  \
-  gil_reacquire(me);                                                                            \
-  return result
 
 #endif

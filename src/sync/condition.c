@@ -23,6 +23,7 @@
 #include <limits.h>
 
 #include "block.h"
+#include "call.h"
 #include "gil.h"
 #include "kinds.h"
 #include "mutex.h"
@@ -85,14 +86,13 @@ static void notify_pinned(struct condition *c, struct thread *me, uint32_t n)
 
 COLD static int notify_slow(void *handle, uint32_t n)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, handle, KIND_CONDITION);
-  if (!c)
-    return fail(ILK_EHANDLE);
-  notify_pinned(c, me, n);
-  handle_leave(me, PIN_INNER);
+  struct call call;
+  int begun = call_begin(&call, handle, KIND_CONDITION);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct condition *c = (struct condition *)call.object;
+  notify_pinned(c, call.me, n);
+  call_end(&call);
   return ILK_OK;
 }
 
@@ -235,16 +235,15 @@ int ilk_condition_wait_part(void *condition, void *mutex, int64_t timeout_ns)
 
 int ilk_condition_wait_begin(void *condition)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, condition, KIND_CONDITION);
-  if (!c)
-    return fail(ILK_EHANDLE);
-  struct wait_slot *mine = resumable_begin(me, condition);
+  struct call call;
+  int begun = call_begin(&call, condition, KIND_CONDITION);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct condition *c = (struct condition *)call.object;
+  struct wait_slot *mine = resumable_begin(call.me, condition);
   if (mine)
     join(c, mine, NULL);
-  handle_leave(me, PIN_INNER);
+  call_end(&call);
   return mine ? ILK_OK : fail(ILK_EOVERFLOW);
 }
 

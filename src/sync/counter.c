@@ -77,7 +77,7 @@ COLD static int64_t wake(struct counter *c, void *handle, struct thread *me, int
 
 /* For the thread's first call, a call in a signal handler that has interrupted another call, or a handle
    that is not a live counter's. */
-COLD static int64_t call_slow(void *handle, enum operation operation, int64_t a, int64_t b)
+COLD static int64_t apply_slow(void *handle, enum operation operation, int64_t a, int64_t b)
 {
   struct thread *me;
   struct counter *c = (struct counter *)handle_enter_safely(&me, handle, KIND_COUNTER);
@@ -90,16 +90,16 @@ COLD static int64_t call_slow(void *handle, enum operation operation, int64_t a,
   return result;
 }
 
-static inline __attribute__((always_inline)) int64_t call(void *handle, enum operation operation, int64_t a, int64_t b)
+static inline __attribute__((always_inline)) int64_t apply(void *handle, enum operation operation, int64_t a, int64_t b)
 {
   /* A load is not async-signal-safe, which saves a check. */
   struct thread *me = operation == LOAD ? thread_current : thread_pinnable;
   if (unlikely(operation == LOAD ? !me : load_relaxed(&me->pin[PIN_INNER]) != 0))
-    return call_slow(handle, operation, a, b);
+    return apply_slow(handle, operation, a, b);
   struct counter *c = (struct counter *)handle_enter_fast(me, PIN_INNER, handle, KIND_COUNTER);
   if (unlikely(!c)) {
     handle_leave(me, PIN_INNER);
-    return call_slow(handle, operation, a, b);
+    return apply_slow(handle, operation, a, b);
   }
   int64_t result = operate(c, operation, a, b);
   if (operation != LOAD && is_awaited(c))
@@ -110,27 +110,27 @@ static inline __attribute__((always_inline)) int64_t call(void *handle, enum ope
 
 int64_t ilk_counter_load(void *c)
 {
-  return call(c, LOAD, 0, 0);
+  return apply(c, LOAD, 0, 0);
 }
 
 int ilk_counter_store(void *c, int64_t value)
 {
-  return (int)call(c, STORE, value, 0);
+  return (int)apply(c, STORE, value, 0);
 }
 
 int64_t ilk_counter_exchange(void *c, int64_t value)
 {
-  return call(c, EXCHANGE, value, 0);
+  return apply(c, EXCHANGE, value, 0);
 }
 
 int64_t ilk_counter_fetch_add(void *c, int64_t delta)
 {
-  return call(c, FETCH_ADD, delta, 0);
+  return apply(c, FETCH_ADD, delta, 0);
 }
 
 int64_t ilk_counter_compare_exchange(void *c, int64_t expected, int64_t desired)
 {
-  return call(c, COMPARE_EXCHANGE, expected, desired);
+  return apply(c, COMPARE_EXCHANGE, expected, desired);
 }
 
 /* --- waiting ------------------------------------------------------------------------ */
@@ -142,41 +142,32 @@ static void await(struct counter *c, int64_t at_least)
     ;
 }
 
-static int wait(struct counter *c, void *handle, struct thread *me, int64_t at_least, int64_t timeout_ns)
+static int check(const struct call *call, void *context, int ended)
 {
-  if (load_seq_cst(&c->value) >= at_least)
+  (void)ended;
+  struct counter *c = (struct counter *)call->object;
+  const int64_t *at_least = context;
+  await(c, *at_least);
+  return load_seq_cst(&c->value) >= *at_least ? ILK_OK : ILK_EBUSY;
+}
+
+static int wait(const struct call *call, int64_t at_least, int64_t timeout_ns)
+{
+  if (load_seq_cst(&((struct counter *)call->object)->value) >= at_least)
     return ILK_OK;
   if (timeout_ns == 0)
     return ILK_ETIMEDOUT;
-  int64_t deadline = clock_deadline(timeout_ns);
-  int result = ILK_OK;
-  block_prepare_wait(&c->object);
-  for (;;) {
-    uint32_t epoch = load_seq_cst(&c->object.epoch);
-    await(c, at_least);
-    if (load_seq_cst(&c->value) >= at_least) {
-      result = ILK_OK;
-      break;
-    }
-    if (result != ILK_OK)
-      break;
-    result = block(me, handle, 0, &c->object.epoch, epoch, deadline, 0);
-  }
-  block_finish_wait(&c->object);
-  return result;
+  return block_until(call, clock_deadline(timeout_ns), check, &at_least);
 }
 
 int ilk_counter_timedwait(void *c, int64_t at_least, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  int result = handle_enter_timed(me, PIN_INNER, c, KIND_COUNTER, timeout_ns);
+  struct call call;
+  int result = call_begin_timed(&call, c, KIND_COUNTER, timeout_ns);
   if (result != ILK_OK)
     return fail(result);
-  result = wait((struct counter *)handle_object(c), c, me, at_least, timeout_ns);
-  handle_leave(me, PIN_INNER);
-  gil_reacquire(me);
+  result = wait(&call, at_least, timeout_ns);
+  call_end_wait(&call);
   return return_code(result);
 }
 

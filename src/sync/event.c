@@ -29,6 +29,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "call.h"
 #include "gil.h"
 #include "spin.h"
 
@@ -105,70 +106,57 @@ int ilk_event_set(void *event)
 
 int ilk_event_clear(void *event)
 {
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return fail(ILK_ENOMEM);
-  struct object *e = handle_enter(me, PIN_INNER, event, KIND_EVENT);
-  if (unlikely(!e))
-    return fail(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, event, KIND_EVENT);
+  if (unlikely(begun != ILK_OK))
+    return fail(begun);
+  struct object *e = c.object;
   uint32_t was;
   while (unlikely(!change(e, event, false, after_clear, &was)))
-    if (handle_retry(me, PIN_INNER, event, -1) != ILK_OK)
+    if (call_retry(&c, -1) != ILK_OK)
       return fail(ILK_EHANDLE);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return ILK_OK;
 }
 
 /* --- wait ------------------------------------------------------------------------ */
 
-static int wait(struct object *e, void *handle, struct thread *me, uint32_t unset, int64_t timeout_ns)
+/* Another state than `*context`, in which the event was not set. */
+static int check(const struct call *c, void *context, int ended)
 {
-  int64_t deadline = clock_deadline(timeout_ns);
-  int result = ILK_OK;
-  block_prepare_wait(e);
-  for (;;) {
-    uint32_t epoch = load_seq_cst(&e->epoch);
-    if (head_state(load_seq_cst(&e->head)) != unset) {
-      result = ILK_OK;
-      break;
-    }
-    if (result != ILK_OK)
-      break;
-    result = block(me, handle, 0, &e->epoch, epoch, deadline, 0);
-  }
-  block_finish_wait(e);
-  return result;
+  (void)ended;
+  const uint32_t *unset = context;
+  return head_state(load_seq_cst(&c->object->head)) != *unset ? ILK_OK : ILK_EBUSY;
 }
 
 /* A free in progress changes the tag, not the state, and cannot complete while this thread is pinned. So only
    the state is checked. */
-static int wait_pinned(struct object *e, void *handle, struct thread *me, int64_t timeout_ns)
+static int wait_pinned(const struct call *c, int64_t timeout_ns)
 {
+  struct object *e = c->object;
   uint32_t unset = head_state(load_acquire(&e->head));
   if (unset & SET)
     return ILK_OK;
   if (timeout_ns == 0)
     return ILK_ETIMEDOUT;
-  struct spin spin = spin_begin(me);
+  int64_t deadline = clock_deadline(timeout_ns);
+  struct spin spin = spin_begin(c->me);
   while (!load_relaxed(&e->waiters) && spin_again(&spin))
     if (head_state(load_acquire(&e->head)) != unset) {
       spin_won(&spin);
       return ILK_OK;
     }
-  return wait(e, handle, me, unset, timeout_ns);
+  return block_until(c, deadline, check, &unset);
 }
 
 COLD static int wait_slow(void *handle, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_EVENT, timeout_ns);
+  struct call c;
+  int result = call_begin_timed(&c, handle, KIND_EVENT, timeout_ns);
   if (result != ILK_OK)
     return fail(result);
-  result = wait_pinned(handle_object(handle), handle, me, timeout_ns);
-  handle_leave(me, PIN_INNER);
-  gil_reacquire(me);
+  result = wait_pinned(&c, timeout_ns);
+  call_end_wait(&c);
   return return_code(result);
 }
 
@@ -188,8 +176,8 @@ int ilk_event_wait(void *event)
 
 int ilk_event_is_set(void *event)
 {
-  uint64_t head = load_acquire(&handle_object(event)->head) & ~((uint64_t)TAG_CLOSING << 32);
-  if (!handle_is(event, KIND_EVENT) || !head_is(head, event))
+  uint64_t head = load_acquire(&handle_object(event)->head);
+  if (!handle_is(event, KIND_EVENT) || !head_is_undecided(head, event))
     return fail(ILK_EHANDLE);
   return head_state(head) & SET;
 }

@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "call.h"
 #include "gil.h"
 
 struct latch {
@@ -36,11 +37,6 @@ void *ilk_latch_new(int64_t count)
     return fail_null(ILK_ENOMEM);
   store_relaxed(&l->count, count);
   return handle_publish(&l->object, handle, 0);
-}
-
-static inline struct latch *enter(struct thread *me, void *handle)
-{
-  return (struct latch *)handle_enter(me, PIN_INNER, handle, KIND_LATCH);
 }
 
 /* --- the count -------------------------------------------------------------------- */
@@ -75,40 +71,37 @@ static int count_down(struct latch *l, int64_t n)
 
 int ilk_latch_add(void *latch, int64_t n)
 {
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return fail(ILK_ENOMEM);
-  struct latch *l = enter(me, latch);
-  if (unlikely(!l))
-    return fail(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, latch, KIND_LATCH);
+  if (unlikely(begun != ILK_OK))
+    return fail(begun);
+  struct latch *l = (struct latch *)c.object;
   int result = add(l, n);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return return_code(result);
 }
 
 int ilk_latch_count_down(void *latch, int64_t n)
 {
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return fail(ILK_ENOMEM);
-  struct latch *l = enter(me, latch);
-  if (unlikely(!l))
-    return fail(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, latch, KIND_LATCH);
+  if (unlikely(begun != ILK_OK))
+    return fail(begun);
+  struct latch *l = (struct latch *)c.object;
   int result = count_down(l, n);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return return_code(result);
 }
 
 int64_t ilk_latch_value(void *latch)
 {
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return fail_value(ILK_ENOMEM);
-  struct latch *l = enter(me, latch);
-  if (unlikely(!l))
-    return fail_value(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, latch, KIND_LATCH);
+  if (unlikely(begun != ILK_OK))
+    return fail_value(begun);
+  struct latch *l = (struct latch *)c.object;
   int64_t count = load_seq_cst(&l->count);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return count;
 }
 
@@ -119,51 +112,41 @@ static bool is_zero(struct latch *l)
   return load_seq_cst(&l->count) == 0;
 }
 
-static int wait(struct latch *l, void *handle, struct thread *me, int64_t timeout_ns)
+static int check(const struct call *c, void *context, int ended)
 {
+  (void)context, (void)ended;
+  return is_zero((struct latch *)c->object) ? ILK_OK : ILK_EBUSY;
+}
+
+static int wait(const struct call *c, int64_t timeout_ns)
+{
+  struct latch *l = (struct latch *)c->object;
   int64_t deadline = clock_deadline(timeout_ns);
   for (int spin = 0; spin < SPINS && !load_relaxed(&l->object.waiters); spin++) {
     cpu_relax();
     if (is_zero(l))
       return ILK_OK;
   }
-  int result = ILK_OK;
-  block_prepare_wait(&l->object);
-  for (;;) {
-    uint32_t epoch = load_seq_cst(&l->object.epoch);
-    if (is_zero(l)) {
-      result = ILK_OK;
-      break;
-    }
-    if (result != ILK_OK)
-      break;
-    result = block(me, handle, 0, &l->object.epoch, epoch, deadline, 0);
-  }
-  block_finish_wait(&l->object);
-  return result;
+  return block_until(c, deadline, check, NULL);
 }
 
-COLD static int wait_and_leave(struct latch *l, void *handle, struct thread *me, int64_t timeout_ns)
+COLD static int wait_and_end(const struct call *c, int64_t timeout_ns)
 {
-  int result = wait(l, handle, me, timeout_ns);
-  handle_leave(me, PIN_INNER);
-  gil_reacquire(me);
+  int result = wait(c, timeout_ns);
+  call_end_wait(c);
   return result;
 }
 
 static inline int timedwait(void *handle, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return ILK_ENOMEM;
-  int entered = handle_enter_timed(me, PIN_INNER, handle, KIND_LATCH, timeout_ns);
-  if (unlikely(entered != ILK_OK))
-    return entered;
-  struct latch *l = (struct latch *)handle_object(handle);
-  bool zero = is_zero(l);
+  struct call c;
+  int begun = call_begin_timed(&c, handle, KIND_LATCH, timeout_ns);
+  if (unlikely(begun != ILK_OK))
+    return begun;
+  bool zero = is_zero((struct latch *)c.object);
   if (unlikely(!zero && timeout_ns != 0))
-    return wait_and_leave(l, handle, me, timeout_ns);
-  handle_leave(me, PIN_INNER);
+    return wait_and_end(&c, timeout_ns);
+  call_end(&c);
   return zero ? ILK_OK : ILK_ETIMEDOUT;
 }
 
@@ -179,8 +162,7 @@ int ilk_latch_wait(void *latch)
 
 int ilk_latch_trywait(void *latch)
 {
-  int result = timedwait(latch, 0);
-  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return try_code(timedwait(latch, 0));
 }
 
 /* --- the rest ---------------------------------------------------------------------- */

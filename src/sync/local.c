@@ -8,6 +8,7 @@
    I3  Only pins prevent the number from being given to another local while it is in use. */
 #include "kinds.h"
 
+#include "call.h"
 #include "cells.h"
 
 struct local {
@@ -42,27 +43,22 @@ int ilk_local_free(void *local)
   return ILK_OK;
 }
 
-static inline struct local *enter(struct thread *me, void *handle)
-{
-  return (struct local *)handle_enter(me, PIN_INNER, handle, KIND_LOCAL);
-}
-
 /* The thread's first value for this local, or the handle is not live. */
 COLD static int set_slow(void *local, void *value)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
   for (;;) {
-    struct local *l = enter(me, local);
-    if (!l)
-      return fail(ILK_EHANDLE);
+    struct call c;
+    int begun = call_begin(&c, local, KIND_LOCAL);
+    if (begun != ILK_OK)
+      return fail(begun);
+    struct local *l = (struct local *)c.object;
+    struct thread *me = c.me;
     struct cell *cell = value ? cells_make(&me->locals, &l->position) : NULL; /* a cell that is not set reads as
                                                                               NULL */
     if (cell)
       store_relaxed(&cell->value, (intptr_t)value);
     struct cell_position position = l->position;
-    handle_leave(me, PIN_INNER);
+    call_end(&c);
     if (cell || !value)
       return ILK_OK;
     if (!cells_allocate(&me->locals, &position))
@@ -73,7 +69,7 @@ COLD static int set_slow(void *local, void *value)
 int ilk_local_set(void *local, void *value)
 {
   struct thread *me = thread_current;
-  struct local *l = likely(me) ? enter(me, local) : NULL;
+  struct local *l = likely(me) ? (struct local *)handle_enter(me, PIN_INNER, local, KIND_LOCAL) : NULL;
   if (unlikely(!l))
     return set_slow(local, value);
   struct cell *cell = cells_find(&me->locals, &l->position);
@@ -85,15 +81,14 @@ int ilk_local_set(void *local, void *value)
 
 void *ilk_local_get(void *local)
 {
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return fail_null(ILK_ENOMEM);
-  struct local *l = enter(me, local);
-  if (unlikely(!l))
-    return fail_null(ILK_EHANDLE);
-  struct cell *cell = cells_find(&me->locals, &l->position);
+  struct call c;
+  int begun = call_begin(&c, local, KIND_LOCAL);
+  if (unlikely(begun != ILK_OK))
+    return fail_null(begun);
+  struct local *l = (struct local *)c.object;
+  struct cell *cell = cells_find(&c.me->locals, &l->position);
   void *value = cell ? (void *)(intptr_t)load_relaxed(&cell->value) : NULL;
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return value;
 }
 

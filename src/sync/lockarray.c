@@ -14,8 +14,8 @@
 
 #include <stdio.h>
 
+#include "call.h"
 #include "clock.h"
-#include "gil.h"
 #include "memory.h"
 #include "os.h"
 #include "wordlock.h"
@@ -115,17 +115,16 @@ int ilk_lockarray_free(void *array)
 
 /* --- with the array pinned, and indices in range --------------------------------- */
 
-/* A call: the array, its handle, and the calling thread. Passed by value, in registers. */
-struct call {
-  struct lockarray *a;
-  void *handle;
-  struct thread *me;
-};
+/* The array of a call. Calls are passed by value, in registers. */
+static inline struct lockarray *array_of(struct call c)
+{
+  return (struct lockarray *)c.object;
+}
 
 static struct wordlock lock_at(struct call c, int64_t i)
 {
   return (struct wordlock){
-      .word = word_at(c.a, i), .me = c.me, .id = thread_id(c.me), .handle = c.handle, .index = i};
+      .word = word_at(array_of(c), i), .me = c.me, .id = thread_id(c.me), .handle = c.handle, .index = i};
 }
 
 COLD static int lock_slow(struct call c, int64_t i, int64_t timeout_ns)
@@ -142,12 +141,12 @@ COLD static int unlock_slow(struct call c, int64_t i, bool owner_dead)
 
 static inline int unlock(struct call c, int64_t i)
 {
-  return likely(wordlock_release(word_at(c.a, i), thread_id(c.me))) ? ILK_OK : unlock_slow(c, i, false);
+  return likely(wordlock_release(word_at(array_of(c), i), thread_id(c.me))) ? ILK_OK : unlock_slow(c, i, false);
 }
 
 static bool holds(struct call c, int64_t i)
 {
-  return wordlock_holder(word_at(c.a, i)) == thread_id(c.me);
+  return wordlock_holder(word_at(array_of(c), i)) == thread_id(c.me);
 }
 
 /* Locks with the time that is left until the deadline; at least tries. */
@@ -161,7 +160,7 @@ COLD static int lock_until(struct call c, int64_t i, int64_t deadline)
 
 static inline int lock_by(struct call c, int64_t i, int64_t deadline)
 {
-  return likely(wordlock_acquire(word_at(c.a, i), thread_id(c.me))) ? ILK_OK : lock_until(c, i, deadline);
+  return likely(wordlock_acquire(word_at(array_of(c), i), thread_id(c.me))) ? ILK_OK : lock_until(c, i, deadline);
 }
 
 static int lock_pair(struct call c, int64_t i, int64_t j, int64_t timeout_ns)
@@ -246,23 +245,13 @@ static int unlock_range(struct call c, int64_t begin, int64_t end)
 
 /* --- the calls -------------------------------------------------------------------- */
 
-static inline int enter(struct call *c, void *array, int64_t timeout_ns)
-{
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return ILK_ENOMEM;
-  *c = (struct call){(struct lockarray *)handle_object(array), array, me};
-  return handle_enter_timed(me, PIN_INNER, array, KIND_LOCKARRAY, timeout_ns);
-}
-
 /* The shape of every call: pins the array; the result is `expression` if `in_range`. The call may wait. */
 #define WITH_ARRAY(c, array, timeout_ns, in_range, expression)                                  \
   struct call c;                                                                                \
-  int result = enter(&c, (array), (timeout_ns));                                                \
+  int result = call_begin_timed(&c, (array), KIND_LOCKARRAY, (timeout_ns));                                              \
   if (likely(result == ILK_OK)) {                                                               \
     result = likely(in_range) ? (expression) : ILK_EINVAL;                                      \
-    handle_leave(c.me, PIN_INNER);                                                              \
-    gil_reacquire(c.me);                                                                        \
+    call_end_wait(&c);                                                                          \
   }
 
 static inline bool in_array(const struct lockarray *a, int64_t i)
@@ -272,7 +261,7 @@ static inline bool in_array(const struct lockarray *a, int64_t i)
 
 static inline bool is_range(struct call c, int64_t begin, int64_t end)
 {
-  return 0 <= begin && begin <= end && end <= c.a->n;
+  return 0 <= begin && begin <= end && end <= array_of(c)->n;
 }
 
 /* The fast path: one change of one word. False: nothing has changed, take the slow path. It makes no calls,
@@ -292,7 +281,7 @@ static inline bool change_fast(void *array, int64_t i, bool (*change)(atomic_u32
 
 COLD static int lock_for(void *array, int64_t i, int64_t timeout_ns)
 {
-  WITH_ARRAY(c, array, timeout_ns, in_array(c.a, i), lock_slow(c, i, timeout_ns));
+  WITH_ARRAY(c, array, timeout_ns, in_array(array_of(c), i), lock_slow(c, i, timeout_ns));
   return result;
 }
 
@@ -310,13 +299,12 @@ int ilk_lockarray_trylock(void *array, int64_t i)
 {
   if (likely(change_fast(array, i, wordlock_acquire)))
     return ILK_OK;
-  int result = lock_for(array, i, 0);
-  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return try_code(lock_for(array, i, 0));
 }
 
 COLD static int unlock_for(void *array, int64_t i)
 {
-  WITH_ARRAY(c, array, -1, in_array(c.a, i), unlock_slow(c, i, false));
+  WITH_ARRAY(c, array, -1, in_array(array_of(c), i), unlock_slow(c, i, false));
   return return_code(result);
 }
 
@@ -327,7 +315,7 @@ int ilk_lockarray_unlock(void *array, int64_t i)
 
 static int lock_pair_for(void *array, int64_t i, int64_t j, int64_t timeout_ns)
 {
-  WITH_ARRAY(c, array, timeout_ns, in_array(c.a, i) && in_array(c.a, j), lock_pair(c, i, j, timeout_ns));
+  WITH_ARRAY(c, array, timeout_ns, in_array(array_of(c), i) && in_array(array_of(c), j), lock_pair(c, i, j, timeout_ns));
   return result;
 }
 
@@ -343,13 +331,12 @@ int ilk_lockarray_timedlock_pair(void *array, int64_t i, int64_t j, int64_t time
 
 int ilk_lockarray_trylock_pair(void *array, int64_t i, int64_t j)
 {
-  int result = lock_pair_for(array, i, j, 0);
-  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return try_code(lock_pair_for(array, i, j, 0));
 }
 
 int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
 {
-  WITH_ARRAY(c, array, -1, in_array(c.a, i) && in_array(c.a, j), unlock_pair(c, i, j));
+  WITH_ARRAY(c, array, -1, in_array(array_of(c), i) && in_array(array_of(c), j), unlock_pair(c, i, j));
   return return_code(result);
 }
 
@@ -371,8 +358,7 @@ int ilk_lockarray_timedlock_range(void *array, int64_t begin, int64_t end, int64
 
 int ilk_lockarray_trylock_range(void *array, int64_t begin, int64_t end)
 {
-  int result = lock_range_for(array, begin, end, 0);
-  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return try_code(lock_range_for(array, begin, end, 0));
 }
 
 int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
@@ -418,7 +404,7 @@ static void operation_describe(void *handle, struct object *object, char *text, 
 {
   (void)handle;
   struct lockarray *a = (struct lockarray *)object;
-  if (load_relaxed(&object->head) >> 32 & TAG_CLOSING) { /* its words may be unmapped */
+  if (load_relaxed(&object->head) & CLOSING) { /* its words may be unmapped */
     snprintf(text, size, "being freed");
     return;
   }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "call.h"
 #include "gil.h"
 #include "kinds.h"
 #include "mutex_state.h"
@@ -30,17 +31,14 @@ void *ilk_mutex_new(int flags)
 /* Everything but an uncontended lock of a live handle. */
 COLD static int lock_slow(void *handle, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return ILK_ENOMEM;
-  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_MUTEX, timeout_ns);
+  struct call c;
+  int result = call_begin_timed(&c, handle, KIND_MUTEX, timeout_ns);
   if (result != ILK_OK)
     return result;
-  result = mutex_lock_pinned((struct mutex *)handle_object(handle), handle, me, timeout_ns, 0);
+  result = mutex_lock_pinned((struct mutex *)c.object, handle, c.me, timeout_ns, 0);
   if (result >= 0)
-    me->held = handle;
-  handle_leave(me, PIN_INNER);
-  gil_reacquire(me);
+    c.me->held = handle;
+  call_end_wait(&c);
   return result;
 }
 
@@ -74,22 +72,20 @@ int ilk_mutex_trylock(void *mutex)
 {
   if (lock_fast(mutex))
     return ILK_OK;
-  int result = lock_slow(mutex, 0);
-  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return try_code(lock_slow(mutex, 0));
 }
 
 /* --- unlock ------------------------------------------------------------------- */
 
 COLD static int unlock_slow(void *handle)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
-  if (!m)
-    return fail(ILK_EHANDLE);
-  int result = mutex_unlock_pinned(m, handle, me, NULL);
-  handle_leave(me, PIN_INNER);
+  struct call c;
+  int begun = call_begin(&c, handle, KIND_MUTEX);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct mutex *m = (struct mutex *)c.object;
+  int result = mutex_unlock_pinned(m, handle, c.me, NULL);
+  call_end(&c);
   return return_code(result);
 }
 
@@ -185,8 +181,8 @@ int ilk_mutex_is_locked(void *mutex)
   struct object *object = handle_object(mutex);
   if (!handle_is(mutex, KIND_MUTEX))
     return fail(ILK_EHANDLE);
-  uint64_t head = load_acquire(&object->head) & ~((uint64_t)TAG_CLOSING << 32);
-  if (!head_is(head, mutex))
+  uint64_t head = load_acquire(&object->head);
+  if (!head_is_undecided(head, mutex))
     return fail(ILK_EHANDLE);
   return head_state(head) != FREE;
 }
@@ -204,14 +200,13 @@ static int depth_of(struct mutex *m, struct thread *me)
 
 int ilk_mutex_depth(void *mutex)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, mutex, KIND_MUTEX);
-  if (!m)
-    return fail(ILK_EHANDLE);
-  int depth = depth_of(m, me);
-  handle_leave(me, PIN_INNER);
+  struct call c;
+  int begun = call_begin(&c, mutex, KIND_MUTEX);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct mutex *m = (struct mutex *)c.object;
+  int depth = depth_of(m, c.me);
+  call_end(&c);
   return depth;
 }
 
@@ -236,19 +231,18 @@ static void make_free(struct mutex *m, void *handle, struct thread *me)
 
 int ilk_mutex_reset(void *mutex)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, mutex, KIND_MUTEX);
-  if (!m)
-    return fail(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, mutex, KIND_MUTEX);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct mutex *m = (struct mutex *)c.object;
   waitq_lock(&m->object);
-  if (me->held == mutex)
-    me->held = NULL;
-  make_free(m, mutex, me);
+  if (c.me->held == mutex)
+    c.me->held = NULL;
+  make_free(m, mutex, c.me);
   waitq_unlock(&m->object);
   mutex_wake_first(m);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return ILK_OK;
 }
 

@@ -29,6 +29,7 @@
 
 #include "backoff.h"
 #include "block.h"
+#include "call.h"
 #include "gil.h"
 
 #define NEW UINT32_C(0)
@@ -75,47 +76,30 @@ static int attempt(struct object *o, void *handle, struct thread *me)
   }
 }
 
-static int wait(struct object *o, void *handle, struct thread *me, int64_t timeout_ns)
+static int check(const struct call *c, void *context, int ended)
 {
-  int64_t deadline = clock_deadline(timeout_ns);
-  int result = ILK_OK;
+  (void)context, (void)ended;
   struct backoff backoff = {0};
-  block_prepare_wait(o);
-  for (;;) {
-    uint32_t epoch = load_seq_cst(&o->epoch);
-    int seen = attempt(o, handle, me);
-    if (seen == ILK_EHANDLE) { /* a free that finds this thread waiting fails and restores the head */
-      backoff_wait(&backoff);
-      continue;
-    }
-    if (seen != ILK_EBUSY)
-      result = seen;
-    if (seen != ILK_EBUSY || result != ILK_OK)
-      break;
-    result = block(me, handle, 0, &o->epoch, epoch, deadline, 0);
-  }
-  block_finish_wait(o);
+  int result;
+  while ((result = attempt(c->object, c->handle, c->me)) == ILK_EHANDLE)
+    backoff_wait(&backoff); /* a free that finds this thread waiting fails and restores the head */
   return result;
 }
 
 COLD static int begin_slow(void *handle, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return ILK_ENOMEM;
-  struct object *o = handle_object(handle);
-  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_ONCE, timeout_ns);
+  struct call c;
+  int result = call_begin_timed(&c, handle, KIND_ONCE, timeout_ns);
   if (result != ILK_OK)
     return result;
-  while ((result = attempt(o, handle, me)) == ILK_EHANDLE)
-    if ((result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
+  while ((result = attempt(c.object, handle, c.me)) == ILK_EHANDLE)
+    if ((result = call_retry(&c, timeout_ns)) != ILK_OK)
       return result;
   if (timeout_ns == 0 && (result == ILK_EBUSY || result == ILK_EDEADLK))
     result = ILK_ETIMEDOUT; /* a try never waits, so it cannot deadlock */
   if (result == ILK_EBUSY)
-    result = wait(o, handle, me, timeout_ns);
-  handle_leave(me, PIN_INNER);
-  gil_reacquire(me);
+    result = block_until(&c, clock_deadline(timeout_ns), check, NULL);
+  call_end_wait(&c);
   return result;
 }
 
@@ -140,26 +124,24 @@ int ilk_once_trybegin(void *once)
 {
   if (likely(is_done(once)))
     return ILK_OK;
-  int result = begin_slow(once, 0);
-  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return try_code(begin_slow(once, 0));
 }
 
 /* --- end ----------------------------------------------------------------------------- */
 
 int ilk_once_end(void *once, int succeeded)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct object *o = handle_enter(me, PIN_INNER, once, KIND_ONCE);
-  if (!o)
-    return fail(ILK_EHANDLE);
-  uint64_t mine = head_of(once, thread_id(me));
+  struct call c;
+  int begun = call_begin(&c, once, KIND_ONCE);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct object *o = c.object;
+  uint64_t mine = head_of(once, thread_id(c.me));
   /* Release: a thread that sees DONE sees what was done. seq_cst: before the load of `waiters`. */
   bool ended = cas_seq_cst(&o->head, &mine, head_of(once, succeeded ? DONE : NEW));
   if (ended && load_seq_cst(&o->waiters))
     block_wake(o, INT_MAX);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return ended ? ILK_OK : fail(ILK_EPERM);
 }
 

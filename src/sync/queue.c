@@ -25,6 +25,7 @@
 
 #include "backoff.h"
 #include "block.h"
+#include "call.h"
 #include "gil.h"
 #include "queue_ring.h"
 #include "spin.h"
@@ -110,7 +111,7 @@ COLD static void side_wake(struct side *side, int n)
 }
 
 /* Yields or sleeps for a short time. Returns what ended the wait, like block(). */
-static int poll(void *handle, struct thread *me, struct backoff *backoff, int64_t deadline)
+static int poll(const struct call *c, struct backoff *backoff, int64_t deadline)
 {
   int64_t ns = backoff_next(backoff);
   if (!ns) {
@@ -120,13 +121,15 @@ static int poll(void *handle, struct thread *me, struct backoff *backoff, int64_
   atomic_u32 own = 0; /* I3 */
   int64_t until = clock_now() + ns;
   if (deadline <= until)
-    return block(me, handle, 0, &own, 0, deadline, 0);
-  int result = block(me, handle, 0, &own, 0, until, 0);
+    return block(c->me, c->handle, 0, &own, 0, deadline, 0);
+  int result = block(c->me, c->handle, 0, &own, 0, until, 0);
   return result == ILK_ETIMEDOUT ? ILK_OK : result;
 }
 
-static int wait(struct queue *q, enum way way, void *handle, struct thread *me, int64_t *item, int64_t timeout_ns)
+/* As block_until(), on the side's event count. */
+static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
 {
+  struct queue *q = (struct queue *)c->object;
   struct side *side = own_side(q, way);
   int64_t deadline = clock_deadline(timeout_ns);
   struct backoff backoff = {0};
@@ -138,8 +141,8 @@ static int wait(struct queue *q, enum way way, void *handle, struct thread *me, 
     done = attempt_and_spin(q, way, item);
     if (!must_wait(done) || result != ILK_OK)
       break;
-    result = done == RING_UNFINISHED ? poll(handle, me, &backoff, deadline)
-                                     : block(me, handle, 0, &side->epoch, epoch, deadline, 0);
+    result = done == RING_UNFINISHED ? poll(c, &backoff, deadline)
+                                     : block(c->me, c->handle, 0, &side->epoch, epoch, deadline, 0);
   }
   sub_seq_cst(&side->waiters, 1);
   if (done == RING_UNFINISHED && load_seq_cst(&side->waiters)) /* I3 */
@@ -149,19 +152,20 @@ static int wait(struct queue *q, enum way way, void *handle, struct thread *me, 
 }
 
 /* The end of a put or get: wakes one thread that waits for it, and unpins. */
-static inline int leave(struct queue *q, enum way way, struct thread *me, int result)
+static inline int end(const struct call *c, enum way way, int result)
 {
-  if (likely(result == ILK_OK) && unlikely(load_seq_cst(&other_side(q, way)->waiters)))
-    side_wake(other_side(q, way), 1);
-  handle_leave(me, PIN_INNER);
+  struct side *other = other_side((struct queue *)c->object, way);
+  if (likely(result == ILK_OK) && unlikely(load_seq_cst(&other->waiters)))
+    side_wake(other, 1);
+  call_end(c);
   return result;
 }
 
 /* The queue was full (empty), or the oldest item's put is between its two steps. */
-static __attribute__((noinline)) int pass_slow(struct queue *q, enum way way, void *handle, struct thread *me,
-                                               int64_t *item, int64_t timeout_ns)
+static __attribute__((noinline)) int pass_slow(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
 {
-  struct spin spin = spin_begin(me);
+  struct queue *q = (struct queue *)c->object;
+  struct spin spin = spin_begin(c->me);
   int result;
   do
     result = attempt_and_spin(q, way, item);
@@ -171,56 +175,42 @@ static __attribute__((noinline)) int pass_slow(struct queue *q, enum way way, vo
   else if (timeout_ns == 0)
     result = ILK_ETIMEDOUT;
   else
-    result = wait(q, way, handle, me, item, timeout_ns);
-  leave(q, way, me, result);
-  gil_reacquire(me);
+    result = wait(c, way, item, timeout_ns);
+  end(c, way, result);
+  gil_reacquire(c->me);
   return result;
 }
 
 /* Called pinned; unpins at its end. */
-INLINE int pass(struct queue *q, enum way way, void *handle, struct thread *me, int64_t *item,
-                       int64_t timeout_ns)
+INLINE int pass(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
 {
-  int result = attempt(q, way, item);
+  int result = attempt((struct queue *)c->object, way, item);
   if (unlikely(result == ILK_EBUSY && timeout_ns == 0))
     result = ILK_ETIMEDOUT;
   else if (unlikely(must_wait(result)))
-    return pass_slow(q, way, handle, me, item, timeout_ns);
-  return leave(q, way, me, result);
+    return pass_slow(c, way, item, timeout_ns);
+  return end(c, way, result);
 }
 
 /* The result of a call; a try passes a timeout of 0. */
 static inline int put(void *handle, int64_t item, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return ILK_ENOMEM;
-  int entered = handle_enter_timed(me, PIN_INNER, handle, KIND_QUEUE, timeout_ns);
-  if (unlikely(entered != ILK_OK))
-    return entered;
-  struct queue *q = (struct queue *)handle_object(handle);
-  return pass(q, PUT, handle, me, &item, timeout_ns);
+  struct call c;
+  int begun = call_begin_timed(&c, handle, KIND_QUEUE, timeout_ns);
+  return unlikely(begun != ILK_OK) ? begun : pass(&c, PUT, &item, timeout_ns);
 }
 
 static inline int get(void *handle, void *item, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return ILK_ENOMEM;
-  int entered = handle_enter_timed(me, PIN_INNER, handle, KIND_QUEUE, timeout_ns);
-  if (unlikely(entered != ILK_OK))
-    return entered;
-  struct queue *q = (struct queue *)handle_object(handle);
+  struct call c;
+  int begun = call_begin_timed(&c, handle, KIND_QUEUE, timeout_ns);
+  if (unlikely(begun != ILK_OK))
+    return begun;
   if (unlikely(!item || (uintptr_t)item % sizeof(int64_t) != 0)) {
-    handle_leave(me, PIN_INNER);
+    call_end(&c);
     return ILK_EINVAL;
   }
-  return pass(q, GET, handle, me, item, timeout_ns);
-}
-
-static int try_return_code(int result)
-{
-  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return pass(&c, GET, item, timeout_ns);
 }
 
 int ilk_queue_put(void *queue, int64_t item)
@@ -230,7 +220,7 @@ int ilk_queue_put(void *queue, int64_t item)
 
 int ilk_queue_tryput(void *queue, int64_t item)
 {
-  return try_return_code(put(queue, item, 0));
+  return try_code(put(queue, item, 0));
 }
 
 int ilk_queue_timedput(void *queue, int64_t item, int64_t timeout_ns)
@@ -245,7 +235,7 @@ int ilk_queue_get(void *queue, void *item)
 
 int ilk_queue_tryget(void *queue, void *item)
 {
-  return try_return_code(get(queue, item, 0));
+  return try_code(get(queue, item, 0));
 }
 
 int ilk_queue_timedget(void *queue, void *item, int64_t timeout_ns)
@@ -257,44 +247,41 @@ int ilk_queue_timedget(void *queue, void *item, int64_t timeout_ns)
 
 int ilk_queue_close(void *queue)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, queue, KIND_QUEUE);
-  if (!q)
-    return fail(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, queue, KIND_QUEUE);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct queue *q = (struct queue *)c.object;
   ring_close(&q->ring); /* seq_cst, like a claim: before the loads of `waiters` */
   struct side *sides[] = {&q->putters, &q->getters};
   for (int i = 0; i < 2; i++)
     if (load_seq_cst(&sides[i]->waiters))
       side_wake(sides[i], INT_MAX);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return ILK_OK;
 }
 
 int ilk_queue_is_closed(void *queue)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, queue, KIND_QUEUE);
-  if (!q)
-    return fail(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, queue, KIND_QUEUE);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct queue *q = (struct queue *)c.object;
   bool closed = ring_is_closed(&q->ring);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return closed;
 }
 
 int64_t ilk_queue_size(void *queue)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail_value(ILK_ENOMEM);
-  struct queue *q = (struct queue *)handle_enter(me, PIN_INNER, queue, KIND_QUEUE);
-  if (!q)
-    return fail_value(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, queue, KIND_QUEUE);
+  if (begun != ILK_OK)
+    return fail_value(begun);
+  struct queue *q = (struct queue *)c.object;
   int64_t size = (int64_t)ring_size(&q->ring);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return size;
 }
 
@@ -303,7 +290,7 @@ static void describe(void *handle, struct object *object, char *text, size_t siz
 {
   (void)handle;
   struct queue *q = (struct queue *)object;
-  if (load_relaxed(&object->head) >> 32 & TAG_CLOSING) { /* its ring may be gone */
+  if (load_relaxed(&object->head) & CLOSING) { /* its ring may be gone */
     snprintf(text, size, "being freed");
     return;
   }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "call.h"
 #include "gil.h"
 #include "kinds.h"
 #include "resumable.h"
@@ -135,15 +136,12 @@ static int write_pinned(struct rwlock *rw, void *handle, struct thread *me, int6
 
 COLD static int write_slow(void *handle, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return ILK_ENOMEM;
-  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_RWLOCK, timeout_ns);
+  struct call c;
+  int result = call_begin_timed(&c, handle, KIND_RWLOCK, timeout_ns);
   if (result != ILK_OK)
     return result;
-  result = write_pinned((struct rwlock *)handle_object(handle), handle, me, timeout_ns);
-  handle_leave(me, PIN_INNER);
-  gil_reacquire(me);
+  result = write_pinned((struct rwlock *)c.object, handle, c.me, timeout_ns);
+  call_end_wait(&c);
   return result;
 }
 
@@ -180,28 +178,27 @@ int ilk_rwlock_write_trylock(void *rwlock)
   if (likely(result >= 0))
     return result;
   result = write_slow(rwlock, 0);
-  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return try_code(result);
 }
 
 COLD static int write_unlock_slow(void *handle, uint32_t staying)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
-  if (!rw)
-    return fail(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, handle, KIND_RWLOCK);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct rwlock *rw = (struct rwlock *)c.object;
   int result = ILK_OK;
-  if (load_relaxed(&rw->writer) != thread_id(me)) {
+  if (load_relaxed(&rw->writer) != thread_id(c.me)) {
     result = ILK_EPERM;
-  } else if (staying && !rwlock_hold_is_possible(me)) {
+  } else if (staying && !rwlock_hold_is_possible(c.me)) {
     result = ILK_EOVERFLOW;
   } else {
     if (staying)
-      rwlock_hold_add_counted(me, handle);
+      rwlock_hold_add_counted(c.me, handle);
     rwlock_release_writer(rw, staying);
   }
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return return_code(result);
 }
 

@@ -1,6 +1,7 @@
 /* The readers-writer lock: reading. State transitions and invariants are in rwlock_state.h. Checked by
    test/models/rwlock.pml. */
 #include "block.h"
+#include "call.h"
 #include "gil.h"
 #include "rwlock.h"
 #include "rwlock_state.h"
@@ -208,15 +209,12 @@ static int read_pinned(struct rwlock *rw, void *handle, struct thread *me, int64
 
 COLD static int read_slow(void *handle, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return ILK_ENOMEM;
-  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_RWLOCK, timeout_ns);
+  struct call c;
+  int result = call_begin_timed(&c, handle, KIND_RWLOCK, timeout_ns);
   if (result != ILK_OK)
     return result;
-  result = read_pinned((struct rwlock *)handle_object(handle), handle, me, timeout_ns);
-  handle_leave(me, PIN_INNER);
-  gil_reacquire(me);
+  result = read_pinned((struct rwlock *)c.object, handle, c.me, timeout_ns);
+  call_end_wait(&c);
   return result;
 }
 

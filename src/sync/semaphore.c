@@ -51,36 +51,23 @@ static inline int attempt(struct object *object, void *handle)
   return ILK_OK;
 }
 
-static int wait(struct object *object, void *handle, struct thread *me, int64_t timeout_ns)
+static int check(const struct call *c, void *context, int ended)
 {
-  int64_t deadline = clock_deadline(timeout_ns);
-  int result = ILK_OK;
+  (void)context, (void)ended;
   struct backoff backoff = {0};
-  block_prepare_wait(object);
-  for (;;) {
-    uint32_t epoch = load_seq_cst(&object->epoch);
-    int taken = attempt(object, handle);
-    if (taken == ILK_EHANDLE) { /* a free that finds this thread waiting fails and restores the head */
-      backoff_wait(&backoff);
-      continue;
-    }
-    if (taken == ILK_OK)
-      result = ILK_OK;
-    if (taken == ILK_OK || result != ILK_OK)
-      break;
-    result = block(me, handle, 0, &object->epoch, epoch, deadline, 0);
-  }
-  block_finish_wait(object);
+  int result;
+  while ((result = attempt(c->object, c->handle)) == ILK_EHANDLE)
+    backoff_wait(&backoff); /* a free that finds this thread waiting fails and restores the head */
   return result;
 }
 
-static int acquire_pinned(struct object *object, void *handle, struct thread *me, int64_t timeout_ns)
+static int acquire_pinned(const struct call *c, int64_t timeout_ns)
 {
-  struct spin spin = spin_begin(me);
+  struct spin spin = spin_begin(c->me);
   for (;;) {
-    int result = attempt(object, handle);
+    int result = attempt(c->object, c->handle);
     if (result == ILK_EHANDLE) {
-      if ((result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
+      if ((result = call_retry(c, timeout_ns)) != ILK_OK)
         return result;
       continue;
     }
@@ -90,22 +77,19 @@ static int acquire_pinned(struct object *object, void *handle, struct thread *me
     }
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
-    if (load_relaxed(&object->waiters) || !spin_again(&spin))
-      return wait(object, handle, me, timeout_ns);
+    if (load_relaxed(&c->object->waiters) || !spin_again(&spin))
+      return block_until(c, clock_deadline(timeout_ns), check, NULL);
   }
 }
 
 COLD static int acquire_slow(void *handle, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return ILK_ENOMEM;
-  int result = handle_enter_timed(me, PIN_INNER, handle, KIND_SEMAPHORE, timeout_ns);
+  struct call c;
+  int result = call_begin_timed(&c, handle, KIND_SEMAPHORE, timeout_ns);
   if (result != ILK_OK)
     return result;
-  result = acquire_pinned(handle_object(handle), handle, me, timeout_ns);
-  handle_leave(me, PIN_INNER);
-  gil_reacquire(me);
+  result = acquire_pinned(&c, timeout_ns);
+  call_end_wait(&c);
   return result;
 }
 
@@ -128,8 +112,7 @@ int ilk_semaphore_tryacquire(void *s)
 {
   if (acquire_fast(s))
     return ILK_OK;
-  int result = acquire_slow(s, 0);
-  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return try_code(acquire_slow(s, 0));
 }
 
 /* Called after a release that saw waiters. The semaphore may have been freed since; then no thread waits. */
@@ -220,8 +203,8 @@ int ilk_semaphore_release(void *s, int64_t n)
 int64_t ilk_semaphore_value(void *s)
 {
   struct object *object = handle_object(s);
-  uint64_t head = load_acquire(&object->head) & ~((uint64_t)TAG_CLOSING << 32);
-  if (!handle_is(s, KIND_SEMAPHORE) || !head_is(head, s))
+  uint64_t head = load_acquire(&object->head);
+  if (!handle_is(s, KIND_SEMAPHORE) || !head_is_undecided(head, s))
     return fail_value(ILK_EHANDLE);
   return head_state(head);
 }

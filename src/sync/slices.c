@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "call.h"
 #include "cells.h"
 #include "memory.h"
 
@@ -124,11 +125,6 @@ int ilk_slices_free(void *slices)
   return ILK_OK;
 }
 
-static inline struct slices *enter(struct thread *me, void *handle)
-{
-  return (struct slices *)handle_enter(me, PIN_INNER, handle, KIND_SLICES);
-}
-
 /* Allocates a slice for the calling thread, and memory for its cell. Not within a pin. NULL: no memory. */
 static struct slice *slice_new(struct thread *me, const struct cell_position *position, size_t bytes)
 {
@@ -166,65 +162,64 @@ static struct slice *slice_find(struct thread *me, struct slices *s)
 }
 
 /* The thread's first call for that object. */
-COLD static void *get_first(struct thread *me, void *slices)
+COLD static void *get_first(void *slices)
 {
-  struct slices *s = enter(me, slices);
-  if (!s)
-    return fail_null(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, slices, KIND_SLICES);
+  if (begun != ILK_OK)
+    return fail_null(begun);
+  struct slices *s = (struct slices *)c.object;
   struct cell_position position = s->position;
   size_t bytes = s->pool->bytes;
-  handle_leave(me, PIN_INNER);
-  struct slice *slice = slice_new(me, &position, bytes);
+  call_end(&c);
+  struct slice *slice = slice_new(c.me, &position, bytes); /* not within a pin (I4) */
   if (!slice)
     return fail_null(ILK_ENOMEM);
-  s = enter(me, slices);
-  if (!s) {
+  begun = call_begin(&c, slices, KIND_SLICES);
+  if (begun != ILK_OK) {
     memory_free(slice, slice->size);
-    return fail_null(ILK_EHANDLE);
+    return fail_null(begun);
   }
-  slice_add(me, s, slice);
-  handle_leave(me, PIN_INNER);
+  slice_add(c.me, s, slice);
+  call_end(&c);
   return bytes_of(slice);
 }
 
 void *ilk_slices_get(void *slices)
 {
-  struct thread *me = thread_self();
-  if (unlikely(!me))
-    return fail_null(ILK_ENOMEM);
-  struct slices *s = enter(me, slices);
-  if (unlikely(!s))
-    return fail_null(ILK_EHANDLE);
-  struct slice *slice = slice_find(me, s);
-  handle_leave(me, PIN_INNER);
-  return likely(slice) ? bytes_of(slice) : get_first(me, slices);
+  struct call c;
+  int begun = call_begin(&c, slices, KIND_SLICES);
+  if (unlikely(begun != ILK_OK))
+    return fail_null(begun);
+  struct slices *s = (struct slices *)c.object;
+  struct slice *slice = slice_find(c.me, s);
+  call_end(&c);
+  return likely(slice) ? bytes_of(slice) : get_first(slices);
 }
 
 void *ilk_slices_next(void *slices, void *slice)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail_null(ILK_ENOMEM);
-  struct slices *s = enter(me, slices);
-  if (!s)
-    return fail_null(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, slices, KIND_SLICES);
+  if (begun != ILK_OK)
+    return fail_null(begun);
+  struct slices *s = (struct slices *)c.object;
   /* Acquire: pairs with slice_add(). */
   struct slice *next = slice ? slice_at(slice)->next : load_acquire(&s->pool->first);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return next ? bytes_of(next) : NULL;
 }
 
 int ilk_slices_clear(void *slices)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct slices *s = enter(me, slices);
-  if (!s)
-    return fail(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, slices, KIND_SLICES);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct slices *s = (struct slices *)c.object;
   for (struct slice *slice = load_acquire(&s->pool->first); slice; slice = slice->next)
     memcpy(bytes_of(slice), s->pool->initial, s->pool->bytes);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return ILK_OK;
 }
 
@@ -243,7 +238,7 @@ int ilk_slices_attach(void *slice, void *companion, void *release)
 static void describe(void *handle, struct object *object, char *text, size_t size)
 {
   (void)handle;
-  if (load_relaxed(&object->head) >> 32 & TAG_CLOSING) { /* its pool may be gone */
+  if (load_relaxed(&object->head) & CLOSING) { /* its pool may be gone */
     snprintf(text, size, "being freed");
     return;
   }

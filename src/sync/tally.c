@@ -23,6 +23,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "call.h"
 #include "cells.h"
 
 struct tally {
@@ -74,11 +75,6 @@ int ilk_tally_free(void *tally)
   return ILK_OK;
 }
 
-static inline struct tally *enter(struct thread *me, void *handle)
-{
-  return (struct tally *)handle_enter(me, PIN_INNER, handle, KIND_TALLY);
-}
-
 static inline int add(struct cell *cell, int64_t delta)
 {
   store_relaxed(&cell->value, (int64_t)((uint64_t)load_relaxed(&cell->value) + (uint64_t)delta));
@@ -88,13 +84,13 @@ static inline int add(struct cell *cell, int64_t delta)
 /* The tally is not in the thread-local cache, or is not live. */
 COLD static int add_slow(void *tally, int64_t delta)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
   for (;;) {
-    struct tally *t = enter(me, tally);
-    if (!t)
-      return fail(ILK_EHANDLE);
+    struct call c;
+    int begun = call_begin(&c, tally, KIND_TALLY);
+    if (begun != ILK_OK)
+      return fail(begun);
+    struct tally *t = (struct tally *)c.object;
+    struct thread *me = c.me;
     struct cell *cell = cells_find(&me->tallies, &t->position);
     if (!cell)
       cell = cells_make(&me->tallies, &t->position);
@@ -105,7 +101,7 @@ COLD static int add_slow(void *tally, int64_t delta)
       add(cell, delta);
     }
     struct cell_position position = t->position;
-    handle_leave(me, PIN_INNER);
+    call_end(&c);
     if (cell)
       return ILK_OK;
     if (!cells_allocate(&me->tallies, &position))
@@ -145,27 +141,25 @@ static int64_t sum_of(struct tally *t)
 
 int64_t ilk_tally_sum(void *tally)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail_value(ILK_ENOMEM);
-  struct tally *t = enter(me, tally);
-  if (!t)
-    return fail_value(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, tally, KIND_TALLY);
+  if (begun != ILK_OK)
+    return fail_value(begun);
+  struct tally *t = (struct tally *)c.object;
   int64_t sum = sum_of(t);
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return sum;
 }
 
 int ilk_tally_reset(void *tally)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  struct tally *t = enter(me, tally);
-  if (!t)
-    return fail(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, tally, KIND_TALLY);
+  if (begun != ILK_OK)
+    return fail(begun);
+  struct tally *t = (struct tally *)c.object;
   store_release(&t->base, all_cells(t)); /* pairs with sum_of() */
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return ILK_OK;
 }
 

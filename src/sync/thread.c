@@ -81,55 +81,46 @@ static bool has_returned(struct object *object)
   return !thread_find(thread_of(object));
 }
 
-static int wait(struct object *object, void *handle, struct thread *me, int64_t timeout_ns)
+static int check(const struct call *c, void *context, int ended)
 {
-  if (has_returned(object))
+  (void)context, (void)ended;
+  return has_returned(c->object) ? ILK_OK : ILK_EBUSY;
+}
+
+static int wait(const struct call *c, int64_t timeout_ns)
+{
+  if (has_returned(c->object))
     return ILK_OK;
   if (timeout_ns == 0)
     return ILK_ETIMEDOUT;
-  if (thread_of(object) == thread_id(me))
+  if (thread_of(c->object) == thread_id(c->me))
     return ILK_EDEADLK;
-  int64_t deadline = clock_deadline(timeout_ns);
-  int result = ILK_OK;
-  block_prepare_wait(object);
-  for (;;) {
-    uint32_t epoch = load_seq_cst(&object->epoch);
-    bool returned = has_returned(object);
-    if (returned)
-      result = ILK_OK;
-    if (returned || result != ILK_OK)
-      break;
-    result = block(me, handle, 0, &object->epoch, epoch, deadline, 0);
-  }
-  block_finish_wait(object);
-  return result;
+  return block_until(c, clock_deadline(timeout_ns), check, NULL);
 }
 
-static int join(void *thread, struct thread *me, int64_t timeout_ns)
+static int join(const struct call *c, int64_t timeout_ns)
 {
-  int result = handle_enter_timed(me, PIN_INNER, thread, KIND_THREAD, timeout_ns);
-  if (result != ILK_OK)
-    return result;
-  result = wait(handle_object(thread), thread, me, timeout_ns);
-  handle_leave(me, PIN_INNER);
+  int result = wait(c, timeout_ns);
+  call_end(c);
   if (result != ILK_OK)
     return result;
   /* Busy only until the other joining threads have left; none of them sleeps any more. */
   struct backoff backoff = {0};
-  while ((result = handle_close(thread, KIND_THREAD, NULL)) == ILK_EBUSY)
+  while ((result = handle_close(c->handle, KIND_THREAD, NULL)) == ILK_EBUSY)
     backoff_wait(&backoff);
   if (result == ILK_OK)
-    handle_recycle(thread, true);
+    handle_recycle(c->handle, true);
   return result;
 }
 
 int ilk_thread_timedjoin(void *thread, int64_t timeout_ns)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  int result = join(thread, me, timeout_ns);
-  gil_reacquire(me);
+  struct call c;
+  int result = call_begin_timed(&c, thread, KIND_THREAD, timeout_ns);
+  if (result != ILK_OK)
+    return fail(result);
+  result = join(&c, timeout_ns);
+  gil_reacquire(c.me);
   return return_code(result);
 }
 

@@ -84,8 +84,7 @@ int ilk_word_trylock(void *address, int flags)
 {
   if (change_fast(address, flags, wordlock_acquire))
     return ILK_OK;
-  int result = lock_slow(address, flags, 0);
-  return return_code(result == ILK_ETIMEDOUT ? ILK_EBUSY : result);
+  return try_code(lock_slow(address, flags, 0));
 }
 
 int ilk_word_unlock(void *address, int flags)
