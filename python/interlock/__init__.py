@@ -1,7 +1,15 @@
 """Locks, semaphores and atomic counters that Python and Numba kernels share.
 
-The classes are those of `threading`, on top of a C library that needs no GIL. `interlock.nb` and `interlock.capi` have
-the C functions themselves, for kernels compiled with ``nogil=True``; pass them an object's ``handle``.
+The classes have the methods of those in `threading`, and more, on top of a C library that needs no GIL. Kernels compiled
+with ``nogil=True`` call the same methods, also in parallel loops. `interlock.atomic` has atomic operations on numpy arrays,
+`interlock.words` locks in their elements. `interlock.nb` and `interlock.capi` have the C functions themselves, for kernels
+and for Python; pass them an object's ``handle``.
+
+Examples
+--------
+>>> mutex = interlock.Mutex()
+>>> with mutex:  # in Python and in kernels
+...     pass
 """
 
 from . import _build, _gil
@@ -66,4 +74,4 @@ version = __version__ = _build.VERSION
 for _name in __all__:
     _thing = globals()[_name]
     if getattr(_thing, "__module__", "").startswith(f"{__name__}."):
-        _thing.__module__ = __name__  # where users find it, for tracebacks and help()
+        _thing.__module__ = __name__  # its public place, for tracebacks and help()

@@ -31,14 +31,34 @@ _waiting = QUICK["ilk_barrier_waiting"]
 
 
 class Barrier(Closing):
-    """As `threading.Barrier`: `parties` threads wait for each other, again and again.
+    """The same as `threading.Barrier`: `parties` threads wait for each other, round after round.
 
-    The last to arrive calls `action` before the others go on. An exception in the action, a wait that times out, is
-    interrupted or cancelled, and `abort()` break the barrier: until a `reset()`, every wait raises
-    threading.BrokenBarrierError. `timeout` is that of waits without.
+    The barrier breaks when the action raises, when a wait times out, is interrupted or is cancelled, and by `abort()`.
+    Then every wait raises `threading.BrokenBarrierError`, until a `reset()`.
 
-    A kernel that waits at a barrier with an action takes the GIL meanwhile. An exception of an action that a kernel calls
-    is printed; the kernel gets BrokenBarrierError.
+    A kernel that waits at a barrier with an action holds the GIL while it calls the action. An exception of that action
+    is printed, and the kernel raises BrokenBarrierError.
+
+    Parameters
+    ----------
+    parties : int
+        How many threads take part, 1..2**31 - 1.
+    action : callable, optional
+        The last thread to arrive calls it before any thread proceeds.
+    timeout : float, optional
+        The timeout of waits that have none of their own, in seconds; None waits forever.
+
+    Raises
+    ------
+    ValueError
+        `parties` is less than 1.
+    OverflowError
+        `parties` does not fit in 31 bits.
+
+    Examples
+    --------
+    >>> interlock.Barrier(1).wait()
+    0
     """
 
     _free = QUICK["ilk_barrier_free"]
@@ -56,13 +76,31 @@ class Barrier(Closing):
         self._wait_for_kernels: Any = None
 
     def wait(self, timeout: float | None = None) -> int:
-        """Waits for the others; the caller's place in the order of arrival, 0..parties - 1."""
+        """Wait until all parties have arrived.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            The longest wait, in seconds; None means the barrier's own timeout.
+
+        Returns
+        -------
+        int
+            The caller's position in the order of arrival, 0..parties - 1.
+
+        Raises
+        ------
+        threading.BrokenBarrierError
+            The barrier is broken, or breaks during the wait: `timeout` seconds have passed, for example.
+        HandleError
+            The barrier is closed.
+        """
         ns = self._timeout_ns if timeout is None else optional_ns(timeout)
         if self._action is None and not is_sliced(ns):
             code = _timedwait(self._handle, ns)
         else:
             code = self._wait_in_parts(ns)
-        if code == ILK_ETIMEDOUT:  # as in threading, to the one that broke it too
+        if code == ILK_ETIMEDOUT:  # as in threading, the thread that broke it raises too
             raise BrokenBarrierError
         return check(code)
 
@@ -125,24 +163,26 @@ class Barrier(Closing):
         return ctypes.cast(self._wait_for_kernels, ctypes.c_void_p).value or 0
 
     def abort(self) -> None:
-        """Breaks it."""
+        """Break the barrier. All its waits raise BrokenBarrierError, now and until a `reset()`."""
         check(_abort(self._handle))
 
     def reset(self) -> None:
-        """Makes it as new. Those that wait raise BrokenBarrierError."""
+        """Start anew with an empty round. Threads that wait in the old one raise BrokenBarrierError."""
         check(_reset(self._handle))
 
     @property
     def parties(self) -> int:
+        """How many threads take part."""
         return self._parties
 
     @property
     def n_waiting(self) -> int:
-        """How many wait in the round that is under way."""
+        """How many threads wait in the current round."""
         return check(_waiting(self._handle))
 
     @property
     def broken(self) -> bool:
+        """Whether the barrier is broken."""
         return check(_is_broken(self._handle)) == 1
 
     def _state(self) -> str:

@@ -1,4 +1,4 @@
-"""Ending the waits of kernels that nobody will end otherwise."""
+"""Ends waits that no other thread will end, such as those of kernels after a Ctrl-C."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class _Cancelling(AbstractContextManager[None]):
         self._began = False
         self._handler: Any = None
         self._is_inside = True
-        # An executor in the body waits for its workers before the body is left. So Ctrl-C begins here, not in __exit__.
+        # An executor in the body waits for its workers before control leaves the body. So the handler of Ctrl-C cancels,
+        # and not only __exit__.
         if threading.current_thread() is threading.main_thread():
             handler = signal.getsignal(signal.SIGINT)
             if callable(handler):
@@ -38,7 +39,7 @@ class _Cancelling(AbstractContextManager[None]):
                     signal.signal(signal.SIGINT, self._interrupted)
                 except ValueError:  # a subinterpreter, which handles no signals
                     self._handler = None
-                except BaseException:  # Ctrl-C already: there will be no __exit__
+                except BaseException:  # a Ctrl-C came already: __exit__ will not run
                     self._is_inside = False
                     _cancel(0)
                     signal.signal(signal.SIGINT, handler)
@@ -52,10 +53,10 @@ class _Cancelling(AbstractContextManager[None]):
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> Literal[False]:
         try:
-            self._is_inside = False  # from here on, Ctrl-C begins nothing that would not be ended
+            self._is_inside = False  # from here on, a Ctrl-C must not cancel: no code would end that
             if kind is not None or self._began:
-                # Work that an executor had before the body began may be another part's of the program, and never end. Only
-                # Ctrl-C waits for it, because the user can press it once more.
+                # Work that an executor had before the body began may belong to another part of the program, and may never
+                # end. Only Ctrl-C waits for it, because the user can press it once more.
                 interrupted = self._began or (kind is not None and issubclass(kind, KeyboardInterrupt))
                 self._cancel_until_quiet(set() if interrupted else self._at_work)
         finally:
@@ -69,7 +70,7 @@ class _Cancelling(AbstractContextManager[None]):
             check(_cancel(1))
             _until_quiet(self._before, unrelated)
         except BaseException:
-            # Ctrl-C once more. An executor outside of us will still wait for its workers, so they must still end.
+            # A second Ctrl-C. An executor around this block still waits for its workers, so they must still end.
             goes_on = _is_working(self._before, unrelated, {})
             if goes_on:
                 threading.Thread(target=_end_when_quiet, args=(self._before, unrelated), daemon=True).start()
@@ -99,7 +100,7 @@ def _until_quiet(before: Container[int | None], unrelated: Container[int]) -> No
 
 
 def _is_working(before: Container[int | None], unrelated: Container[int], used: dict[int, float]) -> bool:
-    """Whether the work of an executor's thread goes on, or a thread that began in the body computes."""
+    """Return whether an executor's thread still has work, or a thread that began in the body computes."""
     frames = sys._current_frames()
     mine = threading.get_ident()
     working = False
@@ -109,7 +110,7 @@ def _is_working(before: Container[int | None], unrelated: Container[int], used: 
         if ident is None or frame is None or ident == mine or ident in unrelated:
             continue
         if _is_of_an_executor(frame):
-            working = working or frame.f_code.co_name != "_worker"  # else it waits for work
+            working = working or frame.f_code.co_name != "_worker"  # in _worker itself, it waits for work
         elif ident not in before:
             runs, spent = _processor(thread.native_id)
             working = working or runs or spent > used.get(ident, -1.0)
@@ -118,7 +119,7 @@ def _is_working(before: Container[int | None], unrelated: Container[int], used: 
 
 
 def _at_work() -> set[int]:
-    """The executors' threads that have work."""
+    """Return the threads of executors that have work."""
     frames = sys._current_frames().items()
     return {ident for ident, frame in frames if frame.f_code.co_name != "_worker" and _is_of_an_executor(frame)}
 
@@ -132,9 +133,10 @@ def _is_of_an_executor(frame: FrameType | None) -> bool:
 
 
 def _processor(native_id: int | None) -> tuple[bool, float]:
-    """Whether a thread runs, or would if it had a processor; and how long it has.
+    """Return whether a thread is running or ready to run, and the processor time that it has used, in clock ticks.
 
-    Not by its pthread_t, which may be another's once it has ended. Nothing where the system has no /proc.
+    It is found by its system id, because a pthread_t may name another thread once its own has ended. Where the system has
+    no /proc, the thread counts as idle.
     """
     try:
         with open(f"/proc/self/task/{native_id}/stat", encoding="ascii", errors="replace") as file:
@@ -145,9 +147,19 @@ def _processor(native_id: int | None) -> tuple[bool, float]:
 
 
 def cancelled() -> bool:
-    """Whether waits are being cancelled. For loops that compute and do not wait, in Python and in kernels: one load.
+    """Return whether waits are being cancelled.
 
-    while not interlock.cancelled(): ...
+    It is for loops that compute and do not wait, in Python and in kernels. It costs one load.
+
+    Returns
+    -------
+    bool
+        True between ``cancel(True)`` and ``cancel(False)``.
+
+    Examples
+    --------
+    >>> while not interlock.cancelled():
+    ...     break  # or the next step of the computation
     """
     return bool(_cancelled())
 
@@ -159,19 +171,39 @@ def cancel() -> AbstractContextManager[None]: ...
 
 
 def cancel(on: bool | None = None) -> AbstractContextManager[None] | None:
-    """``cancel(True)``: every wait in this process, now and later, ends at once, until ``cancel(False)``.
+    """End all waits in this process, or make a ``with`` block that does so on Ctrl-C.
 
-    In kernels it ends with ILK_ECANCELED (a method raises RuntimeError), in Python with RuntimeError.
+    ``cancel(True)`` ends every wait at once, and those that begin later, until ``cancel(False)``. A cancelled wait raises
+    RuntimeError; a C function returns ILK_ECANCELED.
 
-    ``with cancel(): ...`` is for code that waits for kernels in other threads, which Ctrl-C does not reach. Ctrl-C in
-    the main thread cancels all waits at once, before the body is left; so does any other exception that leaves it. They
-    stay cancelled until the work of all executors' threads (`concurrent.futures`) has ended, the threads that began in
-    the body no longer compute, and no wait has been seen for a tenth of a second (or for a second other threads, which
-    this cannot judge, have gone on waiting). Then the exception goes on. With a second Ctrl-C it goes on at once, and
-    waits stay cancelled only as long as such work goes on. Work that an executor's thread had before the body began
-    counts only for Ctrl-C, for it may be another part's of the program. An executor may be outside or inside:
-    ``with cancel(), ThreadPoolExecutor() as pool:`` or the reverse. A kernel that computes and does not wait asks
-    `cancelled()`.
+    ``with cancel(): ...`` is for code that waits for kernels in other threads, which Ctrl-C does not reach. A Ctrl-C in the
+    main thread cancels all waits at once, while the body still runs. Any other exception cancels them when it leaves the
+    body. Waits stay cancelled until
+
+    - all threads of executors (`concurrent.futures`) have finished their work,
+    - the threads that began in the body no longer compute, and
+    - no thread has waited for a tenth of a second. Threads of other kinds may go on waiting; they are ignored after a
+      second.
+
+    Then the exception propagates. After a second Ctrl-C it propagates at once, and waits stay cancelled only while such
+    work goes on. Work that an executor had before the body began counts only after a Ctrl-C, because it may belong to
+    another part of the program. The executor may be outside or inside: ``with cancel(), ThreadPoolExecutor() as pool:`` or
+    the reverse. A kernel that computes and does not wait checks `cancelled()`.
+
+    Parameters
+    ----------
+    on : bool, optional
+        True begins to cancel waits, False ends that.
+
+    Returns
+    -------
+    context manager or None
+        The context manager if `on` is not given.
+
+    Examples
+    --------
+    >>> with interlock.cancel():
+    ...     pass  # kernels in other threads
     """
     if on is None:
         return _Cancelling()

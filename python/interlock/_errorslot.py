@@ -32,9 +32,9 @@ class KernelError(RuntimeError):
     Attributes
     ----------
     code : int
-        What was recorded.
+        The code that was recorded, 1..32767.
     where : int or None
-        The place that was recorded; None if it was outside -2**47..2**47 - 1.
+        The place that was recorded; None if it was outside -2**47 + 1..2**47 - 1.
     """
 
     code: int = 0
@@ -42,10 +42,10 @@ class KernelError(RuntimeError):
 
 
 class ErrorSlot(Handle):
-    """Keeps the first error of several workers, for Python to raise afterwards.
+    """The first error of several workers, which Python raises afterwards.
 
-    An exception does not leave a `prange`, so the body records an error instead. Exactly one of those that call
-    `set()` wins; the others change nothing.
+    An exception cannot leave a `prange`, so its body records an error instead. The first `set()` records its error; later
+    ones change nothing. A ``with`` block raises the error at its end.
 
     Parameters
     ----------
@@ -60,8 +60,12 @@ class ErrorSlot(Handle):
 
     Examples
     --------
-    >>> with ErrorSlot({1: (ValueError, "sample {where} is negative")}) as errors:
-    ...     kernel(samples, errors)  # in its prange: if samples[i] < 0: errors.set(1, i)
+    >>> errors = interlock.ErrorSlot({1: (ValueError, "sample {where} is negative")})
+    >>> errors.set(1, 7)  # in a kernel's prange: if samples[i] < 0: errors.set(1, i)
+    True
+    >>> errors.raise_if_set()
+    Traceback (most recent call last):
+    ValueError: sample 7 is negative
     """
 
     _free = QUICK["ilk_counter_free"]
@@ -74,19 +78,24 @@ class ErrorSlot(Handle):
         super().__init__(_new(0))
 
     def set(self, code: int, where: int = 0) -> bool:
-        """Records an error, unless there is one already.
+        """Record an error, unless one is recorded already.
 
         Parameters
         ----------
         code : int
-            1..32766. Others are recorded too, as the code 32767: a worker's error is never lost.
+            1..32766. Others are recorded as 32767, so no worker's error is lost.
         where : int, optional
-            An index or another number that tells where, -2**47 + 1..2**47 - 1. Others are recorded as unknown.
+            An index or another number for the place, -2**47 + 1..2**47 - 1. Others are recorded as unknown.
 
         Returns
         -------
         bool
-            Whether this error is the one that is kept.
+            Whether this call recorded its error.
+
+        Raises
+        ------
+        HandleError
+            The slot is closed.
         """
         code, where = int64(code), int64(where)
         if not 0 < code <= CODE_MAX:
@@ -96,32 +105,32 @@ class ErrorSlot(Handle):
         return bool(self._checked(_compare_exchange(self._handle, 0, where << CODE_BITS | code)) == 0)
 
     def is_set(self) -> bool:
-        """Whether there is an error. It costs a worker a few nanoseconds, so that it can stop early."""
+        """Return whether an error is recorded. It costs a few nanoseconds, so workers can check it and stop early."""
         return self._word() != 0
 
     def code(self) -> int:
-        """The code of the error; 0 if there is none."""
+        """Return the code of the error, 1..32767; 0 if there is none."""
         code: int = self._word() & CODE_MAX
         return code
 
     def where(self) -> int:
-        """The place of the error; 0 if there is none, and -2**47 if it was out of range."""
+        """Return the place of the error; 0 if there is none, and -2**47 if it was out of range."""
         where: int = self._word() >> CODE_BITS
         return where
 
     def clear(self) -> None:
-        """Forgets the error. The slot can be used again."""
+        """Remove the error, so that the slot can be used again."""
         check(_store(self._handle, 0))
 
     def raise_if_set(self) -> None:
-        """Raises the error, if there is one.
+        """Raise the error, if there is one.
 
-        In a kernel, which does not know the exceptions of this object, it raises RuntimeError; ``with`` replaces that.
+        A kernel cannot use the exceptions of this object, so there it raises RuntimeError; ``with`` replaces that.
 
         Raises
         ------
         Exception
-            The one that the constructor was given for the code, else `KernelError`.
+            The exception that the constructor's mapping has for the code, else `KernelError`.
         """
         word = self._word()
         if word:
@@ -133,8 +142,8 @@ class ErrorSlot(Handle):
     def __exit__(
         self, kind: type[BaseException] | None, exception: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # SystemError: what becomes of an exception that leaves a prange. RuntimeError: raise_if_set() in a kernel. Any
-        # other exception is not ours to replace.
+        # An exception that leaves a prange becomes a SystemError, and raise_if_set() in a kernel raises RuntimeError. Any
+        # other exception stays as it is.
         if kind in (None, SystemError, RuntimeError) and self._handle:
             word = self._word()
             if word:
@@ -155,7 +164,7 @@ class ErrorSlot(Handle):
         return self._checked(_load(self._handle))
 
     def _checked(self, value: int) -> int:
-        if value == ILK_NO_VALUE:  # no error that is recorded is this
+        if value == ILK_NO_VALUE:  # no recorded error has this value
             check(_timedwait(self._handle, ILK_NO_VALUE, 0))
         return value
 

@@ -9,14 +9,31 @@ from typing import Any
 class held:
     """Holds `lock` for the length of a ``with`` block, in Python and in nopython code alike.
 
-    It calls ``lock.acquire(*arguments)`` and, on every way out, ``lock.release(*arguments)``:
+    It calls ``lock.acquire(*arguments)`` at the start and ``lock.release(*arguments)`` on every way out:
 
         with held(lock): ...                 a Lock, Mutex, RLock, Semaphore, Condition or jitclass
         with held(locks, i): ...             the lock of a LockArray for element i
-        with held(locks, "pair", i, j): ...  acquire_pair(i, j), release_pair(i, j); so with "range"
-        with held(rw, "read"): ...           acquire_read(), release_read() of an RWLock; so with "write"
+        with held(locks, "pair", i, j): ...  acquire_pair(i, j), release_pair(i, j); likewise "range"
+        with held(rw, "read"): ...           acquire_read(), release_read() of an RWLock; likewise "write"
 
-    What a kernel may do in the block is told in docs/held.md; what it may not is an error when it is compiled.
+    docs/held.md describes what a kernel may do in the block. Anything else is an error when the kernel is compiled.
+
+    Parameters
+    ----------
+    lock : object
+        A lock of this package, or an object with methods `acquire` and `release`.
+    *arguments
+        The arguments of both methods. If the first is a string, the methods are ``acquire_STRING`` and ``release_STRING``.
+
+    Raises
+    ------
+    AttributeError
+        The lock has no such methods.
+
+    Examples
+    --------
+    >>> with interlock.held(interlock.Mutex()):
+    ...     pass
     """
 
     __slots__ = ("_acquire", "_arguments", "_release")

@@ -17,9 +17,17 @@ _BOUND = 1 << (8 * ctypes.sizeof(ctypes.c_void_p) - 1)
 
 
 class Local(Closing):
-    """An integer for each thread, 0 until the thread sets it: the size of a pointer, signed, as Numba's `intp`.
+    """An integer for each thread, 0 until the thread sets it.
 
-    So it holds a number, or an address or handle; Python's objects are for `threading.local`.
+    It has the size of a pointer and is signed, like Numba's `intp`: it holds a number, an address or a handle. For Python
+    objects, use `threading.local`.
+
+    Examples
+    --------
+    >>> local = interlock.Local()
+    >>> local.set(5)
+    >>> local.get()
+    5
     """
 
     _free = QUICK["ilk_local_free"]
@@ -28,14 +36,29 @@ class Local(Closing):
         super().__init__(_new())
 
     def set(self, value: int) -> None:
-        """Sets the calling thread's value. OverflowError: it does not fit."""
+        """Set the calling thread's value.
+
+        Parameters
+        ----------
+        value : int
+            The value, -2**63..2**63 - 1 on a 64-bit machine.
+
+        Raises
+        ------
+        OverflowError
+            The value does not fit in a pointer.
+        MemoryError
+            There is no memory for the thread's value.
+        HandleError
+            The object is closed.
+        """
         value = index(value)
         if not -_BOUND <= value < _BOUND:
             raise OverflowError("the value must fit in a pointer")
         check(_set(self._handle, value))
 
     def get(self) -> int:
-        """The calling thread's value; 0 if it has set none."""
+        """Return the calling thread's value; 0 if it has set none."""
         value = _get(self._handle)
         if value is None:
             check(_set(self._handle, None))  # an error, or 0, which this does not change

@@ -36,15 +36,33 @@ def _released(code: int, text: Callable[..., str], n: int, *indices: int) -> Non
 
 
 class LockArray(Closing):
-    """`n` locks, each owned by the thread that acquired it: for each bin, tile or row of an array.
+    """`n` locks, each owned by the thread that acquired it: one for each bin, tile or row of an array.
 
-    A lock takes 4 bytes; `padded`, a cache line, so that neighbours do not slow each other down. An index outside
-    0..n-1 is a ValueError. Pairs and ranges do not deadlock against each other, whatever their order, as long as the
-    caller holds no other lock of the array. DeadlockError and OwnerDiedWarning are as for a Mutex.
+    Pairs and ranges do not deadlock with each other, in whatever order they are given, as long as the caller holds no
+    other lock of the array. `DeadlockError` and `OwnerDiedWarning` are as for a `Mutex`.
+
+    Parameters
+    ----------
+    n : int
+        The number of locks, at least 1.
+    padded : bool
+        Whether each lock takes a cache line, so that neighbours do not slow each other down. Otherwise it takes 4 bytes.
+
+    Raises
+    ------
+    ValueError
+        `n` is less than 1, or too large.
+    MemoryError
+        There is no memory.
+
+    Examples
+    --------
+    >>> with interlock.LockArray(100).held(7):
+    ...     pass
     """
 
     _free = QUICK["ilk_lockarray_free"]
-    _n = -1  # the jitclass, where Numba is switched off, does not know it
+    _n = -1  # the jitclass, where Numba is switched off, has no length
 
     def __init__(self, n: int, padded: bool = False) -> None:
         super().__init__(_new(int64(n), ILK_PADDED if padded else 0))
@@ -54,7 +72,31 @@ class LockArray(Closing):
         return self._n
 
     def acquire(self, i: int, blocking: bool = True, timeout: float = -1) -> bool:
-        """Acquires lock `i`. False: it is taken, or `timeout` seconds have passed; -1 waits for ever."""
+        """Acquire lock `i`.
+
+        Parameters
+        ----------
+        i : int
+            The index of the lock, 0..n - 1.
+        blocking : bool
+            Whether to wait while another thread holds the lock.
+        timeout : float
+            The longest wait, in seconds; -1 waits forever.
+
+        Returns
+        -------
+        bool
+            False if the lock is held and `blocking` is false, or `timeout` seconds have passed.
+
+        Raises
+        ------
+        ValueError
+            The index is out of range.
+        DeadlockError
+            The caller holds the lock, or the wait is part of a deadlock cycle.
+        HandleError
+            The array is closed.
+        """
         i = int64(i)
         code = _trylock(self._handle, i) if timeout == -1 else ILK_EBUSY
         if code == ILK_OK:
@@ -67,12 +109,40 @@ class LockArray(Closing):
         return code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i) >= 0
 
     def release(self, i: int) -> None:
-        """Releases lock `i`. RuntimeError: the caller does not hold it."""
+        """Release lock `i`.
+
+        Raises
+        ------
+        RuntimeError
+            The caller does not hold it.
+        ValueError
+            The index is out of range.
+        """
         i = int64(i)
         _released(_unlock(self._handle, i), lock_index_text, self._n, i)
 
     def acquire_pair(self, i: int, j: int, blocking: bool = True, timeout: float = -1) -> bool:
-        """Acquires the locks `i` and `j`, or the one if they are equal. False: none was acquired, as in `acquire()`."""
+        """Acquire the locks `i` and `j`; one lock, if they are equal.
+
+        Parameters
+        ----------
+        i, j : int
+            The indices of the locks, 0..n - 1, in any order.
+        blocking : bool
+            Whether to wait while another thread holds one of them.
+        timeout : float
+            The longest wait, in seconds; -1 waits forever.
+
+        Returns
+        -------
+        bool
+            False if neither was acquired, for the reasons of `acquire()`.
+
+        Raises
+        ------
+        ValueError, DeadlockError, HandleError
+            As `acquire()` does.
+        """
         i, j = int64(i), int64(j)
         ns = timeout_ns(blocking, timeout)
         code = self._wait(_timedlock_pair, i, j, ns, sorted({i, j}))
@@ -81,12 +151,40 @@ class LockArray(Closing):
         return code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i, j) >= 0
 
     def release_pair(self, i: int, j: int) -> None:
-        """Releases both. RuntimeError: the caller does not hold both; then none is released."""
+        """Release the locks `i` and `j`.
+
+        Raises
+        ------
+        RuntimeError
+            The caller does not hold both; neither is released.
+        ValueError
+            An index is out of range.
+        """
         i, j = int64(i), int64(j)
         _released(_unlock_pair(self._handle, i, j), lock_index_text, self._n, i, j)
 
     def acquire_range(self, begin: int, end: int, blocking: bool = True, timeout: float = -1) -> bool:
-        """Acquires the locks `begin`..`end` - 1. False: none was acquired, as in `acquire()`."""
+        """Acquire the locks `begin`..`end` - 1.
+
+        Parameters
+        ----------
+        begin, end : int
+            The range of indices, with 0 <= begin <= end <= n.
+        blocking : bool
+            Whether to wait while another thread holds one of them.
+        timeout : float
+            The longest wait, in seconds; -1 waits forever.
+
+        Returns
+        -------
+        bool
+            False if none was acquired, for the reasons of `acquire()`.
+
+        Raises
+        ------
+        ValueError, DeadlockError, HandleError
+            As `acquire()` does.
+        """
         begin, end = int64(begin), int64(end)
         ns = timeout_ns(blocking, timeout)
         code = self._wait(_timedlock_range, begin, end, ns, range(begin, end))
@@ -95,30 +193,38 @@ class LockArray(Closing):
         return code != ILK_ETIMEDOUT and _check(code, lock_range_text, self._n, begin, end) >= 0
 
     def release_range(self, begin: int, end: int) -> None:
-        """Releases them all. RuntimeError: the caller does not hold all; then none is released."""
+        """Release the locks `begin`..`end` - 1.
+
+        Raises
+        ------
+        RuntimeError
+            The caller does not hold all; none is released.
+        ValueError
+            The range is not within the array.
+        """
         begin, end = int64(begin), int64(end)
         _released(_unlock_range(self._handle, begin, end), lock_range_text, self._n, begin, end)
 
     def held(self, i: int) -> _held:
-        """``with locks.held(i): ...`` holds lock `i`, in a kernel as well. `holding` is another name for it."""
+        """Return a context manager that holds lock `i`, in a kernel as well. `holding` is another name for it."""
         return _held(self, i)
 
     holding = held
 
     def held_pair(self, i: int, j: int) -> _held:
-        """``with locks.held_pair(i, j): ...`` holds the locks `i` and `j`, in a kernel as well."""
+        """Return a context manager that holds the locks `i` and `j`, in a kernel as well."""
         return _held(self, "pair", i, j)
 
     def held_range(self, begin: int, end: int) -> _held:
-        """``with locks.held_range(begin, end): ...`` holds the locks `begin`..`end` - 1, in a kernel as well."""
+        """Return a context manager that holds the locks `begin`..`end` - 1, in a kernel as well."""
         return _held(self, "range", begin, end)
 
     def _wait(self, timed: Callable[..., int], a: int, b: int, ns: int, indices: Iterable[int]) -> int:
-        """Acquires all of `indices`, in their order, which is the library's."""
+        """Acquire the locks of all `indices`, in ascending order as the library does."""
         if not is_sliced(ns):
             return timed(self._handle, a, b, ns)
-        # All at once if they are free. If not, one after the other: a slice that gave up what it has might never see
-        # them all free.
+        # All at once if they are free, else one after the other. If each slice released what it has acquired, it might
+        # never find all of them free.
         code = timed(self._handle, a, b, 0)
         if code != ILK_ETIMEDOUT:
             return code

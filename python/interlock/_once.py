@@ -1,4 +1,4 @@
-"""Something that is done by one thread, once."""
+"""Code that runs once, in one thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ _end = QUICK["ilk_once_end"]
 
 
 class Once(Closing):
-    """``once.call(f)`` in any number of threads calls `f` once; all return when it has been done."""
+    """Runs a function once, however many threads call it; all return when it has run.
+
+    Examples
+    --------
+    >>> once = interlock.Once()
+    >>> once.call(print), once.call(print)
+    <BLANKLINE>
+    (True, False)
+    """
 
     _free = QUICK["ilk_once_free"]
 
@@ -23,20 +31,58 @@ class Once(Closing):
         super().__init__(_new(0))
 
     def begin(self) -> bool:
-        """True: do it now, and then call `end()`. False: it is done; if another thread does it, after waiting for that.
+        """Begin the work, or wait until another thread has done it.
 
-        Whoever began it and exited without an end is forgotten, and another told True. DeadlockError: the caller itself
-        has begun it.
+        If the thread that began the work exits without `end()`, the next caller begins it again.
+
+        Returns
+        -------
+        bool
+            True if the caller must do the work now and then call `end()`; False if it is done.
+
+        Raises
+        ------
+        DeadlockError
+            The caller has already begun the work, or the wait is part of a deadlock cycle.
+        HandleError
+            The object is closed.
         """
         code = wait(_timedbegin, self._handle, timeout_ns=FOREVER, undo=self._undo)
         return code > 0 or check(code) > 0
 
     def end(self, succeeded: bool = True) -> None:
-        """What the caller began is done, or, not `succeeded`, left to the next. RuntimeError: it has not begun it."""
+        """End the work that the caller began.
+
+        Parameters
+        ----------
+        succeeded : bool
+            Whether the work is done. If not, the next `begin()` returns True.
+
+        Raises
+        ------
+        RuntimeError
+            The caller has not begun the work.
+        """
         check(_end(self._handle, bool(succeeded)))
 
     def call(self, function: Callable[[], object]) -> bool:
-        """Calls `function` unless that is done; whether this call did. If it raises, the next call tries again."""
+        """Call `function` if no call has succeeded yet.
+
+        Parameters
+        ----------
+        function : callable
+            Called without arguments. If it raises, so does this call, and the next one tries again.
+
+        Returns
+        -------
+        bool
+            Whether this call ran `function`.
+
+        Raises
+        ------
+        DeadlockError
+            The calling thread already runs `function`, or the wait is part of a deadlock cycle.
+        """
         if not self.begin():
             return False
         try:

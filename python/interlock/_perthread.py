@@ -23,24 +23,25 @@ _clear = QUICK["ilk_slices_clear"]
 
 
 class PerThread(Handle):
-    """An array of its own for each thread, as fast as private copies made by hand.
+    """An array for each thread, as fast as private copies made by hand.
 
-    A thread that calls `local()` gets its slice, an ordinary numpy array that no other thread has; so it may write there
-    without locks and atomics. When the threads are done, `sum()`, `max()`, `min()` or `merge()` make one array of all.
-    Threads are those of the operating system: those of every threading layer of Numba, of Python, and both at once. A thread
-    that exits leaves its slice, with what is in it, to a later one.
+    `local()` returns the calling thread's slice: an ordinary numpy array that no other thread writes to, so no lock and no
+    atomic is needed. When the threads have finished, `sum()`, `max()`, `min()` or `merge()` combine the slices into one
+    array. Threads of Python and of every threading layer of Numba may take part together. When a thread exits, its slice
+    and the contents go to a later thread.
 
-    Call `local()` in each iteration of a `prange`, not before the loop: an array from before the loop is one thread's, and
-    all would write to it. Likewise, do not hand a slice to another thread.
+    Call `local()` in each iteration of a `prange`, not before the loop: an array from before the loop belongs to one
+    thread, and all threads would write to it. Likewise, do not pass a slice to another thread.
 
     Parameters
     ----------
     shape : int or tuple of int
         The shape of each slice, and of the merged array.
     dtype : dtype, optional
-        The type of the elements: numbers, booleans or records, but not Python objects. float64 by default.
+        The type of the elements: numbers, booleans or records, but not Python objects. The default is float64.
     initial : scalar, optional
-        What each element is at first, 0 by default; for `max()` the least value that there can be, for `min()` the greatest.
+        The value of each element at first, 0 by default. For `max()` give the least value possible, for `min()` the
+        greatest.
 
     Raises
     ------
@@ -53,9 +54,10 @@ class PerThread(Handle):
 
     Examples
     --------
-    >>> counts = PerThread(256, np.int64)
-    >>> kernel(samples, counts)  # in its prange: mine = counts.local(); mine[samples[i]] += 1
-    >>> counts.sum()
+    >>> counts = interlock.PerThread(4, np.int64)
+    >>> counts.local()[2] += 1  # in a kernel's prange: counts.local()[samples[i]] += 1
+    >>> counts.sum().tolist()
+    [0, 0, 1, 0]
     """
 
     _free = _free
@@ -71,7 +73,7 @@ class PerThread(Handle):
         if self._dtype.names is not None and initial != 0:
             self._initial[...] = initial
         self._shape = np.array(self._initial.shape or (0,), np.int64)
-        # For kernels, which compute with integers alone.
+        # For kernels, which use only integers.
         self._shape_address: int = self._shape.ctypes.data
         self._initial_address: int = self._initial.ctypes.data
         self._size = self._initial.size
@@ -91,12 +93,13 @@ class PerThread(Handle):
         return self._dtype
 
     def local(self) -> np.ndarray[Any, Any]:
-        """The calling thread's slice. The thread gets the same at each call.
+        """Return the calling thread's slice, the same at each call.
 
         Returns
         -------
         ndarray
-            Of `shape` and `dtype`, C-contiguous, on cache lines of its own. It keeps the memory alive.
+            An array of `shape` and `dtype`, C-contiguous, that shares no cache line with other slices. It keeps the memory
+            alive.
 
         Raises
         ------
@@ -111,17 +114,17 @@ class PerThread(Handle):
         return self._array(address)
 
     def sum(self) -> np.ndarray[Any, Any]:
-        """The sum of all slices, element by element. The threads must be done with theirs.
+        """Add all slices, element by element. No thread may use its slice meanwhile.
 
         Returns
         -------
         ndarray
-            A new array of `shape`, with the dtype that `numpy.sum` has: small integers become int64.
+            A new array of `shape`, with the dtype of `numpy.sum`: small integers become int64.
 
         Raises
         ------
         ValueError
-            `initial` is not 0, so that the sum would depend on the number of threads.
+            `initial` is not 0, so the sum would depend on the number of threads.
         """
         import numpy as np
 
@@ -130,29 +133,35 @@ class PerThread(Handle):
         return np.asarray(np.sum([self._initial, *self._slices()], axis=0))
 
     def max(self) -> np.ndarray[Any, Any]:
-        """The greatest of all slices, and of `initial`, element by element: a new array."""
+        """Return the maximum of all slices and `initial`, element by element, as a new array."""
         import numpy as np
 
         return self.merge(np.maximum)
 
     def min(self) -> np.ndarray[Any, Any]:
-        """The least of all slices, and of `initial`, element by element: a new array."""
+        """Return the minimum of all slices and `initial`, element by element, as a new array."""
         import numpy as np
 
         return self.merge(np.minimum)
 
     def merge(self, function: Callable[[Any, Any], Any]) -> np.ndarray[Any, Any]:
-        """All slices, merged by a function of two arrays. For Python code alone.
+        """Merge all slices by a function of two arrays. Kernels cannot call it.
 
         Parameters
         ----------
         function : callable
-            ``function(a, b)`` returns the merged array; its order must not matter. It must not change `a` or `b`.
+            ``function(a, b)`` returns the merged array. The order of the calls must not matter, and it must not change `a`
+            or `b`.
 
         Returns
         -------
         ndarray
-            A new array; one filled with `initial` if no thread has a slice.
+            A new array, filled with `initial` if no thread has a slice.
+
+        Examples
+        --------
+        >>> interlock.PerThread(2).merge(np.add).tolist()
+        [0.0, 0.0]
         """
         import numpy as np
 
@@ -160,13 +169,13 @@ class PerThread(Handle):
         return np.asarray(reduce(function, slices[1:], slices[0].copy()) if slices else self._initial.copy())
 
     def clear(self) -> None:
-        """Fills all slices with `initial` again. The threads must be done with theirs."""
+        """Fill all slices with `initial` again. No thread may use its slice meanwhile."""
         check(_clear(self._handle))
 
     def close(self) -> None:
-        """Ends the use of the object. Every later use from Python raises HandleError, and so do kernels that begin later.
+        """End the use of the object. Later uses raise HandleError, from Python and in kernels that begin later.
 
-        The memory is freed when the object is collected, for kernels that run at this moment still count in it.
+        The memory is freed when the object is collected, because running kernels may still write to it.
         """
         if self._handle:
             self._kept, self._handle = self._handle, 0
@@ -186,7 +195,7 @@ class PerThread(Handle):
         import numpy as np
 
         memory: Any = (ctypes.c_char * max(self._initial.nbytes, 1)).from_address(address)
-        memory._owner = self  # the array refers to the memory, and that to us
+        memory._owner = self  # the array refers to the memory, and the memory to this object
         return np.ndarray(self._initial.shape, self._dtype, memory)
 
     def _slices(self) -> Iterator[np.ndarray[Any, Any]]:

@@ -1,4 +1,4 @@
-"""What a hung program waits for."""
+"""The report: live objects, and the threads that wait."""
 
 from __future__ import annotations
 
@@ -12,8 +12,24 @@ _report = BLOCKING["ilk_report"]
 
 
 def report() -> str:
-    """A text for a person with a hung program: every live handle, its state, holder and waiters, and every thread that
-    waits, for what and for how long.
+    """Describe what this process waits for, to find out why a program hangs.
+
+    Returns
+    -------
+    str
+        A line for each live object with its state, holder and waiters, and one for each thread that waits, with the object
+        and the time. It is meant for people: the format may change.
+
+    Raises
+    ------
+    MemoryError
+        There is no memory.
+
+    Examples
+    --------
+    >>> mutex = interlock.Mutex()
+    >>> f"mutex {mutex.handle:#x}" in interlock.report()
+    True
     """
     size = 0
     while True:
@@ -27,7 +43,7 @@ def report() -> str:
 
 
 def state_of(handle: int) -> str:
-    """An object's state, as the report has it."""
+    """Return an object's state as the report shows it."""
     for line in report().splitlines():
         name, _, state = line.partition("  ")
         if name.endswith(f" {handle:#x}"):

@@ -28,10 +28,16 @@ def _checked(code: int, held: str) -> None:
 
 
 class RWLock(Handle):
-    """Many readers or one writer. A writer that waits stops new readers.
+    """A readers-writer lock: many readers or one writer. A writer that waits stops new readers.
 
-    A thread that reads may read again, and releases as often. A reader that wants to write, or a writer that wants
-    more, raises DeadlockError. A writer that ended without a release gives the next acquire an OwnerDiedWarning.
+    A reader may acquire it for reading again, and then releases it as often. A reader that wants to write, or a writer that
+    acquires it again, raises `DeadlockError`. If a writer has exited without a release, the next acquire succeeds and issues
+    an `OwnerDiedWarning`.
+
+    Examples
+    --------
+    >>> with interlock.RWLock().reading():
+    ...     pass
     """
 
     _free = QUICK["ilk_rwlock_free"]
@@ -123,7 +129,14 @@ class RWLock(Handle):
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """``with lock.reading(): ...``"""
+        """Return a context manager that holds the lock for reading.
+
+        Examples
+        --------
+        >>> lock = interlock.RWLock()
+        >>> with lock.reading():
+        ...     pass
+        """
         self.acquire_read()
         try:
             yield
@@ -132,7 +145,14 @@ class RWLock(Handle):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """``with lock.writing(): ...``; if the body downgrades, it is released as a reader's."""
+        """Return a context manager that holds the lock for writing. The body may `downgrade()`: the end releases either.
+
+        Examples
+        --------
+        >>> lock = interlock.RWLock()
+        >>> with lock.writing():
+        ...     lock.downgrade()
+        """
         self.acquire_write()
         try:
             yield

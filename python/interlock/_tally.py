@@ -14,7 +14,15 @@ _reset = QUICK["ilk_tally_reset"]
 
 
 class Tally(Closing):
-    """A 64-bit sum to which each thread adds in a place of its own. It wraps round."""
+    """A 64-bit sum for many writers and few readers: each thread adds to a cell of its own. It wraps round.
+
+    Examples
+    --------
+    >>> tally = interlock.Tally()
+    >>> tally.add(3)
+    >>> tally.sum()
+    3
+    """
 
     _free = QUICK["ilk_tally_free"]
 
@@ -22,17 +30,26 @@ class Tally(Closing):
         super().__init__(_new())
 
     def add(self, delta: int = 1) -> None:
+        """Add `delta`, -2**63..2**63 - 1.
+
+        Raises
+        ------
+        OverflowError
+            `delta` does not fit in 64 bits.
+        HandleError
+            The tally is closed.
+        """
         check(_add(self._handle, int64(delta)))
 
     def sum(self) -> int:
-        """The sum: exact once the adders are quiet, and at any time each add once or not at all."""
+        """Return the sum. An add that runs at the same time is counted once or not at all."""
         value: int = _sum(self._handle)
         if value == ILK_NO_VALUE:
             check(_add(self._handle, 0))  # an error, or the sum
         return value
 
     def reset(self) -> None:
-        """Makes the sum 0. Adds that run at the same time may be counted or not."""
+        """Set the sum to 0. An add that runs at the same time may be counted or not."""
         check(_reset(self._handle))
 
     def _state(self) -> str:

@@ -1,4 +1,4 @@
-"""Queues of other things than int64."""
+"""Queues of other types than int64."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _getrecord = BLOCKING["ilk_queue_getrecord"]
 
 
 class TypedQueue(Queue):
-    """What ``Queue(capacity, dtype)`` makes: a `Queue` of numbers or records of `dtype`.
+    """A `Queue` of numbers or records of `dtype`, made by ``Queue(capacity, dtype)``.
 
-    A number of at most 8 bytes travels as its bits in the queue of integers. Anything larger, and every record, is
-    copied into one of `capacity` slots, whose numbers two queues of integers hand round.
+    A number of at most 8 bytes is stored as its bits in the queue of integers. Larger items and all records are copied
+    into one of `capacity` slots. One queue of integers holds the numbers of the full slots, another those of the free ones.
     """
 
     def __init__(self, capacity: int, dtype: DTypeLike | None = None) -> None:
@@ -41,7 +41,7 @@ class TypedQueue(Queue):
         self._unused = Queue(capacity if self._is_record else 1)
         for number in range(len(self._slots)):
             self._unused.put(number)
-        # For kernels, which compute with integers alone.
+        # For kernels, which use only integers.
         self._slots_address: int = self._slots.ctypes.data
 
     @property
@@ -50,12 +50,27 @@ class TypedQueue(Queue):
         return self._dtype
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Adds a number or a record, once there is room. See `Queue.put`.
+        """Add a number or a record, and wait while the queue is full.
+
+        Parameters
+        ----------
+        item : scalar or record
+            The item, of the queue's dtype or convertible to it.
+        block : bool
+            Whether to wait.
+        timeout : float, optional
+            The longest wait, in seconds; None waits forever.
 
         Raises
         ------
+        queue.Full
+            The queue is full and `block` is false, or `timeout` seconds have passed.
+        ShutDown
+            The queue is closed.
         OverflowError
             The number does not fit in the dtype.
+        TypeError
+            The record has another dtype.
         """
         cell = self._cell(item)
         if not self._is_record:
@@ -67,7 +82,7 @@ class TypedQueue(Queue):
         check(code)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Takes the oldest item: a numpy scalar or record of `dtype`. See `Queue.get`."""
+        """Remove and return the oldest item: a numpy scalar or record of `dtype`. See `Queue.get`."""
         import numpy as np
 
         if not self._is_record:
@@ -92,26 +107,40 @@ class TypedQueue(Queue):
         if code == ILK_ETIMEDOUT:
             raise Empty
         check(code)
-        return self.get(block, timeout)  # another thread had it
+        return self.get(block, timeout)  # another thread took it
 
     def get_into(self, out: np.ndarray[Any, Any], i: int, block: bool = True, timeout: float | None = None) -> None:
-        """``out[i] = get()``: the way for kernels to take a record.
+        """The same as ``out[i] = get(block, timeout)``. Kernels remove records this way.
 
         Parameters
         ----------
         out : ndarray
-            One dimension, of the queue's dtype.
+            An array of one dimension, of the queue's dtype.
         i : int
             The index of the element that receives the item.
+        block : bool
+            Whether to wait.
+        timeout : float, optional
+            The longest wait, in seconds; None waits forever.
+
+        Raises
+        ------
+        IndexError
+            The index is out of range; no item is removed.
+        TypeError
+            The array has another dtype, or not one dimension.
+        queue.Empty, ShutDown
+            As `get()` does.
         """
         if out.dtype != self._dtype or out.ndim != 1:
             raise TypeError(f"get_into() needs an array of one dimension of {self._dtype}")
-        out[i]  # IndexError before anything is taken
+        out[i]  # raises IndexError before an item is removed
         out[i] = self.get(block, timeout)
 
     def close(self) -> None:
+        """Close the queue: puts fail from now on, gets once it is empty. Wakes all waiters. Closing again does nothing."""
         super().close()
-        if self._is_record:  # in this order: see interlock.h
+        if self._is_record:  # the order matters: see interlock.h
             check(_close(self._unused._handle))
 
     @property
@@ -125,7 +154,7 @@ class TypedQueue(Queue):
         return self._unused._handle
 
     def _cell(self, item: Any) -> np.ndarray[Any, Any]:
-        """The item as an array of one element. Nothing is cut off without a word."""
+        """Return the item as an array of one element. A value that the dtype cannot hold raises an exception."""
         import numpy as np
 
         cell = np.zeros(1, self._dtype)
@@ -155,7 +184,7 @@ class TypedQueue(Queue):
         return wait(_putrecord, *self._parts(cell), timeout_ns=ns)
 
     def _put_back(self, item: Any) -> None:
-        # Full or closed: then the next get from Python has it.
+        # If it is full or closed, the next get from Python returns the item.
         code = self._put_record(item, 0) if self._is_record else _tryput(self._handle, item)
         while code == ILK_ETIMEDOUT and self._unused.qsize():  # another thread is about to return a slot
             code = _putrecord(*self._parts(item), 1_000_000)

@@ -1,14 +1,17 @@
 """The library's objects as Numba jitclasses, each with one field `ptr`, its handle.
 
 They are for nopython code, which can make them too. The methods are those of the classes in `interlock`, with these
-differences: nothing frees a jitclass instance's handle but `close()` (a queue's but `free()`: its `close()` is the
-queue's). A condition does not know its lock, which `wait` and `wait_for` are given; a barrier not its parties, nor a lock
-array its length, nor a queue its capacity. A semaphore's `maximum` sets a bound; a BoundedSemaphore's is at least 1. No
-warning tells that a lock's owner has died.
+differences:
 
-Called from Python, the methods hold the GIL but while they sleep: there, use the classes in `interlock`. In nopython
-code, give a constructor all its arguments: Numba fills in a method's defaults there, but not a constructor's. Python code
-gives a method its arguments by place: Numba takes no keywords there.
+- Only `close()` frees the handle of an instance. For a queue that is `free()`, because `close()` closes the queue.
+- A condition has no lock of its own: pass it to `wait` and `wait_for`.
+- A barrier has no `parties`, a lock array no length, a queue no `capacity`.
+- A semaphore's `maximum` sets a bound. A BoundedSemaphore's bound is at least 1.
+- No warning is issued when a lock's owner has exited without a release.
+
+Called from Python, the methods hold the GIL except while they sleep. There, use the classes in `interlock`. In nopython
+code, give a constructor all its arguments: Numba fills in defaults for methods, but not for constructors. In Python code,
+give a method its arguments by position: Numba accepts no keywords there.
 
 With ``NUMBA_DISABLE_JIT=1`` they are plain classes with the same field and methods.
 """
@@ -17,7 +20,7 @@ from numba import types
 from numba.core import config
 from numba.experimental import jitclass
 
-from . import nb  # noqa: F401 - the text below names it
+from . import nb  # noqa: F401 - used by the source text below
 from ._constants import *
 from ._numba.methods import METHODS, Property
 
@@ -26,7 +29,7 @@ if config.DISABLE_JIT:
 else:
     from ._numba.kernels import view
 
-# Class -> the parameters of its constructor, and the handle that this makes.
+# Class -> the parameters of its constructor, and the call that makes the handle.
 _NEW = {
     "Lock": ("", "ilk_mutex_new(ILK_UNOWNED)"),
     "RLock": ("", "ilk_mutex_new(ILK_RECURSIVE)"),
@@ -36,7 +39,7 @@ _NEW = {
     ),
     "RWLock": ("", "ilk_rwlock_new(0)"),
     "Semaphore": ("value=1, maximum=0", "ilk_semaphore_new(value, maximum)"),
-    # A bound of 0 would be none; so 0 is refused, as what is less.
+    # To the library a bound of 0 means none, so 0 is rejected, as negative values are.
     "BoundedSemaphore": ("value=1", "ilk_semaphore_new(value if value > 0 else -1, value)"),
     "Condition": ("", "ilk_condition_new(0)"),
     "Event": ("", "ilk_event_new(0)"),
@@ -102,10 +105,10 @@ _CONDITION = """
         {view}._notify_all()
 """
 
-# What asks for more than the handle.
+# Methods that need more than the handle.
 _NOT_HERE = {"__len__", "capacity", "full", "parties"}
 
-# What the methods are called on: by default the handle is all that they need.
+# The view that the methods are called on: by default it has only the handle.
 _VIEW = {
     "Condition": "view(self.ptr, 0)",
     "BoundedSemaphore": "view(self.ptr, 2**31 - 1)",

@@ -1,7 +1,16 @@
-"""Every C function of the library for use in kernels compiled by Numba, under its C name.
+"""Every C function of the library, under its C name, for kernels compiled by Numba.
 
 A kernel refers to these by symbol and not by address, so it can be compiled with ``cache=True`` and loaded by another
-process. `void *` is `intp` here: handles and addresses are plain integers, and NULL is 0.
+process. `void *` is `intp` here: handles and addresses are plain integers, and NULL is 0. ``interlock.h`` describes the
+functions and their error codes.
+
+Examples
+--------
+>>> @numba.njit(nogil=True)
+... def add(mutex, total):  # call it with a Mutex's `handle`
+...     nb.ilk_mutex_lock(mutex)
+...     total[0] += 1
+...     nb.ilk_mutex_unlock(mutex)
 """
 
 import ctypes
@@ -21,7 +30,7 @@ def _external(name):
 
 
 if config.DISABLE_JIT:
-    # c_ssize_t: kernels run as Python, and there too NULL is to be 0.
+    # c_ssize_t: kernels run as Python code, where NULL must be 0 too.
     globals().update(functions(LIBRARY, pointer=ctypes.c_ssize_t))
 else:
     globals().update({name: _external(name) for name in SIGNATURES})

@@ -1,13 +1,42 @@
 """Locks in the elements of a numpy array: each `uint32` is an owned lock, and 0 is unlocked.
 
-``locks = np.zeros(n, np.uint32)`` makes n of them, and nothing is to be freed. They may stand in memory that processes
-share: then every call for them says `shared`. The functions work in kernels compiled by Numba too, where `lock` needs
-``nogil=True``. They are `ilk_word_timedlock` and its kin; other words are not to be written while they are locks.
+``locks = np.zeros(n, np.uint32)`` makes `n` locks; they need no free. They may be in memory that processes share: then pass
+``shared=True`` to every call. The functions work in kernels compiled by Numba too, where `lock` needs ``nogil=True``.
+Nothing else may write to the elements while they are used as locks. The C functions are `ilk_word_timedlock` and the like.
 
-Raises IndexError for an index out of range, in kernels too; TypeError for another type than uint32; ValueError for an array
-that is read-only or misaligned; DeadlockError if the caller holds it already; RuntimeError from an `unlock` by another
-thread than the owner. If the owner ended without an unlock, the next lock succeeds and, from Python, gives an
-OwnerDiedWarning; with `shared`, it stays locked.
+If the owner exits without an unlock, the next lock succeeds and, from Python, issues an `OwnerDiedWarning`. With `shared`
+the lock stays locked.
+
+Parameters
+----------
+array : ndarray of uint32
+    The locks, in an array of any shape. It must be writable and aligned.
+index : int or tuple of int
+    The element: an integer, or a tuple of one for each dimension. Negative ones count from the end.
+timeout : float
+    The longest wait, in seconds; -1 waits forever.
+shared : bool
+    Whether several processes use the lock.
+
+Raises
+------
+IndexError
+    The index is out of range, in kernels too.
+TypeError
+    The array's type is not uint32.
+ValueError
+    The array is read-only or misaligned.
+DeadlockError
+    The caller holds the lock already, or the wait is part of a deadlock cycle.
+RuntimeError
+    An `unlock` by a thread that does not hold the lock.
+
+Examples
+--------
+>>> locks = np.zeros(8, np.uint32)
+>>> words.lock(locks, 3)
+True
+>>> words.unlock(locks, 3)
 """
 
 from __future__ import annotations
@@ -32,7 +61,18 @@ _unlock = QUICK["ilk_word_unlock"]
 
 
 def lock(array: NDArray[np.uint32], index: Index, timeout: float = -1, shared: bool = False) -> bool:
-    """Locks ``array[index]``. False: `timeout` seconds have passed; -1 waits for ever."""
+    """Lock ``array[index]``, and wait while another thread holds it. See `interlock.words` for parameters and errors.
+
+    Returns
+    -------
+    bool
+        False if `timeout` seconds have passed.
+
+    Examples
+    --------
+    >>> words.lock(np.zeros(1, np.uint32), 0, timeout=0.5)
+    True
+    """
     address, flags, ns = _address(array, index), ILK_SHARED if shared else 0, timeout_ns(True, timeout)
     code = _trylock(address, flags)
     if code == ILK_EBUSY:
@@ -45,13 +85,31 @@ def lock(array: NDArray[np.uint32], index: Index, timeout: float = -1, shared: b
 
 
 def trylock(array: NDArray[np.uint32], index: Index, shared: bool = False) -> bool:
-    """Locks ``array[index]``, unless it is locked: then False."""
+    """Lock ``array[index]`` if it is unlocked. See `interlock.words` for parameters and errors.
+
+    Returns
+    -------
+    bool
+        False if it is locked.
+
+    Examples
+    --------
+    >>> words.trylock(np.zeros(1, np.uint32), 0)
+    True
+    """
     address, flags = _address(array, index), ILK_SHARED if shared else 0
     return _locked(_trylock(address, flags), address, flags)
 
 
 def unlock(array: NDArray[np.uint32], index: Index, shared: bool = False) -> None:
-    """Unlocks ``array[index]``, which the caller must have locked."""
+    """Unlock ``array[index]``, which the caller holds. See `interlock.words` for parameters and errors.
+
+    Examples
+    --------
+    >>> locks = np.zeros(1, np.uint32)
+    >>> words.lock(locks, 0), words.unlock(locks, 0)
+    (True, None)
+    """
     check(_unlock(_address(array, index), ILK_SHARED if shared else 0))
 
 
