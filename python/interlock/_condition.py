@@ -32,10 +32,20 @@ T = TypeVar("T")
 
 
 class Condition(Handle):
-    """As `threading.Condition`: waiting for something that a lock protects.
+    """The same as `threading.Condition`: threads wait until something that a lock protects has changed.
 
-    `lock` is an interlock Lock, RLock or Mutex; None makes an RLock. Kernels wait for the same condition with the
-    handles of both, and notify it. Any other lock with `acquire` and `release` will do for Python code alone.
+    Kernels can wait for the same condition, and notify it.
+
+    Parameters
+    ----------
+    lock : Lock, RLock or Mutex, optional
+        The lock; None makes an RLock. Another object with `acquire` and `release` works for Python code, not for kernels.
+
+    Examples
+    --------
+    >>> condition = interlock.Condition()
+    >>> with condition:
+    ...     condition.notify_all()
     """
 
     _free = QUICK["ilk_condition_free"]
@@ -44,8 +54,8 @@ class Condition(Handle):
         super().__init__(_new(0))
         self._made: RLock | Mutex | None = RLock() if lock is None else None  # here, so closed here
         self._lock = cast(Any, self._made if lock is None else lock)
-        # What C waits with: the lock; or, where that is none of ours, a mutex that is held from before the lock is
-        # released until the wait has begun, and by whoever notifies.
+        # The mutex that the wait in C releases: the lock, if it is an interlock lock. Otherwise a mutex of its own, which a
+        # waiter holds from before it releases the lock until its wait has begun. A thread that notifies holds it too.
         self._inner: Mutex | None = None
         if not isinstance(self._lock, (Lock, RLock, Mutex)):
             self._inner = self._made = Mutex()
@@ -53,12 +63,14 @@ class Condition(Handle):
         self.release: Callable[[], None] = self._lock.release
 
     def close(self) -> None:
+        """Free the handle, and the lock if the condition made it. See `Mutex.close`."""
         super().close()
         if self._made is not None:
             self._made.close()
 
     @property
     def lock(self) -> Any:
+        """The lock."""
         return self._lock
 
     def __enter__(self) -> bool:
@@ -113,7 +125,7 @@ class Condition(Handle):
         try:
             return self._wait(handle, self._inner, ns)
         finally:
-            self._inner.release()  # before the lock: who notifies takes them in that order
+            self._inner.release()  # before the lock: a thread that notifies acquires the lock first, then this
             self._acquire_restore(state)
 
     def wait_for(self, predicate: Callable[..., T], timeout: float | None = None, args: tuple[Any, ...] = ()) -> T:
@@ -151,7 +163,13 @@ class Condition(Handle):
         return result
 
     def notify(self, n: int = 1) -> None:
-        """Wake up to `n` waiters. Raises RuntimeError if the lock is not held."""
+        """Wake up to `n` waiters.
+
+        Raises
+        ------
+        RuntimeError
+            The lock is not held.
+        """
         handle = self.handle
         if not self._is_owned():
             raise RuntimeError("cannot notify on un-acquired lock")
@@ -163,13 +181,19 @@ class Condition(Handle):
                 check(_notify(handle, n))
 
     def notify_all(self) -> None:
-        """Wake all waiters. Raises RuntimeError if the lock is not held."""
+        """Wake all waiters.
+
+        Raises
+        ------
+        RuntimeError
+            The lock is not held.
+        """
         self.notify(_MOST)
 
     notifyAll = notify_all
 
     def _wait(self, handle: int, mutex: Lock | RLock | Mutex, ns: int) -> bool:
-        """With the mutex held, and held again afterwards."""
+        """Wait with the mutex held. It is held again afterwards."""
         if is_sliced(ns):
             code = self._wait_in_parts(handle, mutex._handle, ns)
         else:
@@ -181,7 +205,7 @@ class Condition(Handle):
         return code != ILK_ETIMEDOUT and check(code) >= 0
 
     def _wait_in_parts(self, handle: int, mutex: int, ns: int) -> int:
-        # The wait keeps its place between two slices, and a notify that comes then is its own.
+        # The wait keeps its place in the queue between two slices, and a notify in between reaches it.
         begun: list[int] = []
         notified = False
 
@@ -195,14 +219,14 @@ class Condition(Handle):
             code = wait(_wait_part, handle, mutex, timeout_ns=ns, undo=undo)
         except BaseException:
             if begun and begun[0] == ILK_OK and (notified or _wait_end(handle) == 1):
-                _notify(handle, 1)  # another may need it
+                _notify(handle, 1)  # another waiter may need it
             raise
         if code == ILK_ETIMEDOUT or code == ILK_ECANCELED:
             if _wait_end(handle) == 1:
                 return ILK_OK
         return code
 
-    # As `threading.Condition` asks them of a lock.
+    # `threading.Condition` calls these methods of a lock.
 
     def _is_owned(self) -> bool:
         if hasattr(self._lock, "_is_owned"):

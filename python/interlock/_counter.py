@@ -18,7 +18,21 @@ _timedwait = BLOCKING["ilk_counter_timedwait"]
 
 
 class Counter(Closing):
-    """A 64-bit integer that threads change atomically and can wait for. It wraps round."""
+    """A 64-bit integer that threads change atomically and can wait for. It wraps round.
+
+    Every operation is sequentially consistent. A value that does not fit in 64 bits raises OverflowError.
+
+    Parameters
+    ----------
+    initial : int
+        The value at first, -2**63..2**63 - 1.
+
+    Examples
+    --------
+    >>> counter = interlock.Counter(5)
+    >>> counter.compare_exchange(5, 7), counter.load()
+    (5, 7)
+    """
 
     _free = QUICK["ilk_counter_free"]
 
@@ -30,6 +44,7 @@ class Counter(Closing):
         return self._checked(_load(self._handle))
 
     def store(self, value: int) -> None:
+        """Store `value`, -2**63..2**63 - 1."""
         check(_store(self._handle, int64(value)))
 
     def exchange(self, value: int) -> int:
@@ -47,7 +62,13 @@ class Counter(Closing):
         return self._checked(_fetch_add(self._handle, int64(delta)))
 
     def compare_exchange(self, expected: int, desired: int) -> int:
-        """Store `desired` if the value is `expected`. Return the value before: `expected` if and only if it was stored."""
+        """Store `desired` if the value is `expected`.
+
+        Returns
+        -------
+        int
+            The previous value: `expected` if and only if `desired` was stored.
+        """
         return self._checked(_compare_exchange(self._handle, int64(expected), int64(desired)))
 
     def wait(self, at_least: int, timeout: float | None = None) -> bool:
@@ -70,7 +91,7 @@ class Counter(Closing):
 
     def _checked(self, value: int) -> int:
         if value == ILK_NO_VALUE:
-            # An error, or the counter's value: every live counter is at least this, so only an error ends the wait.
+            # An error, or the counter's value. No value is less than ILK_NO_VALUE, so this wait fails only on an error.
             check(_timedwait(self._handle, ILK_NO_VALUE, 0))
         return value
 

@@ -20,7 +20,14 @@ _timedwait = BLOCKING["ilk_event_timedwait"]
 
 
 class Event(Closing):
-    """The same as `threading.Event`: a flag, not set at first. A set wakes all waiters, even if a clear follows at once."""
+    """The same as `threading.Event`: a flag, not set at first. A set wakes all waiters, even if a clear follows at once.
+
+    Examples
+    --------
+    >>> event = interlock.Event()
+    >>> event.set(), event.is_set()
+    (None, True)
+    """
 
     _free = QUICK["ilk_event_free"]
 
@@ -57,7 +64,7 @@ class Event(Closing):
         Raises
         ------
         HandleError
-            It is closed.
+            The event is closed.
 
         Examples
         --------
@@ -69,11 +76,11 @@ class Event(Closing):
 
     @cached_property
     def _cond(self) -> Condition:
-        # Code that knows `threading.Event` from inside, CPython's own tests too, holds this.
+        # For code that uses the internals of `threading.Event`, such as CPython's own tests.
         return Condition(Lock())
 
     def _at_fork_reinit(self) -> None:
-        # In a fork's child nobody waits any more; the flag stays.
+        # In a fork's child no thread waits any more; the flag stays.
         self._cond._at_fork_reinit()
 
     def _state(self) -> str:

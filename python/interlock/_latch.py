@@ -16,7 +16,24 @@ _timedwait = BLOCKING["ilk_latch_timedwait"]
 
 
 class Latch(Closing):
-    """Waits for a set of tasks: `count` of them, which may grow while some are still to be done."""
+    """A count of tasks that threads wait for. More tasks may be added while some are not done.
+
+    Parameters
+    ----------
+    count : int
+        The number of tasks, at least 0.
+
+    Raises
+    ------
+    ValueError
+        The count is negative.
+
+    Examples
+    --------
+    >>> latch = interlock.Latch(2)
+    >>> latch.count_down(2), latch.wait()
+    (None, True)
+    """
 
     _free = QUICK["ilk_latch_free"]
 
@@ -24,7 +41,15 @@ class Latch(Closing):
         super().__init__(_new(int64(count)))
 
     def add(self, n: int = 1) -> None:
-        """Add `n` >= 0 to the count."""
+        """Add `n` >= 0 to the count.
+
+        Raises
+        ------
+        ValueError
+            `n` is negative.
+        OverflowError
+            The count would exceed 2**63 - 1; it does not change.
+        """
         check(_add(self._handle, int64(n)))
 
     def count_down(self, n: int = 1) -> None:
@@ -56,7 +81,7 @@ class Latch(Closing):
         Raises
         ------
         HandleError
-            It is closed.
+            The latch is closed.
 
         Examples
         --------

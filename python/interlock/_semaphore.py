@@ -14,12 +14,30 @@ _timedacquire = BLOCKING["ilk_semaphore_timedacquire"]
 _release = QUICK["ilk_semaphore_release"]
 _value = QUICK["ilk_semaphore_value"]
 
-# The library's bound where there is no other.
+# The largest value that the library supports.
 _LIMIT = 2**31 - 1
 
 
 class Semaphore(Handle):
-    """The same as `threading.Semaphore`: at most `value` acquires more than releases."""
+    """The same as `threading.Semaphore`: at most `value` acquires more than releases.
+
+    Parameters
+    ----------
+    value : int
+        The initial value, 0..2**31 - 1.
+
+    Raises
+    ------
+    ValueError
+        `value` is negative.
+    OverflowError
+        `value` is too large.
+
+    Examples
+    --------
+    >>> with interlock.Semaphore(4):  # at most four threads at once
+    ...     pass
+    """
 
     _free = QUICK["ilk_semaphore_free"]
     _maximum = 0
@@ -69,6 +87,11 @@ class Semaphore(Handle):
     def release(self, n: int = 1) -> None:
         """Add `n` to the value at once, and wake as many waiters.
 
+        Parameters
+        ----------
+        n : int
+            1..2**31 - 1.
+
         Raises
         ------
         ValueError
@@ -87,7 +110,7 @@ class Semaphore(Handle):
 
     @property
     def value(self) -> int:
-        """How many acquires would succeed now."""
+        """How many acquires would succeed without a wait."""
         value: int = _value(self._handle)
         if value < 0:
             raise error(last_error())
@@ -101,16 +124,27 @@ class Semaphore(Handle):
 
 
 class BoundedSemaphore(Semaphore):
-    """The same as `threading.BoundedSemaphore`: more releases than acquires raise ValueError."""
+    """The same as `threading.BoundedSemaphore`: a release above the initial value raises ValueError.
+
+    Parameters
+    ----------
+    value : int
+        The initial value and the bound, 0..2**31 - 1.
+
+    Examples
+    --------
+    >>> with interlock.BoundedSemaphore(4):
+    ...     pass
+    """
 
     def __init__(self, value: int = 1) -> None:
         self._maximum = value
         super().__init__(value)
 
     def release(self, n: int = 1) -> None:
-        # A bound of zero means no bound to the library.
+        # To the library a bound of zero means none.
         if n > self._maximum or (self._maximum == 0 and n > 0):
-            _ = self.value  # raises, if it is closed
+            _ = self.value  # raises if it is closed
             raise ValueError("semaphore released too many times")
         try:
             super().release(n)
