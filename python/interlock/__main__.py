@@ -1,4 +1,4 @@
-"""What this installation is, whether it works, and how fast it is: ``python -m interlock``."""
+"""Shows what this installation is, whether it works, and how fast it is: ``python -m interlock``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from . import Counter, HandleError, Lock, Mutex, Semaphore, capi, get_library, version
 
-PATIENCE = 30  # seconds, for what takes a moment
+PATIENCE = 30  # seconds, for steps that take a moment
 
 
 def numba() -> ModuleType | None:
@@ -43,7 +43,7 @@ def facts() -> dict[str, object]:
     }
 
 
-# --- the self-test: each answers a few words, or raises -----------------------------------------------------------
+# --- the self-test: each function returns a short result, or raises -----------------------------------------------
 
 
 def require(condition: bool, what: str) -> None:
@@ -153,7 +153,7 @@ def self_test() -> bool:
 
 
 def benchmark() -> str:
-    """A lock and unlock from a Numba kernel, by one thread, beside the lock that kernels would borrow from Python."""
+    """Time a lock and unlock in a Numba kernel, by one thread, beside Python's own lock, which kernels could also call."""
     module = numba()
     if not module:
         return "left out: no Numba"
@@ -202,7 +202,7 @@ def report() -> str:
 
 
 def example_report() -> str:
-    """The report while a thread waits for a mutex that this one holds."""
+    """Return the report while a thread waits for a mutex that this one holds."""
     mutex = Mutex()
     with mutex:
         waiter = threading.Thread(target=mutex.acquire, kwargs={"timeout": PATIENCE}, daemon=True)

@@ -1,4 +1,4 @@
-"""What the library's error codes are in Python."""
+"""The library's error codes as Python exceptions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ last_error = QUICK["ilk_last_error"]
 
 
 class HandleError(RuntimeError):
-    """The handle is closed, or was never one of this kind."""
+    """The handle is closed, or not a handle of this kind."""
 
 
 class DeadlockError(RuntimeError):
-    """The wait could never end: the caller waits for itself, directly or in a deadlock cycle."""
+    """The wait could never end: the caller holds the lock already, or the wait is part of a deadlock cycle."""
 
 
 if sys.version_info >= (3, 13):
@@ -28,11 +28,11 @@ if sys.version_info >= (3, 13):
 else:
 
     class ShutDown(Exception):
-        """The queue is closed: `queue.ShutDown`, which Python has since 3.13."""
+        """The queue is closed. Since Python 3.13 this is `queue.ShutDown`."""
 
 
 class OwnerDiedWarning(RuntimeWarning):
-    """Acquired, but the thread that held it is gone: check the data it protected."""
+    """The lock is acquired, but its last owner exited without a release: check the data that it protects."""
 
 
 EXCEPTIONS: dict[int, tuple[type[Exception], str]] = {
@@ -52,7 +52,7 @@ EXCEPTIONS: dict[int, tuple[type[Exception], str]] = {
 
 
 def error(code: int) -> Exception:
-    """The exception for an error code."""
+    """Return the exception for an error code."""
     kind, text = EXCEPTIONS.get(code, (RuntimeError, "unknown error"))
     return kind(f"{text} ({error_name(code)})")
 
@@ -62,19 +62,19 @@ def error_name(code: int) -> str:
 
 
 def check(code: int) -> int:
-    """The code, if it is not an error."""
+    """Return the code, or raise its exception if it is an error."""
     if code < 0:
         raise error(code)
     return code
 
 
 def element_index_text(index: int, axis: int, size: int) -> str:
-    """What is wrong with the index of an array's element."""
+    """Return the message for an array index that is out of range."""
     return f"index {index} is out of bounds for axis {axis} with size {size}"
 
 
 def lock_index_text(n: int, *indices: int) -> str:
-    """What is wrong with indices of a LockArray of `n` locks, or of as many as nobody knows: -1."""
+    """Return the message for indices of a LockArray of `n` locks; -1 if the length is unknown."""
     bad = next((i for i in indices if n < 0 or not 0 <= i < n), indices[0])
     if n < 0:
         return f"lock index {' or '.join(map(str, indices))} is out of range"
@@ -82,14 +82,14 @@ def lock_index_text(n: int, *indices: int) -> str:
 
 
 def lock_range_text(n: int, begin: int, end: int) -> str:
-    """The same for the range `begin`..`end` - 1."""
+    """Return the message for the range `begin`..`end` - 1."""
     return f"lock range {begin} to {end} is not within a LockArray" + (f" of length {n}" if n >= 0 else "")
 
 
 def warn_owner_died(undo: Callable[[int], Any], stacklevel: int = 3) -> None:
-    """For an acquire that calls this: the warning points to the line that called the acquire."""
+    """Issue the warning, by default for the line that called the acquire that calls this."""
     try:
         warnings.warn("the thread that held it is gone: check the data", OwnerDiedWarning, stacklevel)
-    except BaseException:  # warnings may be errors, and an acquire that raises must not hold
+    except BaseException:  # a warning may be an error, and an acquire that raises must not hold the lock
         undo(c.ILK_OWNER_DIED)
         raise

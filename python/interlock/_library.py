@@ -19,8 +19,8 @@ def _candidates() -> Iterator[Path]:
     name = _build.LIBRARY
     # An editable install imports _build from the build directory, where the library was linked.
     yield Path(_build.__file__).with_name(name)
-    # A wheel keeps its libraries beside the package; where pure and platform files go to different
-    # directories (Fedora), beside is another entry of the path.
+    # A wheel keeps its libraries beside the package. Where pure and platform files go to different directories (Fedora),
+    # they are in another entry of the path.
     package = Path(__file__).parent
     for root in (package.parent, *map(Path, sys.path)):
         yield root / ".interlock.mesonpy.libs" / name
@@ -34,16 +34,16 @@ def _path() -> str:
     for candidate in _candidates():
         if candidate.is_file():
             return str(candidate)
-    # Installed by the system's packager: the dynamic linker knows where.
+    # Installed by the system's package manager: the dynamic linker finds it.
     return _build.LIBRARY
 
 
 def functions(library: ctypes.CDLL, pointer: Any = ctypes.c_void_p) -> dict[str, Any]:
-    """Every C function of the table, with its types set; `pointer` is what stands for `void *`."""
+    """Return every C function of the table, with its types set; `pointer` is the type for `void *`."""
     kinds = {**CTYPES, "void *": pointer}
     table = {}
     for name, (result, arguments) in SIGNATURES.items():
-        function = library[name]  # a new object each time, so that its types are nobody else's
+        function = library[name]  # a new object each time, whose types no other caller changes
         function.restype = kinds[result]
         function.argtypes = [kinds[argument] for argument in arguments]
         table[name] = function
@@ -53,5 +53,5 @@ def functions(library: ctypes.CDLL, pointer: Any = ctypes.c_void_p) -> dict[str,
 _PATH = _path()
 LIBRARY = ctypes.CDLL(_PATH)
 BLOCKING = functions(LIBRARY)
-# The same functions, called without giving up the GIL: for calls that cannot block, and cost less than that would.
+# The same functions, called with the GIL held: for calls that cannot block and take less time than a release of the GIL.
 QUICK = functions(ctypes.PyDLL(_PATH))

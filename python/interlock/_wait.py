@@ -1,4 +1,4 @@
-"""Blocking calls from Python: their timeouts, and how Ctrl-C gets through."""
+"""Blocking calls from Python: their timeouts, and how Ctrl-C interrupts them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _wait_end = QUICK["ilk_wait_end"]
 
 FOREVER = -1
 
-# Python runs signal handlers between two bytecodes of the main thread, so there a wait returns now and then. Between two
-# slices it keeps its place in the lock's queue. What slices cost: the library takes one for a wait that will end, so it
-# sees no deadlock cycle that goes through the main thread.
+# Python runs signal handlers between two bytecodes of the main thread. So a wait of the main thread is made in slices. It
+# keeps its place in the lock's queue between two slices. The cost: a slice has a deadline, so the library searches for no
+# deadlock cycle through the main thread.
 _SLICE_NS = 50_000_000
 
 
 def timeout_ns(blocking: bool, timeout: float) -> int:
-    """The arguments of an acquire as nanoseconds, or the exception that `threading.Lock` has for them."""
+    """Convert the arguments of an acquire to nanoseconds, with the exceptions of `threading.Lock`."""
     if not blocking:
         if timeout != -1:
             raise ValueError("can't specify a timeout for a non-blocking call")
@@ -36,14 +36,14 @@ def timeout_ns(blocking: bool, timeout: float) -> int:
 
 
 def optional_ns(timeout: float | None) -> int:
-    """A wait's timeout as nanoseconds. None and -1 wait for ever; others below 0 have passed, as in `threading`."""
+    """Convert a wait's timeout to nanoseconds. None and -1 wait forever; other negative timeouts have passed."""
     return FOREVER if timeout is None or timeout == -1 else to_ns(max(timeout, 0))
 
 
 def to_ns(seconds: float) -> int:
     if seconds > threading.TIMEOUT_MAX:
         raise OverflowError("timeout value is too large")
-    # Up, because a timeout must not be early.
+    # Rounded up, because a wait must not end early.
     return math.ceil(seconds * 1e9)
 
 
@@ -52,13 +52,13 @@ def _in_main_thread() -> bool:
 
 
 def is_sliced(timeout_ns: int) -> bool:
-    """Whether such a wait returns now and then."""
+    """Return whether a wait with this timeout is made in slices."""
     return timeout_ns != 0 and _in_main_thread()
 
 
 def _guarded(function: Callable[..., int], args: tuple[Any, ...], undo: Callable[[int], Any] | None) -> int:
-    # Not `code = function(*args)`: Python runs signal handlers between the call and the assignment, and if one raises,
-    # the code is lost. Here it is stored before the call into C returns.
+    # Not `code = function(*args)`: Python may run a signal handler between the call and the assignment, and if it raises,
+    # the code is lost. Here the code is stored before the call into C returns.
     results: list[int] = []
     try:
         results.extend(map(function, *zip(args)))
@@ -70,9 +70,9 @@ def _guarded(function: Callable[..., int], args: tuple[Any, ...], undo: Callable
 
 
 def wait(timed: Callable[..., int], *args: Any, timeout_ns: int, undo: Callable[[int], Any] | None = None) -> int:
-    """Calls `timed(*args, timeout_ns)`, in slices where a signal handler may have to run.
+    """Call `timed(*args, timeout_ns)`, in slices where a signal handler may have to run.
 
-    When a handler raises although the wait has succeeded, `undo(result)` gives back what it acquired.
+    If a handler raises although the wait has succeeded, `undo(result)` releases what it acquired.
     """
     if not _in_main_thread():
         return timed(*args, timeout_ns)
@@ -80,7 +80,7 @@ def wait(timed: Callable[..., int], *args: Any, timeout_ns: int, undo: Callable[
 
 
 def wait_in_place(timed: Callable[..., int], handle: int, *, timeout_ns: int, undo: Callable[[int], Any]) -> int:
-    """The same for a lock with a queue: the slices keep their place in it."""
+    """The same for a lock with a queue: the wait keeps its place there between slices."""
     if not _in_main_thread():
         return timed(handle, timeout_ns)
     code = _guarded(timed, (handle, 0), undo)
@@ -95,7 +95,7 @@ def wait_in_place(timed: Callable[..., int], handle: int, *, timeout_ns: int, un
             _wait_end(handle)
         raise
     try:
-        if begun[0] == ILK_OK:  # else seven handlers wait within each other, and no place was kept
+        if begun[0] == ILK_OK:  # else seven nested handlers wait, and no place was kept
             _wait_end(handle)
     except BaseException:
         if code >= 0:
