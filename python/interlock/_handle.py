@@ -1,4 +1,4 @@
-"""What all objects share: they own one handle."""
+"""The base of all objects: each owns one handle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._errors import HandleError, error, last_error
 
 
 def int64(value: SupportsIndex) -> int:
-    """The value, if C can hold it: ctypes would cut it off without a word."""
+    """Return the value if it fits in 64 bits. ctypes would silently truncate it."""
     number = index(value)
     if not -(2**63) <= number < 2**63:
         raise OverflowError("the value must fit in 64 bits")
@@ -25,7 +25,7 @@ class Handle:
     """An object of the C library, freed by `close()` or when it is collected."""
 
     _free: ClassVar[Callable[[int], int]]
-    _handle: int = 0  # 0 once closed, which the library refuses like any other value that is no handle
+    _handle: int = 0  # 0 once closed; the library rejects it like any other value that is not a handle
 
     def __init__(self, handle: int | None) -> None:
         if not handle:
@@ -34,17 +34,24 @@ class Handle:
 
     @property
     def handle(self) -> int:
-        """The C handle, to pass to a kernel or to the functions of `interlock.capi`. Keep this object meanwhile."""
+        """The C handle, for kernels and the functions of `interlock.capi`. Keep this object while they use it."""
         if not self._handle:
             raise HandleError(f"this {type(self).__name__} is closed")
         return self._handle
 
     @property
     def closed(self) -> bool:
+        """Whether `close()` has freed the handle."""
         return not self._handle
 
     def close(self) -> None:
-        """Frees the handle. Every later use raises HandleError, in kernels too; closing again does nothing."""
+        """Free the handle. Later uses raise HandleError, in kernels too. Closing again does nothing.
+
+        Raises
+        ------
+        RuntimeError
+            A thread holds the object or waits for it; it stays open.
+        """
         handle, self._handle = self._handle, 0
         if handle:
             code = type(self)._free(handle)
@@ -54,14 +61,14 @@ class Handle:
                 raise error(code)
 
     def __del__(self) -> None:
-        # Nothing is looked up in a module here: at shutdown it may be gone. An object that is still held or waited for
-        # cannot be freed, and whoever has its handle goes on using it.
+        # This uses no global of the module, because at shutdown those may be gone. An object that a thread holds or waits
+        # for cannot be freed; threads that have its handle can still use it.
         if self._handle:
             type(self)._free(self._handle)
 
     @property
     def _numba_type_(self) -> Any:
-        # Asked for where Numba has not imported our extension yet, which then puts the types in the place of this.
+        # Numba gets this attribute while it has not yet imported our extension. The extension then replaces it.
         from ._numba.types import type_of
 
         return type_of(self)
@@ -70,7 +77,7 @@ class Handle:
         raise TypeError(f"cannot pickle {type(self).__name__!r} object: its handle is valid only in this process")
 
     def _state(self) -> str:
-        """What `repr` says of an object that is not closed: by default, what the report does."""
+        """Return what `repr` shows of an object that is not closed: by default, its state in the report."""
         from ._report import state_of
 
         return state_of(self._handle)
@@ -81,7 +88,7 @@ class Handle:
 
 
 class Closing(Handle):
-    """One that a ``with`` closes, where it has no other meaning."""
+    """An object that a ``with`` block closes at its end."""
 
     def __enter__(self: _H) -> _H:
         return self
@@ -90,5 +97,5 @@ class Closing(Handle):
         try:
             self.close()
         except RuntimeError:
-            if kind is None:  # the exception that leaves the body says more than that somebody still waits here
+            if kind is None:  # else the exception that leaves the body matters more than a thread that still waits
                 raise

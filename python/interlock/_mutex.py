@@ -98,7 +98,7 @@ class _Mutex(Handle):
     def _undo(self, _code: int) -> None:
         _unlock(self._handle)
 
-    # The standard library asks locks for these: `threading.Condition`, and the first in a fork's child.
+    # The standard library calls these: `threading.Condition` all, and the first also in a fork's child.
 
     def _at_fork_reinit(self) -> None:
         check(_reset(self._handle))
@@ -107,7 +107,7 @@ class _Mutex(Handle):
         return self._recursion_count() > 0
 
     def _recursion_count(self) -> int:
-        # Whoever locked it, Python or a kernel. A Lock has no owner: held by anybody is held.
+        # Python code or a kernel may have locked it. A Lock has no owner: held by any thread, it counts as the caller's.
         return check(_depth(self._handle))
 
     def __repr__(self) -> str:
@@ -122,6 +122,11 @@ class Lock(_Mutex):
     """The same as `threading.Lock`: no thread owns it, so any thread may release it.
 
     It detects neither a double acquire nor a deadlock cycle, and nor does `threading.Lock`. `Mutex` detects both.
+
+    Examples
+    --------
+    >>> with interlock.Lock():
+    ...     pass
     """
 
     def __init__(self) -> None:
@@ -129,7 +134,7 @@ class Lock(_Mutex):
 
 
 class _Recursive(_Mutex):
-    """Locks that a condition releases whole, however often they are held."""
+    """Locks that a condition releases completely, however often they are held."""
 
     def _release_save(self) -> int:
         count = self._recursion_count()
@@ -168,13 +173,19 @@ class Mutex(_Recursive):
 
 
 class RLock(_Recursive):
-    """The same as `threading.RLock`: its owner may acquire it again, and then releases it as often."""
+    """The same as `threading.RLock`: its owner may acquire it again, and then releases it as often.
+
+    Examples
+    --------
+    >>> with interlock.RLock() as lock_is_held:
+    ...     assert lock_is_held
+    """
 
     def __init__(self) -> None:
         super().__init__(_new(ILK_RECURSIVE))
 
     def _details(self) -> str:
-        # As threading.RLock: how often its owner holds it, whichever thread asks.
+        # Like threading.RLock: how often its owner holds it, whichever thread calls.
         from ._report import state_of
 
         if self.closed:

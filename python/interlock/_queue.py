@@ -39,28 +39,33 @@ def _ns(block: bool, timeout: float | None) -> int:
 
 
 class Queue(Handle):
-    """As `queue.Queue`, for at most `capacity` 64-bit integers, with kernels or Python code on either side.
+    """The same as `queue.Queue`, for 64-bit integers or numpy scalars and records. Both sides may be kernels or Python code.
 
-    It is closed when nothing more will come: puts then raise `interlock.ShutDown`, and so do gets once it is empty.
-    That is `queue.ShutDown` where Python has it (since 3.13). The handle is freed when the object is collected.
+    Close it when no more items will come. Then every put raises `interlock.ShutDown`, and so does every get once the queue
+    is empty. (`interlock.ShutDown` is `queue.ShutDown` since Python 3.13.) The handle is freed when the object is collected.
 
     Parameters
     ----------
     capacity : int
-        The most items that it holds, at least 1.
+        The most items that the queue holds, at least 1.
     dtype : dtype, optional
-        What the items are: int64 by default; other numbers, booleans, and records of a structured dtype. `get` returns
-        numpy scalars then; a kernel takes records by ``queue.get_into(array, i)``.
+        The type of the items: int64 by default, another number, a boolean, or a structured dtype. With a dtype, `get()`
+        returns numpy scalars; a kernel takes records with ``queue.get_into(array, i)``.
 
     Raises
     ------
+    ValueError
+        The capacity is less than 1.
     TypeError
         The dtype has Python objects, or is not in the machine's byte order.
 
     Examples
     --------
-    >>> results = Queue(64, np.float64)
-    >>> points = Queue(64, np.dtype([("x", np.float64), ("n", np.int32)]))
+    >>> results = interlock.Queue(64, np.float64)
+    >>> results.put(1.5)
+    >>> float(results.get())
+    1.5
+    >>> points = interlock.Queue(64, np.dtype([("x", np.float64), ("n", np.int32)]))
     """
 
     _free = QUICK["ilk_queue_free"]
@@ -87,7 +92,26 @@ class Queue(Handle):
         self._returned: deque[int] = deque()
 
     def put(self, item: int, block: bool = True, timeout: float | None = None) -> None:
-        """Adds an item, once there is room. queue.Full: there is none, or `timeout` seconds have passed."""
+        """Add an item, and wait while the queue is full.
+
+        Parameters
+        ----------
+        item : int
+            The item, -2**63..2**63 - 1.
+        block : bool
+            Whether to wait.
+        timeout : float, optional
+            The longest wait, in seconds; None waits forever.
+
+        Raises
+        ------
+        queue.Full
+            The queue is full and `block` is false, or `timeout` seconds have passed.
+        ShutDown
+            The queue is closed.
+        OverflowError
+            The item does not fit in 64 bits.
+        """
         item = int64(item)
         code = _tryput(self._handle, item)
         if code == ILK_EBUSY:
@@ -97,9 +121,28 @@ class Queue(Handle):
         check(code)
 
     def get(self, block: bool = True, timeout: float | None = None) -> int:
-        """Takes the oldest item, once there is one. queue.Empty: there is none, or `timeout` seconds have passed.
+        """Remove and return the oldest item, and wait while the queue is empty.
 
-        What was taken at the very moment of a Ctrl-C is put back, as the newest.
+        An item that was removed when a Ctrl-C interrupted the call is put back, as the newest.
+
+        Parameters
+        ----------
+        block : bool
+            Whether to wait.
+        timeout : float, optional
+            The longest wait, in seconds; None waits forever.
+
+        Returns
+        -------
+        int
+            The item.
+
+        Raises
+        ------
+        queue.Empty
+            The queue is empty and `block` is false, or `timeout` seconds have passed.
+        ShutDown
+            The queue is closed and empty.
         """
         item = ctypes.c_int64()
         ns = _ns(block, timeout)
@@ -121,49 +164,54 @@ class Queue(Handle):
         if code == ILK_ETIMEDOUT:
             raise Empty
         check(code)
-        return self.get(block, timeout)  # another thread had it
+        return self.get(block, timeout)  # another thread took it
 
     def put_nowait(self, item: int) -> None:
+        """The same as ``put(item, block=False)``."""
         self.put(item, block=False)
 
     def get_nowait(self) -> int:
+        """The same as ``get(block=False)``."""
         return self.get(block=False)
 
     def close(self) -> None:
-        """No put succeeds any more; gets go on until it is empty. Those that wait are told. Twice is no error."""
+        """Close the queue: puts fail from now on, gets once it is empty. Wakes all waiters. Closing again does nothing."""
         check(_close(self._handle))
 
     def __enter__(self: _Q) -> _Q:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Closes it: on the way out of a ``with``, those that wait on the other side are told."""
+        """Close the queue, so that threads that wait on the other side do not wait forever."""
         self.close()
 
     @property
     def closed(self) -> bool:
-        """Whether it is closed, by Python or by a kernel."""
+        """Whether Python code or a kernel has closed the queue."""
         return not self._handle or check(_is_closed(self._handle)) == 1
 
     @property
     def capacity(self) -> int:
+        """The most items that the queue holds."""
         return self._capacity
 
     def qsize(self) -> int:
-        """The items inside, a moment ago."""
+        """Return the number of items. Another thread may change it at once."""
         size: int = _size(self._handle)
         if size < 0:
             raise error(last_error())
         return size + len(self._returned)
 
     def empty(self) -> bool:
+        """Return whether the queue is empty. Another thread may change that at once."""
         return self.qsize() == 0
 
     def full(self) -> bool:
+        """Return whether the queue is full. Another thread may change that at once."""
         return self.qsize() >= self._capacity
 
     def _put_back(self, item: int) -> None:
-        # Full or closed: then the next get from Python has it.
+        # If it is full or closed, the next get from Python returns the item.
         if _tryput(self._handle, item) != ILK_OK:
             self._returned.append(item)
 

@@ -1,18 +1,44 @@
-"""Atomic operations on the elements of numpy arrays, named and shaped as `numba.cuda.atomic`, on the CPU.
+"""Atomic operations on the elements of numpy arrays, with the names and parameters of `numba.cuda.atomic`, on the CPU.
 
-In a kernel compiled by Numba each is inlined, mostly to one instruction; called from Python it does the same through
-the C library. Both are atomic towards each other. Arrays may have any dimension and strides; their elements are integers
-or floats of up to 64 bits, or, for all that is not arithmetic, bools. (No float16 in a kernel: Numba has none on the CPU.)
-`index` is an integer, or a tuple of one for each dimension; negative ones count from the end. Each operation answers the
-old value, as a scalar of the array's type.
+In a kernel compiled by Numba each operation is inlined, mostly to one instruction. Called from Python it does the same
+through the C library. Operations of kernels and of Python on the same element are atomic with respect to each other.
 
-`order` is the memory order, that of C11: ``"relaxed"``, ``"acquire"``, ``"release"``, ``"acq_rel"`` or, as by default,
-``"seq_cst"``; in a kernel a literal. From Python every operation is sequentially consistent, whatever is asked.
+Parameters
+----------
+array : ndarray
+    An array of any shape and strides. Its elements are integers or floats of up to 64 bits, or bools where the operation is
+    not arithmetic. (A kernel has no float16: Numba does not support it on the CPU.)
+index : int or tuple of int
+    The element: an integer, or a tuple of one for each dimension. Negative ones count from the end.
+value : scalar
+    The operand. A kernel casts it as in an assignment.
+order : str
+    The memory order of C11: ``"relaxed"``, ``"acquire"``, ``"release"``, ``"acq_rel"`` or ``"seq_cst"``, the default. In a
+    kernel it must be a literal. From Python every operation is sequentially consistent, whatever the order.
 
-Raises IndexError for an index out of range (in a kernel: with ``boundscheck=True``, as for any other access there),
-TypeError for types that do not go, ValueError for an order that the operation cannot have, an array that is misaligned or,
-but for `load`, read-only, and OverflowError for a value that the type cannot hold. A kernel finds all these when it is
-compiled, and raises a TypingError, but for the index and the alignment; it casts values as in an assignment.
+Returns
+-------
+scalar
+    The element before the operation, of the array's type.
+
+Raises
+------
+IndexError
+    The index is out of range. In a kernel only with ``boundscheck=True``, as for any other access there.
+TypeError
+    The operation does not support the array's type or the value's.
+ValueError
+    The operation does not support the order; or the array is misaligned or, except for `load`, read-only.
+OverflowError
+    The array's type cannot hold the value.
+numba.TypingError
+    In a kernel, instead of these, when it is compiled; except for the index and the alignment.
+
+Examples
+--------
+>>> counts = np.zeros(4, np.int64)
+>>> int(atomic.add(counts, 2, 5)), counts.tolist()
+(0, [0, 0, 5, 0])
 """
 
 from __future__ import annotations
@@ -54,94 +80,316 @@ Element = TypeVar("Element", bound=np.generic)
 
 
 def add(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """Adds `value`; integers wrap."""
+    """Add `value`; integers wrap.
+
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([1], np.int64)
+    >>> int(atomic.add(array, 0, 5)), array.tolist()
+    (1, [6])
+    """
     return _apply("add", array, index, order, value)
 
 
 def sub(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """Subtracts `value`; integers wrap."""
+    """Subtract `value`; integers wrap.
+
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([6], np.int64)
+    >>> int(atomic.sub(array, 0, 5)), array.tolist()
+    (6, [1])
+    """
     return _apply("sub", array, index, order, value)
 
 
 def and_(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """``array[index] &= value``, for integers and bools."""
+    """Do ``array[index] &= value``, for integers and bools.
+
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([6], np.int64)
+    >>> int(atomic.and_(array, 0, 3)), array.tolist()
+    (6, [2])
+    """
     return _apply("and_", array, index, order, value)
 
 
 def or_(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """``array[index] |= value``, for integers and bools."""
+    """Do ``array[index] |= value``, for integers and bools.
+
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([6], np.int64)
+    >>> int(atomic.or_(array, 0, 3)), array.tolist()
+    (6, [7])
+    """
     return _apply("or_", array, index, order, value)
 
 
 def xor(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """``array[index] ^= value``, for integers and bools."""
+    """Do ``array[index] ^= value``, for integers and bools.
+
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([6], np.int64)
+    >>> int(atomic.xor(array, 0, 3)), array.tolist()
+    (6, [5])
+    """
     return _apply("xor", array, index, order, value)
 
 
 def min(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """The lesser of the two stays, and a NaN wins, as in `numpy.minimum`. If the element stays, nothing is written."""
+    """Store the lesser of the element and `value`; a NaN if either is one, as `numpy.minimum` does.
+
+    Nothing is written if the element does not change.
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([6], np.int64)
+    >>> int(atomic.min(array, 0, 3)), array.tolist()
+    (6, [3])
+    """
     return _apply("min", array, index, order, value)
 
 
 def max(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """The greater of the two stays, and a NaN wins, as in `numpy.maximum`. If the element stays, nothing is written."""
+    """Store the greater of the element and `value`; a NaN if either is one, as `numpy.maximum` does.
+
+    Nothing is written if the element does not change.
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([6], np.int64)
+    >>> int(atomic.max(array, 0, 9)), array.tolist()
+    (6, [9])
+    """
     return _apply("max", array, index, order, value)
 
 
 def nanmin(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """As `min`, but a NaN is a number missing, as in `numpy.fmin`: the other stays."""
+    """Store the lesser of the element and `value`; if one is a NaN, the other, as `numpy.fmin` does.
+
+    Nothing is written if the element does not change.
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([6], np.float64)
+    >>> float(atomic.nanmin(array, 0, np.nan)), array.tolist()
+    (6.0, [6.0])
+    """
     return _apply("nanmin", array, index, order, value)
 
 
 def nanmax(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """As `max`, but a NaN is a number missing, as in `numpy.fmax`: the other stays."""
+    """Store the greater of the element and `value`; if one is a NaN, the other, as `numpy.fmax` does.
+
+    Nothing is written if the element does not change.
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([6], np.float64)
+    >>> float(atomic.nanmax(array, 0, np.nan)), array.tolist()
+    (6.0, [6.0])
+    """
     return _apply("nanmax", array, index, order, value)
 
 
 def inc(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """Counts up to `value` and then from 0: ``0 if old >= value else old + 1``; for integers."""
+    """Count up to `value`, then from 0 again: store ``0 if old >= value else old + 1``; for integers.
+
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([6], np.int64)
+    >>> int(atomic.inc(array, 0, 6)), array.tolist()
+    (6, [0])
+    """
     return _apply("inc", array, index, order, value)
 
 
 def dec(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """Counts down to 0 and then from `value`: ``value if old == 0 or old > value else old - 1``; for integers."""
+    """Count down to 0, then from `value`: store ``value if old == 0 or old > value else old - 1``; for integers.
+
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([0], np.int64)
+    >>> int(atomic.dec(array, 0, 6)), array.tolist()
+    (0, [6])
+    """
     return _apply("dec", array, index, order, value)
 
 
 def exch(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
-    """Stores `value`."""
+    """Store `value`, and return the element before.
+
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before, of the array's type.
+
+    Examples
+    --------
+    >>> array = np.array([1], np.int64)
+    >>> int(atomic.exch(array, 0, 5)), array.tolist()
+    (1, [5])
+    """
     return _apply("exch", array, index, order, value)
 
 
 def cas(array: NDArray[Element], index: Index, old: Value, value: Value, order: Order = "seq_cst") -> Element:
-    """Stores `value` if the element equals `old`; it was stored if and only if the answer equals `old`.
+    """Store `value` if the element equals `old`.
 
-    So -0.0 matches 0.0, and a NaN nothing. Where they are not equal, this is a load, of the order without its release.
+    -0.0 equals 0.0, and a NaN equals nothing. If they are not equal, this is a load, with `order` but without its release.
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element before. It equals `old` if and only if `value` was stored.
+
+    Examples
+    --------
+    >>> array = np.array([1], np.int64)
+    >>> int(atomic.cas(array, 0, 1, 5)), array.tolist()
+    (1, [5])
     """
     return _apply("cas", array, index, order, old, value)
 
 
 def load(array: NDArray[Element], index: Index, order: Order = "seq_cst") -> Element:
-    """The element, read anew each time: what a loop that waits for a change needs. Order: relaxed, acquire, seq_cst."""
+    """Load the element. A loop that waits for a change needs this: the compiler does not hoist it.
+
+    The order is relaxed, acquire or seq_cst.
+    See `interlock.atomic` for the parameters and errors.
+
+    Returns
+    -------
+    scalar
+        The element.
+
+    Examples
+    --------
+    >>> int(atomic.load(np.array([6]), 0, "acquire"))
+    6
+    """
     return _apply("load", array, index, order)
 
 
 def store(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> None:
-    """Stores `value`. Order: relaxed, release, seq_cst."""
+    """Store `value`.
+
+    The order is relaxed, release or seq_cst.
+    See `interlock.atomic` for the parameters and errors.
+
+    Examples
+    --------
+    >>> array = np.zeros(1)
+    >>> atomic.store(array, 0, 1.5, "release")
+    """
     _apply("store", array, index, order, value)
 
 
 def fence(order: Order = "seq_cst") -> None:
-    """Orders what comes before it against what comes after it. Order: acquire, release, acq_rel, seq_cst."""
+    """Order the caller's memory accesses before the fence and those after it, as C11's `atomic_thread_fence` does.
+
+    Parameters
+    ----------
+    order : str
+        acquire, release, acq_rel or seq_cst.
+
+    Raises
+    ------
+    ValueError
+        The order is another.
+
+    Examples
+    --------
+    >>> atomic.fence("release")
+    """
     check_order("fence", order)
     check(_fence())
 
 
 class Operation(NamedTuple):
-    """What one of the functions above works on."""
+    """What one of the functions above supports."""
 
     code: int
-    kinds: str = "biuf"  # kinds of numpy's types
+    kinds: str = "biuf"  # kinds of numpy types
     orders: tuple[str, ...] = ("relaxed", "acquire", "release", "acq_rel", "seq_cst")
 
 
@@ -164,7 +412,7 @@ OPERATIONS = {
     "fence": Operation(-1, "", orders=("acquire", "release", "acq_rel", "seq_cst")),
 }
 
-# numpy's kind and size -> the struct module's letter, which the C function knows
+# numpy's kind and size -> the struct module's letter, which the C function takes
 _LETTERS = {"b1": "B", **{f"{k}{2**n}": letters[n] for k, letters in (("i", "bhiq"), ("u", "BHIQ")) for n in range(4)}}
 _LETTERS |= {"f2": "e", "f4": "f", "f8": "d"}
 
@@ -181,13 +429,13 @@ _fence = QUICK["ilk_atomic_fence"]
 
 
 def check_order(name: str, order: object) -> None:
-    """ValueError, if the operation cannot have that order."""
+    """Raise ValueError if the operation does not support that order."""
     if order not in OPERATIONS[name].orders:
         raise ValueError(f"atomic.{name}: order must be one of {', '.join(OPERATIONS[name].orders)}, not {order!r}")
 
 
 def check_type(name: str, dtype: np.dtype[Any]) -> None:
-    """TypeError, if the operation does not go on elements of that type."""
+    """Raise TypeError if the operation does not support elements of that type."""
     kinds = OPERATIONS[name].kinds
     if dtype.str[1:] not in _LETTERS or dtype.kind not in kinds or not dtype.isnative:
         raise TypeError(
@@ -220,7 +468,7 @@ def _address(array: NDArray[Any]) -> int:
 
 
 def element_address(array: NDArray[Any], index: Index) -> int:
-    """Where an element is; or the errors that numpy has for an index, of which each must be an integer."""
+    """Return the address of an element, or raise as numpy does. Each index must be an integer."""
     indices = index if isinstance(index, tuple) else (index,)
     if len(indices) != array.ndim:
         raise IndexError(f"the array has {array.ndim} dimensions, but {len(indices)} indices were given")
