@@ -1,7 +1,7 @@
-"""What Numba is told about the package: the objects of `interlock` inside kernels, its atomics and word locks.
+"""The Numba extension: the objects of `interlock` in kernels, its atomics and word locks.
 
-Numba imports this itself, by the entry point `numba_extensions`; where it does not, its first look at one of our objects
-does. All works from Numba 0.56 on. (Debian's 0.56 lacks the threading layer `tbb`.)
+Numba imports this module by the entry point `numba_extensions`. If it does not, the attribute `_numba_type_` of the first
+object that reaches a kernel imports it. All works from Numba 0.56 on. (Debian's 0.56 lacks the threading layer `tbb`.)
 """
 
 from . import atomic, held, kernels, live, parallel, withs, words
@@ -12,4 +12,4 @@ withs.install()
 
 
 def init() -> None:
-    """Nothing is left to do: the imports have told Numba all."""
+    """Do nothing: the imports have registered everything."""

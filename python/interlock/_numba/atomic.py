@@ -1,7 +1,7 @@
 """`interlock.atomic` in kernels: each operation is inlined where it is called.
 
-Its typing and lowering are attached to the Python functions themselves, not by way of `numba.extending.overload`: an
-overload is a function of its own, which does not know whether its caller checks bounds.
+Typing and lowering are registered for the Python functions themselves. `numba.extending.overload` does not serve: an
+overload is compiled as a separate function, where it is unknown whether the caller checks bounds.
 """
 
 # mypy: ignore-errors
@@ -24,7 +24,7 @@ from .sources import HOW
 
 # LLVM's names
 ORDERS = {"relaxed": "monotonic", "acquire": "acquire", "release": "release", "acq_rel": "acq_rel", "seq_cst": "seq_cst"}
-# What remains of an order where nothing is written.
+# The order of an operation that writes nothing.
 READ_ORDERS = {**ORDERS, "release": "monotonic", "acq_rel": "acquire"}
 
 
@@ -35,7 +35,7 @@ READ_ONLY = f"the array is read-only, or no argument. {HOW}"
 
 
 def index_type(name, array, index):
-    """The type as which `index` reaches the lowering, once it is one that leads to an element."""
+    """Return the type of `index` for the lowering, or raise if it does not select an element."""
     index = types.unliteral(index)
     each = tuple(index) if isinstance(index, types.BaseTuple) else (index,)
     if len(each) != array.ndim or not all(isinstance(i, types.Integer) for i in map(types.unliteral, each)):
@@ -44,7 +44,7 @@ def index_type(name, array, index):
 
 
 def element_type(name, array):
-    """The type of the array's elements, once it is one that the operation takes."""
+    """Return the type of the array's elements, or raise if the operation does not support it."""
     if not isinstance(array, types.Array):
         raise TypingError(f"atomic.{name} takes a numpy array, not {array}")
     try:
@@ -54,7 +54,7 @@ def element_type(name, array):
     except NotImplementedError:
         raise TypingError(f"atomic.{name} does not work on arrays of {array.dtype}") from None
     if array.dtype is types.float16:
-        # No data model: it cannot even take such an array as an argument, and says NotImplementedError, without a place.
+        # Numba has no data model for it. It would raise NotImplementedError without a line, even for the argument.
         raise TypingError(f"atomic.{name} does not work on arrays of float16 in a kernel: Numba has none on the CPU")
     if not array.mutable and name != "load":
         raise TypingError(f"atomic.{name}: {READ_ONLY}")
@@ -62,7 +62,7 @@ def element_type(name, array):
 
 
 def order_of(name, order):
-    """The memory order: a literal, or a default as Python has it."""
+    """Return the memory order: a literal, or the default of the Python function."""
     if isinstance(order, types.Omitted):
         order = order.value
     elif isinstance(order, types.StringLiteral):
@@ -84,7 +84,7 @@ def value_type(name, element, value):
 
 
 def register(name, lower):
-    """Makes ``atomic.name`` known to Numba. ``lower(builder, pointer, element, values, order)`` answers the old value."""
+    """Register ``atomic.name`` with Numba. ``lower(builder, pointer, element, values, order)`` returns the old value."""
     function = getattr(atomic, name)
     parameters = inspect.signature(function)
 
@@ -125,7 +125,7 @@ def element_pointer(context, builder, sig, args, boundscheck=False):
         index_types, indices = tuple(index), cgutils.unpack_tuple(builder, args[1], len(index))
     else:
         index_types, indices = (index,), (args[1],)
-    # As signed numbers: in a prange Numba computes -i without a sign, and then nothing would count it from the end.
+    # As signed numbers: the index of a prange is unsigned, and so -i would not count from the end.
     indices = [context.cast(builder, i, typ, types.intp) for typ, i in zip(index_types, indices)]
     index_types = (types.intp,) * len(indices)
     boundscheck = boundscheck or context.enable_boundscheck
@@ -145,8 +145,8 @@ def element_pointer(context, builder, sig, args, boundscheck=False):
     )
     size = size_of(array.dtype)
     if size > 1:
-        # When it runs: the type tells nothing. Numba has every array for aligned, and fields of records that are not
-        # padded as C pads them for misaligned.
+        # Checked when the kernel runs, because the type does not show it: Numba considers every array aligned, and fields
+        # of records without C's padding misaligned.
         address = builder.ptrtoint(pointer, cgutils.intp_t)
         with builder.if_then(cgutils.is_not_null(builder, builder.and_(address, address.type(size - 1))), likely=False):
             context.call_conv.return_user_exc(builder, ValueError, ("the array is misaligned",))
@@ -154,7 +154,7 @@ def element_pointer(context, builder, sig, args, boundscheck=False):
 
 
 def check_bounds(context, builder, index, axis, size):
-    """IndexError with the numbers, which Numba's own does not name."""
+    """Raise IndexError with the numbers, which Numba's own error lacks."""
     beyond = builder.icmp_signed(">=", index, size)
     before = builder.icmp_signed("<", index, builder.neg(size))
     emit = Emit(context, builder, None, {ILK_EINVAL: (ElementIndexError,)})
@@ -167,7 +167,7 @@ def size_of(element):
 
 
 def bits(builder, pointer, element):
-    """The pointer to the element as an integer, and that integer's type."""
+    """Return the element's pointer as a pointer to an integer, and that integer's type."""
     integer = ir.IntType(8 * size_of(element))
     return builder.bitcast(pointer, integer.as_pointer()), integer
 
@@ -176,7 +176,7 @@ def bits(builder, pointer, element):
 
 
 def instruction(integer_name, float_name=None):
-    """One instruction, which the processor may have or LLVM makes a loop of: it is the same that we would write."""
+    """One LLVM instruction. If the processor lacks it, LLVM makes a compare-and-swap loop of it, like `loop` here."""
 
     def lower(builder, pointer, element, values, order):
         name = float_name if isinstance(element, types.Float) else integer_name
@@ -186,9 +186,9 @@ def instruction(integer_name, float_name=None):
 
 
 def loop(step):
-    """Look, and compare and swap until it is done, or nothing is to do.
+    """Load the element, then compare and swap until that succeeds or the element need not change.
 
-    ``step(builder, element, old, values)`` answers whether the element changes, and to what.
+    ``step(builder, element, old, values)`` returns whether the element changes, and its new value.
     """
 
     def lower(builder, pointer, element, values, order):
@@ -218,7 +218,7 @@ def loop(step):
 
 
 def compare(builder, element, operator, left, right):
-    """An ordered comparison: with a NaN it is false."""
+    """An ordered comparison: false if either is a NaN."""
     if isinstance(element, types.Float):
         return builder.fcmp_ordered(operator, left, right)
     if getattr(element, "signed", False):
@@ -227,12 +227,12 @@ def compare(builder, element, operator, left, right):
 
 
 def extreme(stays, missing):
-    """`stays`: the comparison of old to new at which the old value stays. `missing`: a NaN is a number missing."""
+    """`stays`: the comparison of old to new that keeps the old value. `missing`: the other operand wins over a NaN."""
 
     def step(builder, element, old, values):
         changes = builder.not_(compare(builder, element, stays, old, values[0]))
         if isinstance(element, types.Float):
-            kept = values[0] if missing else old  # that one's being a NaN changes nothing
+            kept = values[0] if missing else old  # if this is a NaN, the element does not change
             changes = builder.and_(changes, builder.fcmp_ordered("ord", kept, kept))
         return changes, values[0]
 

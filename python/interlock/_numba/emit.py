@@ -1,4 +1,4 @@
-"""What methods are made of in compiled code: calls into the library, timeouts, exceptions for error codes."""
+"""The parts of methods in compiled code: calls into the library, timeouts, exceptions for error codes."""
 
 import math
 from threading import TIMEOUT_MAX
@@ -16,9 +16,9 @@ from .symbols import TYPES
 
 
 class Emit:
-    """Writes the code of one call of a method.
+    """Emits the code of one call of a method.
 
-    `view` has the object's handle and fields; `errors` the exceptions, code -> (class, argument...), that differ from
+    `view` has the object's handle and fields. `errors` maps a code to (class, argument...), for exceptions that differ from
     those of `_errors`.
     """
 
@@ -27,11 +27,11 @@ class Emit:
         self._noted = None
 
     def note(self, first, second, length):
-        """The numbers that the exceptions of this call may name (see `exceptions`)."""
+        """Set the numbers for the messages of this call's exceptions (see `exceptions`)."""
         self._noted = first, second, length
 
     def call(self, name, *arguments, handle=None):
-        """Calls a function of the library, with the object's handle or another and the arguments."""
+        """Call a function of the library with the object's handle, or another, and the arguments."""
         result, kinds = SIGNATURES[name]
         kinds = [self.context.get_value_type(TYPES[kind]) for kind in kinds]
         function_type = ir.FunctionType(self.context.get_value_type(TYPES[result]), kinds)
@@ -44,7 +44,7 @@ class Emit:
         return self.builder.icmp_signed(operator, value, value.type(number))
 
     def raise_if(self, condition, code):
-        """Raises the exception of `code`. Nothing of this is in the way of those that do not raise."""
+        """Raise the exception of `code`. The code for it is off the path that raises nothing."""
         with cgutils.if_unlikely(self.builder, condition):
             exception = exception_of(self.builder, code)
             if self._noted:
@@ -57,32 +57,32 @@ class Emit:
             self.context.call_conv.return_status_propagate(self.builder, status)
 
     def check(self, code):
-        """The code, if it is not an error."""
+        """Return the code, or raise if it is an error."""
         self.raise_if(self.compare(code, "<", 0), code)
         return code
 
     def check_value(self, value, bad, code):
-        """The value. If it is one of those that may stand for a failure, `code()` calls what tells."""
+        """Return the value. If `bad`, the value may mean a failure: `code()` returns the error code, or one that is none."""
         with cgutils.if_unlikely(self.builder, bad):
             self.check(code())
         return value
 
     def check_in_time(self, code):
-        """Whether the wait ended before its timeout."""
-        self.raise_if(self.compare(code, "<", ILK_ETIMEDOUT), code)  # that is the greatest of the error codes
+        """Return whether the wait ended before its timeout; raise for other errors."""
+        self.raise_if(self.compare(code, "<", ILK_ETIMEDOUT), code)  # ILK_ETIMEDOUT is the greatest error code
         return self.compare(code, ">=", 0)
 
     def python(self, function, *arguments):
-        """Calls a function written in Python, for what is rare. Its arguments are booleans and floats."""
+        """Call a function written in Python, for rare paths. Its arguments are booleans and floats."""
         kinds = [types.boolean if value.type == cgutils.bool_t else types.float64 for value in arguments]
         return self.context.compile_internal(self.builder, function, types.int64(*kinds), arguments)
 
     def wait_ns(self, timeout=None):
-        """The nanoseconds of a timeout of which None is for ever; then the answer is None too."""
+        """Return the nanoseconds of a timeout; None, which waits forever, for None."""
         return None if timeout is None else self.python(_wait_ns, timeout)
 
     def lock_ns(self, blocking, timeout, function):
-        """As `wait_ns`, with an argument that says whether to wait at all."""
+        """The same as `wait_ns`, with an argument for whether to wait at all."""
         if timeout is not None:
             return self.python(function, cgutils.true_bit if blocking is None else blocking, timeout)
         if blocking is None:
@@ -104,7 +104,7 @@ def _wait_ns(timeout):
 
 
 def mutex_ns(blocking, timeout):
-    """As `threading.Lock`: -1 waits for ever."""
+    """Like `threading.Lock`: -1 waits forever."""
     if timeout == -1:
         return -1 if blocking else 0
     if not blocking:
@@ -115,14 +115,14 @@ def mutex_ns(blocking, timeout):
 
 
 def semaphore_ns(blocking, timeout):
-    """As `threading.Semaphore`: a deadline that has passed is no error."""
+    """Like `threading.Semaphore`: a deadline that has passed is no error."""
     if not blocking:
         raise ValueError("can't specify timeout for non-blocking acquire")
     return -1 if timeout == -1 else _to_ns(max(timeout, 0.0))
 
 
 def queue_ns(block, timeout):
-    """As `queue.Queue`."""
+    """Like `queue.Queue`."""
     if not block:
         return 0
     if timeout < 0:

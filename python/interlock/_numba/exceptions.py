@@ -1,8 +1,8 @@
 """The exceptions of the error codes, as Numba returns them from compiled code.
 
-Each is a pickle, with its length, its digest, and what is 0 here. Numba would write those that a kernel can raise into its
-module, a dozen for each kernel, and compiling that took longer than all else of a lock pair. So they are in memory once,
-and kernels know them by symbol, as they know the library's functions (see `symbols`).
+Numba writes each exception that a kernel can raise into the kernel's module, as a pickle with its length and digest. That
+would be a dozen for each kernel, and took longer to compile than the rest of a lock pair. So they are in memory once, and
+kernels refer to them by symbol, as to the library's functions (see `symbols`).
 """
 
 import ctypes
@@ -17,12 +17,12 @@ from .._constants import ILK_ENOTSUP
 from .._errors import element_index_text, error, lock_index_text, lock_range_text
 from .._library import QUICK
 
-# What a cached kernel relies on: the row of a code is its negative, and row 0 is for those that are unknown here.
+# Cached kernels rely on this: the row of a code is its negative, and row 0 is for unknown codes.
 _SYMBOL = "interlock.exceptions"
 
 
 class _Row(ctypes.Structure):
-    """Numba's structure of an exception, which has grown: the first three fields are as ever."""
+    """Numba's structure of an exception. Later versions have more fields, which are 0 here; the first three are the same."""
 
     _fields_ = [
         (f"field_{i}", ctypes.c_void_p if isinstance(typ, ir.PointerType) else ctypes.c_int32)
@@ -46,7 +46,7 @@ llvmlite.binding.add_symbol(_SYMBOL, ctypes.addressof(_table))
 
 
 def exception_of(builder, code):
-    """What Numba is to return for a code."""
+    """Return the exception that Numba must return for a code."""
     table_type = ir.ArrayType(excinfo_t, len(_rows))
     table = builder.module.globals.get(_SYMBOL) or ir.GlobalVariable(builder.module, table_type, _SYMBOL)
     row = builder.neg(code)
@@ -56,9 +56,9 @@ def exception_of(builder, code):
 
 # --- errors that name numbers -----------------------------------------------------------------------------------------
 #
-# Numba's exceptions in compiled code are constants (up to 0.56 all, and the others take long to compile). So the thread
-# notes the numbers in a slot of its own, and the exception takes them from there when it is made, by the same thread.
-# Where two threads have the same slot, the last to note something has it, and the other's message names no numbers.
+# Numba's exceptions in compiled code are constants (in 0.56 always; later, others take long to compile). So the thread
+# writes the numbers to a slot, and the exception's constructor, which the same thread calls, reads them there. If two
+# threads share a slot, the last to write wins, and the other's message names no numbers.
 
 _NOTES = "interlock.notes"
 _SLOTS = 1024
@@ -74,7 +74,7 @@ llvmlite.binding.add_symbol(_NOTES, ctypes.addressof(_notes))
 
 
 def write_note(builder, thread, first, second, length):
-    """The numbers of the exception that is raised next; `thread` is that of `ilk_word_id`."""
+    """Store the numbers for the exception that is raised next; `thread` is the result of `ilk_word_id`."""
     word = ir.IntType(64)
     note_type = ir.LiteralStructType([word] * len(_Note._fields_))
     table_type = ir.ArrayType(note_type, _SLOTS)
@@ -93,28 +93,28 @@ def _noted(text):
 
 
 class ElementIndexError(IndexError):
-    """Of an array's element."""
+    """For an element of an array."""
 
     def __init__(self, *args):
         super().__init__(*(args or [_noted(element_index_text)]))
 
 
 class LockIndexError(ValueError):
-    """Of one lock of a LockArray."""
+    """For one lock of a LockArray."""
 
     def __init__(self, *args):
         super().__init__(*(args or [_noted(lambda i, _, n: lock_index_text(n, i))]))
 
 
 class LockPairError(ValueError):
-    """Of two locks of a LockArray."""
+    """For two locks of a LockArray."""
 
     def __init__(self, *args):
         super().__init__(*(args or [_noted(lambda i, j, n: lock_index_text(n, i, j))]))
 
 
 class LockRangeError(ValueError):
-    """Of a range of a LockArray."""
+    """For a range of a LockArray."""
 
     def __init__(self, *args):
         super().__init__(*(args or [_noted(lambda begin, end, n: lock_range_text(n, begin, end))]))

@@ -1,11 +1,11 @@
-"""What a compiled function holds, so that an exception releases it.
+"""The locks that a compiled function holds, so that an exception releases them.
 
-An exception in nopython code is an error code that the function returns at once. So a function with a ``with`` keeps, for
-each place of one in its code (a site), whether the lock is held and how to release it, and every return of an error first
-releases what is held. LLVM knows at each return whether that is so; the way without an exception pays nothing. If a release
-fails, its exception replaces the first one, as in Python.
+An exception in nopython code is an error code that the function returns at once. So the function keeps, for each ``with``
+in its code (a site), whether the lock is held and how to release it. Every return of an error first releases the locks that
+are held. LLVM can tell at each return which ones, so the path without an exception costs nothing. If a release fails, its
+exception replaces the first one, as in Python.
 
-Relied upon: Numba returns from a function by `ret` of its LLVM builder, with a constant for each normal way.
+Relied upon: Numba returns from a function by `ret` of its LLVM builder, with a constant for each normal return.
 """
 
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _NORMAL = (RETCODE_OK, RETCODE_NONE, RETCODE_STOPIT)
 
 
 class _Chain:
-    """Blocks that release what is held at one site after another, and then go on at `last`."""
+    """Basic blocks that release the lock of one site after another, if it is held, and then branch to `last`."""
 
     def __init__(self, builder, last):
         self._builder, self._next = builder, last
@@ -45,11 +45,11 @@ def _replaced_terminator(builder, block):
 
 
 class Frame:
-    """What a function that is being compiled holds when it returns an error: `builder.ret` of one goes to a chain."""
+    """The sites of a function that is being compiled. It replaces `builder.ret`: a return of an error goes to a chain."""
 
     def __init__(self, context, builder):
         self._context, self._builder, self._return = context, builder, builder.ret
-        self._sites = {}  # (number, type) -> site: code that is inlined twice may meet two types
+        self._sites = {}  # (number, type) -> site: code that is inlined twice may have two types
         self._caught = {}  # number -> the chains where handlers begin
         self._code = cgutils.alloca_once(builder, cgutils.int32_t)
         last = builder.function.append_basic_block("held.return")
@@ -71,14 +71,14 @@ class Frame:
         return frame
 
     def ret(self, code):
-        """As `builder.ret`."""
+        """Replaces `builder.ret`."""
         if isinstance(code, ir.Constant) and code.constant in _NORMAL:
             return self._return(code)
         self._builder.store(code, self._code)
         return self._builder.branch(self._returns.first)
 
     def site(self, number, typ, is_caught):
-        """The site with that number. `is_caught`: a handler in this function may have to release it."""
+        """Return the site with that number. `is_caught`: a handler in this function may have to release it."""
         if (number, typ) not in self._sites:
             site = self._sites[number, typ] = Site(self._context, self._builder, typ, is_caught)
             for chain in [self._returns, *self._caught.get(number, ())]:
@@ -86,7 +86,7 @@ class Frame:
         return self._sites[number, typ]
 
     def unwind(self, number):
-        """Releases what is held at the sites with that number, those too that are yet to be compiled."""
+        """Release the locks held at the sites with that number, also of sites that are compiled later."""
         last = self._builder.append_basic_block("held.unwound")
         chain = _Chain(self._builder, last)
         for (other, _), site in self._sites.items():
@@ -98,17 +98,17 @@ class Frame:
 
 
 class Site:
-    """A place of a ``with``: variables of the function that say whether it is held, and what."""
+    """A ``with`` in the code: variables of the function for the lock and whether it is held."""
 
     def __init__(self, context, builder, typ, is_counted):
         self._context, self._builder, self._typ = context, builder, typ
-        # What Numba's variables refer to outlives an error that is returned, but perhaps not one that is caught.
+        # The objects of Numba's variables stay alive if the error is returned, but perhaps not if it is caught.
         self._is_counted = is_counted
         self._flag = cgutils.alloca_once(builder, cgutils.bool_t)
         self._value = cgutils.alloca_once(builder, context.get_value_type(typ))
 
     def acquire(self, value):
-        """Acquires it. From then on, an error that the function returns releases it."""
+        """Acquire the lock. From then on, a return of an error releases it."""
         self._call("acquire", value)
         if self._is_counted:
             self._context.nrt.incref(self._builder, self._typ, value)

@@ -3,13 +3,13 @@
 `withs` translates a ``with`` into three calls, with a number for its place in the code, its site:
 
     enter(site, is_caught, manager)
-    ...                                the body stays where it stands
+    ...                                the body
     leave(site, is_caught, manager)    on each normal way out
-    unwind(site)                       where an exception handler begins that is outside the body: then `is_caught`
+    unwind(site)                       at the start of a handler outside the body: there is one if `is_caught`
 
-What they do is in `frame`.
+`frame` describes what they do.
 
-Relied upon besides documented things: a callable type (`types.Callable`) answers for its own calls, so that its errors come
+Relied upon besides the documented interface: a callable type (`types.Callable`) types its own calls, so its errors come
 first in Numba's message.
 """
 
@@ -33,7 +33,7 @@ _INSTEAD = {
 }
 
 
-# `rw.writing()` also takes back what its body has downgraded.
+# The end of `rw.writing()` releases the lock also if the body has downgraded it.
 _NAMES = {"acquire_writing": "acquire_write", "release_writing": "_release_writing"}
 
 
@@ -90,7 +90,7 @@ def _no_lock(typ, suffix=""):
 
 
 def _held_type(context, manager):
-    """What ``with manager:`` holds."""
+    """Return the type of the lock that ``with manager:`` holds."""
     if isinstance(manager, Held):
         return manager
     return Held(manager.view if isinstance(manager, Object) else manager).check(context)
@@ -100,7 +100,7 @@ def _held_type(context, manager):
 
 
 class Operation(types.Callable, types.Opaque):
-    """The type of a function below. Its errors come as they are, not under "No implementation of function"."""
+    """The type of a function below. Numba shows its errors as they are, not under "No implementation of function"."""
 
     def __init__(self, function):
         self.function = function
@@ -129,7 +129,7 @@ def _constant(context, builder, typ, function):
 
 
 class _Function:
-    """A function that `withs` has compiled code call."""
+    """A function whose calls `withs` puts into compiled code."""
 
     def __init__(self, name, type_call):
         self.__name__, self.type_call = name, type_call
@@ -282,7 +282,7 @@ def _lower_unwind(context, builder, sig, args):
 
 @lower_builtin(begin_at_depth, types.VarArg(types.Any))
 def _lower_begin_at_depth(context, builder, sig, args):
-    """Says within how many `try` the code is from here on; and in a handler, that the exception is handled."""
+    """Set how many `try` blocks the code is in from here on. In a handler, also end the exception."""
     depth, is_handler = (typ.literal_value for typ in sig.args)
     if is_handler:
         context.nrt.eh_end_try(builder)

@@ -1,7 +1,7 @@
-"""The methods and properties, told to Numba.
+"""Registers the methods and properties with Numba.
 
-Not by `overload_method`: each of its methods is a function that Numba compiles for a kernel, and a lock pair of two would
-double the time that its kernel takes to compile.
+`overload_method` does not serve: Numba compiles each such method as a function, and the two of a lock pair would double the
+time that its kernel takes to compile.
 """
 
 from numba import typeof
@@ -17,13 +17,13 @@ from .live import live_predicate
 from .methods import METHODS, Property, of_all
 from .types import TYPES, Object, View
 
-# Parameters whose default is a way of its own to wait: it is told apart from any argument.
+# Parameters whose default selects a way to wait: it must differ from any argument.
 _WAITS = {"blocking", "block", "timeout"}
 _BOOLEANS = {"blocking", "block", "succeeded", "shared"}
 
 
 def parameter_type(name, given):
-    """The type that an argument of the type `given` is cast to."""
+    """Return the type that an argument of the type `given` is cast to."""
     if isinstance(given, types.Omitted) or given is types.none:
         return given
     given = types.unliteral(given)
@@ -38,7 +38,7 @@ def parameter_type(name, given):
 
 
 def argument(context, builder, parameter, typ, value):
-    """The native value, or None for None and for the default of a wait."""
+    """Return the native value, or None for None and for the default of a wait."""
     if not isinstance(typ, types.Omitted):
         return None if typ is types.none else value
     default = typ.value
@@ -84,7 +84,7 @@ _TEMPLATES = {
 
 
 def add_kind(kind, base, methods):
-    """Adds the methods of a type that is made when its dtype is first seen; its functions are those of the kind `base`."""
+    """Add the methods of a type that depends on a dtype. Its C functions are those of the kind `base`."""
     _TABLE[kind] = {**of_all(base), **methods}
     for name, method in _TABLE[kind].items():
         if not isinstance(method, Property):
@@ -172,7 +172,7 @@ def _wait_for(condition, predicate, timeout=None, args=()):
 
 
 def view(kind, *fields):
-    """A function for compiled code: from a handle, and the fields that are asked for, what the methods are called on."""
+    """Return a function for compiled code that makes a view, on which methods are called, from a handle and `fields`."""
     typ, names = TYPES[kind].view, ["handle", *fields]
 
     def codegen(context, builder, sig, args):

@@ -1,9 +1,9 @@
 """Global arrays that change while kernels run.
 
 To Numba a global array, or one that a closure captures, is a constant: a kernel reads a copy that was made when it was
-compiled. An atomic operation on such an array would change or read that copy, and never meet the other threads. So where a
-kernel calls `interlock.atomic` or `interlock.words` on one, all its references to that array are to the array itself, by
-its address, as Numba itself does for large ones: such a kernel is not cached. So are all arrays in a predicate of
+compiled. An atomic operation on it would change or read that copy, which no other thread uses. So if a kernel calls
+`interlock.atomic` or `interlock.words` on such an array, all the kernel's references to it are to the array itself, by its
+address. Numba does the same for large arrays. Such a kernel is not cached. The same holds for all arrays in a predicate of
 `Condition.wait_for`.
 """
 
@@ -28,11 +28,11 @@ _predicates = WeakSet()  # functions all of whose global arrays are live
 
 
 _references = {}  # the id of an array -> its reference
-_lowered = set()  # the types of references that Numba knows how to call
+_lowered = set()  # the types of references whose call is registered
 
 
 class _Reference:
-    """An array, kept for ever: compiled code has its address. A kernel calls this to get it."""
+    """An array that is never freed, because compiled code has its address. A kernel calls this to get it."""
 
     def __init__(self, array):
         self.array = array
@@ -95,7 +95,7 @@ def _constant(context, builder, typ, reference):
 
 
 def _outer_value(func_ir, stmt):
-    """The global or captured value that a statement names, or None."""
+    """Return the global or captured value that a statement names, or None."""
     if isinstance(stmt.value, (ir.Global, ir.FreeVar)):
         return stmt.value.value
     if isinstance(stmt.value, ir.Expr) and stmt.value.op == "getattr":  # of a module
@@ -108,7 +108,7 @@ def _holds_array(values):
 
 
 def _live_arrays(func_ir):
-    """The ids of the arrays that this function must not take for constants. None: all."""
+    """Return the ids of the arrays that are not constants in this function; None for all."""
     if func_ir.func_id.func in _predicates:
         return None
     found = set()
@@ -153,7 +153,7 @@ class _MakeLive(Rewrite):
 
 @register_rewrite("before-inference")
 class _CheckPredicates(Rewrite):
-    """Refuses a predicate of `Condition.wait_for` that captures variables of the kernel, which Numba cannot have."""
+    """Rejects a predicate of `Condition.wait_for` that captures variables of the kernel: Numba does not support it."""
 
     def match(self, func_ir, block, typemap, calltypes):
         for call in block.find_exprs("call"):
@@ -173,7 +173,7 @@ class _CheckPredicates(Rewrite):
 
 
 def _captured_variables(func_ir, var):
-    """The names that a function made in this kernel captures, and that are no constants."""
+    """Return the names of variables, not constants, that a function defined in this kernel captures."""
     made = guard(get_definition, func_ir, var)
     if not isinstance(made, ir.Expr) or made.op != "make_function" or made.closure is None:
         return []
@@ -187,7 +187,7 @@ def _captured_variables(func_ir, var):
 
 
 def live_predicate(dispatcher):
-    """A predicate that sees the arrays that it names as they are. The same one, if it names none."""
+    """Return a predicate whose global arrays are live; the same one, if it has none."""
     f = dispatcher.py_func
     names = inspect.getclosurevars(f)
     if not any(isinstance(value, np.ndarray) for value in [*names.globals.values(), *names.nonlocals.values()]):

@@ -18,9 +18,9 @@ _INT, _INT64 = ir.IntType(32), ir.IntType(64)
 
 
 class Method:
-    """`write(e, a)` writes a call with the arguments `a`, and answers its result.
+    """`write(e, a)` emits a call with the arguments `a`, and returns its result.
 
-    `errors` has the exceptions, code -> (class, argument...), that differ from those of `_errors`.
+    `errors` maps a code to (class, argument...), for exceptions that differ from those of `_errors`.
     """
 
     def __init__(self, parameters, result, write, errors=()):
@@ -38,7 +38,7 @@ class Property(Method):
         super().__init__("", result, lambda e, a: write(e), errors)
 
 
-# The parameters that are indices of a lock array, and the exception for such.
+# The parameters that are indices of a lock array, and their exceptions.
 _INDEX_ERRORS = {"i": LockIndexError, "i, j": LockPairError, "begin, end": LockRangeError}
 
 
@@ -51,17 +51,17 @@ def _given(a, parameters):
 
 
 def _note(e, a, parameters):
-    """Notes the indices of a lock array, for the error that one of them may be."""
+    """Note the indices of a lock array for the message of an error."""
     if parameters in _INDEX_ERRORS:
         given = _given(a, parameters)
         e.note(given[0], given[-1], e.view.length)
 
 
-# Calls, by what their result says.
+# Calls, by the meaning of their result.
 
 
 def does(function, parameters="", errors=()):
-    """Nothing, if it did not fail."""
+    """Returns nothing, or fails."""
 
     def write(e, a):
         _note(e, a, parameters)
@@ -71,7 +71,7 @@ def does(function, parameters="", errors=()):
 
 
 def tells(function):
-    """Yes or no."""
+    """Returns yes or no."""
 
     def write(e):
         return e.compare(e.check(e.call(function)), ">", 0)
@@ -80,7 +80,7 @@ def tells(function):
 
 
 def counts(function):
-    """A number that is never negative."""
+    """Returns a number that is never negative, or fails."""
 
     def write(e):
         count = e.call(function)
@@ -96,7 +96,7 @@ def field(name):
 
 
 def computes(function, parameters, failure, *probe):
-    """A number, where `failure` is one too: then `probe`, a call that changes nothing, tells."""
+    """Returns any number. If it is `failure`, `probe`, a call that changes nothing, shows whether the call failed."""
     tell, *arguments = probe
 
     def write(e, a):
@@ -107,7 +107,7 @@ def computes(function, parameters, failure, *probe):
 
 
 def acquires(for_ever, timed, which="", ns=mutex_ns, timeout=-1, errors=()):
-    """Whether it was acquired in time."""
+    """Returns whether it was acquired in time."""
     parameters = ", ".join([*_names(which), "blocking=True", f"timeout={timeout}"])
 
     def write(e, a):
@@ -123,7 +123,7 @@ def acquires(for_ever, timed, which="", ns=mutex_ns, timeout=-1, errors=()):
 
 
 def waits(for_ever, timed, which=""):
-    """Whether what is waited for came in time."""
+    """Returns whether the wait ended in time."""
     parameters = ", ".join([*_names(which), "timeout=None"])
 
     def write(e, a):
@@ -136,7 +136,7 @@ def waits(for_ever, timed, which=""):
     return Method(parameters, types.boolean, write)
 
 
-# What no other class does in the same way.
+# Calls of one class only.
 
 
 def _release_semaphore(e, a):
@@ -146,7 +146,7 @@ def _release_semaphore(e, a):
 
 
 def _release_bounded(e, a):
-    # A bound of 0 is none to the library.
+    # To the library a bound of 0 means none.
     with cgutils.if_unlikely(e.builder, e.compare(e.view.maximum, "==", 0)):
         counts("ilk_semaphore_value")(e)
         e.raise_if(cgutils.true_bit, _INT(c.ILK_EOVERFLOW))
@@ -193,7 +193,7 @@ def _barrier_wait(e, a):
     with e.builder.if_else(e.compare(address, "==", 0), likely=True) as (plain, with_action):
         with plain:
             e.builder.store(e.call("ilk_barrier_timedwait", ns), place)
-        with with_action:  # a function of Python's, which calls the action
+        with with_action:  # a Python function, which calls the action
             function = e.builder.inttoptr(address, ir.FunctionType(_INT64, [_INT64]).as_pointer())
             e.builder.store(e.builder.trunc(e.builder.call(function, [ns]), _INT), place)
     return e.builder.sext(e.check(e.builder.load(place)), _INT64)
@@ -252,7 +252,7 @@ def _created(e):
 
 
 def _release_writing(e, a):
-    """As `release_write`, or `release_read` where the writer has become a reader."""
+    """The same as `release_write`, or as `release_read` if the writer has downgraded."""
     code = e.call("ilk_rwlock_write_unlock")
     with cgutils.if_unlikely(e.builder, e.compare(code, "==", c.ILK_EPERM)):
         e.check(e.call("ilk_rwlock_read_unlock"))
@@ -264,7 +264,7 @@ def _unheld(text):
 
 
 def of_all(kind):
-    """What every class has; those with an underscore are for the jitclasses."""
+    """Return what every class has; names with an underscore are for the jitclasses."""
     functions = {
         "Lock": "mutex",
         "RLock": "mutex",
@@ -371,7 +371,7 @@ METHODS = {
         "store": does("ilk_counter_store", "value"),
         "wait": waits("ilk_counter_wait", "ilk_counter_timedwait", "at_least"),
         **{
-            # Every live counter is at least this, so only an error ends that wait.
+            # No value is less than ILK_NO_VALUE, so that wait fails only on an error.
             name: computes(f"ilk_counter_{name}", parameters, c.ILK_NO_VALUE, "ilk_counter_timedwait", c.ILK_NO_VALUE, 0)
             for name, parameters in {
                 "load": "",
@@ -421,6 +421,6 @@ METHODS = {
     },
     "Local": {
         "set": does("ilk_local_set", "value"),
-        "get": computes("ilk_local_get", "", 0, "ilk_local_set", 0),  # NULL is an error, or the value
+        "get": computes("ilk_local_get", "", 0, "ilk_local_set", 0),  # NULL is an error, or the value 0
     },
 }

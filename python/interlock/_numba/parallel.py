@@ -1,17 +1,16 @@
-"""parallel=True: calls of interlock keep their places among the reads and writes around them.
+"""parallel=True: calls of interlock keep their order with the reads and writes around them.
 
-Numba's parallel passes take only assignments and setitems for writes. They let statements change places with a parallel
-loop, fuse two loops, take reads out of a loop, and tell LLVM that nobody else touches the loop's arrays, as if a call
-that locks, counts or waits were nothing. So in kernels that use interlock, a parallel loop that runs code of which Numba
-knows nothing (a method or property of an object, an atomic, a helper) is a barrier here: it is fused with no other, nothing
-changes places with it, no read of memory leaves it, and its arrays may be touched by others. Other loops and other
-kernels are as without interlock.
+Numba's parallel passes consider only assignments and setitems to be writes. They move statements across a parallel loop,
+fuse two loops, hoist reads out of a loop, and promise LLVM that no other thread uses the loop's arrays, as if a call that
+locks, counts or waits had no effect. So in kernels that use interlock, a parallel loop is a barrier if it runs code that is
+opaque to Numba: a method or property of an object, an atomic, a helper. A barrier is not fused, no statement moves across
+it, no read of memory is hoisted out of it, and other threads may use its arrays. Other loops and other kernels are compiled
+as without interlock.
 
-This relies on what Numba does not publish, and has not changed from 0.56 to 0.68: six functions of its modules
-`numba.parfors.parfor` and `numba.parfors.parfor_lowering`, their parameters (`RELIES_ON`), and that Numba finds them there
-by name whenever it calls them; `remove_dead_parfor` in the table `remove_dead_extensions`. Each is replaced by one that
-calls it. Where one of them is missing or has other parameters, none is replaced, and kernels with parallel=True that use
-interlock are refused.
+This relies on parts of Numba that are not public, and have not changed from 0.56 to 0.68: six functions of the modules
+`numba.parfors.parfor` and `numba.parfors.parfor_lowering`, with their parameters (`RELIES_ON`), which Numba looks up by name
+at each call; and `remove_dead_parfor` in the table `remove_dead_extensions`. Each is replaced by a function that calls it.
+If one is missing or has other parameters, none is replaced, and kernels with parallel=True that use interlock are rejected.
 """
 
 # mypy: ignore-errors
@@ -29,7 +28,7 @@ from numba.parfors import parfor_lowering as lowering
 
 from .uses import is_opaque, uses_interlock
 
-# Function -> its parameters, as far as they are used here.
+# Function -> its parameters.
 RELIES_ON = {
     (passes, "maximize_fusion"): ["func_ir", "blocks", "typemap", "up_direction"],
     (passes, "_can_reorder_stmts"): ["stmt", "next_stmt", "func_ir", "call_table", "alias_map", "arg_aliases"],
@@ -46,7 +45,7 @@ RELIES_ON = {
 
 
 def unknown_parts():
-    """Those of `RELIES_ON` that this Numba does not have so."""
+    """Return the functions of `RELIES_ON` that are missing in this Numba, or have other parameters."""
     return [
         f"{module.__name__}.{name}"
         for (module, name), parameters in RELIES_ON.items()
@@ -57,11 +56,11 @@ def unknown_parts():
 # --- barriers ---------------------------------------------------------------------------------------------------------
 
 
-_MARK = "interlock.barrier"  # in the __dict__ of a parallel loop: its attributes are parts of an expression
+_MARK = "interlock.barrier"  # set in the __dict__ of a parallel loop, whose attributes are parts of an expression
 
 
 def _statements(blocks):
-    """All statements, those of loops within loops too."""
+    """Iterate over all statements, also those of nested loops."""
     for block in blocks:
         for stmt in block.body:
             yield stmt
@@ -104,9 +103,9 @@ def _try_fuse(original, equiv_set, parfor1, parfor2, *rest):
     return original(equiv_set, parfor1, parfor2, *rest)
 
 
-# --- reads that leave a loop ------------------------------------------------------------------------------------------
+# --- reads that Numba hoists out of a loop ----------------------------------------------------------------------------
 
-# Their values are in registers, or in memory that does not change.
+# Types of values in registers, or in memory that does not change.
 _VALUES = (types.Number, types.Boolean, types.Literal, types.NoneType, types.UnicodeType, types.Bytes, types.DType)
 _VALUES += (types.Module, types.NumberClass, types.BaseFunction, types.Dispatcher, types.SliceType, types.Omitted)
 _VALUES += (functions.BoundFunction, types.EnumMember, types.NPDatetime, types.NPTimedelta, types.UniTupleIter)
@@ -119,7 +118,7 @@ def _is_value(typ):
 
 
 def _reads_memory(stmt, typemap):
-    """Whether an assignment's value depends on memory that may change."""
+    """Return whether an assignment's value depends on memory that may change."""
     value, result = stmt.value, typemap[stmt.target.name]
     if not isinstance(value, ir.Expr) or isinstance(result, functions.BoundFunction):
         return False
@@ -128,7 +127,7 @@ def _reads_memory(stmt, typemap):
         if isinstance(source, types.BaseTuple):
             return False
         if isinstance(source, types.Array):
-            # Its shape, or a part of it, is not in its memory. The index is a value, or the part is one of copies.
+            # An array's shape, or a view of it, does not depend on its elements; an index by an array makes a copy.
             indices = [var for var in value.list_vars() if var.name != value.value.name]
             is_part = value.op == "getattr" or isinstance(result, types.Array)
             return not (is_part and all(_is_value(typemap[var.name]) for var in indices))
@@ -138,7 +137,7 @@ def _reads_memory(stmt, typemap):
 def _hoist(original, parfor_params, loop_body, typemap, wrapped_blocks):
     if not (uses_interlock(typemap) and _is_barrier(loop_body.values(), typemap)):
         return original(parfor_params, loop_body, typemap, wrapped_blocks)
-    # The blocks from which it takes statements: the loop's, and what leads to a loop within.
+    # The blocks from which Numba hoists statements: the loop's, and the init blocks of nested loops.
     blocks = list(loop_body.values())
     blocks += [stmt.init_block for block in loop_body.values() for stmt in block.body if isinstance(stmt, passes.Parfor)]
     before = [list(block.body) for block in blocks]
@@ -158,8 +157,8 @@ def _hoist(original, parfor_params, loop_body, typemap, wrapped_blocks):
 
 
 def _remove_dead_parfor(original, parfor, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap):
-    # An array that nothing reads by its name any more may be read, or written, by what a call knows. Numba would put
-    # what was stored in place of a read, and drop the store.
+    # An array that the code no longer names may still be read or written by a call that has it. Numba would replace a
+    # read by the value that was stored, and remove the store.
     if uses_interlock(typemap) and _loop_is_barrier(parfor, typemap):
         lives_n_aliases = lives_n_aliases | {var.name for var in parfor.list_vars() if var.name in typemap}
     return original(parfor, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap)
@@ -169,7 +168,7 @@ def _create_gufunc(original, lowerer, parfor, typemap, *rest):
     _check_slices(lowerer.func_ir, parfor, typemap)
     rest = list(rest)
     place = RELIES_ON[lowering, "_create_gufunc_for_parfor_body"].index("has_aliases") - 3
-    # Else LLVM may keep an array's element in a register during a call.
+    # Without aliases, LLVM may keep an array's element in a register across a call.
     rest[place] = rest[place] or (uses_interlock(typemap) and _loop_is_barrier(parfor, typemap))
     return original(lowerer, parfor, typemap, *rest)
 
@@ -178,7 +177,7 @@ def _create_gufunc(original, lowerer, parfor, typemap, *rest):
 
 
 def _copies(blocks, names):
-    """`names`, and those of all copies and parts that are made of them."""
+    """Return `names`, with the names of all their copies and parts."""
     assigns = [stmt for block in blocks for stmt in block.find_insts(ir.Assign)]
     size = None
     while size != len(names):
@@ -193,12 +192,12 @@ def _copies(blocks, names):
 
 
 def _is_own_slice(typ):
-    """Whether a function of that type is what `local()` is inlined as (see `per_thread`)."""
+    """Return whether the type is of the function that `local()` is inlined to (see `per_thread`)."""
     return isinstance(typ, types.Function) and getattr(typ.typing_key, "__name__", "") == "_own_slice"
 
 
 def _check_slices(func_ir, parfor, typemap):
-    """Refuses a loop whose threads all write to the slice of one, unless each iteration has an element of its own."""
+    """Reject a loop whose threads all write to one thread's slice, unless each iteration writes to its own element."""
     own = {
         stmt.target.name
         for block in func_ir.blocks.values()
@@ -248,7 +247,7 @@ if _unknown:
 
     @register_rewrite("after-inference")
     class Refuse(Rewrite):
-        """Changes nothing: it raises, or does not match."""
+        """Rewrites nothing: it raises, or does not match."""
 
         def __init__(self, state=None):
             self._is_parallel = state is not None and state.flags.auto_parallel.enabled

@@ -1,12 +1,11 @@
 """`interlock.PerThread` in kernels: a type for each dtype and number of dimensions.
 
-An array that `local()` returns has a counted reference to its slice, so that the memory stays as long as the array
-does, wherever it goes. The count is the slice's own, so threads do not share it: a meminfo of Numba's runtime, which is
-made once for each slice and is the slice's companion (see interlock.h). A thread that makes one needs no GIL.
+An array that `local()` returns has a counted reference to its slice, so the memory lives as long as the array. Each slice
+has its own count, so threads do not contend for it. The count is a meminfo of Numba's runtime, made once for each slice: the
+slice's companion (see interlock.h). A thread that makes one needs no GIL.
 
-What this relies on in Numba, all of it private: `alias_func_extensions`, the runtime's functions
-NRT_MemInfo_alloc_dtor_safe and NRT_MemInfo_release, by symbol, and that a meminfo's destructor gets the address of its
-memory first.
+This relies on private parts of Numba: `alias_func_extensions`; the runtime's functions NRT_MemInfo_alloc_dtor_safe and
+NRT_MemInfo_release, by symbol; and that the first argument of a meminfo's destructor is the address of its memory.
 """
 
 from functools import cache
@@ -48,7 +47,7 @@ register_default(PerThreadObject)(ObjectModel)
 
 
 def _companion(e, slice_):
-    """The slice's meminfo, made at the thread's first call."""
+    """Return the slice's meminfo, which the thread's first call makes."""
     builder = e.builder
     place = builder.inttoptr(builder.sub(slice_, _WORD(e.context.get_abi_sizeof(_WORD))), _WORD.as_pointer())
     found = cgutils.alloca_once_value(builder, builder.load(place))
@@ -76,7 +75,7 @@ def _shape(context, builder, address, ndim):
 
 
 def _array(context, builder, typ, address, shape, meminfo):
-    """An array at that address."""
+    """Return an array at that address."""
     array = make_array(typ)(context, builder)
     itemsize = _WORD(context.get_abi_sizeof(context.get_data_type(typ.dtype)))
     strides, stride = [], itemsize
@@ -104,14 +103,14 @@ def _own_slice(typingctx, per_thread):
 
 
 def _outlives_the_kernel(lhs, args, *aliases):
-    # A map of aliases and the set of those of arguments: some callers in Numba pass them in the other order.
+    # `aliases` are a map of aliases and the set of arguments' aliases. Some callers in Numba swap them.
     for known in aliases:
         if isinstance(known, set):
             known.add(lhs)
 
 
-# With parallel=True, Numba removes writes to an array that it takes for new and that nobody reads. This tells it that the
-# array is as good as an argument. It looks for functions by name, so `local` is inlined as a call of one.
+# With parallel=True, Numba removes writes to an array that it considers new and that no code reads. This marks the array
+# as an alias of an argument. Numba finds the function by its name, so `local` is inlined to a call of `_own_slice`.
 alias_func_extensions["_own_slice", __name__] = _outlives_the_kernel
 
 
@@ -135,7 +134,7 @@ def type_of(dtype, ndim):
 
 @intrinsic
 def _dimensions(typingctx, per_thread):
-    """The shape, as a tuple."""
+    """Return the shape as a tuple."""
     ndim = per_thread.array.ndim
 
     def codegen(context, builder, sig, args):
@@ -146,7 +145,7 @@ def _dimensions(typingctx, per_thread):
 
 
 def _word(field):
-    """A function that returns a field of the object."""
+    """Return a function that returns a field of the object."""
 
     @intrinsic
     def word(typingctx, per_thread):
@@ -163,7 +162,7 @@ _size, _initial, _has_initial = _word("size"), _word("initial"), _word("has_init
 
 @intrinsic
 def _flat(typingctx, per_thread, address, n):
-    """The n elements at an address. The array keeps nothing alive."""
+    """Return an array of the n elements at an address. It keeps nothing alive."""
     array = types.Array(per_thread.array.dtype, 1, "C")
 
     def codegen(context, builder, sig, args):

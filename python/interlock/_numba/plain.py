@@ -1,4 +1,4 @@
-"""What the jitclasses call where Numba is switched off: with ``NUMBA_DISABLE_JIT=1`` kernels, and they, are plain Python."""
+"""The jitclasses without Numba: with ``NUMBA_DISABLE_JIT=1`` they and the kernels are plain Python."""
 
 from collections import deque
 
@@ -7,9 +7,9 @@ import interlock
 from .. import nb
 from .._errors import check, error, last_error
 
-# What the methods of a class ask for besides the handle.
+# Attributes that the methods of a class need besides the handle.
 _FIELDS = {
-    # More parties than there can be: nobody takes itself for the last, and the last finds the round complete.
+    # More parties than possible, so no thread takes itself for the last; the last one finds the round complete.
     "Barrier": lambda: {"_parties": 2**31, "_action": None, "_timeout_ns": -1},
     "Condition": lambda: {"_inner": None},
     "Queue": lambda: {"_returned": deque()},
@@ -36,7 +36,7 @@ class _View:
     def _free(self):
         check(super()._free(self._handle))
 
-    # Of a condition, which does not know its lock here.
+    # For a condition, which has no lock here.
 
     def _notify(self, n):
         check(nb.ilk_condition_notify(self._handle, max(0, min(n, 2**31 - 1))))
@@ -46,7 +46,7 @@ class _View:
 
 
 def view(kind, *fields):
-    """As `kernels.view`: from a handle, and the fields that are asked for, to what the methods are called on."""
+    """Replaces `kernels.view`: returns a function that makes a view from a handle and `fields`."""
     made = type(kind, (_View, getattr(interlock, kind)), {"_fields": staticmethod(_FIELDS.get(kind, dict))})
 
     def view(handle, *words):

@@ -1,6 +1,6 @@
-"""A ``with`` in Numba's IR becomes calls of `enter`, `leave` and `unwind` (see `held`); and how many `try` each block is in.
+"""Replaces a ``with`` in Numba's IR by calls of `enter`, `leave` and `unwind` (see `held`), and corrects the count of `try`.
 
-All of this is about the IR as Numba makes it of the bytecode, before it works on it any further (see `withs`).
+It works on the IR that Numba has just made from the bytecode, before any other pass (see `withs`).
 """
 
 import itertools
@@ -21,11 +21,11 @@ class _With:
     def __init__(self, label, stmt):
         self.label, self.manager, self.loc = label, stmt.contextmanager, stmt.loc
         self.site = next(_sites)
-        self.is_caught = False  # by a handler of this function, outside
+        self.is_caught = False  # by a handler of this function, outside the body
         self.exits = []  # the labels of blocks with a normal way out
 
     def operands(self, block, code, loc):
-        """The number of this ``with`` and whether an exception in it is caught; and the manager, which this keeps alive."""
+        """Return the site's number, whether an exception in it is caught, and the manager, which the call keeps alive."""
         return [_constant(block, code, self.site, loc), _constant(block, code, int(self.is_caught), loc), self.manager]
 
 
@@ -43,7 +43,7 @@ def _call(block, code, function, arguments, loc, target=None):
 
 
 def rewrite(func_ir, offsets):
-    """Makes calls of each ``with`` that begins at one of the `offsets`."""
+    """Replace each ``with`` that begins at one of the `offsets` by calls."""
     blocks = func_ir.blocks
     withs, others, exit_of = [], [], {}
     for label in sorted(blocks):
@@ -86,7 +86,7 @@ def rewrite(func_ir, offsets):
 
 
 def _source(func_ir, variable):
-    """The variable of which this is a copy, if that is set nowhere else: a copy of an object counts references."""
+    """Return the variable of which this is a copy, if it is assigned once: a copy of an object counts references."""
     while True:
         definitions = func_ir._definitions.get(variable.name, ())
         if len(definitions) != 1 or not isinstance(definitions[0], ir.Var):
@@ -98,14 +98,14 @@ def _source(func_ir, variable):
 
 
 def _callee(stmt):
-    """The name of the variable that a statement calls, or None."""
+    """Return the name of the variable that a statement calls, or None."""
     if isinstance(stmt, ir.Assign) and isinstance(stmt.value, ir.Expr) and stmt.value.op == "call":
         return stmt.value.func.name
     return None
 
 
 def _follow_copies(blocks, exit_of):
-    """Adds the variables into which an exit function is copied, at the ends of blocks."""
+    """Add the variables into which an exit function is copied at the ends of blocks."""
     copies = [
         (stmt.target.name, stmt.value.name)
         for block in blocks.values()
@@ -122,7 +122,7 @@ def _follow_copies(blocks, exit_of):
 class _Nest:
     """Which blocks are in the body of which ``with``.
 
-    A block is, if it can be reached only by way of the entry, and the block of no normal way out comes before it.
+    A block is in a body if the body's entry dominates it, and no block with a normal way out does.
     """
 
     def __init__(self, blocks, withs):
@@ -140,7 +140,7 @@ class _Nest:
 
 
 def _check(blocks, nest, withs, others, exit_of):
-    """Refuses what cannot be had."""
+    """Reject what is not supported."""
     for other in others:
         if len(blocks[other.label].terminator.get_targets()) != 1:
             raise errors.CompilerError(
@@ -170,7 +170,7 @@ def _check(blocks, nest, withs, others, exit_of):
 
 
 def _handlers(blocks):
-    """The label of each block that handles exceptions, with those of the blocks where they come from."""
+    """Return the label of each block that handles exceptions, with the labels of the blocks that raise them."""
     sources = {}
     for label, block in blocks.items():
         if _is_check(block.terminator):
@@ -182,10 +182,10 @@ def _handlers(blocks):
 
 
 def _drop_idle_checks(blocks, infos):
-    """Removes the check for an exception from a block that Numba's analysis says raises none.
+    """Remove the check for an exception from a block that raises none according to Numba's analysis.
 
-    Numba makes it all the same where an operation begins a block of its own, as a ``with`` does. The variables of the
-    handler's stack then have no value on that way.
+    Numba inserts it all the same where an operation begins a new block, as a ``with`` does. The variables of the handler's
+    stack would have no value on that path.
     """
     for label, block in blocks.items():
         branch = block.terminator
@@ -198,10 +198,10 @@ def _is_check(terminator):
 
 
 def settle_tries(blocks, infos):
-    """Replaces the marks by which Numba counts up and down how many `try` it is in.
+    """Replace the marks by which Numba counts, up and down, how many `try` blocks the code is in.
 
-    They do not agree where a loop in a `try` goes on after a part that is not in it, such as a `return` or the handler of
-    a ``with``: then an exception after the `try` is lost. Numba's analysis of the bytecode knows the number of each block.
+    The count is wrong where a loop in a `try` continues after a part outside it, such as a `return` or the handler of a
+    ``with``: then an exception after the `try` is lost. Numba's analysis of the bytecode has the right number of each.
     """
     _drop_idle_checks(blocks, infos)
     handlers = _handlers(blocks)
@@ -230,11 +230,11 @@ def _is_mark(stmt):
     return stmt.target.name.startswith(("$callres_mark_try_block", "$callres_end_try_block"))
 
 
-_AFTER_DEPTH = 4  # the statements by which a handler begins (see `settle_tries`)
+_AFTER_DEPTH = 4  # the statements at the start of a handler (see `settle_tries`)
 
 
 def _unwind_at(block, withs):
-    """Releases, where a handler begins, what the exception left held. An exception of that is handled here, too."""
+    """At the start of a handler, release the locks that the exception left held. The handler also gets their errors."""
     if not withs:
         return
     code, loc = [], block.loc

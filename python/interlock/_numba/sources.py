@@ -1,4 +1,4 @@
-"""Where the arrays of atomic operations come from: which of them are global or captured, also through helpers."""
+"""Finds which arrays of atomic operations are global or captured, also through helpers."""
 
 # mypy: ignore-errors
 
@@ -21,7 +21,7 @@ _OPERATIONS = {f for module in (atomic, words) for f in vars(module).values() if
 
 
 def _sources(func_ir, var):
-    """The names of arguments, and the values of outer names, of which `var` may be a part; as (name, value) pairs."""
+    """Iterate over the arguments and outer values of which `var` may be a part: (name, None) and (name, value)."""
     todo, seen = [var], {var.name}
     for var in todo:
         outer = guard(find_outer_value, func_ir, var)
@@ -39,7 +39,7 @@ def _sources(func_ir, var):
 
 
 def _of(func_ir, definition):
-    """The variables of whose value a definition may be a part."""
+    """Return the variables of whose value a definition may be a part."""
     if isinstance(definition, ir.Var):
         return [definition]
     if not isinstance(definition, ir.Expr):
@@ -57,12 +57,12 @@ def _of(func_ir, definition):
 
 
 def _array_of(call):
-    """The argument that is the array of an operation."""
+    """Return the argument that is the array of an operation."""
     return call.args[0] if call.args else dict(call.kws).get("array")
 
 
 def _operated_arguments(function, seen):
-    """The names of the arguments on whose elements a Python function operates, itself or by a helper."""
+    """Return the names of the arguments on whose elements a Python function operates, itself or through a helper."""
     if function in seen:
         return set()
     seen.add(function)
@@ -76,7 +76,7 @@ def _operated_arguments(function, seen):
 
 
 def _operands(func_ir, call, seen):
-    """The arguments of a call on whose elements it operates."""
+    """Iterate over the arguments of a call on whose elements it operates."""
     callee = guard(find_outer_value, func_ir, call.func)
     if isinstance(callee, Dispatcher):
         names = callee.py_func.__code__.co_varnames
@@ -88,7 +88,7 @@ def _operands(func_ir, call, seen):
 
 
 def outer_operands(func_ir):
-    """The global and captured values on whose elements a function operates: (call, name, value) of each.
+    """Iterate over the global and captured values on whose elements a function operates, as (call, name, value).
 
     A value is an array, or a tuple or list that may hold one.
     """
@@ -96,6 +96,6 @@ def outer_operands(func_ir):
         for call in block.find_exprs("call"):
             given = [*call.args, *(var for _, var in call.kws)]
             outer = {var.name: [s for s in _sources(func_ir, var) if s[1] is not None] for var in given}
-            if any(outer.values()):  # else there is no need to translate what it calls
+            if any(outer.values()):  # otherwise the called function need not be translated
                 for var in _operands(func_ir, call, set()):
                     yield from ((call, name, value) for name, value in outer[var.name])

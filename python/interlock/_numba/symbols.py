@@ -1,8 +1,8 @@
-"""The library's functions, made known to LLVM.
+"""Registers the library's functions with LLVM.
 
-LLVM must know a symbol before a cached kernel that needs it is loaded, or the process ends. Such a kernel's module
-imports `interlock.nb`, or its signature holds a type of `interlock._numba`: both import this. The addresses are given
-outright, not searched for: another copy of the library in this process would not know our handles.
+A symbol must be registered before a cached kernel that needs it is loaded, or the process is aborted. The kernel's module
+imports `interlock.nb`, or its signature has a type of `interlock._numba`: both import this. The addresses are given and not
+searched for, because another copy of the library in this process does not accept our handles.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ from numba.core import types
 
 from .._library import BLOCKING
 
-# `void *` is an integer: handles and addresses are, and one function must not have two types in a kernel's module.
+# `void *` is an integer, as handles and addresses are. One function must not have two types in a kernel's module.
 TYPES = {"int": types.intc, "int64_t": types.int64, "void *": types.intp}
 
 for _name, _function in BLOCKING.items():

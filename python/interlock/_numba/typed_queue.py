@@ -1,7 +1,7 @@
-"""`interlock.Queue` of other things than int64, in kernels: a type for each dtype, with methods of its own.
+"""`interlock.Queue` of other types than int64, in kernels: a type for each dtype, with its own methods.
 
-A record is memory that somebody else owns, to Numba: a kernel has nowhere to keep one that `get` returned. So kernels
-take records by `get_into`.
+To Numba a record is a reference to memory of an array, so a kernel has no memory for one that `get` returned. Kernels
+remove records with `get_into`.
 """
 
 from functools import cache
@@ -86,7 +86,7 @@ def _methods(element, dtype):
     is_wide = is_record or size > 8
 
     def memory(e):
-        """For one item. It is 0 where the item does not fill the 64 bits."""
+        """Return memory for one item. Bits that the item does not fill are 0."""
         data = e.context.get_data_type(element)
         if is_wide:
             return cgutils.alloca_once(e.builder, data)
@@ -95,7 +95,7 @@ def _methods(element, dtype):
         return e.builder.bitcast(word, data.as_pointer())
 
     def fitting(e, item):
-        """An int64 as the element, if it is in its range."""
+        """Convert an int64 to the element's type, or raise if it does not fit."""
         narrow = e.builder.trunc(item, e.context.get_value_type(element))
         back = (e.builder.sext if element.signed else e.builder.zext)(narrow, _INT64)
         e.raise_if(e.builder.icmp_signed("!=", back, item), ir.IntType(32)(ILK_EOVERFLOW))
@@ -151,7 +151,7 @@ def _methods(element, dtype):
 
 @cache
 def type_of(dtype):
-    """The Numba type of a queue of that dtype."""
+    """Return the Numba type of a queue of that dtype."""
     element = numpy_support.from_dtype(dtype)
     kind = f"Queue({element})"
     FIELDS[kind] = {"capacity": "_capacity", "unused": "_unused_handle", "slots": "_slots_address"}

@@ -1,8 +1,8 @@
-"""What the objects are in a kernel: their types, and how they get in and out.
+"""The Numba types of the objects, and how objects enter and leave kernels.
 
-A kernel gets an object's handle, what its methods need besides (FIELDS), and a counted reference to the Python object, so
-that this lives as long as a jitclass, list or tuple of compiled code holds it. Methods get all but the last, as a `View`:
-so a call in a loop counts no references.
+A kernel gets an object's handle, the other integers that its methods need (FIELDS), and a counted reference to the Python
+object, which stays alive as long as a jitclass, list or tuple of compiled code holds it. Methods get a `View`, without the
+reference, so that a call in a loop counts no references.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ FIELDS = {
     "Condition": {"lock": "_lock._handle"},
     "LockArray": {"length": "_n"},
     "Queue": {"capacity": "_capacity"},
-    # Those of typed queues and PerThread are added with their types.
+    # The fields of typed queues and PerThread are added with their types.
 }
 
 
@@ -74,7 +74,7 @@ def _view(context, builder, object_type, view_type, value):
 
 
 def _read(c, owner, path):
-    """The integer `owner.path`. Where that fails it is 0, and a Python exception is set."""
+    """Return the integer `owner.path`. On failure it is 0, and a Python exception is set."""
     name, _, rest = path.partition(".")
     found = c.pyapi.object_getattr_string(owner, name)
     word = cgutils.alloca_once_value(c.builder, ir.Constant(cgutils.intp_t, 0))
@@ -82,7 +82,7 @@ def _read(c, owner, path):
         if rest:
             number = _read(c, found, rest)
         else:
-            # As a pointer: a handle may use all bits, and then is negative here.
+            # Read as a pointer: a handle may use all bits, and is negative here then.
             number = c.builder.ptrtoint(c.pyapi.long_as_voidptr(found), cgutils.intp_t)
         c.builder.store(number, word)
         c.pyapi.decref(found)
@@ -94,7 +94,7 @@ def _unbox(typ, obj, c):
     value = cgutils.create_struct_proxy(typ)(c.context, c.builder)
     for field, path in _words(typ.kind).items():
         setattr(value, field, _read(c, obj, path))
-    # Its data is the Python object too: so boxing finds it.
+    # The meminfo's data is the Python object as well, where boxing finds it.
     value.meminfo = c.pyapi.nrt_meminfo_new_from_pyobject(c.builder.bitcast(obj, cgutils.voidptr_t), obj)
     return NativeValue(value._getvalue(), is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
 
@@ -103,7 +103,7 @@ def _unbox(typ, obj, c):
 def _box(typ, val, c):
     value = cgutils.create_struct_proxy(typ)(c.context, c.builder, val)
     result = cgutils.alloca_once_value(c.builder, c.pyapi.borrow_none())
-    # A jitclass attribute that was never set has none, and is None.
+    # A jitclass attribute that was never set has no meminfo. It becomes None.
     with cgutils.if_likely(c.builder, cgutils.is_not_null(c.builder, value.meminfo)):
         data = c.context.nrt.meminfo_data(c.builder, value.meminfo)
         c.builder.store(c.builder.bitcast(data, c.pyapi.pyobj), result)
@@ -117,10 +117,10 @@ _held = {}
 
 @lower_constant(Object)
 def _constant(context, builder, typ, obj):
-    """A global object, which its kernel holds for ever.
+    """A global object, which its kernel keeps alive forever.
 
-    All of it is of this process: each word goes in as what Numba calls a dynamic address, and it will not cache the kernel
-    as long as one of them is used.
+    Its handle and fields are valid only in this process. So each is a dynamic address to Numba, which does not cache a
+    kernel that uses one.
     """
     if id(obj) not in _held:
         _held[id(obj)] = _nrt_python.meminfo_new(id(obj), obj)
@@ -135,7 +135,7 @@ def _constant(context, builder, typ, obj):
     return value._getvalue()
 
 
-# Their types depend on the dtype: see per_thread.
+# The types of these depend on the dtype: see per_thread.
 PER_DTYPE = {"PerThread"}
 
 CLASSES = {
@@ -148,7 +148,7 @@ TYPES = {name: Object(name) for name in CLASSES}
 
 
 def type_of(obj: Any) -> Any:
-    """The Numba type of an object: also of a subclass of ours, whose methods are unknown to kernels."""
+    """Return the Numba type of an object. An instance of a user's subclass has that of our class."""
     if isinstance(obj, interlock.Condition) and obj._inner is not None:
         raise errors.TypingError(
             "a Condition whose lock is none of interlock's is for Python code alone: "
@@ -159,5 +159,5 @@ def type_of(obj: Any) -> Any:
 
 for _name, _class in CLASSES.items():
     as_numba_type.register(_class, TYPES[_name])
-    if _class is not interlock.Condition:  # which one it is decides
+    if _class is not interlock.Condition:  # whose type depends on its lock
         _class._numba_type_ = TYPES[_name]

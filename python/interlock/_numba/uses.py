@@ -1,7 +1,7 @@
-"""Whether a kernel uses interlock, and which of its variables may lead to code that does.
+"""Finds whether a kernel uses interlock, and which of its variables may lead to code that does.
 
-Judged by the types of the kernel's variables, and by the names to which the Python functions behind them refer, however
-deep. No product of a compilation is needed: a helper that Numba loads from its cache is judged like any other.
+It follows the types of the kernel's variables, and the names that the Python functions behind them use, at any depth. It
+needs no result of a compilation, so helpers that Numba loads from its cache are treated like any other.
 """
 
 # mypy: ignore-errors
@@ -19,7 +19,7 @@ _FOREIGN = ("numba", "numpy", "math", "builtins", "operator", "_operator")  # th
 
 
 def _package(thing):
-    """The top-level package in which a module, a function, a class or the class of an object is defined."""
+    """Return the top-level package of a module, a function, a class or an object's class."""
     if isinstance(thing, python.ModuleType):
         return thing.__name__.partition(".")[0]
     module = getattr(thing, "__module__", None)
@@ -27,7 +27,7 @@ def _package(thing):
 
 
 def _template_functions(template):
-    """The Python functions of an overload or intrinsic."""
+    """Return the Python functions of an overload or intrinsic."""
     return [
         vars(owner)[name].__func__
         for owner in template.__mro__
@@ -37,7 +37,7 @@ def _template_functions(template):
 
 
 def _parts(typ):
-    """What a type consists of, or leads to when it is called."""
+    """Return the parts of a type, and the functions that it leads to when it is called."""
     if isinstance(typ, functions.BoundFunction):
         return [typ.this, *_template_functions(typ.template)]
     if isinstance(typ, types.Function):
@@ -66,7 +66,7 @@ def _elements(typ):
 
 
 def _references(function):
-    """The values of the names to which a Python function, and those that it defines, refer."""
+    """Return the values of the names that a Python function, and functions defined in it, refer to."""
     codes, names = [function.__code__], set()
     for code in codes:
         names.update(code.co_names)
@@ -78,7 +78,7 @@ def _references(function):
         except ValueError:  # not assigned yet
             pass
     modules = [value for value in found if isinstance(value, python.ModuleType)]
-    for module in modules:  # and what is asked of them: numba.prange, package.module.function
+    for module in modules:  # and their attributes: numba.prange, package.module.function
         if _package(module) not in _FOREIGN:
             values = [vars(module)[name] for name in names if name in vars(module)]
             found.extend(values)
@@ -87,13 +87,13 @@ def _references(function):
 
 
 def _next(thing):
-    """What to look at after `thing`, a type or a Python value; None: it is interlock's."""
+    """Return what to examine after `thing`, a type or a Python value; None if it belongs to interlock."""
     if "interlock" in (_package(thing), _package(type(thing))):
         return None
     if isinstance(thing, types.ExternalFunction):
         return None if thing.symbol in SIGNATURES else []
     if isinstance(thing, (types.ExternalFunctionPointer, types.FunctionType)):
-        return None  # nobody knows what it calls: interlock.capi and cffi are among these
+        return None  # what it calls is unknown: interlock.capi and cffi are among these
     if isinstance(thing, types.Type):
         return _parts(thing)
     if isinstance(thing, Dispatcher):
@@ -109,7 +109,7 @@ def _next(thing):
 
 
 def uses_interlock(typemap):
-    """Whether a kernel does, by the types of its variables."""
+    """Return whether a kernel uses interlock, by the types of its variables."""
     todo, seen = list(set(typemap.values())), {}
     for thing in todo:
         following = _next(thing)
@@ -123,7 +123,7 @@ def uses_interlock(typemap):
 
 
 def is_opaque(typ):
-    """Whether to touch a value of that type may run code of which Numba knows nothing, and neither do we."""
+    """Return whether the use of a value of that type may run code that is opaque to Numba."""
     if isinstance(typ, functions.BoundFunction):
         return is_opaque(typ.this) or any(_package(f) not in _FOREIGN for f in _template_functions(typ.template))
     if isinstance(typ, (types.ExternalFunction, types.ExternalFunctionPointer, types.FunctionType)):
@@ -131,7 +131,7 @@ def is_opaque(typ):
     if isinstance(typ, types.Function):
         known = [f for template in typ.templates for f in _template_functions(template)] or [typ.typing_key]
         return any(_package(f) not in _FOREIGN for f in known)
-    if _package(type(typ)) == "interlock":  # an object, what a `with` holds, what enters and leaves it
+    if _package(type(typ)) == "interlock":  # an object, a lock that a `with` holds, or `enter`, `leave` and `unwind`
         return True
     kinds = (types.Dispatcher, types.ClassType, types.ClassInstanceType, types.StructRef)
     return isinstance(typ, kinds) or any(map(is_opaque, _elements(typ)))

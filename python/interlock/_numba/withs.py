@@ -1,16 +1,16 @@
 """How Numba translates ``with lock:``.
 
-Numba has no extension point for a context manager that is known only by its type, such as a lock among the arguments, and
-drops a ``try`` inside any ``with`` from Python 3.11 on. So this file, and no other, changes Numba's translation of
+Numba has no extension point for a context manager that is identified only by its type, such as a lock among the arguments,
+and drops a ``try`` inside any ``with`` from Python 3.11 on. So this file, and no other, changes Numba's translation of
 bytecode, for functions with a ``with`` that is not one of Numba's own:
 
-1. The body of such a ``with`` is no region of its own. A ``try`` in it or around it is translated as anywhere else
+1. The body of such a ``with`` is not a separate region. A ``try`` in it or around it is translated as anywhere else
    (`_find_exception_entry`).
-2. Numba's IR then says where the body begins (EnterWith) and where it is left in the normal way: a call of the manager's
-   exit function. These become calls of `enter` and `leave`; where an exception handler begins, `unwind` releases what the
-   exception left held (`rewrite`). What these three are, and what happens to an exception that leaves the function, is in
-   `held`.
-3. The number of `try` that the code is in is set where it changes (`rewrite.settle_tries`).
+2. Numba's IR then shows where the body begins (EnterWith) and where control leaves it normally: a call of the manager's
+   exit function. These become calls of `enter` and `leave`. At the start of an exception handler, `unwind` releases the
+   locks that the exception left held (`rewrite`). `held` describes these three, `frame` an exception that leaves the
+   function.
+3. The number of `try` blocks around the code is set where it changes (`rewrite.settle_tries`).
 
 Relied upon, and checked by test_numba_private.py: `Interpreter.interpret` and `post_process`, and its `dfa`;
 `State.is_in_exception` and `get_exception`; `TraceRunner`'s operations that push a block for a ``with``, and
@@ -28,14 +28,14 @@ from .rewrite import rewrite, settle_tries
 
 UnsupportedBytecodeError = getattr(errors, "UnsupportedBytecodeError", errors.UnsupportedError)  # since Numba 0.57
 
-# From Python 3.11 on a table says which instructions are in a `try` or `with`; before, blocks are pushed and popped.
+# From Python 3.11 on a table lists the instructions in a `try` or `with`. Before, blocks are pushed and popped.
 _HAS_TABLE = hasattr(byteflow.State, "is_in_exception")
 
 _BEGINS = ("SETUP_WITH", "BEFORE_WITH", "LOAD_SPECIAL")
 
 
 class _Translated(threading.local):
-    """The offsets of the ``with`` of ours in the function that this thread translates."""
+    """The offsets of our ``with`` statements in the function that this thread translates."""
 
     withs = frozenset()
 
@@ -44,7 +44,7 @@ _translated = _Translated()
 
 
 def is_ours(func_ir, enter_with):
-    """Whether Numba does not know what to do with this manager: what it knows is a global with `mutate_with_body`."""
+    """Return whether this manager is not Numba's: Numba supports only globals with `mutate_with_body`."""
     manager = guard(get_definition, func_ir, enter_with.contextmanager)
     if isinstance(manager, ir.Expr) and manager.op == "call":
         manager = manager.func
@@ -71,9 +71,10 @@ def _interpret(original):
 
 
 def _find_ours(self, original, bytecode):
-    """Finds the offsets at which a ``with`` of ours begins.
+    """Find the offsets at which our ``with`` statements begin.
 
-    Numba does not reach a ``with`` in the handler of a `try` that is in a ``with`` of ours, before that is known.
+    This repeats until nothing new is found: Numba reaches a ``with`` in the handler of a `try` in the body of one of ours
+    only after that one has been found.
     """
     number = sum(inst.opname == "WITH_EXCEPT_START" for inst in bytecode)
     known, enters = None, ()
@@ -85,7 +86,7 @@ def _find_ours(self, original, bytecode):
 
 
 def _translate(self, original, bytecode):
-    """The IR as Numba makes it, with EnterWith."""
+    """Return the IR as Numba makes it, with EnterWith."""
     first = type(self)(self.func_id)
     first.post_process = lambda peepholes, func_ir: func_ir
     try:
@@ -120,7 +121,7 @@ def _post_process(original):
     return post_process
 
 
-# --- flow: the body of a `with` of ours is no region of its own ---------------------------------------------------------
+# --- flow: the body of one of our `with` is not a separate region -------------------------------------------------------
 
 
 def _begin_with(original):
@@ -134,7 +135,7 @@ def _begin_with(original):
         if _HAS_TABLE:
             state._blockstack.pop()
             state._outedges[:] = [edge._replace(blockstack=edge.blockstack[:-1]) for edge in state._outedges]
-        # Numba leaves this out, for it takes no exception from a `with`. But to acquire a lock may raise one.
+        # Numba omits this edge because its own managers do not raise. But an acquire may raise.
         if state.has_active_try():
             _fork_to_handler(self, state)
 
@@ -145,7 +146,7 @@ def _fork_to_handler(runner, state):
     if _HAS_TABLE:
         runner._adjust_except_stack(state)
         return
-    # As in Flow._run_handle_exception.
+    # The same as in Flow._run_handle_exception.
     block = state.get_top_block("TRY")
     state.pop_block_and_above(block)
     handler = block["handler"]
@@ -159,9 +160,9 @@ def _fork_to_handler(runner, state):
 
 
 def _find_exception_entry(bytecode, offset):
-    """The entry of the exception table for an instruction; not those of the handlers of ``with``, but the next outer.
+    """Return the entry of the exception table for an instruction; for the handler of a ``with``, the next outer entry.
 
-    It holds as far as the table's own entry for that instruction.
+    It covers the same instructions as the table's own entry.
     """
     if not _translated.withs:
         return bytecode.find_exception_entry(offset)
@@ -172,20 +173,20 @@ def _find_exception_entry(bytecode, offset):
             handler = bytecode[handler.next]  # after PUSH_EXC_INFO
         if handler.opname != "WITH_EXCEPT_START":
             break
-        # An exception in that handler leads to its cleanup, and from there to what is around the `with`.
+        # An exception in that handler goes to its cleanup, and from there to the code around the `with`.
         cleanup = _innermost_entry(bytecode, handler.offset)
         entry = cleanup and _innermost_entry(bytecode, cleanup.target)
     return entry and entry._replace(start=innermost.start, end=innermost.end)
 
 
 def _innermost_entry(bytecode, offset):
-    # To `find_exception_entry` of Numba 0.56, the end of an entry is its last instruction, so a cleanup leads to itself.
+    # Numba 0.56's `find_exception_entry` includes the end of an entry, so that a cleanup would lead to itself.
     entries = [entry for entry in bytecode.exception_entries if entry.start <= offset < entry.end]
     return max(entries, key=lambda entry: entry.depth, default=None)
 
 
 def install():
-    """Changes Numba, once."""
+    """Replace the functions in Numba. To be called once."""
     cls = interpreter.Interpreter
     cls.interpret = _interpret(cls.interpret)
     cls.post_process = _post_process(cls.post_process)

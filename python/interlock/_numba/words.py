@@ -1,7 +1,7 @@
 """`interlock.words` in kernels.
 
-A free lock is taken, and one that nobody waits for is given back, by a compare-and-swap where it is called; all else is a
-call. What that takes is who calls: `ilk_word_id`, which answers always the same to one thread.
+An acquire of a free lock, and a release of one for which no thread waits, is an inlined compare-and-swap; the rest is a
+call. The swap needs the thread's number: `ilk_word_id`, which always returns the same for one thread.
 """
 
 # mypy: ignore-errors
@@ -23,7 +23,7 @@ from .kernels import argument, parameter_type
 
 
 def _register(function, result, write):
-    """Makes ``words.function`` known to Numba. ``write(word, **options)`` writes a call, and answers its result."""
+    """Register ``words.function`` with Numba. ``write(word, **options)`` emits a call, and returns its result."""
     pysig = inspect.signature(function)
     parameters = list(pysig.parameters.values())
 
@@ -47,7 +47,7 @@ def _register(function, result, write):
 
     @lower_builtin(function, types.Array, types.VarArg(types.Any))
     def lower(context, builder, sig, args):
-        # IndexError, whether the caller checks bounds or not: a lock there is nobody's.
+        # IndexError even if the caller does not check bounds: no lock is outside the array.
         pointer = element_pointer(context, builder, sig, args, boundscheck=True)
         options = dict(zip(parameters, zip(sig.args, args)))
         options = {p.name: argument(context, builder, p, *options[p]) for p in parameters[2:]}
@@ -57,7 +57,7 @@ def _register(function, result, write):
 
 
 class _Word:
-    """A lock, and the code that is written for one call for it."""
+    """A lock, and the code that is emitted for one call on it."""
 
     def __init__(self, emit, pointer, shared):
         self.emit, self.builder, self.pointer, self.shared = emit, emit.builder, pointer, shared
@@ -68,7 +68,7 @@ class _Word:
         return self.emit.call(name, flags, *arguments, handle=address)
 
     def change(self, lock, slow):
-        """Locks or unlocks it where nobody else is in the way, and is true; else what `slow` writes and answers."""
+        """Lock or unlock by one swap, and return true; if that fails, emit `slow()` and return its result."""
         builder, free = self.builder, self.pointer.type.pointee(0)
         me = self._me()
         done = cgutils.alloca_once_value(builder, cgutils.false_bit)
@@ -81,10 +81,9 @@ class _Word:
         return builder.load(done)
 
     def _me(self):
-        """The thread, asked for once where the compiled function begins, which it does not leave for another.
+        """Return the thread's number, loaded once at the start of the compiled function, which does not change threads.
 
-        LLVM takes the call for a computation: once a function that has such locks is inlined into another, or into a
-        loop, one call does for all.
+        The call is marked readnone, so LLVM may merge the calls of functions that are inlined into one.
         """
         with self.builder.goto_entry_block():
             me = self.emit.call("ilk_word_id")
@@ -94,7 +93,7 @@ class _Word:
 
 
 def _lock(word, timeout):
-    ns = word.emit.lock_ns(None, timeout, mutex_ns)  # a timeout that is none is an error, locked or not
+    ns = word.emit.lock_ns(None, timeout, mutex_ns)  # an invalid timeout is an error, whether the word is locked or not
     ns = ir.IntType(64)(-1) if ns is None else ns
     return word.change(True, lambda: word.emit.check_in_time(word.call("ilk_word_timedlock", ns)))
 
@@ -102,7 +101,7 @@ def _lock(word, timeout):
 def _trylock(word):
     def slow():
         code = word.call("ilk_word_trylock")
-        word.emit.raise_if(word.emit.compare(code, "<", ILK_EBUSY), code)  # the next smaller code
+        word.emit.raise_if(word.emit.compare(code, "<", ILK_EBUSY), code)  # ILK_EBUSY and greater codes are no errors here
         return word.emit.compare(code, ">=", 0)
 
     return word.change(True, slow)
