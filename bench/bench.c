@@ -1,4 +1,4 @@
-/* Which cells are run, and what is told about them. See script/bench. */
+/* Chooses the cells to run, and prints their results. See script/bench. */
 #define _GNU_SOURCE
 #include <getopt.h>
 #include <signal.h>
@@ -121,7 +121,7 @@ static void add(struct cell cell)
 }
 
 /* Threads grow outside the other axes: the library keeps a record for every thread
-   that there ever was, and a writer looks through all. */
+   that there ever was, and a writer checks all of them. */
 static void plan(void)
 {
   static const int threads[] = {1, 2, 4, 8, 16, 32, 64};

@@ -250,7 +250,7 @@ void measure(const struct cell *cell, const struct peer *const *peers, int n, co
     figures[p].peer = peers[p];
   }
 
-  /* Round 0 warms up and is not counted. Who begins changes from round to round. */
+  /* Round 0 warms up and is not counted. The first peer changes from round to round. */
   for (int round = 0; round <= timing->rounds; round++)
     for (int i = 0; i < n; i++) {
       int p = (i + round) % n;

@@ -44,7 +44,7 @@ struct histogram {
   uint32_t count[BUCKETS];
 };
 
-/* What a lock protects: two numbers that are equal whenever nobody writes. */
+/* What a lock protects: two numbers that are equal whenever no thread writes. */
 struct guarded {
   volatile uint64_t first __attribute__((aligned(LINE)));
   volatile uint64_t second;

@@ -12,7 +12,7 @@
 /* Of so many operations, the wait of one is timed: the clock costs as much as a lock. */
 #define SAMPLE 32
 
-/* Looks at the stop flag are this far apart where nobody else can be kept waiting. */
+/* The stop flag is checked this rarely where no other thread can be kept waiting. */
 #define BATCH 64
 
 INLINED bool stopped(struct worker *w)

@@ -70,7 +70,7 @@ class Mutant:
 
 
 def is_statement(code, begin, end):
-    """Nobody uses the value of the call there."""
+    """The value of the call is not used there."""
     before, after = code[:begin].rstrip(), code[end:].lstrip()
     if before.endswith('(void)'):
         before = before[:-6].rstrip()

@@ -19,7 +19,7 @@ static inline void let_on_and_end(const struct shape *s, void *handle, struct wa
     must(waiter_end(&w[i]) >= 0);
 }
 
-/* Bug 3: neither do they make a time-out early. */
+/* Nor do they end a wait before its deadline. */
 static inline void signals_end_no_wait(const struct shape *s)
 {
   void *handle = s->make();
@@ -50,7 +50,7 @@ static inline void signals_end_no_wait(const struct shape *s)
   expect(s->free(handle), ILK_OK);
 }
 
-/* Bug 4: who timed out is not counted still. */
+/* A thread that has timed out is no longer counted as a waiter. */
 static inline void time_outs_leave_nobody(const struct shape *s)
 {
   void *handle = s->make();
@@ -62,7 +62,7 @@ static inline void time_outs_leave_nobody(const struct shape *s)
   expect(s->free(handle), ILK_OK);
 }
 
-/* Bug 12: in the child nobody waits, and its own threads can. `body` is called there first. */
+/* In the child no thread waits, and its own threads can. `body` is called there first. */
 static struct {
   const struct shape *shape;
   void (*body)(void *handle);
@@ -94,8 +94,8 @@ static inline void fork_with_waiters(const struct shape *s, void (*body)(void *h
   expect(s->free(handle), ILK_OK);
 }
 
-/* Bug 1: freed by the first that gets through, while the others are on their way, and who let
-   them on is perhaps still at it. */
+/* Freed by the first thread that gets through, while the others are on their way out, and the thread that
+   woke them may not have returned. */
 static struct {
   const struct shape *shape;
   void *handle;
@@ -132,7 +132,7 @@ static inline void freed_by_the_first_through(const struct shape *s)
     if (below(2))
       nap(100 * US);
     must(s->let_on(passage.handle) >= 0);
-    /* Bug 2: whatever is made in its place, a late wake does not end its waits. */
+    /* Whatever is made in its place, a wake that arrives late does not end its waits. */
     void *successors[2] = {ilk_semaphore_new(0, 0), s->time == HAS_NO_TIME ? NULL : s->make()};
     expect(ilk_semaphore_timedacquire(successors[0], 20 * US), ILK_ETIMEDOUT);
     if (successors[1])

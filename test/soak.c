@@ -30,7 +30,7 @@ static int64_t soon(void)
   return below(4) ? below(200) * US : 0;
 }
 
-/* For a lock, which is released, or whose holder's death is told: at times for ever, so a lost wake hangs. */
+/* For a lock, which is released, or whose holder's death is reported: sometimes forever, so a lost wake hangs. */
 static int64_t soon_or_later(void)
 {
   return below(8) ? soon() : -1;
@@ -278,7 +278,7 @@ static void visit_box(void)
 
 /* --- the yard ------------------------------------------------------------------------------------ */
 
-/* One that was freed is made anew by whom it was freed by; what others know of it meanwhile is old. */
+/* The thread that has freed an object makes a new one; until then the others have the old handle. */
 static struct {
   struct slot made;
   void *_Atomic handle;
@@ -319,11 +319,11 @@ static void visit_yard(uint64_t *chance_state)
   op.call = (uint8_t)undoing(op.call);
   if (result >= 0 && op.call != CALLS && below(8)) {
     op.a = op.call == RELEASE ? 1 : op.a;
-    call_types[op.call].make(handle, &op, NULL, &value); /* it may be another's by now, if it belongs to nobody */
+    call_types[op.call].make(handle, &op, NULL, &value); /* another thread may hold it by now, if it has no owner */
   }
 }
 
-/* Nobody else is there: each can be freed, whatever its threads have left. */
+/* No other thread exists: each object can be freed, in whatever state its threads have left it. */
 static void empty_yard(void)
 {
   for (int i = 0; i < YARD; i++) {
@@ -339,8 +339,8 @@ static void fill_yard(void)
 {
   for (int i = 0; i < YARD; i++) {
     yard[i].made = slot_make(i == 0 ? MUTEX : i % (KINDS - 1)); /* all kinds that have handles */
-    /* The mutex of all conditions: a thread that dies with an unowned one leaves it locked, and who waits to have
-       it back waits for ever. */
+    /* The mutex of all conditions is owned: a thread that dies with an unowned one leaves it locked, and a thread
+       that must reacquire it waits forever. */
     if (i == 0)
       yard[i].made.flags &= (uint8_t)~ILK_UNOWNED;
     yard[i].handle = yard_new(i);

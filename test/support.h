@@ -74,7 +74,7 @@ static inline const char *code_name(int64_t code)
                    code_name(expected_));                                                         \
   } while (0)
 
-/* A call that answers a value, and fails. */
+/* A call that returns a value, and fails. */
 #define expect_no_value(call, code)                                                             \
   do {                                                                                          \
     expect(call, ILK_NO_VALUE);                                                                 \
@@ -331,7 +331,7 @@ static inline int call_reset(void *m, int64_t unused)
   (void)unused;
   return ilk_mutex_reset(m);
 }
-/* Takes it and gives it back. */
+/* Acquires it and releases it. */
 static inline int call_visit(void *m, int64_t timeout_ns)
 {
   int result = ilk_mutex_timedlock(m, timeout_ns);

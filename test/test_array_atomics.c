@@ -206,7 +206,7 @@ static void *dekker_run(void *argument)
   return NULL;
 }
 
-/* Each stores, then looks at the other's: not both may have been first. A weaker store
+/* Each stores, then loads what the other stores: not both may load the old value. A weaker store
    fails here, on x86 too. */
 START_TEST(sequentially_consistent)
 {
@@ -247,7 +247,7 @@ static void *extremes_run(void *argument)
   return NULL;
 }
 
-/* Two at the same moment: the one that goes further wins, whoever comes first. */
+/* Two at the same moment: the more extreme value wins, whichever comes first. */
 START_TEST(further_of_two)
 {
   dekker.arrived = 0;

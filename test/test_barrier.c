@@ -71,7 +71,7 @@ START_TEST(tickets_in_the_order_of_arrival)
     expect(ilk_barrier_waiting(b), 3);
     expect(ilk_barrier_is_broken(b), 0);
     expect(ilk_barrier_free(b), ILK_EBUSY);
-    expect(ilk_barrier_timedwait(b, 0), 3); /* the last to arrive waits for nobody */
+    expect(ilk_barrier_timedwait(b, 0), 3); /* the last to arrive does not wait */
     for (int i = 0; i < 3; i++)
       expect(waiter_end(&w[i]), i);
     expect(ilk_barrier_waiting(b), 0);
@@ -250,7 +250,7 @@ START_TEST(bug_3_signals_end_no_wait)
 }
 END_TEST
 
-/* --- a wait in parts ---------------------------------------------------------------------- */
+/* --- a resumable wait ---------------------------------------------------------------------- */
 
 static int64_t ticket_of(void *b, int act, int place)
 {
@@ -392,8 +392,8 @@ START_TEST(an_action_that_fails_breaks_it)
 }
 END_TEST
 
-/* Who waits for a reset's end has not been let go: a free that waited for it would wait for the one
-   between two parts, who would wait for the free. */
+/* A thread that waits for a reset's end is not satisfied: a free that waited for it would wait for the thread
+   between two parts, which would wait for the free. */
 START_TEST(freed_while_a_reset_waits_for_one_between_two_parts)
 {
   void *b = new_barrier(2);
@@ -431,7 +431,7 @@ START_TEST(a_thread_outside_cannot_leave)
 
     ticket = ticket_of(b, 0, 0);
     int64_t last = ticket_of(b, 1, 1);
-    expect(ilk_barrier_leave(b, last), ILK_EPERM); /* who acts completes */
+    expect(ilk_barrier_leave(b, last), ILK_EPERM); /* the thread that acts completes */
     expect(ilk_barrier_await(b, last, 0), ILK_EPERM);
     expect(ilk_barrier_complete(b, last, 1), ILK_OK);
     expect(ilk_barrier_await(b, ticket, 0), ILK_OK);
@@ -441,8 +441,8 @@ START_TEST(a_thread_outside_cannot_leave)
 }
 END_TEST
 
-/* Nor with a number that nobody has, or has any more: it would take another's place, and the reset
-   not wait for that one. */
+/* Nor with a number that no thread has, or no longer has: it would take another thread's place, and the
+   reset would not wait for that thread. */
 START_TEST(a_thread_outside_cannot_leave_a_broken_round)
 {
   static const int parties[] = {3, 64, 65, 200};
@@ -686,9 +686,9 @@ static void *arrive_anyhow(void *unused)
   return NULL;
 }
 
-/* A round is complete for all in it or broken for all in it, however late they look: so
-   each place was given as often as every other. More threads than parties, so that
-   one may be rounds behind. */
+/* A round is complete for all its threads or broken for all, however late they check: so each
+   place was given as often as every other. There are more threads than parties, so a thread may
+   be rounds behind. */
 START_TEST(a_round_is_complete_or_broken_for_all)
 {
   memset(&chaos, 0, sizeof chaos);

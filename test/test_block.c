@@ -1,4 +1,4 @@
-/* block.c: time-outs, signals and circles, for every kind that waits. */
+/* block.c: timeouts, signals and deadlock cycles, for every kind that waits. */
 #include "support.h"
 
 /* --- every call that may wait, on an object where it has to ------------------------------ */
@@ -99,7 +99,7 @@ START_TEST(time_out_is_never_early)
 }
 END_TEST
 
-/* Negative is for ever, huge does not overflow. */
+/* A negative timeout waits forever, a huge one does not overflow. */
 START_TEST(huge_and_negative_time_outs_parking_lot_111)
 {
   const int64_t timeouts[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX / 2, INT64_C(1) << 53, 86400 * 365 * SECOND, -1, -2, INT64_MIN, INT64_MIN + 1};
@@ -119,8 +119,8 @@ START_TEST(huge_and_negative_time_outs_parking_lot_111)
 }
 END_TEST
 
-/* Signals neither end a wait early nor as a time-out, and nobody's record on a stack is
-   left behind for a later wake. */
+/* Signals end no wait early, and none as a timeout. No record of a waiter on a stack is left
+   behind for a later wake. */
 START_TEST(waiter_on_stack_gone_after_eintr_cpython_148820)
 {
   for (int round = 0; round < 3; round++) {
@@ -155,8 +155,8 @@ START_TEST(waiter_on_stack_gone_after_eintr_cpython_148820)
 }
 END_TEST
 
-/* A signal handler's run in the middle of the last moment before a wake: EINTR, EAGAIN
-   and a real wake mix, and no wait with an hour to go answers that its time is up. */
+/* A signal handler runs in the last moment before a wake: EINTR, EAGAIN and a real wake mix,
+   and no wait with an hour to go returns that its deadline has passed. */
 static struct {
   void *there, *back;
   _Atomic bool over;
@@ -202,7 +202,7 @@ START_TEST(eagain_reported_as_timeout_llvm_203411)
 }
 END_TEST
 
-/* --- circles ------------------------------------------------------------------------------- */
+/* --- deadlock cycles ------------------------------------------------------------------------------- */
 
 enum { RING_MAX = 10 };
 
@@ -264,7 +264,7 @@ START_TEST(deadlock_cycle_is_reported)
 }
 END_TEST
 
-/* A circle is one too if its threads are interrupted all the time. */
+/* A deadlock cycle is found also if its threads are interrupted all the time. */
 START_TEST(deadlock_cycle_in_a_storm_of_signals)
 {
   ring_new(circles[_i].n, circles[_i].flags);
@@ -284,8 +284,8 @@ START_TEST(deadlock_cycle_in_a_storm_of_signals)
 }
 END_TEST
 
-/* Others that wait for one of the circle's mutexes, some with a deadline, neither keep it
-   from being told nor are told that they are in it. */
+/* Other threads that wait for one of the cycle's mutexes, some with a deadline, do not keep it
+   from being reported, and it is not reported to them. */
 static _Atomic bool bystanders_over;
 
 static void *impatient_bystander(void *mutex)
@@ -305,7 +305,7 @@ START_TEST(deadlock_cycle_with_bystanders)
     threads[i] = start(wait_for_neighbour, NULL);
   struct waiter patient;
   pthread_t impatient[2];
-  while (!ring.closed) /* each holds its own; the circle may be over by now */
+  while (!ring.closed) /* each holds its own; the cycle may be broken by now */
     sched_yield();
   waiter_start(&patient, call_visit, ring.mutexes[0], -1);
   for (int i = 0; i < 2; i++)
@@ -321,7 +321,7 @@ START_TEST(deadlock_cycle_with_bystanders)
 }
 END_TEST
 
-/* A wait with a deadline ends by itself: not a circle. */
+/* A wait with a deadline ends by itself: not a deadlock cycle. */
 static int lock_both(void *pair, int64_t timeout_ns)
 {
   void **mutexes = pair;
@@ -346,7 +346,7 @@ START_TEST(no_deadlock_cycle_with_a_deadline)
 }
 END_TEST
 
-/* Unowned mutexes may be unlocked by anybody, so a circle of them may end. */
+/* Any thread may unlock unowned mutexes, so a cycle of them may end. */
 START_TEST(no_deadlock_cycle_of_unowned)
 {
   ring_new(2, ILK_UNOWNED | (_i ? ILK_FAIR : 0));
@@ -365,8 +365,8 @@ START_TEST(no_deadlock_cycle_of_unowned)
 }
 END_TEST
 
-/* A chain is not a circle, however long everybody waits; nor is one where the last of the
-   chain waits for something that nobody holds. */
+/* A chain is not a deadlock cycle, however long its threads wait; nor is one whose last thread
+   waits for something that no thread holds. */
 static void *semaphore_at_the_end;
 
 static void *link_of_chain(void *unused)
@@ -404,8 +404,8 @@ START_TEST(no_deadlock_cycle_in_a_chain)
 }
 END_TEST
 
-/* Threads that always lock in one order, and hold for longer than a circle takes to be
-   looked for: chains of waiters all the time, never a circle. */
+/* Threads that always lock in one order, and hold for longer than a wait lasts before the search
+   for a cycle: there are chains of waiters all the time, never a deadlock cycle. */
 static int64_t philosophers_end;
 
 static void *philosopher(void *unused)

@@ -183,14 +183,14 @@ START_TEST(a_wait_of_each_kind)
   for (int i = 0; i < 2; i++)
     if (waiter_end(&w[i]) != ILK_ECANCELED)
       ck_abort_msg("%s: %s", k->name, code_name(w[i].result));
-  /* Now and later; but who does not wait has nothing to cancel. */
+  /* Now and later; but a thread that does not wait has nothing to cancel. */
   expect(elsewhere(k->call, object, -1), ILK_ECANCELED);
   expect(elsewhere(k->call, object, 60 * SECOND), ILK_ECANCELED);
   expect(elsewhere(k->call, object, 0), ILK_ETIMEDOUT);
   cancel_off();
   /* As before. */
   expect(elsewhere(k->call, object, k->call == once_wait ? 0 : MS), ILK_ETIMEDOUT);
-  expect(k->end(object), ILK_OK); /* nobody is counted in it still */
+  expect(k->end(object), ILK_OK); /* no thread is counted in it any more */
 }
 END_TEST
 
@@ -199,7 +199,7 @@ static int barrier_wait(void *b, int64_t timeout_ns)
   return ilk_barrier_timedwait(b, timeout_ns);
 }
 
-/* Whose own wait is cancelled breaks it; who was told by another finds it broken. */
+/* A thread whose own wait is cancelled breaks it; the others find it broken. */
 START_TEST(a_barrier_breaks)
 {
   void *b = made(ilk_barrier_new(3));

@@ -145,7 +145,7 @@ START_TEST(wait_releases_and_reacquires)
     struct waiter w;
     waiter_sleep(&w, call_wait, cond, timeouts[i % 4]);
     expect(ilk_condition_free(cond), ILK_EBUSY);
-    expect(ilk_mutex_trylock(mutex), ILK_OK); /* it was given up */
+    expect(ilk_mutex_trylock(mutex), ILK_OK); /* it was released */
     expect(ilk_condition_notify(cond, 0), ILK_OK);
     expect(ilk_condition_notify(cond, -1), ILK_EINVAL);
     nap(MS);
@@ -191,7 +191,7 @@ START_TEST(a_recursive_mutex_is_given_up_whole)
 }
 END_TEST
 
-/* --- who is woken ----------------------------------------------------------------------------------- */
+/* --- which waiters are woken ----------------------------------------------------------------------------------- */
 
 static int count_done(struct waiter *w, int n)
 {
@@ -259,7 +259,7 @@ END_TEST
 
 /* A wait with a bad mutex is in the queue for a moment: a notify it meets there is not lost. */
 static _Atomic bool bad_over;
-static bool good_waits; /* guarded by the mutex: so whoever locks it and reads true finds it waiting */
+static bool good_waits; /* guarded by the mutex: so a thread that locks it and reads true finds it waiting */
 
 static void *wait_badly(void *unused)
 {
@@ -303,7 +303,7 @@ START_TEST(a_bad_wait_swallows_no_notify)
 }
 END_TEST
 
-/* --- taking the mutex back ----------------------------------------------------------------------------- */
+/* --- reacquiring the mutex ----------------------------------------------------------------------------- */
 
 /* A waiter that was notified and now waits for the mutex, which we hold. */
 static void waiter_back(struct waiter *w, int64_t timeout_ns)
@@ -371,8 +371,8 @@ static int call_wait_with_second(void *c, int64_t timeout_ns)
   return result;
 }
 
-/* We hold the mutex it waits for, and wait for the one it holds: we are told, it is not. Its wake is put off
-   until we wait. */
+/* We hold the mutex it waits for, and wait for the one it holds: the cycle is reported to us, not to it. Its
+   wake is deferred until we wait. */
 START_TEST(a_deadlock_cycle_is_reported_by_the_other)
 {
   make(0);
@@ -382,7 +382,7 @@ START_TEST(a_deadlock_cycle_is_reported_by_the_other)
   expect(ilk_mutex_lock(mutex), ILK_OK);
   expect(ilk_condition_notify(cond, 1), ILK_OK);
   if (_i)
-    nap(150 * MS); /* if it looked for a circle, it would have found none, and not look again */
+    nap(150 * MS); /* a search for a deadlock cycle would have found none, and there is no second search */
   expect(ilk_mutex_lock(second_mutex), ILK_EDEADLK);
   expect(w.result, PENDING);
   expect(ilk_mutex_unlock(mutex), ILK_OK);
@@ -392,7 +392,7 @@ START_TEST(a_deadlock_cycle_is_reported_by_the_other)
 }
 END_TEST
 
-/* As above, but it is the last to join the circle, when we have looked for one already, or are about to. */
+/* As above, but it is the last to join the cycle, when we have searched for one, or are about to. */
 static int call_lock_second(void *second, int64_t unused)
 {
   (void)unused;
@@ -466,7 +466,7 @@ START_TEST(the_mutex_is_freed_during_the_wait)
 }
 END_TEST
 
-/* Whoever notified the last waiter may free the condition at once, also with the mutex locked. */
+/* The thread that notified the last waiter may free the condition at once, also with the mutex locked. */
 START_TEST(bug_1_the_condition_is_freed_after_the_notify)
 {
   for (int64_t end = stress_end(200); now() < end;) {
@@ -478,7 +478,7 @@ START_TEST(bug_1_the_condition_is_freed_after_the_notify)
     if (below(2))
       nap(200 * US);
     expect(ilk_condition_free(cond), ILK_OK);
-    /* Bug 2: whatever is made in its place, a late wake does not end its waits. */
+    /* Whatever is made in its place, a wake that arrives late does not end its waits. */
     void *successor = ilk_condition_new(0);
     expect(ilk_condition_timedwait(successor, mutex, 50 * US), ILK_ETIMEDOUT);
     expect(ilk_mutex_unlock(mutex), ILK_OK);
@@ -508,7 +508,7 @@ static void notify_in_the_child(void *c)
     return;
   struct waiter own;
   waiter_sleep(&own, call_wait, c, -1);
-  expect(ilk_condition_notify(c, 1), ILK_OK); /* nobody of old stands before it */
+  expect(ilk_condition_notify(c, 1), ILK_OK); /* no earlier waiter is before it in the queue */
   expect(waiter_end(&own), ILK_OK);
 }
 
@@ -629,7 +629,7 @@ static void tell(void *condition)
 
 static void wait_anyhow(void *condition)
 {
-  /* A notify that a timed-out waiter swallowed would be missed for ever. */
+  /* A notify that a timed-out waiter consumed would be missing forever. */
   int result = ilk_condition_timedwait(condition, queue.mutex, below(4) ? -1 : below(100) * US);
   must(result == ILK_OK || result == ILK_ETIMEDOUT);
 }
@@ -707,7 +707,7 @@ START_TEST(no_notify_is_lost_under_load)
 }
 END_TEST
 
-/* --- a wait in parts --------------------------------------------------------------------- */
+/* --- a resumable wait --------------------------------------------------------------------- */
 
 START_TEST(a_resumable_wait)
 {
@@ -783,7 +783,7 @@ START_TEST(a_notify_between_two_parts_is_kept)
     expect(ilk_condition_wait_part(cond, mutex, 0), ILK_ETIMEDOUT);
     expect(ilk_condition_notify(cond, 0), ILK_OK);
     expect(ilk_condition_wait_end(cond), 0);
-    expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK); /* nobody waits */
+    expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK); /* no thread waits */
     expect(ilk_condition_wait_begin(cond), ILK_OK);
     expect(ilk_condition_wait_part(cond, mutex, MS), ILK_ETIMEDOUT);
     expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK);
@@ -807,7 +807,7 @@ START_TEST(a_notify_for_the_queue_is_not_kept_too)
   expect(ilk_condition_wait_begin(cond), ILK_OK);
   expect(ilk_condition_notify(cond, 1), ILK_OK);
   expect(ilk_condition_wait_part(cond, mutex, MS), ILK_ETIMEDOUT);
-  expect(ilk_mutex_unlock(mutex), ILK_OK); /* which the first may still have to take back */
+  expect(ilk_mutex_unlock(mutex), ILK_OK); /* which the first may still have to reacquire */
   expect(waiter_end(&w[0]), ILK_OK);
   expect(w[1].result, PENDING);
   expect(ilk_mutex_lock(mutex), ILK_OK);
@@ -985,7 +985,7 @@ static struct {
 
 enum { TOKENS = JITTERED ? 1000 : 4000, EATERS = 3 };
 
-/* Waits without a look between the parts: a notify that were lost would end in a hang. */
+/* Waits without a check between the parts: a lost notify would end in a hang. */
 static void *eat_by_resumable_waits(void *unused)
 {
   (void)unused;
@@ -1034,7 +1034,7 @@ START_TEST(no_notify_is_lost_between_parts)
 }
 END_TEST
 
-/* Two threads take turns, with nobody else to make up for a lost wake. */
+/* Two threads take turns, and no other thread makes up for a lost wake. */
 static int turn;
 static int64_t turns_end;
 
@@ -1104,7 +1104,7 @@ START_TEST(freed_while_hammered)
 }
 END_TEST
 
-/* --- the wake is put off until the unlock ---------------------------------------------- */
+/* --- the wake is deferred until the unlock ---------------------------------------------- */
 
 /* In the shape of a waiter's call: notifies with the mutex locked, and ends so. */
 static int call_notify_and_exit(void *c, int64_t unused)
@@ -1177,7 +1177,7 @@ static int call_free(void *c, int64_t unused)
   return ilk_condition_free(c);
 }
 
-/* Who was notified is not in the condition any more, but pins it until it runs. */
+/* A notified thread is no longer in the condition, but pins it until it runs. */
 START_TEST(freed_by_another_while_the_notifier_holds_the_mutex)
 {
   make(0);
@@ -1215,7 +1215,7 @@ START_TEST(notified_when_the_mutex_is_gone_and_its_slot_another)
 }
 END_TEST
 
-/* One after the other, more than one thread puts off. */
+/* Several threads defer a wake, one after the other. */
 START_TEST(notified_one_by_one_in_one_section)
 {
   make(0);
@@ -1274,8 +1274,8 @@ static void *notify_here_and_there(void *unused)
   return unused;
 }
 
-/* Who was notified may be in the next condition's queue before the notify goes on: it is then not
-   ours to read. ThreadSanitizer sees it if it is read. */
+/* A notified thread may be in the next condition's queue before the notify goes on: the notify must not
+   read it then. ThreadSanitizer reports a read. */
 START_TEST(a_notify_does_not_read_a_waiter_that_has_returned)
 {
   for (int i = 0; i < 2; i++) {

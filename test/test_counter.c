@@ -135,7 +135,7 @@ static void *store_then_load(void *argument)
   return NULL;
 }
 
-/* Each stores, then looks at the other's: not both may have been first. A weaker
+/* Each stores, then loads what the other stores: not both may load the old value. A weaker
    store fails here, on x86 too. */
 START_TEST(sequentially_consistent)
 {
@@ -208,7 +208,7 @@ static void change(void *c, int how, int64_t value)
   }
 }
 
-/* Whatever changes it wakes those who wait for that value, and only them. */
+/* Every change wakes the threads that wait for that value, and only them. */
 START_TEST(each_change_wakes)
 {
   void *c = new_counter(0);

@@ -70,7 +70,7 @@ START_TEST(set_lets_all_go)
   for (int i = 0; i < WAITERS; i++)
     waiter_sleep(&w[i], ilk_event_timedwait, e, timeouts[i]);
   expect(ilk_event_free(e), ILK_EBUSY);
-  expect(ilk_event_clear(e), ILK_OK); /* lets nobody go */
+  expect(ilk_event_clear(e), ILK_OK); /* wakes no thread */
   nap(2 * MS);
   for (int i = 0; i < WAITERS; i++)
     expect(w[i].result, PENDING);
@@ -173,8 +173,8 @@ static void *set_twice(void *unused)
   }
 }
 
-/* The writer writes and then sets what may be set already; the reader clears and
-   then reads. If the second set is only a look, it may come before its write. */
+/* The writer writes and then sets an event that may be set already; the reader clears it and
+   then reads. If the second set were only a load, it might come before the write. */
 START_TEST(set_again_comes_after_what_was_written)
 {
   order.event = new_event();
@@ -224,7 +224,7 @@ static void *see_both(void *unused)
   return NULL;
 }
 
-/* Two sets without a clear: who waits sees what came before each. (ThreadSanitizer tells.) */
+/* Two sets without a clear: a waiter sees the writes before each. (ThreadSanitizer checks it.) */
 START_TEST(each_set_orders_memory)
 {
   for (int i = 0; i < 20; i++) {
@@ -242,7 +242,7 @@ START_TEST(each_set_orders_memory)
 }
 END_TEST
 
-/* Two threads take turns, with nobody else to make up for a lost wake. */
+/* Two threads take turns, and no other thread makes up for a lost wake. */
 static struct {
   void *there, *back;
   _Atomic bool over;

@@ -383,7 +383,7 @@ static int64_t use_every_kind(struct plan plan)
 
 static const struct plan no_fault = {FAULTS, 0, false}, sandboxed = {-1, 0, false};
 
-/* What a child is told, and tells. */
+/* The orders for a child, and its report. */
 struct attempt {
   struct plan plan;
   int64_t calls;

@@ -78,7 +78,7 @@ static int call_wait_for_50(void *c, int64_t timeout_ns)
 
 static void check_child(void *with_waiters)
 {
-  /* Its holder did not survive: told once. */
+  /* Its holder did not survive: this is reported once. */
   for (int i = 0; i < 4; i++) {
     expect(ilk_mutex_is_locked(all.owned[i]), 1);
     expect(i % 2 ? ilk_mutex_trylock(all.owned[i]) : ilk_mutex_lock(all.owned[i]), ILK_OWNER_DIED);

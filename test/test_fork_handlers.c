@@ -4,7 +4,7 @@
 
 static struct {
   bool on;
-  void *ours, *theirs, *lost[2]; /* mutexes: held over the fork; by another for a moment; for ever */
+  void *ours, *theirs, *lost[2]; /* mutexes: held over the fork; by another thread for a moment; forever */
   void *tally, *local, *semaphore, *condition;
   _Atomic bool is_held, wanted;
   void *_Atomic freed; /* by another thread at any moment */
@@ -45,7 +45,7 @@ static void prepare(void)
   if (!h.on)
     return;
   expect(ilk_mutex_lock(h.ours), ILK_OK);
-  h.wanted = true; /* its holder then gives it up, and must wake us */
+  h.wanted = true; /* its holder then releases it, and must wake us */
   expect(ilk_mutex_lock(h.theirs), ILK_OK);
   expect(ilk_mutex_unlock(h.theirs), ILK_OK);
   make_calls();

@@ -4,7 +4,7 @@
 /* --- a GIL ------------------------------------------------------------------------------------ */
 
 static pthread_mutex_t gil = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic(void *) gil_holder;        /* as before Python 3.12: the state of whoever holds it */
+static _Atomic(void *) gil_holder;        /* as before Python 3.12: the state of the thread that holds it */
 static _Thread_local void *attached, *own; /* the calling thread's, while it holds the GIL; ever */
 static _Thread_local char state;
 static _Atomic int saves, restores;
@@ -115,7 +115,7 @@ static void wait_in_all_with_gil(int64_t timeout_ns)
 
 /* --- every wait ----------------------------------------------------------------------------------- */
 
-/* What would be a deadlock: whoever lets them go needs the GIL to do so. */
+/* This would be a deadlock: the thread that ends their wait needs the GIL. */
 START_TEST(every_wait_releases_it_for_whoever_ends_the_wait)
 {
   if (_i)
@@ -131,7 +131,7 @@ START_TEST(every_wait_releases_it_for_whoever_ends_the_wait)
     expect(places[i].waiter.result, PENDING);
     expect(waits[i].let_on(places[i].handle), ILK_OK);
   }
-  expect(restores, 0); /* nobody is back before the GIL is there */
+  expect(restores, 0); /* no call returns before it has the GIL */
   drop_gil();
   for (int i = 0; i < LENGTH(waits); i++) {
     expect(waiter_end(&places[i].waiter), ILK_OK);
@@ -141,7 +141,7 @@ START_TEST(every_wait_releases_it_for_whoever_ends_the_wait)
 }
 END_TEST
 
-/* Nobody waits any more. */
+/* No thread waits any more. */
 static void let_go(int i)
 {
   if (waits[i].let_on != wake_word)
@@ -275,7 +275,7 @@ START_TEST(a_thread_that_ends_without_it_leaves_nothing)
       expect(ilk_word_unlock(handle, 0), ILK_OK);
     }
     if (waits[i].make == new_condition || waits[i].make == new_thread)
-      continue; /* its mutex, and the call that ends a wait in parts, went with the thread */
+      continue; /* its mutex, and the call that ends a resumable wait, ended with the thread */
     expect(waits[i].free(handle), ILK_OK);
   }
 }

@@ -11,7 +11,7 @@
   {                                                                                             \
     return (expression);                                                                        \
   }
-/* A call that answers a value: its code, or ILK_OK. */
+/* A call that returns a value: its code, or ILK_OK. */
 #define VALUE_CALL(name, expression)                                                            \
   static int name(void *h)                                                                      \
   {                                                                                             \
@@ -236,7 +236,7 @@ static void free_target(enum kind kind, void *freed_before)
   fire.target = h;
 }
 
-/* Whatever is done to the target is done to it alone. A lock that was got is given back. */
+/* The calls change only the target. An acquired lock is released. */
 static void fire_at(void *h)
 {
   int i = (int)below(LENGTH(calls) + 4);
@@ -267,7 +267,7 @@ static void *fire_all_the_time(void *unused)
   return NULL;
 }
 
-/* Objects that nobody else knows, in slots that were the targets': nothing happens to them. */
+/* Objects that no other thread uses, in slots that were the targets': nothing happens to them. */
 static void *recycle(void *unused)
 {
   (void)unused;
@@ -423,8 +423,8 @@ static int free_mutex(void *m, int64_t unused)
   return ilk_mutex_free(m);
 }
 
-/* A free waits for a thread that is stopped inside. Nobody waits with it: not a new, nor a try or another call
-   with that handle. */
+/* A free waits for a thread that is stopped inside. No other thread waits with it: neither a new one, nor a
+   try or another call with that handle. */
 START_TEST(all_waited_for_a_free_that_waited)
 {
   stop_mutex = ilk_mutex_new(0);
@@ -639,7 +639,7 @@ START_TEST(no_memory_for_a_thread)
     return;
   pthread_t threads[LENGTH(calls)];
   int numbers[LENGTH(calls)];
-  void *volatile taken; /* volatile: else a compiler may leave out what nobody uses */
+  void *volatile taken; /* volatile: else a compiler may drop an unused value */
   for (int i = 0; i < KINDS; i++)
     targets[i] = make((enum kind)i);
   pthread_barrier_init(&memory_is_out, NULL, LENGTH(calls) + 1);

@@ -1,7 +1,7 @@
-"""The header, as a C compiler sees it: alone in each language it is for, with signatures of
-int, int64_t and void * and nothing else, and the same functions as the library exports.
+"""The header, as a C compiler sees it: it compiles alone in each language, has signatures of
+int, int64_t and void * only, and declares the functions that the library exports.
 
-    test_header.py HEADER LIBRARY NM CC...        answers TAP
+    test_header.py HEADER LIBRARY NM CC...        prints TAP
 """
 import re
 import subprocess

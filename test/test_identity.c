@@ -1,4 +1,4 @@
-/* identity.c and thread_record.c: who am I, time, and what a thread leaves behind. */
+/* identity.c and thread_record.c: thread ids, time, and what a thread leaves behind. */
 #include "support.h"
 
 #include <limits.h>
@@ -138,14 +138,14 @@ START_TEST(owner_died_for_a_later_thread)
            ILK_OWNER_DIED);
     expect(elsewhere(call_trylock, m, 0), ILK_EBUSY);
     expect(ilk_mutex_unlock(m), ILK_OK);
-    expect(ilk_mutex_lock(m), ILK_OK); /* told once */
+    expect(ilk_mutex_lock(m), ILK_OK); /* reported once */
     expect(ilk_mutex_unlock(m), ILK_OK);
   }
   expect(ilk_mutex_free(m), ILK_OK);
 }
 END_TEST
 
-/* A chain of heirs, each of whom dies too; the last one's lock may be freed. */
+/* A chain of waiters that each acquire a dead owner's lock and die too; the last one's lock may be freed. */
 START_TEST(owner_died_again_and_again)
 {
   void *m = ilk_mutex_new(owned_flags[_i]);
@@ -157,7 +157,7 @@ START_TEST(owner_died_again_and_again)
 }
 END_TEST
 
-/* Its record goes to the next thread, who has not inherited what it held. */
+/* Its record goes to the next thread, which does not hold its locks. */
 START_TEST(next_thread_is_not_the_owner)
 {
   void *m = ilk_mutex_new(owned_flags[_i]);
@@ -243,8 +243,8 @@ START_TEST(unowned_outlives_its_thread)
 }
 END_TEST
 
-/* Holder, a waiter whose time runs out, and one that waits for ever: whatever comes
-   first, the holder's end or the time-out, the patient one inherits. */
+/* A holder, a waiter with a deadline, and one that waits forever: whatever comes first, the
+   holder's exit or the deadline, the waiter without a deadline acquires the lock. */
 static void *hold_for_a_while(void *argument)
 {
   struct holder *h = argument;
@@ -348,7 +348,7 @@ static int lock_and_exit_at_once(void *m, int64_t unused)
   pthread_exit(NULL);
 }
 
-/* Many short lives: records are used again, and nobody's death is mistaken for another's. */
+/* Many short-lived threads: records are used again, and no thread's death is mistaken for another's. */
 START_TEST(many_short_lives)
 {
   void *m = ilk_mutex_new(0), *mine = ilk_mutex_new(0);

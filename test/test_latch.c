@@ -168,8 +168,8 @@ static void *worker(void *unused)
   }
 }
 
-/* What each did is seen, and the late wake of one set's end does not let the
-   waiter for the next set go. */
+/* A waiter sees the writes of each thread, and the wake for one set's end, if it arrives late, does not end
+   the wait for the next set. */
 START_TEST(wait_group)
 {
   work.latch = new_latch(0);

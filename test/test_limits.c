@@ -66,7 +66,7 @@ START_TEST(generations_run_out)
 }
 END_TEST
 
-/* Every tag's bit is looked at: heads that differ in one are other objects. */
+/* Every bit of a tag is compared: heads that differ in one are different objects. */
 START_TEST(handle_and_head_agree)
 {
   void *m = make_mutex(0);

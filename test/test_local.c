@@ -89,7 +89,7 @@ START_TEST(a_new_thread_has_nothing_set)
 }
 END_TEST
 
-/* The room is freed with the local, and a thread's with the thread. */
+/* Memory is freed with the local, and a thread's memory with the thread. */
 START_TEST(memory_is_used_again)
 {
   int64_t before = 0;

@@ -37,7 +37,7 @@ static int call_give(void *a, int64_t unused)
   return ilk_lockarray_unlock(a, at);
 }
 
-/* Takes it and gives it back. */
+/* Acquires it and releases it. */
 static int call_pass(void *a, int64_t timeout_ns)
 {
   int64_t i = at;
@@ -53,7 +53,7 @@ static int call_cancel(void *unused, int64_t on)
   return ilk_cancel((int)on);
 }
 
-/* What another thread's try of that lock answers; it does not keep it. */
+/* The result of another thread's try of that lock, which does not keep it. */
 static int other_try(void *a, int64_t i)
 {
   at = i;
@@ -189,7 +189,7 @@ START_TEST(pairs)
   expect(other_try(a, 3), ILK_ETIMEDOUT);
   expect(ilk_lockarray_unlock_pair(a, 3, 3), ILK_OK);
 
-  /* The second fails: the first is given back. */
+  /* The second fails: the first is released. */
   expect(ilk_lockarray_lock(a, 2), ILK_OK);
   expect(ilk_lockarray_lock_pair(a, 0, 2), ILK_EDEADLK);
   expect(other_try(a, 0), ILK_OK);
@@ -250,7 +250,7 @@ static int try_range(void *a, int64_t end)
   return ilk_lockarray_trylock_range(a, 0, end);
 }
 
-/* The last of several is taken: then the others are given back, in time. */
+/* The last of several is held by another thread: then the others are released at the deadline. */
 START_TEST(pairs_and_ranges_that_time_out)
 {
   void *a = new_array(5, all_flags[_i]);
@@ -300,7 +300,7 @@ START_TEST(owner_died)
   expect(ilk_lockarray_timedlock(a, 2, SECOND), ILK_OWNER_DIED);
   expect(ilk_lockarray_unlock(a, 3), ILK_EPERM);
   expect(ilk_lockarray_unlock_range(a, 0, 3), ILK_OK);
-  expect(ilk_lockarray_lock(a, 0), ILK_OK); /* told once */
+  expect(ilk_lockarray_lock(a, 0), ILK_OK); /* reported once */
   expect(ilk_lockarray_lock_pair(a, 3, 1), ILK_OWNER_DIED);
   expect(ilk_lockarray_lock_range(a, 4, 8), ILK_OWNER_DIED);
   expect(ilk_lockarray_unlock_range(a, 3, 8), ILK_OK);
@@ -341,7 +341,7 @@ START_TEST(owner_died_is_reported_again_after_a_failure)
   expect(other_try(a, 2), ILK_OK);
   expect(elsewhere(ilk_lockarray_lock, a, 3), ILK_OK);
   expect(ilk_lockarray_lock_range(a, 0, 8), ILK_EDEADLK);
-  expect(ilk_lockarray_unlock(a, 3), ILK_EPERM); /* nobody's */
+  expect(ilk_lockarray_unlock(a, 3), ILK_EPERM); /* no thread holds it */
   for (int64_t i = 0; i < 5; i++)
     expect(other_try(a, i), i == 3 ? ILK_OWNER_DIED : ILK_OK);
   expect(ilk_lockarray_unlock(a, 5), ILK_OK);
@@ -349,7 +349,7 @@ START_TEST(owner_died_is_reported_again_after_a_failure)
   expect(ilk_lockarray_lock(a, 5), ILK_OK);
   expect(ilk_lockarray_lock_range(a, 0, 8), ILK_EDEADLK);
   expect(ilk_lockarray_unlock(a, 5), ILK_OK);
-  free_array(a); /* 3 is nobody's now */
+  free_array(a); /* no thread holds 3 now */
 }
 END_TEST
 
@@ -364,8 +364,8 @@ static int hold_and_die(void *a, int64_t i)
   return result;
 }
 
-/* All who sleep when the holder dies get it, one after the other; the first is told. Also
-   who is just about to fall asleep. */
+/* All threads that sleep when the holder dies acquire it, one after the other; the death is reported to the
+   first. The same for a thread that is just about to sleep. */
 START_TEST(owner_dies_while_others_sleep)
 {
   void *a = new_array(3, 0);
@@ -407,7 +407,7 @@ START_TEST(owner_dies_as_another_comes)
       sched_yield();
     may_die = true;
     spin(below(1 << below(18)));
-    /* With a deadline: a wait without one looks again after a while, for circles. */
+    /* With a deadline: a wait without one wakes after a while to search for a cycle. */
     expect(ilk_lockarray_timedlock(a, 1, 60 * SECOND), ILK_OWNER_DIED);
     expect(ilk_lockarray_unlock(a, 1), ILK_OK);
     expect(waiter_end(&holder), ILK_OK);
@@ -525,8 +525,8 @@ struct stress {
   _Atomic int64_t added;
 };
 
-/* Times out often, tries, and takes pairs in any order and ranges: none of these may
-   lose a wake (bugs 4, 6, 8), or let two in. */
+/* Times out often, tries, and acquires ranges, and pairs in any order: none of these may lose a
+   wake, or let two threads in. */
 static void *stress_run(void *argument)
 {
   struct stress *s = argument;
@@ -603,8 +603,8 @@ static void *crowd_run(void *argument)
   return NULL;
 }
 
-/* Two, and nobody else whose wake would make good for a lost one: the second falls asleep
-   just as the first unlocks. */
+/* Two threads, and no other whose wake would make up for a lost one: the second is about to
+   sleep when the first unlocks. */
 struct two {
   void *a;
   _Atomic int64_t round; /* 1: the second's turn, 0: the first's, -1: over */
@@ -615,7 +615,7 @@ static void *second_of_two(void *argument)
   struct two *t = argument;
   for (int64_t seen; (seen = t->round) >= 0;)
     if (seen > 0) {
-      /* With a deadline: a wait without one looks again after a while, for circles. */
+      /* With a deadline: a wait without one wakes after a while to search for a cycle. */
       expect(ilk_lockarray_timedlock(t->a, 0, 60 * SECOND), ILK_OK);
       expect(ilk_lockarray_unlock(t->a, 0), ILK_OK);
       t->round = 0;
@@ -762,7 +762,7 @@ START_TEST(freed_while_in_use)
 }
 END_TEST
 
-/* The check for circles walks through arrays that others free. */
+/* The search for deadlock cycles walks through arrays that other threads free. */
 static void *cycle_maker(void *argument)
 {
   struct hammer *h = argument;
@@ -797,7 +797,7 @@ static bool is_slow(void)
 {
   void *a = new_array(100 * 1000, 0);
   int64_t begin = now();
-  free_array(a); /* looks at each lock */
+  free_array(a); /* checks each lock */
   return now() - begin > 3 * MS;
 }
 
@@ -857,7 +857,7 @@ START_TEST(bug_12_fork_while_others_hold_and_wait)
 }
 END_TEST
 
-/* Nobody looks at what was never touched: else the free of a large array, and the report, would take seconds
+/* No call reads memory that was never used: else the free of a large array, and the report, would take seconds
    and map all of it. */
 START_TEST(a_large_array_that_is_hardly_used_is_not_read)
 {

@@ -1,5 +1,5 @@
-/* mutex.c: what each call answers, and who gets in when. Exclusion under load is
-   test_stress.c's, circles and time-outs are test_block.c's. */
+/* mutex.c: the result of each call, and the order in which threads acquire. test_stress.c tests exclusion
+   under load, test_block.c deadlock cycles and timeouts. */
 #include <limits.h>
 
 #include "support.h"
@@ -138,8 +138,8 @@ static void *take_a_turn(void *unused)
   return NULL;
 }
 
-/* Two lock, a third unlocks twice, each time as soon as it can: the one who has just taken it may
-   not have left the queue yet, in which the other sleeps. */
+/* Two threads lock, a third unlocks twice, each time as soon as it can: the thread that has just acquired it
+   may still be in the queue in which the other sleeps. */
 START_TEST(unowned_is_unlocked_as_it_is_taken)
 {
   turns.mutex = new_mutex(unowned_flags[_i]);
@@ -335,7 +335,7 @@ START_TEST(fair_is_first_come_first_served)
 }
 END_TEST
 
-/* A fair mutex is not had by a try while somebody waits for it. */
+/* A try does not acquire a fair mutex while a thread waits for it. */
 START_TEST(fair_is_not_overtaken)
 {
   void *m = new_mutex(fair_flags[_i]);

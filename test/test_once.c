@@ -85,7 +85,7 @@ START_TEST(begin_waits_while_another_does_it)
   struct waiter w[4];
   for (int i = 0; i < 4; i++)
     waiter_sleep(&w[i], call_do, o, 1);
-  nap(120 * MS); /* they have looked for a circle, and wake by themselves no more */
+  nap(120 * MS); /* they have searched for a cycle, and do not wake by themselves again */
   expect(ilk_once_free(o), ILK_EBUSY);
   expect(ilk_once_end(o, 1), ILK_OK);
   for (int i = 0; i < 4; i++)
@@ -103,7 +103,7 @@ START_TEST(tries_and_deadlines)
 {
   void *o = new_once();
   expect(ilk_once_trybegin(o), 1);
-  expect(ilk_once_trybegin(o), ILK_EBUSY); /* a try waits for nobody */
+  expect(ilk_once_trybegin(o), ILK_EBUSY); /* a try does not wait */
   expect(ilk_once_timedbegin(o, 0), ILK_ETIMEDOUT);
   expect(ilk_once_timedbegin(o, MS), ILK_EDEADLK);
   int64_t begin = now();
@@ -150,7 +150,7 @@ START_TEST(the_thread_that_began_exited)
   expect(ilk_once_begin(o), 1);
   expect(ilk_once_end(o, 0), ILK_OK);
   expect(elsewhere(call_begin, o, 0), 1);
-  free_once(o); /* nobody is left to mind */
+  free_once(o); /* no thread uses it any more */
 }
 END_TEST
 
@@ -181,7 +181,7 @@ START_TEST(the_thread_that_began_exits_while_others_wait)
     for (int i = 0; i < 3; i++)
       waiter_sleep(&w[i], call_do, doomed.once, 1);
     if (round == 0)
-      nap(120 * MS); /* they have looked for a circle, and wake by themselves no more */
+      nap(120 * MS); /* they have searched for a cycle, and do not wake by themselves again */
     doomed.die = true;
     join(thread);
     int told = 0;
@@ -195,7 +195,7 @@ END_TEST
 
 static void after_fork(void *mine)
 {
-  expect(ilk_once_begin(mine), ILK_EDEADLK); /* who forked began it */
+  expect(ilk_once_begin(mine), ILK_EDEADLK); /* the thread that forked began it */
   if (!TSAN) { /* which knows no thread in such a child */
     struct waiter own;
     waiter_sleep(&own, call_do, mine, 1);
@@ -229,7 +229,7 @@ START_TEST(bug_12_fork_while_another_does_it)
 }
 END_TEST
 
-/* --- circles -------------------------------------------------------------------------------------- */
+/* --- deadlock cycles -------------------------------------------------------------------------------------- */
 
 struct party {
   void *mine, *other;
@@ -279,11 +279,11 @@ START_TEST(deadlock_cycle_through_a_mutex)
   pthread_barrier_wait(&both);
   int result = ilk_mutex_lock(m);
   must(result == ILK_EDEADLK || result == ILK_OK);
-  if (result == ILK_OK) /* the other one was told, and gave up */
+  if (result == ILK_OK) /* the cycle was reported to the other thread, which did not wait on */
     expect(ilk_mutex_unlock(m), ILK_OK);
   expect(ilk_once_end(o, 1), ILK_OK);
   join(thread);
-  must(p.result == ILK_EDEADLK || (result == ILK_EDEADLK && p.result == 0)); /* both may be told */
+  must(p.result == ILK_EDEADLK || (result == ILK_EDEADLK && p.result == 0)); /* it may be reported to both */
   expect(ilk_mutex_free(m), ILK_OK);
   free_once(o);
 }

@@ -457,7 +457,7 @@ START_TEST(a_try_waited_for_a_thread_that_did_not_run)
     stop_let_go();
   }
   stop_end(thread);
-  while (ilk_queue_size(stop_queue)) /* whoever has put returned: tries are exact */
+  while (ilk_queue_size(stop_queue)) /* the puts have returned: tries are exact */
     got(stop_queue);
   free_queue(stop_queue);
 }
@@ -501,7 +501,7 @@ static void *trade(void *puts_it)
   return NULL;
 }
 
-/* A put that succeeded before the close is got before any get is told that it is closed. */
+/* An item put before the close is returned by a get before any get returns that it is closed. */
 START_TEST(close_while_they_put)
 {
   pthread_t threads[4];
@@ -526,7 +526,7 @@ START_TEST(close_while_they_put)
 }
 END_TEST
 
-/* --- nobody left asleep with something to take ---------------------------------------------- */
+/* --- no thread sleeps while there is an item or space ---------------------------------------------- */
 
 static struct {
   void *there, *back;
@@ -558,7 +558,7 @@ START_TEST(wake_swallowed_by_a_timeout_llvm_201937)
   int64_t sum = 0, item;
   int64_t end = stress_end(400);
   for (int i = 1; now() < end; i++) {
-    if (i % 8 == 0) /* one more, who gives up soon, or takes one */
+    if (i % 8 == 0) /* one more thread, which times out soon, or takes an item */
       for (int k = 0; k < 2; k++)
         waiter_start(&w[k], call_get, ring.there, below(60) * US);
     expect(ilk_queue_put(ring.there, 1), ILK_OK);
@@ -644,7 +644,7 @@ static void *put_to_each(void *unused)
   return NULL;
 }
 
-/* The one who gets the item frees the queue at once. */
+/* The thread that gets the item frees the queue at once. */
 START_TEST(touch_after_release_glibc_12674)
 {
   int64_t item;

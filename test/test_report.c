@@ -1,4 +1,4 @@
-/* report.c: what a person with a hung program is told. */
+/* report.c: the report for a person with a hung program. */
 #include <stdarg.h>
 #include "support.h"
 
@@ -126,7 +126,7 @@ START_TEST(a_mutex_its_holder_and_its_waiters)
   int64_t begin = now();
   waiter_sleep(&w[0], call_visit, m, -1);
   int64_t asleep = now();
-  nap(1100 * MS); /* past the check for circles, which must not begin the wait anew */
+  nap(1100 * MS); /* past the search for cycles, which must not restart the wait */
   waiter_sleep(&w[1], call_visit, m, 3600 * SECOND);
 
   double least = (double)(now() - asleep) / 1e9 - 0.01;

@@ -1,5 +1,5 @@
-/* Waits in parts: a place in a queue is kept between them, and a thread that is not there, or runs a signal
-   handler, holds up nobody. */
+/* Resumable waits: the place in a queue is kept between the parts, and a thread that is away, or runs a signal
+   handler, delays no other thread. */
 #include "support.h"
 
 /* A lock as this test needs it. */
@@ -112,7 +112,7 @@ END_TEST
 static int part_and_come_back(void *h, int64_t timeout_ns)
 {
   first_part(h);
-  expect(lock->take(h, timeout_ns), ILK_OK); /* free: nobody was there to be woken */
+  expect(lock->take(h, timeout_ns), ILK_OK); /* free: no thread was there to be woken */
   expect(lock->give(h), ILK_OK);
   expect(ilk_wait_end(h), ILK_OK);
   return 0;
@@ -198,7 +198,7 @@ static void child_goes_on(void *unused)
   (void)unused;
   expect(lock->take(handle, MS), ILK_OK); /* it was free when the process forked */
   expect(lock->give(handle), ILK_OK);
-  expect(lock->release(handle), ILK_OK); /* and nobody waits */
+  expect(lock->release(handle), ILK_OK); /* and no thread waits */
   expect(ilk_wait_end(handle), ILK_OK);
 }
 
@@ -265,7 +265,7 @@ START_TEST(begin_and_end_check_their_handle)
   expect(ilk_condition_free(cond), ILK_OK);
   void *m = ilk_mutex_new(0);
   expect(ilk_wait_begin(m), ILK_OK);
-  expect(ilk_mutex_free(m), ILK_OK); /* nobody is in its queue */
+  expect(ilk_mutex_free(m), ILK_OK); /* no thread is in its queue */
   expect(ilk_wait_end(m), ILK_OK);
   expect(ilk_wait_end(m), ILK_EHANDLE);
 }

@@ -99,7 +99,7 @@ START_TEST(lock_and_unlock)
     if (!TSAN)
       expect(elsewhere(call_unlock_robust, s->lock, 0), ILK_EPERM);
     int64_t before = now();
-    expect(elsewhere(ilk_robust_timedlock, s->lock, 250 * MS), ILK_ETIMEDOUT); /* in parts */
+    expect(elsewhere(ilk_robust_timedlock, s->lock, 250 * MS), ILK_ETIMEDOUT); /* in several sleeps */
     must(now() - before >= 250 * MS);
     expect(ilk_robust_unlock(s->lock), ILK_OK);
   }
@@ -138,11 +138,11 @@ static void lock_and_stay(void *shared)
     pause();
 }
 
-/* Whether somebody has waited for the dead process or not: it is still there, a zombie. */
+/* Also while no process has waited for the dead one: it still exists, as a zombie. */
 START_TEST(a_holder_is_killed)
 {
   struct shared *s = shared_new();
-  for (int round = 0; round < 2; round++) { /* the second holder is told of the first, and dies too */
+  for (int round = 0; round < 2; round++) { /* the first holder's death is reported to the second, which dies too */
     pid_t child = child_start(lock_and_stay, s);
     until_ready(s, round + 1);
     expect(ilk_robust_trylock(s->lock), ILK_EBUSY);
@@ -156,7 +156,7 @@ START_TEST(a_holder_is_killed)
   expect(s->died, 1);
   expect(ilk_robust_lock(s->lock), ILK_EDEADLK);
   expect(ilk_robust_unlock(s->lock), ILK_OK);
-  expect(ilk_robust_lock(s->lock), ILK_OK); /* told once */
+  expect(ilk_robust_lock(s->lock), ILK_OK); /* reported once */
   expect(ilk_robust_unlock(s->lock), ILK_OK);
   shared_free(s);
 }
@@ -277,7 +277,7 @@ END_TEST
 
 /* --- stress ------------------------------------------------------------------------------------- */
 
-/* Whoever finds another inside has been told of its death, or the lock does not exclude. */
+/* If a thread finds another inside, that one's death was reported to it, or the lock does not exclude. */
 static void lock_for_ever(void *shared)
 {
   struct shared *s = shared;

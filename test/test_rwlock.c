@@ -480,7 +480,7 @@ START_TEST(reader_that_exits)
 }
 END_TEST
 
-/* --- circles ------------------------------------------------------------------------- */
+/* --- deadlock cycles ------------------------------------------------------------------------- */
 
 static void *cycle_locks[2], *cycle_mutex;
 static _Atomic int arrived, told;
@@ -543,7 +543,7 @@ static void *hold_for_fork(void *locks)
   return NULL;
 }
 
-/* The first is another thread's, for reading, the second too, for writing, the third is read by who forked. */
+/* The first is another thread's, for reading, the second too, for writing, the third is held by the thread that forked, for reading. */
 static void take_all(void *locks)
 {
   void **rw = locks;
@@ -618,7 +618,7 @@ static void write_after_reading(void *rw)
   expect(ilk_rwlock_write_lock(rw), ILK_OK);
 }
 
-/* A writer that still waited for readers has not written: nobody is told of its death. */
+/* A writer that still waited for readers has not written: its death is not reported. */
 START_TEST(fork_while_another_thread_drains)
 {
   void *rw = new_in_form(_i);
@@ -632,7 +632,7 @@ START_TEST(fork_while_another_thread_drains)
 }
 END_TEST
 
-/* --- who waits how long ------------------------------------------------------------------ */
+/* --- how long threads wait ------------------------------------------------------------------ */
 
 /* Readers that wait behind a writer are let in together: each stays until all are in. */
 static _Atomic int inside;
@@ -820,7 +820,7 @@ END_TEST
 static struct {
   void *rw;
   int64_t end;
-  long a, b; /* plain: equal unless somebody writes */
+  long a, b; /* plain: equal unless a thread writes */
   _Atomic long writes;
   int per_mille; /* writes */
 } stress;

@@ -161,8 +161,8 @@ static void *release_each(void *unused)
   return NULL;
 }
 
-/* Whoever acquires may free at once, while the release is still on its way out; and
-   what is made in its place is none of that release's business. */
+/* The thread that acquires may free at once, while the release has not returned; the release must
+   not touch the object that is made in its place. */
 START_TEST(touch_after_release_glibc_12674)
 {
   post.semaphore = new_semaphore(0, 0);
@@ -267,7 +267,7 @@ START_TEST(no_post_is_dropped_under_load)
   while (ilk_semaphore_value(load.semaphore) > 0)
     sched_yield();
   load.over = true;
-  while (load.takers > 0) { /* one more lets who sleeps see it; who does not, may see it without */
+  while (load.takers > 0) { /* one more lets a sleeping taker see it */
     load.posted += ilk_semaphore_release(load.semaphore, 1) == ILK_OK;
     sched_yield();
   }
@@ -278,7 +278,7 @@ START_TEST(no_post_is_dropped_under_load)
 }
 END_TEST
 
-/* Two threads hand one permit to and fro, with nobody else to make up for a lost wake. */
+/* Two threads hand one permit to and fro, and no other thread makes up for a lost wake. */
 static struct {
   void *there, *back;
   bool over; /* plain: the permit orders it */

@@ -40,7 +40,7 @@ static void begin_calls(void)
   calls.over = false;
 }
 
-/* Nothing was lost, and nobody is inside any more. */
+/* Nothing was lost, and no thread is inside any more. */
 static void end_calls(void)
 {
   expect(ilk_counter_load(calls.counter), calls.runs + calls.added);

@@ -91,7 +91,7 @@ static void until_asked(int times)
     nap(MS);
 }
 
-/* Long enough for whoever would ask once more, or too early. */
+/* Long enough for a second call of the probe, or one too early. */
 static void a_while(void)
 {
   nap(1300 * MS);
@@ -202,7 +202,7 @@ START_TEST(no_probe_none_asked)
 }
 END_TEST
 
-/* A probe that has gone (its Python has ended) is not called by who sleeps since before. */
+/* A probe that was removed (its Python has ended) is not called by a thread that already slept. */
 START_TEST(none_asked_once_it_is_taken_away)
 {
   asked.answer = 1;
@@ -217,7 +217,7 @@ START_TEST(none_asked_once_it_is_taken_away)
 }
 END_TEST
 
-/* The look neither lengthens a wait nor cuts it short, nor changes its answer. */
+/* The probe neither lengthens nor shortens a wait, nor changes its result. */
 static int wait_and_measure(void *s, int64_t timeout_ns)
 {
   int64_t before = now();
@@ -245,7 +245,7 @@ START_TEST(a_deadline_stays_what_it_was)
   expect(waiter_end(&w[1]), ILK_ETIMEDOUT);
   expect(waiter_end(&w[2]), ILK_OK);
   expect(asked.calls, 0);
-  /* Who wakes only when its time is up has no second left to look after. */
+  /* A thread that wakes only at its deadline calls no probe after it. */
   for (int64_t timeout = 1200 * MS; asked.calls == 0 && timeout < 2 * PATIENCE; timeout *= 2) {
     waiter_start(&w[3], wait_and_measure, s, timeout);
     expect(waiter_end(&w[3]), ILK_ETIMEDOUT);

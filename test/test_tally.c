@@ -67,7 +67,7 @@ START_TEST(sum_wraps)
 }
 END_TEST
 
-/* Numbers are used again: nobody's adds to the one before show in the next. */
+/* Numbers are used again: adds to one tally do not show in the next with its number. */
 START_TEST(a_new_one_is_empty)
 {
   for (int round = 0; round < 200; round++) {
@@ -293,7 +293,7 @@ static void *add_until_it_is_gone(void *t)
   return NULL;
 }
 
-/* Every thread's record names it: the free takes it out of all, or they would add for ever. */
+/* Every thread's record caches it: the free removes it from all, or they would add to it forever. */
 START_TEST(after_a_free_no_thread_adds)
 {
   pthread_t threads[4];
@@ -334,7 +334,7 @@ static void *free_it_too(void *first)
   return NULL;
 }
 
-/* Who is told that it is freed already is not to add either, though the other's free goes on. */
+/* A thread whose free returns that it is freed already must not add either, while the other free still runs. */
 START_TEST(freed_by_two)
 {
   pthread_barrier_init(&contested.named, NULL, 2);

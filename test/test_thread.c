@@ -19,7 +19,7 @@ static void begin(void)
   go = over = false;
 }
 
-/* Runs until it is told to go. */
+/* Runs until it is stopped. */
 static void until_go(void *unused)
 {
   (void)unused;
@@ -110,7 +110,7 @@ START_TEST(join_self_is_a_deadlock)
 }
 END_TEST
 
-/* --- a circle ------------------------------------------------------------------------------- */
+/* --- a deadlock cycle ------------------------------------------------------------------------------- */
 
 static void *mutex;
 
@@ -130,12 +130,12 @@ START_TEST(deadlock_cycle_through_a_mutex)
   own_result[0] = PENDING;
   void *t = start_thread(lock_it, NULL);
   int64_t before = now();
-  int result = ilk_thread_join(t); /* at least one of the two is told */
+  int result = ilk_thread_join(t); /* it is reported to at least one of the two */
   must(now() - before < PATIENCE);
   if (result == ILK_EDEADLK) {
     expect(ilk_mutex_unlock(mutex), ILK_OK);
     expect(ilk_thread_join(t), ILK_OK);
-    must(own_result[0] == ILK_OK || own_result[0] == ILK_EDEADLK); /* both may be told */
+    must(own_result[0] == ILK_OK || own_result[0] == ILK_EDEADLK); /* it may be reported to both */
   } else {
     expect(result, ILK_OK);
     expect(own_result[0], ILK_EDEADLK);
@@ -145,7 +145,7 @@ START_TEST(deadlock_cycle_through_a_mutex)
 }
 END_TEST
 
-/* No circle: it waits with a deadline, and then ends. */
+/* Not a deadlock cycle: it waits with a deadline, and then ends. */
 static void lock_in_time(void *unused)
 {
   (void)unused;
@@ -202,7 +202,7 @@ static int call_join(void *t, int64_t timeout_ns)
   return ilk_thread_timedjoin(t, timeout_ns);
 }
 
-/* Several sleep in joins; the end wakes all; one of them is told, and frees the handle. */
+/* Several threads sleep in joins; the exit wakes all; one join succeeds, and frees the handle. */
 START_TEST(several_join)
 {
   for (int how = 0; how < 3; how++) {
@@ -317,7 +317,7 @@ static int64_t mapped_alone(void)
   return mapped;
 }
 
-/* Never joined: the handle given up, at once or later, is all there is to do. */
+/* Never joined: a free of the handle, at once or later, is enough. */
 START_TEST(stack_of_a_thread_never_joined)
 {
   int64_t before = 0;
@@ -379,7 +379,7 @@ static void *join_whatever(void *unused)
   return NULL;
 }
 
-/* Each thread is joined once, or freed once, whoever is faster. */
+/* Each thread is joined once, or freed once, whichever call is faster. */
 START_TEST(free_while_it_is_hammered)
 {
   begin();

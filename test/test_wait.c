@@ -1,4 +1,4 @@
-/* wait.h: the room that sleeps, by itself; and that wakes which nobody meant do no harm. */
+/* wait.h: the module that sleeps, tested alone; and that wakes meant for no thread do no harm. */
 #define _GNU_SOURCE
 #include <sys/mman.h>
 
@@ -18,7 +18,7 @@ static struct {
 
 struct sleeper {
   atomic_u32 *word;
-  int64_t timeout_ns; /* < 0: for ever */
+  int64_t timeout_ns; /* < 0: forever */
   int number;
   _Atomic int tid, done;
   enum wait_result result;
@@ -54,7 +54,7 @@ static void wake_so_many(atomic_u32 *word, int n)
   }
 }
 
-/* A word that changes all the time ends each sleep before the system looks at the time. */
+/* A word that changes all the time ends each sleep before the system checks the deadline. */
 START_TEST(a_deadline_that_has_passed_ends_a_wait_whose_word_has_changed)
 {
   struct thread *me = thread_self();
@@ -72,7 +72,7 @@ static void *come_and_go(void *unused)
   return unused;
 }
 
-/* Who looks for pins, readers or waiters looks at live threads alone. */
+/* A search for pins, readers or waiters visits only live threads. */
 START_TEST(records_of_threads_that_are_gone_are_not_looked_at)
 {
   enum { N = 60 };
@@ -213,7 +213,7 @@ START_TEST(what_a_sleeper_waits_for)
 }
 END_TEST
 
-/* Who changes the word and then wakes is not missed by one about to sleep. */
+/* A thread that is about to sleep does not miss another that changes the word and then wakes. */
 static _Atomic bool no_more;
 
 static void *follow(void *unused)
@@ -271,7 +271,7 @@ START_TEST(private_futex_on_shared_memory)
 }
 END_TEST
 
-/* --- wakes that are late, and meant for somebody else -------------------------------------- */
+/* --- wakes that arrive late, and meant for another thread -------------------------------------- */
 
 static int call_wait_for_5(void *c, int64_t timeout_ns)
 {

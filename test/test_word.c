@@ -265,9 +265,8 @@ START_TEST(a_later_owner_dies)
 }
 END_TEST
 
-/* One that has waited long asks, when it wakes and it is still held, for the next release, and
-   gives up before that: the lock is then kept for a sleeper, and nobody sleeps. Nobody is
-   locked out for that. */
+/* A thread that has waited long wakes, finds the lock held, requests the next release for itself, and times out
+   before that. The lock is then reserved for a sleeper, and no thread sleeps. This must lock out no thread. */
 START_TEST(a_starving_waiter_that_times_out)
 {
   flags = 0;
@@ -462,8 +461,8 @@ struct handshake {
   _Atomic bool over;
 };
 
-/* Long-lived threads, so that the race is met often: one unlocks, with a mark that somebody
-   may sleep, and the other has it in the same moment, and unmaps. */
+/* Long-lived threads, so the race happens often: one unlocks, with a mark that a thread may sleep,
+   and the other acquires it at the same moment, and unmaps it. */
 static void *owner_run(void *argument)
 {
   struct handshake *h = argument;
@@ -678,7 +677,7 @@ START_TEST(wait_and_wake)
 }
 END_TEST
 
-/* Two neighbours: who waits for one is not woken in the other's stead. */
+/* Two neighbours: a release of one does not wake a thread that waits for the other. */
 START_TEST(wakes_go_to_their_own_word)
 {
   if (!use_flags(_i))
@@ -835,7 +834,7 @@ START_TEST(a_waiter_that_was_woken_is_killed)
 }
 END_TEST
 
-/* The same, whatever the system's scheduler does: nobody was woken at all. */
+/* The same, whatever the system's scheduler does: no thread was woken at all. */
 START_TEST(a_wake_is_lost)
 {
   if (!has_shared())

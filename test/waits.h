@@ -53,7 +53,7 @@ static int call_write(void *rw, int64_t timeout_ns)
   return result == ILK_OK ? ilk_rwlock_write_unlock(rw) : result;
 }
 
-/* A part of a wait in parts. */
+/* A part of a resumable wait. */
 static int part(int (*lock)(void *, int64_t), int (*unlock)(void *), void *handle, int64_t timeout_ns)
 {
   expect(ilk_wait_begin(handle), ILK_OK);
@@ -305,7 +305,7 @@ static int call_word_wait(void *word, int64_t timeout_ns)
 static int wake_word(void *word)
 {
   int woken;
-  while ((woken = ilk_word_wake(word, 1, 0)) == 0) /* it may be looking, between two sleeps */
+  while ((woken = ilk_word_wake(word, 1, 0)) == 0) /* it may be checking, between two sleeps */
     sched_yield();
   return woken == 1 ? ILK_OK : ILK_EBUSY;
 }

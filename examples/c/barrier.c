@@ -1,5 +1,5 @@
 /* Heat spreads along a rod. Each thread computes its part of the next state from all of
-   the last one, so nobody may begin a step before all have ended the one before. */
+   the last one, so no thread may begin a step before all have ended the one before. */
 #include <interlock.h>
 #include <stdio.h>
 

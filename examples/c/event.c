@@ -1,5 +1,5 @@
 /* Three workers load their data, then wait for the starting gun; the main thread fires it
-   once everybody is on the line. */
+   once all are on the line. */
 #include <interlock.h>
 #include <stdio.h>
 

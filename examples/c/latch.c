@@ -1,5 +1,5 @@
-/* The tiles of an image are rendered by four threads, whoever is free takes the next;
-   the picture is shown when the last tile is ready, which its own thread does not know. */
+/* Four threads render the tiles of an image; a thread that is free takes the next. The picture is
+   shown when the last tile is ready. */
 #include <interlock.h>
 #include <stdio.h>
 

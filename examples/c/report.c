@@ -35,7 +35,7 @@ int main(void)
     needed = ilk_report(text, sizeof text);
   } while (needed >= 0 && !strstr(text, "waits for semaphore"));
   fputs(text, stdout);
-  ilk_cancel(1); /* once it returns, all who slept have been told */
+  ilk_cancel(1); /* once it returns, all threads that slept have been woken */
   ilk_cancel(0);
   int ended = ilk_thread_join(c[0]) == ILK_OK && ilk_thread_join(c[1]) == ILK_OK;
   return !ended || needed < 0 || !strstr(text, "locked by thread");

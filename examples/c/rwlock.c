@@ -1,4 +1,4 @@
-/* A price list: many look at it, one changes it now and then, both columns together. */
+/* A price list: many threads read it, one changes it now and then, both columns together. */
 #include <interlock.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-/* A backup in the background: the program goes on meanwhile, looks now and then whether
-   it is done, and waits for the rest of it in the end. */
+/* A backup in the background: the program continues meanwhile, checks now and then whether
+   it is done, and waits for the rest of it at the end. */
 #include <interlock.h>
 #include <stdio.h>
 

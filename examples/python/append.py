@@ -16,7 +16,7 @@ def primes(found: NDArray[np.int64], size: Counter, below: int) -> None:
         while divisor * divisor <= n and n % divisor:
             divisor += 1
         if divisor * divisor > n:
-            found[size.fetch_add(1)] = n  # fetch_add answers the value before: a place that is nobody else's
+            found[size.fetch_add(1)] = n  # fetch_add returns the value before: an index that no other thread gets
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""A kernel that sleeps between two looks at an event, until Python sets it (Numba issue 7076)."""
+"""A kernel that sleeps between two checks of an event, until Python sets it (Numba issue 7076)."""
 
 import sys
 import time

@@ -20,7 +20,7 @@ typedef _Atomic uintptr_t atomic_word; /* a handle or an address */
 #define store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define store_seq_cst(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
 
-/* Stores only a value that differs, so that a fork's child does not copy the page in vain. */
+/* Stores only a value that differs, so that a fork's child does not copy the page without need. */
 #define update_relaxed(p, v)                                                                    \
   do {                                                                                          \
     if (load_relaxed(p) != (v))                                                                 \

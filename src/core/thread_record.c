@@ -53,7 +53,7 @@ static _Atomic(struct thread *) by_id[THREADS_MAX];
 static atomic_u64 live[THREADS_MAX / LIVE_BITS];
 
 /* Runs at thread exit. Other destructors may still use the library, so the record is kept for a few of the system's rounds of
-   destructors. A later call gets a last record, which is given up in the next round. If there is no further round, the record
+   destructors. A later call gets a last record, which is retired in the next round. If there is no further round, the record
    stays until another thread waits for what it holds, or needs a record: then the system says whether the thread still exists. */
 static bool exit_hook_works, exit_hook_is_safe;
 static _Thread_local int exit_rounds ILK_TLS_MODEL;

@@ -128,7 +128,7 @@ COLD static void wake_after_leaving(struct thread *me, void *handle)
   handle_leave(me, PIN_INNER);
 }
 
-/* Withdraws the handle published in entry i: clears it with a full fence, then checks the head. */
+/* Retracts the handle published in entry i: clears it with a full fence, then checks the head. */
 COLD static void retract(struct thread *me, void *handle, uint32_t i)
 {
   store_seq_cst(&me->reads_published[i], 0);
@@ -240,7 +240,7 @@ static __attribute__((noinline)) int read_unpublished(void *handle, int64_t time
   return likely(result >= 0) ? result : return_code(read_slow(handle, timeout_ns));
 }
 
-/* Withdraws, because a writer may have seen the published handle and wait for it; then reads another way. */
+/* Retracts it, because a writer may have seen the published handle and wait for it; then reads another way. */
 COLD static int read_retracted(struct thread *me, void *handle, uint32_t i, int64_t timeout_ns)
 {
   retract(me, handle, i);

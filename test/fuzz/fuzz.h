@@ -2,12 +2,12 @@
 
    program.c   makes a program from a seed, and prints it
    calls.c     the calls of the library: how each is made
-   run.c       runs a program and records its history: who called what, when, with which result
+   run.c       runs a program and records its history: each call, its thread, its times and its result
    model.c     what each call means if calls come one after another
-   linear.c    is there an order of the calls that agrees with the times, the results and the model?
+   linear.c    searches an order of the calls that agrees with the times, the results and the model
    fuzz.c      the options; runs programs in processes of their own; shrinks one that fails
 
-   The same model serves for one thread and for many: a history of one thread has one order alone. */
+   The same model serves for one thread and for many: a history of one thread has only one order. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
@@ -270,7 +270,7 @@ struct counts {
   int64_t programs, calls, histories, undecided, stalls, forks, deaths, cancels; /* deaths: seen as ILK_OWNER_DIED */
 };
 
-/* Runs the program once. False: something was wrong, and is told on stderr. */
+/* Runs the program once. False: something was wrong, and is reported on stderr. */
 bool run(const struct program *p, struct counts *counts);
 
 #endif

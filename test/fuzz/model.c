@@ -58,7 +58,7 @@ static int mutex_step(int flags, struct state *s, const struct entry *e, int64_t
   case MUTEX_UNLOCK:
   case WORD_UNLOCK:
     if (owned ? !mine : !s->owner[0])
-      /* Two unlocks of an unowned mutex at the same time cannot be told apart. */
+      /* Two unlocks of an unowned mutex at the same time cannot be distinguished. */
       return !owned && e->beside & BESIDE_RELEASE && e->result == ILK_OK ? ILK_OK : ILK_EPERM;
     if (--s->depth[0] == 0)
       s->owner[0] = 0;
@@ -287,7 +287,7 @@ static int own_step(struct state *s, const struct entry *e, int64_t *value)
   return set_value(value, *own);
 }
 
-/* Exact while nobody else calls; else whatever may be. */
+/* Exact while no other thread calls; else any possible value. */
 static int barrier_step(int64_t parties, struct state *s, const struct entry *e, int64_t *value)
 {
   bool alone = !(e->beside & BESIDE_ANY);
@@ -388,9 +388,9 @@ static bool step_exit(const struct object *o, struct state *s, int thread)
   return true;
 }
 
-/* May an attempt fail although the lock could be had? One that is about to be given up, or that
-   others wait for: an attempt on several locks holds some of them, and a writer keeps readers out. The
-   oldest item of a queue may be one whose put has not returned: a get does not wait for it. */
+/* Whether an attempt may fail although the lock is free: another thread is about to release it, or waits for
+   it. An attempt on several locks holds some of them, and a writer keeps readers out. The oldest item of a
+   queue may be one whose put has not returned: a get does not wait for it. */
 static bool may_fail(const struct object *o, const struct entry *e)
 {
   switch (o->made.kind) {

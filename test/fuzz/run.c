@@ -1,9 +1,9 @@
 /* Runs a program and records its history.
 
-   Every call is stamped before and after, by a counter that all threads share. Thread 0 starts the
-   others and waits for them. When nothing moves any more, because all that are left wait for ever, it
-   notes who was asleep in what, which the model must agree to (a lost wake is found so), and cancels
-   all waits for a moment. At the end it makes some calls on every object and frees it. */
+   Every call is stamped before and after, by a counter that all threads share. Thread 0 starts the others and
+   waits for them. When all threads that are left wait forever, it records which thread sleeps in which call,
+   and cancels all waits for a moment. The model must agree to these sleeps: this finds a lost wake. At the end
+   thread 0 makes some calls on every object and frees it. */
 #include "fuzz.h"
 
 #include <errno.h>
@@ -215,7 +215,7 @@ static void call_object(struct context *c, const struct op *op)
     e->second = r.object[other].made.kind == MUTEX ? other : -1;
   }
   int64_t value = 0, began = op->timeout > 0 ? now() : 0;
-  /* A condition's wait ends with its mutex, for which it may wait for ever. */
+  /* A condition's wait ends with its mutex, for which it may wait forever. */
   c->waits_for_ever = op->call == CONDITION_WAIT || (op->timeout == FOREVER && !frees && call_types[op->call].flags & WAITS);
   e->result = frees ? object_free(o->made.kind, handle) : call_types[op->call].make(handle, op, second, &value);
   c->waits_for_ever = false;
@@ -314,7 +314,7 @@ static bool is_asleep(const struct context *c)
   return end && end[1] == ' ' && end[2] == 'S';
 }
 
-/* All that are left are asleep in waits for ever; `calls` is how many they have made. */
+/* All threads that are left sleep in waits without a deadline; `calls` is how many calls they have made. */
 static bool all_are_asleep(int *calls)
 {
   *calls = 0;
@@ -646,7 +646,7 @@ static void in_fork(struct context *c)
   ilk_cancel(0);
   r.forked = stamp();
   r.clock += 2; /* their ends come before what we do */
-  r.context[0].id = c->id; /* whom add_exits() leaves alive */
+  r.context[0].id = c->id; /* the thread that add_exits() leaves alive */
   for (int slot = 0; slot < r.program->slots; slot++)
     finish_slot(c, slot);
   check_all();

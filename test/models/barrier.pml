@@ -23,7 +23,7 @@
      NO_SHUT      a thread arrives while the last one acts
      NO_ACTOR     a reset does not wait for the acting thread
      NO_TAKING    the acting thread finds the round broken and leaves ACTING set
-     NO_PREPARE  a thread checks before it announces itself as a waiter
+     NO_PREPARE  a thread checks before it registers as a waiter
      NO_EPOCH      it loads the epoch after its check
      NO_PIN       the last to arrive is not pinned when it wakes the others
      NO_LETGO     a free is refused for threads on their way out

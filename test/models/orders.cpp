@@ -60,8 +60,8 @@ struct mutex : rl::test_suite<mutex, 2> {
   void after() { RL_ASSERT(data($) == 2); }
 };
 
-// src/sync/rwlock.c: a reader publishes and looks at the head; a writer changes the head and
-// looks at the record. The reader's reads come before the writer's writes.
+// src/sync/rwlock.c: a reader publishes, then loads the head; a writer changes the head, then
+// loads the record. The reader's reads come before the writer's writes.
 struct rwlock : rl::test_suite<rwlock, 2> {
   rl::atomic<int> biased, published;
   rl::var<int> data;
@@ -87,7 +87,7 @@ struct rwlock : rl::test_suite<rwlock, 2> {
 };
 
 // src/sync/rwlock_read.c, rwlock.c: a writer that sleeps until a published reader leaves, which sees
-// that the head is not BIASED: it withdraws, then looks for ASLEEP (1 in the head).
+// that the head is not BIASED: it clears its record, then checks for a parked writer (1 in the head).
 struct rwlock_drain : rl::test_suite<rwlock_drain, 2> {
   rl::atomic<int> head, published, sequence;
 
@@ -135,7 +135,7 @@ struct rwlock_count : rl::test_suite<rwlock_count, 3> {
   }
 };
 
-// src/core/handle_close.c: a call pins and looks at the tag; a free changes the tag and looks at
+// src/core/handle_close.c: a call pins, then loads the tag; a free changes the tag, then loads
 // the pins, and then makes the memory another object's.
 struct handle : rl::test_suite<handle, 2> {
   rl::atomic<int> tag, pin;
@@ -205,7 +205,7 @@ struct event_count : rl::test_suite<event_count, 3> {
 };
 
 // src/sync/queue_ring.h and src/sync/queue.c: a ring of one place. A put's claim, then its step; a get that
-// finds it empty announces itself, and sleeps on what the put changes if it sees the announcement.
+// finds it empty registers as a waiter, and sleeps on the word that the put changes if it sees a waiter.
 struct queue : rl::test_suite<queue, 2> {
   rl::atomic<int> tail, head, slot, waiters, sequence;
   rl::var<int> item;

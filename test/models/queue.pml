@@ -8,7 +8,7 @@
      NO_POLL      a get sleeps before an incomplete position as if the queue were empty
      NO_WORD      a polling get sleeps on the word of the gets that wait for a wake, and may consume theirs
      NO_PASS      a get that abandons its wait before an incomplete position keeps its wake
-     NO_PREPARE  a waiter checks first and then announces itself
+     NO_PREPARE  a waiter checks first and then registers
      NO_WAKE      a get does not wake a put */
 
 #define OK 0

@@ -1,6 +1,6 @@
 /* The biased layer of the readers-writer lock (src/sync/rwlock_state.h): readers that publish in their own
    record, and writers. Memory is total store order, with the asymmetric fence: the stores by which a reader
-   publishes and withdraws may stay in its store buffer until it drains at an arbitrary moment, or until a
+   publishes and clears its record may stay in its store buffer until it drains at an arbitrary moment, or until a
    heavy fence drains all buffers. The queue of waiters is in rwlock_queue.pml; here a reader or writer that
    finds WRITER set waits until it is clear.
 
@@ -44,7 +44,7 @@ inline store(value)
   d_step { drain(me); buffered[me] = true; stored[me] = value }
 }
 
-/* After a reader has left or withdrawn, and has loaded a head that is not BIASED alone. */
+/* After a reader has left or cleared its record, and has loaded a head that is not BIASED alone. */
 inline wake_after_leaving()
 {
 #ifndef NO_AGAIN

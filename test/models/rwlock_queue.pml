@@ -16,7 +16,7 @@
    NO_NEXT      a waiter that acquires does not settle
    NO_WAKE      a leaving reader does not check the head
    NO_RELEASE   nor does a leaving writer
-   NO_GIVEUP    nor does a writer that gives up its drain
+   NO_GIVEUP    nor does a writer that ends its drain
    NO_STOP      a reader joins past a sleeping writer
    NO_RESERVED  a newcomer enters a reserved lock
    NO_EPOCH      the draining writer is not woken

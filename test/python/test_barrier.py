@@ -82,7 +82,7 @@ def test_action_before_the_others_go():
 
 
 def test_one_action_in_each_round_of_more_threads_than_parties():
-    # Who comes while the action runs belongs to the next round.
+    # A thread that arrives while the action runs belongs to the next round.
     inside, actions, bad = [], [], []
     lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Kernels with cache=True, loaded by other processes; and who imports whom first."""
+"""Kernels with cache=True, loaded by other processes; with either import first."""
 
 import shutil
 from pathlib import Path
@@ -139,7 +139,7 @@ assert use(Mutex())
     [
         "from numba import njit\nfrom interlock import Mutex\n",
         "from interlock import Mutex\nfrom numba import njit\n",
-        # Numba has looked for extensions before interlock is imported.
+        # Numba has loaded its extensions before interlock is imported.
         "from numba import njit\nnjit(lambda: 1)()\nfrom interlock import Mutex\n",
         "from interlock import Mutex\nfrom numba import njit\nnjit(lambda: 1)()\n",
         "import interlock.nb\nfrom interlock import Mutex\nfrom numba import njit\n",

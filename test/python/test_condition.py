@@ -69,7 +69,7 @@ def test_the_lock_must_be_held(new, in_thread):
             call()
     assert condition.acquire()
     condition.notify(0)
-    condition.notify(-3)  # nobody, as in threading
+    condition.notify(-3)  # wakes no thread, as in threading
     condition.notify(2**40)
     condition.release()
 

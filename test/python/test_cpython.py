@@ -13,7 +13,7 @@ lock_tests = pytest.importorskip("test.lock_tests", reason="this Python is insta
 
 
 def patient(tests):
-    """They count on what other threads do within a moment, which a busy machine may put off: but not again and again."""
+    """They count on what other threads do within a moment, which a busy machine may delay, but not again and again."""
 
     def patiently(test):
         @functools.wraps(test)

@@ -102,7 +102,7 @@ def test_once_is_called_once():
 
     def use():
         told.append(once.call(initialise))
-        assert calls  # done, whoever did it
+        assert calls  # done, by whichever thread
 
     threads = [threading.Thread(target=use) for _ in range(8)]
     for thread in threads:

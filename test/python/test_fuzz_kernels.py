@@ -204,7 +204,7 @@ def test_shrinking_leaves_what_matters():
     compile(small.source, "small", "exec")
 
 
-# A worker that answers, and then ends or waits for ever.
+# A worker that replies, and then ends or waits forever.
 FAKE = """
 import json, os, signal, sys, time
 print(json.dumps({"ready": True}), flush=True)

@@ -1,4 +1,4 @@
-"""Who owns a handle, and what any other value does."""
+"""The ownership of handles, and the effect of any other value."""
 
 import copy
 import gc
@@ -161,7 +161,7 @@ def test_collected_while_held():
     handle = lock.handle
     del lock
     gc.collect()
-    # Whoever has the handle may go on.
+    # A caller that has the handle may go on.
     assert capi.ilk_mutex_unlock(handle) == 0
     assert capi.ilk_mutex_free(handle) == 0
 
@@ -342,7 +342,7 @@ def test_fork_with_the_rest():
                 locks.acquire(1)
                 rwlock.acquire_write()
                 condition.acquire()
-                assert once.begin()  # who began did not survive
+                assert once.begin()  # the thread that began did not survive
             assert [w.category for w in caught] == [OwnerDiedWarning] * 3
             once.end()
             condition.notify_all()

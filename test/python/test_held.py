@@ -683,7 +683,7 @@ def test_what_it_cannot_do_is_an_error_when_compiled(kernel, sentence):
     a = Mutex(False, False)
     with pytest.raises(UNSUPPORTED, match=sentence) as e:
         njit(kernel)(a, 1)
-    # The sentence comes first, after Numba's heading; and the line is told.
+    # The sentence comes first, after Numba's heading, and the line is shown.
     lines = [line for line in str(e.value).splitlines() if line and not line.startswith("Failed in")]
     assert re.search(sentence, lines[0]), str(e.value)
     assert re.search(r"line \d+|\(\d+\)", str(e.value))

@@ -66,7 +66,7 @@ WAITS = {
         "c.notify(); c.release(); assert c.acquire(False); c.release(); c.close()",
     ),
     "Event": ("e = interlock.Event()", "e.wait()", "assert not e.is_set(); e.close()"),
-    # As one that times out, an interrupted wait breaks the barrier: the others would wait for ever.
+    # As one that times out, an interrupted wait breaks the barrier: the others would wait forever.
     "Barrier": (
         "b = interlock.Barrier(3); others = started(lambda: b.wait())",
         "b.wait()",

@@ -36,7 +36,7 @@ from interlock.jitclasses import (
     Tally,
 )
 
-# How each is made, and a call that its handle answers while it lives.
+# How each is made, and a call that succeeds while its handle lives.
 ALL = {
     Barrier: ((1,), lambda thing: thing.wait()),
     BoundedSemaphore: ((1,), lambda thing: thing.value),

@@ -141,7 +141,7 @@ def test_timeouts(way):
 
 @each_way
 def test_all_functions_have_a_type(way):
-    """Each is called in a kernel, with zeros, which every function answers."""
+    """Each is called in a kernel, with zeros, for which every function returns."""
     for name, (_, arguments) in SIGNATURES.items():
         function = getattr(way, name)
         source = f"def call():\n    return function({', '.join(['0'] * len(arguments))})"

@@ -125,7 +125,7 @@ def test_a_predicate_sees_a_global_array_and_its_arguments():
 
 @pytest.mark.parametrize("predicate", ["lambda: a[0] >= n", "is_ready"])
 def test_a_predicate_that_captures_is_refused(predicate):
-    """As everybody writes it first. To Numba what a function captures is a constant."""
+    """As most users write it first. To Numba what a function captures is a constant."""
     scope = {}
     exec(
         f"""def kernel(condition, a, n):

@@ -200,7 +200,7 @@ def test_owner_died(new, in_thread):
     assert not lock.locked()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert lock.acquire()  # told once
+        assert lock.acquire()  # reported once
         lock.release()
 
 

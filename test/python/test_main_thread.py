@@ -50,7 +50,7 @@ each_kind = pytest.mark.parametrize("new", KINDS.values(), ids=KINDS)
 
 @each_kind
 def test_the_main_thread_does_not_starve(new):
-    # Each holds it for longer than a slice: a main thread that queued up anew in each was behind the others for ever.
+    # Each holds it for longer than a slice: a main thread that queued up anew in each was behind the others forever.
     lock, stop = new(), threading.Event()
 
     def work():
@@ -144,7 +144,7 @@ def test_an_exception_in_a_handler_gives_the_place_up(new, on_interrupt):
     finally:
         done.set()
         thread.join()
-    lock.close()  # not while anybody waits
+    lock.close()  # not while a thread waits
 
 
 @each_kind

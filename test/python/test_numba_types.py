@@ -58,7 +58,7 @@ MAKE = {
     "Tally": Tally,
 }
 
-# What is called on a new object `x`; a kernel must answer what Python does.
+# What is called on a new object `x`; a kernel must return what Python returns.
 CALLS = {
     "Barrier": [
         "x.wait(), x.wait(1), x.wait(timeout=None), x.parties, x.n_waiting, x.broken",
@@ -542,7 +542,7 @@ def test_barrier_takes_its_own_timeout():
 
 
 def test_acquire_after_a_death_succeeds(in_thread):
-    """The classes warn; a kernel cannot, and ilk_mutex_lock answers ILK_OWNER_DIED there."""
+    """The classes warn; a kernel cannot, and ilk_mutex_lock returns ILK_OWNER_DIED there."""
     mutex = Mutex()
     in_thread(mutex.acquire)
     assert njit(lambda x: x.acquire() and x.release() is None)(mutex)

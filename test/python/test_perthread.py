@@ -56,7 +56,7 @@ def test_counts(kernel):
 
 
 def test_writes_are_not_removed_nor_moved_by_neighbours():
-    """Numba's parallel passes take an array that a call returns for new, and would remove writes that nobody reads."""
+    """Numba's parallel passes consider an array that a call returns new, and would remove writes that no code reads."""
     total, zeros, ones = with_neighbours(SAMPLES, PerThread(16, np.int64))
     assert (total == EXPECTED).all()
     assert (zeros, ones) == (0, len(SAMPLES))

@@ -36,7 +36,7 @@ MISTAKES = {
 
 
 def checker(module):
-    """Runs a checker as a module; its answer is (status, output)."""
+    """Runs a checker as a module; returns (status, output)."""
     if not importlib.util.find_spec(module):
         pytest.skip(f"{module} is not installed here")
 

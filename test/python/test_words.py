@@ -228,7 +228,7 @@ def test_a_warning_that_is_an_error_leaves_it_unlocked(in_thread):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for call in (words.lock, words.trylock):
-            deadline = time.monotonic() + PATIENCE  # a thread that was joined may still be dying: a try then answers False
+            deadline = time.monotonic() + PATIENCE  # a thread that was joined may still be dying: a try then returns False
             with pytest.raises(OwnerDiedWarning):
                 while not call(locks, 0) and time.monotonic() < deadline:
                     time.sleep(0.001)

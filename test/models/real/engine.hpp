@@ -24,7 +24,7 @@
 #include <string>
 #include <vector>
 
-#define private public // a cell's first value is nobody's store
+#define private public // no thread stores a cell's first value
 #include <relacy/relacy.hpp>
 #undef private
 #undef new

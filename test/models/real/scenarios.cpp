@@ -76,7 +76,7 @@ struct mutex_twice {
   void after() { EXPECT(get(data) == 4 && ilk_mutex_free(mutex) == ILK_OK); }
 };
 
-// A waiter that gives up takes nobody's wake with it.
+// A waiter that times out consumes no other thread's wake.
 template <int FLAGS> struct mutex_timeout_of {
   static const int N = 3;
   void *mutex;
@@ -103,7 +103,7 @@ template <int FLAGS> struct mutex_timeout_of {
 typedef mutex_timeout_of<0> mutex_timeout;
 typedef mutex_timeout_of<ILK_FAIR> mutex_fair_timeout;
 
-// A waiter that is woken in vain sleeps again, until its time is up.
+// A waiter that is woken without need sleeps again, until its deadline.
 struct mutex_given_up {
   static const int N = 2;
   void *mutex, *done;
@@ -162,7 +162,7 @@ struct mutex_crossed {
   void after() { EXPECT(ilk_mutex_unlock(mutex) == ILK_OK && ilk_mutex_free(mutex) == ILK_OK); }
 };
 
-// The holder exits: the next one is told, and sees what it wrote.
+// The holder exits: its death is reported to the next one, which sees its writes.
 struct mutex_dead {
   static const int N = 2;
   void *mutex;
@@ -266,7 +266,7 @@ struct mutex_reset_freed {
   void after() { EXPECT(!next || ilk_mutex_is_locked(next) == 1); }
 };
 
-// A notify's wake, put off until the notifier unlocks, is given when the mutex is taken from it.
+// A notify's wake, deferred until the notifier unlocks, is made when the mutex is taken from it.
 struct mutex_reset_deferred {
   static const int N = 3;
   void *mutex, *queue, *begun, *woken;
@@ -306,7 +306,7 @@ struct mutex_reset_deferred {
   void after() {}
 };
 
-// Threads that are new find a dead holder: one of them is told, and the other finds that one alive.
+// Threads that are new find a dead holder: the death is reported to one of them, and the other finds that one alive.
 struct mutex_dead_new {
   static const int N = 3;
   void *mutex;
@@ -340,7 +340,7 @@ struct mutex_dead_new {
   void after() { EXPECT(get(data) == 3 && died == 1); }
 };
 
-// A deadlock cycle is reported to one of its threads, or to both if they search at the same time, and nobody hangs.
+// A deadlock cycle is reported to one of its threads, or to both if they search at the same time, and no thread hangs.
 struct cycle {
   static const int N = 2;
   void *mutex[2];
@@ -509,7 +509,7 @@ struct handle_memory {
       EXPECT(result == ILK_OK || result == ILK_EHANDLE || result == ILK_EBUSY);
       if (result == ILK_OK)
         EXPECT(ilk_lockarray_unlock(old, 2) == ILK_OK);
-      EXPECT(ilk_lockarray_trylock(other, 2) == ILK_OK); // whoever frees may see this pin in place of the last one's end
+      EXPECT(ilk_lockarray_trylock(other, 2) == ILK_OK); // the thread that frees may see this pin instead of the end of the last one
     } else {
       int result = ilk_lockarray_free(old);
       EXPECT(result == ILK_OK || result == ILK_EBUSY);
@@ -641,7 +641,7 @@ struct condition {
   void after() { EXPECT(ilk_condition_free(queue) == ILK_OK && ilk_mutex_free(mutex) == ILK_OK); }
 };
 
-// Notified once the mutex is unlocked again: two loads say whether anybody waits.
+// Notified once the mutex is unlocked again: two loads show whether a thread waits.
 struct condition_after_unlock : condition {
   static const int N = 3;
 
@@ -660,7 +660,7 @@ struct condition_after_unlock : condition {
   }
 };
 
-// A wait in parts keeps its condition from being freed from its begin to its end.
+// A resumable wait keeps its condition from being freed from its begin to its end.
 struct condition_begin {
   static const int N = 2;
   void *queue;
@@ -760,7 +760,7 @@ struct rwlock_second {
   void after() {}
 };
 
-// A writer that becomes a reader: nobody writes between.
+// A writer that becomes a reader: no other writer acquires it in between.
 struct rwlock_downgrade {
   static const int N = 3;
   void *lock;
@@ -787,7 +787,7 @@ struct rwlock_downgrade {
   void after() { EXPECT(get(data) == 2 && ilk_rwlock_free(lock) == ILK_OK); }
 };
 
-// Waiters that give up, readers and writers, take nobody's wake with them.
+// Waiters that time out, readers and writers, consume no other thread's wake.
 template <int FLAGS> struct rwlock_timeout_of {
   static const int N = 3;
   void *lock;
@@ -825,7 +825,7 @@ template <int FLAGS> struct rwlock_timeout_of {
 typedef rwlock_timeout_of<0> rwlock_timeout;
 typedef rwlock_timeout_of<ILK_FAIR> rwlock_fair_timeout;
 
-// The writer exits: the next is told, and sees what it wrote.
+// The writer exits: its death is reported to the next, which sees its writes.
 struct rwlock_dead {
   static const int N = 2;
   void *lock;
@@ -962,7 +962,7 @@ struct latch {
   void after() { EXPECT(ilk_latch_free(latch) == ILK_OK); }
 };
 
-// Who waits for what was added sees what came before the add.
+// A thread that waits for the added task sees the writes before the add.
 struct latch_added {
   static const int N = 3;
   void *latch;
@@ -1242,7 +1242,7 @@ struct tally {
   void after() {}
 };
 
-// A barrier that a time-out breaks, for all or for nobody.
+// A timeout breaks a barrier for all threads or for none.
 struct barrier_timeout {
   static const int N = 2;
   void *barrier;

@@ -144,7 +144,7 @@ bool os_each_touched(void *memory, size_t size, bool (*visit)(void *part, size_t
   return visit(memory, size, context);
 }
 
-/* --- memory.h: nothing is used twice in an execution, and what is freed is written by whoever frees it --- */
+/* --- memory.h: nothing is used twice in an execution, and the thread that frees memory writes to it --- */
 
 void __tsan_write_range(void *memory, long size);
 

@@ -78,7 +78,7 @@ typedef _Atomic uintptr_t atomic_word;
 
 #define fence_seq_cst() model_fence(SITE(SITE_FENCE, "fence_seq_cst", ORDER_SEQ_CST), __func__)
 
-/* Each check yields: after 40 of them the other threads have ended, and nobody ever waits. */
+/* Each check yields: after 40 of them the other threads have ended, and no thread ever waits. */
 #define SPINS 1
 #define cpu_relax() model_yield()
 

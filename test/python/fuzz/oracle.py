@@ -229,7 +229,7 @@ class _InTime:
 
 
 def judge(program, stage=lambda name: None):
-    """The verdict. `stage` is told what is being done, for whoever watches from outside."""
+    """The verdict. `stage` is called with each step, for a process that watches from outside."""
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")

@@ -1,7 +1,7 @@
 """Interlock's calls as plain reads and writes, for controls: an object is an array of integers.
 
 `counter.load()` becomes `Counter_load(counter)`, and `atomic.add(...)` becomes `atomic_add(...)`. A control is compared with
-itself in Python alone, so what these functions answer need not be what interlock answers.
+itself in Python alone, so these functions need not return what interlock returns.
 """
 
 from queue import Empty, Full

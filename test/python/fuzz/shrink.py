@@ -133,7 +133,7 @@ def _smaller(node):
 
 
 def _drop_parameters(tree):
-    """Drops functions that nobody calls, and parameters that are not used, from definitions and calls."""
+    """Drops functions that are not called, and unused parameters, from definitions and calls."""
     called = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     tree.body = [node for node in tree.body if node.name == "kernel" or node.name in called]
     for function in tree.body:

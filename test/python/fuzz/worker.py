@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def main():
-    # What a library prints must not come between the answers.
+    # Output of a library must not mix with the results.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
