@@ -71,7 +71,7 @@
 
 #define STARVING NS_PER_MS
 
-/* Slow-path flags, the lower half of the object's seal: why unlock cannot be a plain store (I6). */
+/* Slow-path flags, the lower half of the object's `tag_flags`: why unlock cannot be a plain store (I6). */
 #define SIMPLE 0
 #define SPECIAL_FAIR UINT64_C(1)
 #define SPECIAL_UNOWNED UINT64_C(2)
