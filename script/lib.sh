@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Shared by the scripts, which source it from the top directory: what the machine lacks, and the wheel.
+# Shared by the scripts, which source it from the top directory: it installs packages and builds the wheel.
 
 say() {
     printf '%s\n' "$*" >&2
@@ -19,7 +19,7 @@ is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# Debian packages, those that are missing. Fails, and says so, where that cannot be.
+# Installs the Debian packages that are missing. Fails with a message where that is impossible.
 install_packages() {
     missing=
     for package; do
@@ -43,7 +43,7 @@ install_packages() {
         { say "Could not install$missing (needs root or sudo, and the package index)" && return 1; }
 }
 
-# A hash of all that the Python package is built from.
+# A hash of everything that the Python package is built from.
 sources_hash() {
     find pyproject.toml meson.build meson_options.txt include src python -type f ! -name '*.pyc' |
         LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c 1-16

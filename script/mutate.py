@@ -1,7 +1,7 @@
 """Finds the mutants of a source for script/mutants, and weaves them all into it.
 
-A woven source has every mutant in it; the environment variable INTERLOCK_MUTANT chooses the one that a process runs with,
-by its number. So one build serves all mutants. MUTANTS_REACHED names a file into which a process writes which it reaches."""
+A woven source has every mutant in it. The environment variable INTERLOCK_MUTANT chooses, by number, the one that a process
+runs with. So one build serves all mutants. MUTANTS_REACHED names a file to which a process writes the mutants it reaches."""
 import hashlib
 import re
 from dataclasses import dataclass

@@ -99,7 +99,7 @@ int fault_munmap(void *address, size_t size)
   return munmap(address, size);
 }
 
-/* What fails leaves anything behind. */
+/* A call that fails leaves any value behind. */
 int fault_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes)
 {
   if (!fault_now(FAULT_SLEEP))
@@ -112,7 +112,7 @@ int fault_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attribu
 
 #ifdef __linux__
 
-/* Which kind of call it is; FAULTS: one that does not fail. */
+/* The kind of a call; FAULTS: one that does not fail. */
 static enum fault kind_of(long number, long second)
 {
 #ifdef SYS_futex
@@ -132,7 +132,7 @@ static enum fault kind_of(long number, long second)
   return number == SYS_openat || number == SYS_lseek || number == SYS_read ? FAULT_FILE : FAULTS;
 }
 
-/* With as many arguments as any call has, as the C library's own. */
+/* With as many arguments as any call has, like syscall() of the C library. */
 long fault_syscall(long number, ...)
 {
   long a[6];

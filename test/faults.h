@@ -1,11 +1,11 @@
-/* Forced into the library's sources (-include): each call of the system may now fail, the n-th of a kind
-   alone, or all from the n-th on. The sources stay as they are. faults.c decides; test_faults.c tells it to.
+/* Forced into the library's sources (-include): each system call may fail, either only the n-th of a kind or
+   all from the n-th on. The sources are unchanged. faults.c decides which calls fail; test_faults.c controls it.
 
-   A wake never fails: what sleeps already could not be woken any more, whatever the library does. */
+   A wake never fails: then no library could wake a thread that already sleeps. */
 #ifndef FAULTS_H
 #define FAULTS_H
 
-/* Some sources say so at their top, which is too late after this. */
+/* Some sources define it at their top, which is too late after this file. */
 #define _GNU_SOURCE
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 
 enum fault {
-  FAULT_MEMORY, /* malloc and its like */
+  FAULT_MEMORY, /* malloc and the like */
   FAULT_PAGES,  /* mmap */
   FAULT_THREAD, /* pthread_create */
   FAULT_LOCAL,  /* thread-specific data */
@@ -29,13 +29,13 @@ enum fault {
   FAULTS
 };
 
-/* A call of that kind is made: shall it fail? */
+/* Called for a call of that kind: returns whether it fails. */
 bool fault_now(enum fault kind);
 
 long fault_syscall(long number, ...);
 int fault_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes);
 
-/* What is allocated and not freed: blocks, and bytes of pages. */
+/* Memory that is allocated and not freed: blocks, and bytes of pages. */
 extern _Atomic int64_t fault_blocks, fault_pages;
 
 int fault_memalign(void **memory, size_t alignment, size_t size);

@@ -14,7 +14,7 @@ void jitter_point(void)
   state ^= state >> 7;
   state ^= state << 17;
   unsigned dice = (unsigned)(state >> 32) & 255;
-  if (dice == 0) { /* not asleep: that is what the tests take for one that waits */
+  if (dice == 0) { /* no sleep: the tests take a sleeping thread for one that waits */
     int64_t until = clock_now() + 60 * 1000;
     do
       sched_yield();

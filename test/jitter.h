@@ -1,10 +1,10 @@
-/* Forced into the library's sources (-include): before each atomic operation there
-   may now be a delay or a change of threads, so that interleavings which a machine
-   shows once in a million times come every second. The algorithms stay as they are. */
+/* Forced into the library's sources (-include): a delay or a switch of threads may
+   come before each atomic operation, so interleavings that otherwise happen once in a
+   million runs happen every second. The algorithms are unchanged. */
 #ifndef JITTER_H
 #define JITTER_H
 
-/* Some sources say so at their top, which is too late after this. */
+/* Some sources define it at their top, which is too late after this file. */
 #define _GNU_SOURCE
 
 #include "atomic.h"

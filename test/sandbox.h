@@ -13,8 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* From now on that system call fails with EPERM, in all threads. False: no such filter can be had
-   here (an emulator, another sandbox); then there is nothing to test. */
+/* From now on that system call fails with EPERM, in all threads. False: such a filter is impossible here (an
+   emulator, another sandbox), and there is nothing to test. */
 static inline bool deny(int number)
 {
   struct sock_filter code[] = {

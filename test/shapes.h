@@ -1,4 +1,4 @@
-/* What every kind that is waited for must survive, said once for all of them. */
+/* Situations that every kind with waits must survive, written once for all kinds. */
 #ifndef SHAPES_H
 #define SHAPES_H
 
@@ -145,7 +145,7 @@ static inline void freed_by_the_first_through(const struct shape *s)
   }
 }
 
-/* Freed, and made anew, again and again, while four threads make calls on whatever is there. */
+/* An object is freed and made anew, again and again, while four threads call with whatever handle is current. */
 static struct {
   void *_Atomic handle;
   void (*use)(void *handle);

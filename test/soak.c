@@ -1,12 +1,12 @@
 /* All kinds at once, for as long as you like: soak [--seconds N] [--threads N].
 
-   Many more threads than processors come and go, some with locks held. Each makes visits: to stations,
-   whose objects last and have something to add up, and to a yard of objects of every kind, on which any
-   call is made at any time, free too. The time is divided into rounds. After each all threads have ended;
-   then everything is added up, and the memory in use is compared with that after the first few. */
+   Many more threads than processors start and exit, some with locks held. Each makes visits to two places:
+   to stations, whose objects last and keep sums, and to a yard of objects of every kind, on which
+   any call is made at any time, frees too. The time is divided into rounds. After each round all threads have
+   ended; then all sums are checked, and the memory in use is compared with that after the first rounds. */
 #include <check.h>
 
-/* It is no Check suite: what fails ends it. */
+/* This is not a Check suite: a failure ends the program. */
 #undef ck_abort_msg
 #define ck_abort_msg(...) (fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), abort())
 
@@ -24,7 +24,7 @@
 static _Atomic bool over; /* of the round */
 static _Atomic int64_t visits, deaths, told, yard_calls, yard_freed, cancels, forks, threads_made;
 
-/* How long to wait where the thread that would have to act may be gone. */
+/* How long to wait if the thread that must act may have exited. */
 static int64_t soon(void)
 {
   return below(4) ? below(200) * US : 0;
@@ -36,7 +36,7 @@ static int64_t soon_or_later(void)
   return below(8) ? soon() : -1;
 }
 
-/* What a wait that may fail fails with. */
+/* The errors of a wait that may fail. */
 static bool must_wait(int result)
 {
   return result == ILK_ETIMEDOUT || result == ILK_EBUSY || result == ILK_ECANCELED;
@@ -80,7 +80,7 @@ static int word_give(void *word)
 {
   return ilk_word_unlock(word, 0);
 }
-/* Never done: so the next may begin. */
+/* Never done, so the next one may begin. */
 static int once_take(void *once, int64_t timeout_ns)
 {
   int result = ilk_once_timedbegin(once, timeout_ns);
@@ -96,7 +96,7 @@ static int binary_give(void *s)
   return ilk_semaphore_release(s, 1);
 }
 
-/* Seldom the thread ends with the lock held: true. */
+/* True: the thread exits with the lock held, which is rare. */
 static bool visit(struct guarded *g, take_function *take, give_function *give, void *handle, bool owned)
 {
   int result = take(handle, soon_or_later());
@@ -171,7 +171,7 @@ static bool visit_rows(void)
   return false;
 }
 
-/* --- what adds up ------------------------------------------------------------------------------ */
+/* --- sums ------------------------------------------------------------------------------ */
 
 #define PERMITS 3
 #define BOX 4
@@ -479,7 +479,7 @@ static void run_round(int n, int64_t ns)
     worker_end(&workers[i]);
 }
 
-/* --- what must be so at the end of a round --------------------------------------------------------- */
+/* --- checks at the end of a round --------------------------------------------------------- */
 
 static void check_guarded(const struct guarded *g)
 {

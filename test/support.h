@@ -1,4 +1,4 @@
-/* What the tests share. They know the library by its header alone. */
+/* Functions for all tests. They use only the public header of the library. */
 #ifndef SUPPORT_H
 #define SUPPORT_H
 
@@ -52,8 +52,8 @@
 
 /* --- assertions ------------------------------------------------------------------
 
-   For any thread. Check's own write to a pipe under a lock when they hold too,
-   and so would order the memory that a test of locks must leave to the locks. */
+   For any thread. Check's own assertions write to a pipe under a lock also when they hold. That
+   would order memory accesses, which only the tested locks must do. */
 
 #define must(condition)                                                                         \
   do {                                                                                          \
@@ -88,7 +88,7 @@ static inline const char *code_name(int64_t code)
     expect(ilk_last_error(), code);                                                             \
   } while (0)
 
-/* --- time, and how long to go on ------------------------------------------------------ */
+/* --- time, and how long to continue ------------------------------------------------------ */
 
 static inline int64_t now(void)
 {
@@ -112,13 +112,13 @@ static inline double scale(void)
   return value > 0 ? value : 1;
 }
 
-/* The machine may be busy with much else, or stand still for a while, and that is no failure:
-   what takes this much longer than it should still passes, and no test counts on anything
-   within less than PATIENCE. */
+/* The machine may be busy, or stand still for a while, and that is no failure: a step that takes
+   this much longer than usual still passes, and no test relies on a step within less than
+   PATIENCE. */
 #define BUSY 15
 #define PATIENCE (30 * SECOND)
 
-/* The moment at which a stress test of so many milliseconds ends. */
+/* When a stress test of so many milliseconds ends. */
 static inline int64_t stress_end(int64_t ms)
 {
   return now() + (int64_t)((double)(ms * MS) * scale());
@@ -148,7 +148,7 @@ static inline void spin(int64_t rounds)
     __asm__ __volatile__("");
 }
 
-/* Mostly nothing, sometimes a delay or a change of threads. */
+/* Mostly nothing, sometimes a delay or a switch of threads. */
 static inline void jitter(void)
 {
   int64_t dice = below(128);
@@ -180,8 +180,8 @@ static inline pthread_t start(void *(*function)(void *), void *argument)
 {
   pthread_t thread;
   struct begin begin = {.function = function, .argument = argument};
-  /* A lock of AddressSanitizer's allocator stays locked in a fork's child, if a thread was inside: so
-     under it the library has allocated what it needs for both threads before the test goes on. */
+  /* A lock of AddressSanitizer's allocator stays locked in a fork's child if a thread was inside. So with it
+     the library allocates its memory for both threads before the test continues. */
   if (ASAN)
     ilk_thread_id();
   must(pthread_create(&thread, NULL, ASAN ? begin_known : function, ASAN ? &begin : argument) == 0);
@@ -225,8 +225,8 @@ static inline char thread_state(int tid)
   return end && end[1] == ' ' ? end[2] : '?';
 }
 
-/* Returns once that thread sleeps, or is gone; twice seen, for on its way it may sleep a
-   moment elsewhere. */
+/* Returns once that thread has exited, or was seen asleep twice: it may sleep for a moment
+   elsewhere on its way. */
 static inline void until_asleep(int tid)
 {
   for (int seen = 0; seen < 2;) {
@@ -236,8 +236,8 @@ static inline void until_asleep(int tid)
   }
 }
 
-/* Does the report say that the thread waits for that handle or word, or for NULL: that it
-   waits, or sleeps? Then others' calls count it among the waiters. */
+/* Whether the report shows that the thread waits for that handle or word (NULL: for any, or
+   sleeps). Then other threads' calls count it among the waiters. */
 static inline bool is_blocked(int tid, const void *on)
 {
   int64_t room = ilk_report(NULL, 0) + 1024;
@@ -281,7 +281,7 @@ static inline void waiter_start(struct waiter *w, int (*call)(void *, int64_t), 
   w->thread = start(waiter_run, w);
 }
 
-/* Returns once it waits, and for the handle that it was given; or is through. */
+/* Returns once it waits for its handle, or has returned from its call. */
 static inline void waiter_until_asleep(struct waiter *w)
 {
   while (!w->tid || (w->result == PENDING && !is_blocked(w->tid, w->handle)))
@@ -302,7 +302,7 @@ static inline int waiter_end(struct waiter *w)
   return w->result;
 }
 
-/* One call in a thread of its own, which then exits. */
+/* One call in a new thread, which then exits. */
 static inline int elsewhere(int (*call)(void *, int64_t), void *handle, int64_t timeout_ns)
 {
   struct waiter w;
@@ -310,7 +310,7 @@ static inline int elsewhere(int (*call)(void *, int64_t), void *handle, int64_t 
   return waiter_end(&w);
 }
 
-/* Calls in the shape of a waiter's. */
+/* Calls with the signature of a waiter's. */
 static inline int call_lock(void *m, int64_t unused)
 {
   (void)unused;
@@ -346,7 +346,7 @@ static inline int call_wait_for_1(void *counter, int64_t timeout_ns)
 
 /* --- memory ------------------------------------------------------------------------------- */
 
-/* What /proc/self/FILE says on its line NAME, in bytes; -1: nothing. */
+/* The value of line NAME in /proc/self/FILE, in bytes; -1: there is none. */
 static inline int64_t proc_bytes(const char *file, const char *name)
 {
   char path[64], line[256];
@@ -361,8 +361,8 @@ static inline int64_t proc_bytes(const char *file, const char *name)
   return kilobytes < 0 ? -1 : kilobytes * 1024;
 }
 
-/* The bytes of memory in use. Counted anew from the page tables: the numbers in statm are sums of what
-   each processor has noted, and lag by megabytes where there are many processors. */
+/* The bytes of memory in use, counted from the page tables: the numbers in statm are sums of counts for each
+   processor, and lag by megabytes if there are many processors. */
 static inline int64_t resident(void)
 {
   int64_t bytes = proc_bytes("smaps_rollup", "Rss");
@@ -385,7 +385,7 @@ static inline pid_t child_start(void (*body)(void *), void *argument)
   return child;
 }
 
-/* Not yet gone; child_end() is still to come. */
+/* It still runs; child_end() must follow. */
 static inline bool child_runs(pid_t child)
 {
   siginfo_t info = {0};
@@ -393,7 +393,7 @@ static inline bool child_runs(pid_t child)
   return info.si_pid == 0;
 }
 
-/* A failed assertion in it, or a hang, is the test's. */
+/* A failed assertion in the child, or a hang, fails the test. */
 static inline void child_end(pid_t child)
 {
   int status;
@@ -463,7 +463,7 @@ static inline void check_live(void)
   expect(ilk_live(), live_before_); /* a test frees what it made */
 }
 
-/* `seconds`: ample for each test of it on a quiet machine. */
+/* `seconds`: more than enough for each of its tests on a quiet machine. */
 static inline TCase *test_case(Suite *suite, const char *name, int seconds)
 {
   TCase *tcase = tcase_create(name);

@@ -1,4 +1,4 @@
-/* Every call that may wait, made to wait: for tests of what they have in common. */
+/* Every call that may wait, made to wait: for tests of their common behaviour. */
 #ifndef WAITS_H
 #define WAITS_H
 
@@ -10,7 +10,7 @@ static void *made(void *handle)
   return handle;
 }
 
-/* Held by the test's main thread; the waits are other threads'. */
+/* Held by the test's main thread; other threads wait. */
 static void *new_mutex(int flags)
 {
   void *m = made(ilk_mutex_new(flags));

@@ -88,7 +88,7 @@ int object_free(int kind, void *handle)
     return expression;                                                                          \
   }
 
-/* One that may wait, in the form that its timeout says; and where there is no try. */
+/* A call that may wait, in the form for its timeout; and one that has no try form. */
 #define WAITING(name, wait, try, timed) CALL(name, op->timeout == TRY ? try : op->timeout == FOREVER ? wait : timed)
 #define TIMED(name, wait, timed) CALL(name, op->timeout == FOREVER ? wait : timed)
 
@@ -108,7 +108,7 @@ static int as_flag(int result, int64_t *value)
 /* NULL is a failure, or a value. */
 static int local_get(void *h, int64_t *value)
 {
-  ilk_sleep(-1); /* its error is another than what get may fail with */
+  ilk_sleep(-1); /* its error differs from those of get */
   *value = (int64_t)(intptr_t)ilk_local_get(h);
   return *value || ilk_last_error() == ILK_EINVAL ? ILK_OK : ilk_last_error();
 }

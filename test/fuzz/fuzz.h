@@ -109,7 +109,7 @@ enum call {
   REPORT,
   SLEEP,
   CALLS,
-  /* What a history has besides calls. */
+  /* The entries of a history that are not calls. */
   BLOCKED = CALLS, /* a wait was asleep at that moment: it had to be */
   EXITED,          /* the thread's end */
   GIVEN_UP,        /* the mutex, by a condition's wait */
@@ -252,7 +252,7 @@ struct state {
 
 void model_begin(const struct object *o, struct state *s);
 
-/* Can that entry come next, with its result? If so, the state is the next one. */
+/* Whether that entry can come next, with its result. If so, changes the state. */
 bool model_step(const struct object *o, struct state *s, const struct entry *e);
 
 /* --- linear.c ------------------------------------------------------------------------------- */

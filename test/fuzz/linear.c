@@ -1,5 +1,5 @@
-/* Is a history linearizable? Is there an order of its calls in which each comes after all that had
-   returned before it was made, and in which the model gives the results that were seen?
+/* Finds whether a history is linearizable: whether its calls have an order in which each comes after all calls that
+   had returned before it began, and in which the model gives the recorded results.
 
    Source: the search of J. M. Wing and C. Gong, "Testing and Verifying Concurrent Objects", Journal of
    Parallel and Distributed Computing 17 (1993), with the memory of G. Lowe, "Testing for Linearizability",
@@ -81,7 +81,7 @@ static int64_t first_end(void)
 
 static bool go_on(void);
 
-/* With entry i next, as it is, or as one that did not happen. */
+/* With entry i next, as it is, or as an entry that did not happen. */
 static bool go_on_with(int i, bool happened)
 {
   struct state before = search.at.state;

@@ -1,4 +1,4 @@
-/* What each call means if calls come one after another: the header's words as a program. */
+/* The meaning of each call if calls come one after another: the header as a program. */
 #include "fuzz.h"
 
 #include <string.h>
@@ -313,7 +313,7 @@ static int condition_step(const struct entry *e)
     return e->op.a < 0 ? ILK_EINVAL : ILK_OK;
   if (e->call == NOTIFY_ALL)
     return ILK_OK;
-  /* What the mutex says is checked with the mutex. */
+  /* The mutex's results are checked with the mutex. */
   bool by_the_mutex = e->result == ILK_OK || e->result == ILK_OWNER_DIED || e->result == ILK_EPERM || e->result == ILK_EHANDLE;
   return by_the_mutex ? e->result : ILK_EBUSY;
 }
@@ -355,7 +355,7 @@ static int step(const struct object *o, struct state *s, const struct entry *e, 
   }
 }
 
-/* --- what is said of all calls ------------------------------------------------------------------ */
+/* --- rules for all calls ------------------------------------------------------------------ */
 
 static bool is_held(const struct object *o, const struct state *s)
 {

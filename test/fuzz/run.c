@@ -93,7 +93,7 @@ static void nap(int64_t ns)
   nanosleep(&t, NULL);
 }
 
-/* --- telling what is wrong ------------------------------------------------------------- */
+/* --- reporting what is wrong ------------------------------------------------------------- */
 
 static void print_entry(const struct entry *e)
 {
@@ -360,7 +360,7 @@ static void note_stall(int64_t begin, int64_t end)
   }
 }
 
-/* What no cancel ends: a condition's wait that wants its mutex back. */
+/* A wait that no cancel ends: a condition's wait that reacquires its mutex. */
 static void force_mutexes(void)
 {
   for (int t = 1; t <= r.program->threads; t++) {
@@ -542,7 +542,7 @@ static void add_call(const struct entry *original, int object)
   bool is_condition = r.object[object].made.kind == CONDITION;
   if (e->object == object)
     add(e, e->call, object, is_condition ? e->begin : begin, end);
-  /* Of a condition that was no condition's handle the mutex knows nothing. */
+  /* If the condition's handle was wrong, the mutex was not used. */
   if (e->second == object && e->object >= 0)
     add_wait(e, begin, end, first);
 }
@@ -590,7 +590,7 @@ static unsigned beside(const struct entry *a, const struct entry *b)
   unsigned multi = flags & MULTI ? BESIDE_MULTI : 0;
   unsigned cut = b->may_have_happened ? BESIDE_CUT_PUT : 0;
   unsigned itself = b->call == FREE ? BESIDE_FREE : b->call == PUT ? BESIDE_PUT | cut : 0;
-  if (!overlap(a, b->called, b->end)) /* what a fork cut off may have been done by half */
+  if (!overlap(a, b->called, b->end)) /* a call that a fork cut off may be half done */
     return b->may_have_happened && a->called > b->called ? multi : 0;
   return BESIDE_ANY | multi | itself | (flags & ATTEMPT ? BESIDE_ATTEMPT : 0) | (flags & RELEASES ? BESIDE_RELEASE : 0);
 }
@@ -639,7 +639,7 @@ static void check_all(void)
     check_object(i);
 }
 
-/* The others are gone, wherever they were. */
+/* The other threads do not exist in the child. */
 static void in_fork(struct context *c)
 {
   alarm(60);

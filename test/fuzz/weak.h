@@ -1,9 +1,9 @@
 /* Forced into one source of the library (-include), to plant a fault: one in a few of its compare-and-swaps
-   and additions is no longer a single step. What the fuzzer finds then, it would find in the library. */
+   and additions is no longer a single step. If the fuzzer finds it, it would also find such a fault in the library. */
 #ifndef WEAK_H
 #define WEAK_H
 
-/* Some sources say so at their top, which is too late after this. */
+/* Some sources define it at their top, which is too late after this file. */
 #define _GNU_SOURCE
 
 #include <sched.h>
