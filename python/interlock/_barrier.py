@@ -36,8 +36,8 @@ class Barrier(Closing):
     The barrier breaks when the action raises, when a wait times out, is interrupted or is cancelled, and by `abort()`.
     Then every wait raises `threading.BrokenBarrierError`, until a `reset()`.
 
-    A kernel that waits at a barrier with an action holds the GIL while it calls the action. An exception of that action
-    is printed, and the kernel raises BrokenBarrierError.
+    A kernel that waits at a barrier with an action needs the GIL, except while it sleeps. If the action raises in a kernel,
+    the exception is printed, and the kernel raises BrokenBarrierError.
 
     Parameters
     ----------

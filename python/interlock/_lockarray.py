@@ -51,7 +51,7 @@ class LockArray(Closing):
     Raises
     ------
     ValueError
-        `n` is less than 1, or too large.
+        `n` is less than 1.
     MemoryError
         There is no memory.
 
