@@ -16,12 +16,12 @@ from interlock import capi
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Seconds for what takes a moment: the machine may be busy with much else, or stand still for a while.
+# Seconds for steps that take a moment: the machine may be busy, or stand still for a while.
 PATIENCE = 120
 
 
 def until(condition):
-    """Waits for it, rather than for the time that it should take."""
+    """Waits for a condition, and not for the time that it should take."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
@@ -40,7 +40,7 @@ def until_waiting(thing, n=1):
 
 
 def live():
-    """The handles in use. What earlier tests left to the collector is freed first, and not in the middle of a count."""
+    """The handles in use. Garbage of earlier tests is collected first, and not in the middle of a count."""
     gc.collect()
     return capi.ilk_live()
 
@@ -51,7 +51,7 @@ def pytest_configure(config):
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(pytestconfig):
-    """A test that hangs ends this process, and its threads are gone when the next begins."""
+    """A test that hangs ends this process; the threads of a test have ended when the next begins."""
     before = threading.enumerate()
     faulthandler.dump_traceback_later(4 * PATIENCE, exit=True, file=pytestconfig.stderr)
     yield
@@ -68,7 +68,7 @@ def root():
 
 @pytest.fixture
 def python(tmp_path):
-    """Runs Python code, or a script, in a new process; its output, once it has succeeded."""
+    """Runs Python code, or a script, in a new process, which must succeed; returns its output."""
 
     def run(code, *arguments, check=True, timeout=3 * PATIENCE, **environment):
         if "PYTHONPATH" in environment and "PYTHONPATH" in os.environ:
@@ -94,7 +94,7 @@ def python(tmp_path):
 
 @pytest.fixture
 def in_thread():
-    """Runs a function in another thread, to its end; its result."""
+    """Runs a function in another thread; returns its result."""
 
     def run(function, *arguments):
         results = []

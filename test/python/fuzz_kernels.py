@@ -5,9 +5,9 @@
     fuzz_kernels.py --seed 7 --first 12 --programs 1 --print     prints programs, and runs none
     fuzz_kernels.py FILE...                     judges programs that are kept in files, as in fuzz/seeds
 
-A kernel is right, or refused when it is compiled with a sentence that names what and where; or Numba alone, with plain
-blocks and plain reads and writes in place of interlock's, does not agree with Python either. All else is a finding. Ends
-with a summary, the findings shrunk, and status 1 if there are any. See fuzz/__init__.py for its parts.
+A kernel must give the right result, or be rejected when it is compiled, with a sentence that says what and where; or Numba
+alone, with plain blocks, reads and writes instead of interlock's, must differ from Python too. Anything else is a finding.
+Prints a summary and the reduced findings, and exits with 1 if there are any. See fuzz/__init__.py for its parts.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from fuzz.pool import Pool
 from fuzz.report import Report
 from fuzz.shrink import shrink
 
-# A kernel for each form of `with` that not every interlock knows.
+# A kernel for each form of `with` that not every version of interlock supports.
 PROBES = {
     "with": "@kernel_options\ndef kernel(lock, a):\n    with lock:\n        a[0] += 1\n",
     "reading": "@kernel_options\ndef kernel(rw, a):\n    with rw.reading():\n        a[0] += 1\n",

@@ -1,4 +1,4 @@
-"""interlock.atomic, from Python and in kernels, against what numpy makes of the same."""
+"""interlock.atomic, from Python and in kernels, against numpy."""
 
 import ctypes
 import functools
@@ -134,7 +134,7 @@ def test_halfs_add_as_numpy():
 
 
 def test_why_kernels_have_no_halfs():
-    """Once Numba gets them, this fails, and they are to be made."""
+    """When Numba supports them, this fails, and interlock must too."""
     with pytest.raises(NotImplementedError, match="float16"):
         njit(lambda array: len(array))(np.zeros(1, HALF))
 
@@ -198,7 +198,7 @@ def test_any_integer_is_an_index(world):
 
 @each_operation
 def test_out_of_range_is_an_index_error(name):
-    """In a kernel where it checks bounds, as for any access; from Python always."""
+    """In a kernel that checks bounds, as for any access; from Python always."""
     checked = kernel(name, boundscheck=True)
     for shape, bad in [((3,), 3), ((3,), -4), ((2, 2), (0, 2)), ((2, 2), (-3, 0)), ((0,), 0)]:
         array = np.zeros(shape, np.int16)
@@ -216,7 +216,7 @@ def test_only_integers_lead_to_an_element(world, index):
         in_world(world, "add")(np.zeros(3), index, 1)
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------------
+# --- what is rejected --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", REFUSED, ids=str)
@@ -275,7 +275,7 @@ def test_misaligned_arrays_are_refused(name, dtype):
 
 
 def test_fields_of_records():
-    """What counts is where they are, and not whether the record is padded as C would pad it."""
+    """Only their addresses count, not whether the record is padded as C would pad it."""
 
     @njit
     def count(records):
@@ -385,7 +385,7 @@ def ir_of(function, *args):
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", ["u2", "i8", "f4"])
 def test_inlined_with_the_order_that_was_asked_for(dtype, order):
-    """As it goes to the processor: where that has no such instruction, LLVM has made a loop of it."""
+    """The machine code: if the processor has no such instruction, LLVM has made a loop."""
     llvm = {"relaxed": "monotonic"}.get(order, order)
     after_failure = {"release": "monotonic", "acq_rel": "acquire"}.get(llvm, llvm)
     swap = rf"cmpxchg .* {llvm} {after_failure}\b"
@@ -425,7 +425,7 @@ def test_fence(order):
 
 
 def together(*functions):
-    """Runs each in a thread of its own, all at once."""
+    """Runs each in its own thread, all at once."""
     gate, errors = threading.Barrier(len(functions)), []
 
     def run(function):
@@ -502,7 +502,7 @@ def test_neighbours_in_a_word_do_not_disturb_each_other(dtype):
 
 
 def test_python_gets_its_turn_against_a_hot_kernel():
-    """One call of C per operation: none of them may starve, as a loop in Python would."""
+    """One C call for each operation: none may starve, as a loop in Python would."""
     total, stop = np.zeros(1), np.zeros(1, np.uint8)
 
     @njit(nogil=True)
@@ -532,7 +532,7 @@ def test_python_gets_its_turn_against_a_hot_kernel():
 
 @njit(nogil=True)
 def until(array, value):
-    """Spins until ``array[0]`` is at least that, and lets others run."""
+    """Spins until ``array[0]`` is at least that, and yields."""
     turns = 0
     while atomic.load(array, 0, "acquire") < value:
         turns += 1
@@ -542,7 +542,7 @@ def until(array, value):
 
 @njit(nogil=True)
 def store_then_load(mine, theirs, saw, rounds, arrived):
-    """Dekker: of two that store and then load, one sees the other."""
+    """Dekker: of two threads that store and then load, one sees the other's store."""
     for i in range(rounds):
         atomic.store(mine, 0, i + 1)
         saw[i] = atomic.load(theirs, 0)
@@ -609,7 +609,7 @@ def test_load_in_a_loop_is_not_hoisted_numba_1351(order):
 
 @pytest.mark.parametrize("order", ["relaxed", "seq_cst"])
 def test_load_in_prange_is_not_hoisted(order):
-    """A plain read of an array that only calls change is, out of the parallel loop."""
+    """A plain read of an array that only calls change is hoisted out of the parallel loop."""
     scope = {"atomic": atomic, "prange": prange}
     exec(
         "def count(log, ticket, n):\n"
@@ -627,7 +627,7 @@ def test_load_in_prange_is_not_hoisted(order):
 
 
 def test_spin_in_prange():
-    """Ended by another thread, that of Python."""
+    """Another thread, in Python, ends it."""
 
     @njit(nogil=True, parallel=True)
     def wait(flag, turns):
@@ -826,7 +826,7 @@ def test_memory_that_processes_share(python, tmp_path):
 
 @pytest.mark.parametrize("world", ["python", "kernel"])
 def test_nothing_is_written_where_nothing_changes(world):
-    """Memory that only may be read: a write would end the process."""
+    """Read-only memory: a write would end the process."""
     memory = mmap.mmap(-1, mmap.PAGESIZE)
     array = np.frombuffer(memory, np.float64)
     array[:3] = 1, np.nan, -1

@@ -12,7 +12,7 @@ from interlock import Barrier, capi
 
 
 def run(function, n):
-    """In n threads; their results, exceptions too."""
+    """Runs in n threads; returns their results, exceptions too."""
     results = []
 
     def call():
@@ -31,7 +31,7 @@ def run(function, n):
 
 
 def follow(barrier):
-    """A thread that comes to the barrier some slices of a wait after this one."""
+    """A thread that arrives at the barrier some slices of a wait after this one."""
 
     def wait():
         until(lambda: barrier.n_waiting)

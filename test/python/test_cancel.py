@@ -129,7 +129,7 @@ def test_one_wait_after_the_other_is_cancelled():
 
 
 def test_it_ends_although_a_thread_goes_on_waiting():
-    # To take a mutex back is never cancelled, and its holder keeps it.
+    # A reacquire of a mutex is never cancelled, and its holder keeps it.
     mutex, condition = Mutex(), interlock.capi.ilk_condition_new(0)
 
     def wait():

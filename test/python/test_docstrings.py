@@ -14,7 +14,7 @@ from interlock import atomic, capi, words
 
 MODULES = ["interlock", "interlock.atomic", "interlock.words", "interlock.capi", "interlock.nb", "interlock.jitclasses"]
 
-# Methods of these names are those of Python's own protocols, or other names of methods beside them.
+# Other names of methods that have a docstring.
 NOT_DESCRIBED = {"isSet", "notifyAll", "holding"}
 
 

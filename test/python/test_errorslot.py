@@ -76,7 +76,7 @@ def test_in_a_kernel_after_the_loop():
     errors = ErrorSlot({5: ZeroDivisionError})
     assert raise_in_kernel(errors) == 1
     errors.set(5, 9)
-    # A kernel does not know the exceptions of the object; plain Python does.
+    # A kernel cannot use the exceptions of the object; plain Python can.
     expected = ZeroDivisionError if config.DISABLE_JIT else RuntimeError
     with pytest.raises(expected, match="code 5 at 9" if config.DISABLE_JIT else "a worker recorded an error"):
         raise_in_kernel(errors)

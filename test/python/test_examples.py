@@ -15,7 +15,7 @@ EXAMPLES = sorted((ROOT / "examples/python").glob("*.py"))
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-# As it is, and with kernels run as plain Python, which all of them can be: to debug them, and to measure coverage.
+# Compiled, and with kernels as plain Python, for a debugger or to measure coverage: both must work.
 JIT = pytest.mark.parametrize("disable_jit", ["0", "1"], ids=["jit", "nojit"])
 
 
@@ -85,7 +85,7 @@ def test_the_table_names_every_function_and_no_other():
         for braces in re.findall(r"`([a-z][\w{},]*)`", functions):
             parts = [part.split(",") for part in re.split(r"[{}]", braces)]
             named |= {"ilk_" + "".join(choice) for choice in itertools.product(*parts)}
-    # Said in words: new and free, the try and timed forms, _pair and _range.
+    # The page's text describes these forms: new and free, try and timed, _pair and _range.
     plain = {re.sub(r"(?<=_)(try|timed)(?=\w)|_(pair|range)$", "", name) for name in declared}
     plain = {name for name in plain if not name.endswith(("_new", "_free"))}
     assert sorted(plain - named) == []

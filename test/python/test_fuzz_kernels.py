@@ -1,4 +1,4 @@
-"""The fuzzer of kernels: a short run of it, the programs that it once found, and that it finds what is wrong at all.
+"""The fuzzer of kernels: a short run, the programs that it once found, and that it does find faults.
 
 `script/fuzz-kernels --minutes N` is the long one.
 """
@@ -44,7 +44,7 @@ def test_random_kernels_do_what_python_does_or_are_refused(workers, forms, part)
     report = fuzz_kernels.fuzz(workers, programs, 2, Report(), shrinks=1)
     assert sum(report.classes.values()) == PROGRAMS
     assert not report.findings, fault(report)
-    # Else the others would say little.
+    # Otherwise the other programs would show little.
     assert report.classes["right"] >= PROGRAMS // 2, fault(report)
     assert not report.classes["invalid"], fault(report)
 

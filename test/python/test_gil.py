@@ -1,4 +1,4 @@
-"""A wait that begins with the GIL held releases it; and what is said about that."""
+"""A wait that begins with the GIL held releases it, and the messages about it."""
 
 import ctypes
 import importlib.util
@@ -274,7 +274,7 @@ def test_a_method_of_a_jitclass_called_from_python_waits():
     semaphore.close()
 
 
-# --- ctypes without releasing it: what a kernel does, with any Python -----------------------------------
+# --- ctypes that keeps the GIL: as a kernel does, with any Python ---------------------------------------
 
 
 def test_a_quick_call_that_waits_releases_it():
@@ -413,7 +413,7 @@ def test_a_wait_does_not_hold_up_the_garbage_collector():
     assert end() == 0
 
 
-# --- what is said ---------------------------------------------------------------------------------------
+# --- the messages ---------------------------------------------------------------------------------------
 
 # A kernel takes a lock that another Python thread releases once it sees that.
 PROGRAM = """

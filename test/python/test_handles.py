@@ -61,7 +61,7 @@ KINDS = {
 }
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
-# What a closed object refuses: calls without arguments, and with some.
+# Calls that a closed object rejects, without arguments and with some.
 LOCK = ["acquire", "release", "locked", "__enter__"]
 SEMAPHORE = ["acquire", "release", "value", "__enter__"]
 CALLS = {
@@ -92,7 +92,7 @@ CALLS = {
 
 def close(thing):
     if isinstance(thing, (Queue, PerThread)):
-        Handle.close(thing)  # a queue's own says that nothing more will come, and PerThread's frees later
+        Handle.close(thing)  # a queue's own close() means that no more items will come, and PerThread's frees later
     else:
         thing.close()
 

@@ -26,7 +26,7 @@ def fail(code):
     return 1
 
 
-# Kernels that can do wrong at each way out: the result tells whether the lock was held, inside and after.
+# Kernels that could fail at each way out: the result shows whether the lock was held, inside and after.
 
 
 def normal(a, b, x):
@@ -480,7 +480,7 @@ def lock_of_two(a, b, x):
         lock = b
     with lock:
         x += a.locked() + 10 * b.locked()
-        lock = a  # what is released is what was acquired
+        lock = a  # the lock that was acquired is released
     return x + 100 * a.locked() + 1000 * b.locked()
 
 
@@ -572,7 +572,7 @@ def outcome(function, *arguments):
     try:
         return function(*arguments)
     except Exception as e:
-        # Numba words a division by zero in its own way.
+        # Numba's message for a division by zero differs.
         return type(e), None if isinstance(e, (ZeroDivisionError, IndexError)) else e.args
 
 
@@ -661,7 +661,7 @@ def unknown_mode(a, x):
 
 RW, LOCKS, EVENT = interlock.RWLock(), interlock.LockArray(4), interlock.Event()
 
-# Kernels, and what their errors say.
+# Kernels, and the text of their errors.
 REFUSED = [
     (yields, r"a generator cannot yield inside `with held\(lock\):`"),
     (no_lock, r"held takes a lock: write `with held\(lock\):`"),

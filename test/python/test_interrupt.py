@@ -9,7 +9,7 @@ import pytest
 
 from conftest import PATIENCE
 
-# The signal comes once the main thread waits in C, as the report has it, or sleeps in what it was given to do.
+# The signal comes once the main thread waits in C, according to the report, or sleeps in its function.
 PROGRAM = """
 import faulthandler, signal, sys, threading, time
 import interlock
@@ -46,7 +46,7 @@ else:
 {after}
 """
 
-# What is waited for, the wait, and what then holds.
+# The object, the wait, and the condition that must hold afterwards.
 WAITS = {
     "Lock": ("lock = interlock.Lock(); lock.acquire()", "lock.acquire()", "lock.release(); assert not lock.locked()"),
     "Lock with timeout": ("lock = interlock.Lock(); lock.acquire()", "lock.acquire(timeout=30)", "lock.release()"),
@@ -115,7 +115,7 @@ def test_ctrl_c(name):
     say = "" if "asleep" in setup + wait else "started(say_when_it_waits)"
     code = PROGRAM.format(setup=setup, say=say, wait=wait, after=after)
     for _ in range(5):
-        if seconds_to_end(code) < 0.1 + 0.9:  # 100 ms, and what a busy machine adds: but not again and again
+        if seconds_to_end(code) < 0.1 + 0.9:  # 100 ms, and a delay by a busy machine, but not again and again
             return
     pytest.fail("Ctrl-C does not get through at once")
 

@@ -103,7 +103,7 @@ def test_methods_are_those_of_the_class(name):
 
 
 def test_all_are_typed(root):
-    """The stub names every class and method that there is."""
+    """The stub names every class and method."""
     stub = ast.parse((root / "python/interlock/jitclasses.pyi").read_text())
     classes = {node.name: node for node in stub.body if isinstance(node, ast.ClassDef)}
     assert {name for name in classes if not name.startswith("_")} == set(NAMES)

@@ -107,7 +107,7 @@ def test_null_is_zero(way):
 
 @each_way
 def test_wait_without_the_gil(way):
-    """A kernel waits while this thread, in Python, gets on."""
+    """A kernel waits while this thread continues in Python."""
 
     @njit(nogil=True)
     def wait(semaphore, counter):

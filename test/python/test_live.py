@@ -1,4 +1,4 @@
-"""Global arrays in kernels: an atomic operation meets the array itself, not Numba's copy of it."""
+"""Global arrays in kernels: an atomic operation works on the array itself, not on Numba's copy of it."""
 
 import threading
 import types

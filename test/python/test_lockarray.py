@@ -20,7 +20,7 @@ each_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
 
 def taken(locks):
-    """Which of them another thread finds taken."""
+    """Returns which of them another thread finds held."""
     result = set()
 
     def look():

@@ -77,7 +77,7 @@ def test_timeout_is_not_early(new, timeout, in_thread):
         return acquired, time.monotonic() - start
 
     for measure in (wait, lambda: in_thread(wait)):  # the main thread waits in another way
-        for _ in range(5):  # nor late, but for what a busy machine adds now and then
+        for _ in range(5):  # nor late, apart from delays by a busy machine now and then
             acquired, took = measure()
             assert not acquired
             assert timeout <= took
@@ -181,7 +181,7 @@ def test_rlock_and_condition():
             items.append(1)
             condition.notify()
 
-    with lock, condition:  # twice: wait() gives up both
+    with lock, condition:  # twice: wait() releases both
         threading.Thread(target=produce).start()
         assert condition.wait_for(lambda: items, timeout=PATIENCE)
         assert lock._recursion_count() == 2
@@ -195,7 +195,7 @@ def test_owner_died(new, in_thread):
     with pytest.warns(OwnerDiedWarning) as caught:
         assert lock.acquire()
     if new is Mutex:
-        assert caught[0].filename == __file__  # where the acquire is
+        assert caught[0].filename == __file__  # the line of the acquire
     lock.release()
     assert not lock.locked()
     with warnings.catch_warnings():

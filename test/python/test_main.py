@@ -71,7 +71,7 @@ def test_a_failure_is_told(name, monkeypatch, capsys):
     assert out.endswith("\nFAILED\n")
 
 
-# The checks see what they are there for.
+# The checks find the faults that they are for.
 
 
 def test_a_lock_that_excludes_nobody_is_found(monkeypatch):
@@ -107,7 +107,7 @@ def test_a_time_out_too_early_is_found(monkeypatch):
 
     monkeypatch.setattr(program, "Lock", Hasty)
     with pytest.raises(RuntimeError, match="instead of 50"):
-        for _ in range(50):  # a busy machine may make up for it now and then
+        for _ in range(50):  # a busy machine may hide it now and then
             program.timeout()
 
 

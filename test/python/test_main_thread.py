@@ -1,4 +1,4 @@
-"""The main thread waits in slices, for Ctrl-C's sake, and keeps its place in a queue between them."""
+"""The main thread waits in slices, because of Ctrl-C, and keeps its place in a queue between them."""
 
 import _thread
 import signal
@@ -199,7 +199,7 @@ def test_a_handler_waits_for_the_condition_that_its_thread_waits_for(on_interrup
 
 
 def test_handlers_that_wait_within_each_other(monkeypatch, on_interrupt):
-    # Deeper than the library keeps places: what is beyond loses its place, and nothing else.
+    # Deeper than the library keeps places: the waits beyond lose their place, and nothing else.
     lock, depth, begun = Lock(), 0, []
     lock.acquire()
 

@@ -1,4 +1,4 @@
-"""What `threading` has, name for name, beside what the other tests use."""
+"""The names of `threading` that the other tests do not use."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What the package relies on in Numba that Numba does not promise. If one of these fails, Numba has changed it."""
+"""The private parts of Numba that the package relies on. If a test fails, Numba has changed one."""
 
 import inspect
 
@@ -31,7 +31,7 @@ def test_withs_changes_what_is_there():
 
 
 def raw_ir(function, monkeypatch):
-    """Numba's IR before what is done to it in the end, and without our part in it."""
+    """Numba's IR before its last passes, and without our changes."""
     monkeypatch.setattr(interpreter.Interpreter, "post_process", lambda self, peepholes, func_ir: func_ir)
     return run_frontend(function)
 

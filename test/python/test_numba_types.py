@@ -176,7 +176,7 @@ def test_every_method_is_tested_here(kind):
     for name in METHODS[kind]:
         assert name.startswith("_") or f"x.{name}" in called, name
     public = {name for name in dir(getattr(interlock, kind)) if not name.startswith("_")}
-    # For Python alone: callbacks, what asks for Python objects, freeing, and old names.
+    # Only for Python: callbacks, methods with Python objects, freeing, and old names.
     python = {"close", "call", "lock", "isSet", "notifyAll"}
     elsewhere = {"holding", "held", "held_pair", "held_range", "reading", "writing", "wait_for"}  # test_held, test_condition
     assert public - {"handle", "closed"} - python - elsewhere <= set(METHODS[kind])
@@ -460,7 +460,7 @@ def test_no_reference_is_lost_without_the_gil():
 
 
 def test_loop_counts_no_references():
-    """In a loop, a call is that of the C function, without any of Numba's reference counting."""
+    """In a loop, a method is a call of the C function, without Numba's reference counting."""
     add(Mutex(), np.zeros(1, np.int64), 1)
     for code in add.inspect_llvm().values():
         calling = [block for block in re.split(r"\n(?:}|[^\s;]+:)", code) if re.search(r" call .*@ilk_", block)]
@@ -605,7 +605,7 @@ except SystemError as error:
 
 @pytest.mark.parametrize("layer", ["omp", "tbb", "workqueue"])
 def test_in_prange_of_each_layer(layer, python):
-    """Exclusion; and what becomes of an exception, as docs/numba.md says."""
+    """Exclusion, and the fate of an exception as described in docs/numba.md."""
     what, *done = python(PRANGE, layer, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2", timeout=120).stdout.split()
     if what == "absent":
         pytest.skip(f"Numba's threading layer {layer} is not installed here")

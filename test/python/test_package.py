@@ -1,4 +1,4 @@
-"""What is installed is all that there is: python/meson.build lists each file."""
+"""Every file of the package is installed: python/meson.build lists each."""
 
 from pathlib import Path
 

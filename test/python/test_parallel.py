@@ -1,4 +1,4 @@
-"""parallel=True: what Numba moves, fuses and hoists must not pass what locks, counts or waits."""
+"""parallel=True: Numba must not move, fuse or hoist code across calls that lock, count or wait."""
 
 import os
 import subprocess
@@ -92,7 +92,7 @@ def test_a_numba_that_has_changed_is_refused():
     subprocess.run([sys.executable, "-c", source], check=True)
 
 
-# --- statements that change places with a loop --------------------------------------------------------------------------
+# --- statements that Numba moves across a loop --------------------------------------------------------------------------
 
 
 def test_a_read_after_a_loop_of_atomics_stays_there():

@@ -83,7 +83,7 @@ def test_of_a_global_and_in_a_tuple():
 
 
 def test_threads_and_their_exits():
-    """Sums outlive their threads, and threads that come later get those slices: there are never many."""
+    """Sums outlive their threads, and later threads get those slices, so there are never many."""
     counts, small = PerThread(16, np.int64), SAMPLES[:100]
     count_alone(small, counts)
     for _ in range(40):
@@ -203,7 +203,7 @@ def test_a_slice_from_before_a_parallel_loop_is_refused(kernel):
 
 
 def test_a_slice_from_before_a_parallel_loop():
-    """To read it, to fill it element by element, or by atomic operations, is right."""
+    """Reads, a fill element by element, and atomic operations are right."""
 
     @njit(parallel=True)
     def kernel(x, n):

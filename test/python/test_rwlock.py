@@ -88,7 +88,7 @@ def test_downgrade(in_thread):
         lock.downgrade()
         assert in_thread(lock.acquire_write, False) is False
         assert in_thread(lambda: (lock.acquire_read(False), lock.release_read())[0])
-    assert lock.acquire_write(False)  # left as what it had become
+    assert lock.acquire_write(False)  # released as a reader
     lock.release_write()
     lock.acquire_write()
     lock.downgrade()

@@ -1,4 +1,4 @@
-"""The standard library at work with our locks in place of its own."""
+"""The standard library with our locks instead of its own."""
 
 import concurrent.futures
 import logging

@@ -17,7 +17,7 @@ def test_adds_of_many_threads():
         thread.start()
     for thread in threads:
         thread.join()
-    assert tally.sum() == 20_000  # of threads that are gone, too
+    assert tally.sum() == 20_000  # also of threads that have exited
     tally.add(-1)
     assert repr(tally).endswith(": sum=19999>")
     tally.reset()

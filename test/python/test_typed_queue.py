@@ -1,4 +1,4 @@
-"""Queues of other things than int64, in Python and in kernels."""
+"""Queues of other types than int64, in Python and in kernels."""
 
 import pickle
 import queue

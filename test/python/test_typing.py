@@ -1,4 +1,4 @@
-"""What checkers of types and style say of the package, of a program that uses it, and of the examples."""
+"""Checks of types and style: of the package, of a program that uses it, and of the examples."""
 
 import importlib.util
 import json
@@ -25,7 +25,7 @@ with RLock() as locked, Semaphore(2), BoundedSemaphore():
 code: int = capi.ilk_mutex_lock(Mutex().handle) + nb.ilk_mutex_unlock(0) + nb.ILK_EBUSY
 """
 
-# Each is a mistake that a checker must see.
+# Each is a mistake that a checker must find.
 MISTAKES = {
     "Counter().wait('x')": ("arg-type", "reportArgumentType"),
     "capi.ilk_no_such()": ("attr-defined", "reportAttributeAccessIssue"),

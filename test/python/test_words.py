@@ -168,7 +168,7 @@ def test_a_generator_resumed_by_another_thread(in_thread):
 
 
 def test_a_kernel_that_dies_with_a_lock_is_noticed_by_who_waits():
-    """It has taken the lock without a call, and the other is asleep when it goes."""
+    """It has acquired the lock without a call, and the other thread sleeps when it exits."""
     locks, order = np.zeros(1, np.uint32), np.zeros(1, np.int64)
 
     @njit(nogil=True)
@@ -192,7 +192,7 @@ def test_a_kernel_that_dies_with_a_lock_is_noticed_by_who_waits():
 
 
 def test_prange_and_what_is_inlined():
-    """Threads of one kernel, which locks in a function of its own and in an array of two dimensions."""
+    """Threads of one kernel, which locks in a helper and in an array of two dimensions."""
     locks, totals = np.zeros((3, 4), np.uint32), np.zeros((3, 4), np.int64)
 
     @njit
@@ -215,7 +215,7 @@ def test_prange_and_what_is_inlined():
 
 
 def test_one_question_for_all_locks_of_a_kernel():
-    """Which thread it is, is asked outside of the loop; a lock is a compare-and-swap."""
+    """The thread's number is loaded outside of the loop; a lock is a compare-and-swap."""
     count(np.zeros(1, np.uint32), np.zeros(1, np.int64), 0, 0)
     [code] = [code for types, code in count.inspect_llvm().items() if types[0].layout == "C"]
     assert code.count("call i32 @ilk_word_id(") == 1
@@ -232,7 +232,7 @@ def test_a_warning_that_is_an_error_leaves_it_unlocked(in_thread):
             with pytest.raises(OwnerDiedWarning):
                 while not call(locks, 0) and time.monotonic() < deadline:
                     time.sleep(0.001)
-            assert in_thread(words.lock, locks, 0)  # it is free; and then its owner is gone again
+            assert in_thread(words.lock, locks, 0)  # it is free; and then its owner has exited again
 
 
 def test_between_processes(tmp_path):
