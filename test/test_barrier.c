@@ -713,7 +713,7 @@ START_TEST(a_round_is_complete_or_broken_for_all)
   }
   storm_end(&storm);
   chaos.over = true;
-  while (chaos.running) { /* again and again, for a thread may still reset it */
+  while (chaos.running) { /* again and again, because a thread may still reset it */
     expect(ilk_barrier_abort(chaos.barrier), ILK_OK);
     sched_yield();
   }

@@ -39,7 +39,7 @@ static void *new_counter(void)
   return ilk_counter_new(0);
 }
 
-/* Lets one waiter on. */
+/* Lets one waiter proceed. */
 static int release_one(void *s)
 {
   return ilk_semaphore_release(s, 1);

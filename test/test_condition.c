@@ -1,4 +1,4 @@
-/* condition.c, and what it asks of mutex.c. */
+/* condition.c, and its functions in mutex.c. */
 #include "shapes.h"
 
 static const int mutex_flags[] = {0, ILK_FAIR, ILK_RECURSIVE, ILK_RECURSIVE | ILK_FAIR, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
@@ -240,7 +240,7 @@ START_TEST(notify_all_wakes_more_than_fit_in_a_batch)
 }
 END_TEST
 
-/* A notify is for one that waits already, not for one that comes right after. */
+/* A notify wakes a thread that waits already, not one that begins to wait right after. */
 START_TEST(bug_5_signal_stolen_by_a_later_waiter_glibc_25847)
 {
   make(0);
@@ -843,7 +843,7 @@ static int two_parts(void *c, int64_t timeout_ns)
   return result;
 }
 
-/* A notify belongs to the thread that waited when it came, not to one that begins to wait later. */
+/* A notify belongs to a thread that waited at that moment, not to one that begins to wait later. */
 START_TEST(a_later_wait_steals_no_notify)
 {
   for (int parts = 0; parts < 2; parts++) { /* how the later one waits */

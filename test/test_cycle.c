@@ -151,7 +151,7 @@ static void *hold_and_want(void *unused)
   return NULL;
 }
 
-/* Exactly one thread reports it; the others go on when it has released what it holds. */
+/* Exactly one thread reports it; the others proceed when it has released its locks. */
 START_TEST(a_cycle_of_two)
 {
   for (int j = 0; j < LENGTH(kinds); j++) {
@@ -259,7 +259,7 @@ START_TEST(a_cycle_through_one_of_many_readers)
   for (int i = OTHERS / 2; i < OTHERS; i++)
     waiter_sleep(&others[i], read_and_wait, readers.semaphore, -1);
   waiter_start(&writer, lock_then_write, readers.rw, -1);
-  /* A writer that reports lets the reader go on; one that does not waits for all the readers. */
+  /* A writer that reports lets the reader proceed; one that does not waits for all the readers. */
   int r = waiter_end(&reader);
   must(r == ILK_EDEADLK || r == ILK_OK);
   expect(ilk_semaphore_release(readers.semaphore, OTHERS), ILK_OK);

@@ -247,7 +247,7 @@ START_TEST(a_thread_that_hangs_without_it_is_in_nobodys_way)
 }
 END_TEST
 
-/* What it acquired is a dead thread's; all else is as if it had never been there. */
+/* Its locks are a dead thread's; everything else is as if it had never existed. */
 START_TEST(a_thread_that_ends_without_it_leaves_nothing)
 {
   hook(restore_exits);

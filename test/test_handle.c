@@ -244,7 +244,7 @@ static void fire_at(void *h)
     int result = i % 2 ? ilk_mutex_timedlock(h, 200 * US) : ilk_mutex_trylock(h);
     if (result >= 0) {
       jitter();
-      expect(ilk_mutex_unlock(h), ILK_OK); /* what is held is not freed */
+      expect(ilk_mutex_unlock(h), ILK_OK); /* a held object is not freed */
     }
     return;
   }
@@ -302,7 +302,7 @@ START_TEST(freed_under_fire)
   for (int64_t end = stress_end(250); now() < end;) {
     free_target(kind, freed_before);
     freed_before = fire.target;
-    for (int64_t i = below(40); i > 0; i--) /* they go on with the one that is freed */
+    for (int64_t i = below(40); i > 0; i--) /* they continue with the freed one */
       jitter();
     kind = (enum kind)below(KINDS);
     fire.target = make(kind);

@@ -61,7 +61,7 @@ START_TEST(no_such_handle)
 }
 END_TEST
 
-/* A number is used again: what was set for the local before is not set for the next. */
+/* A number is used again: a value set for the local before is not set for the next one. */
 START_TEST(a_new_one_is_not_set)
 {
   for (int i = 1; i <= 1000; i++) {
@@ -171,7 +171,7 @@ END_TEST
 static void *_Atomic current;
 static _Atomic bool over;
 
-/* What it finds is what it set itself for this very local, or nothing. */
+/* It finds the value that it has set for this local, or nothing. */
 static void *set_whatever(void *unused)
 {
   (void)unused;
@@ -258,7 +258,7 @@ static void *set_it(void *result)
   return NULL;
 }
 
-/* What a thread pays goes with the locals that it sets, not with those that there are. */
+/* A thread's cost depends on the locals that it sets, not on those that exist. */
 START_TEST(one_of_many_costs_a_thread_as_little_as_one_of_few)
 {
   void **all = malloc(MANY * sizeof *all);

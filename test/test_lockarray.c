@@ -682,7 +682,7 @@ static void *hog_run(void *argument)
   return NULL;
 }
 
-/* Two that lock again at once, and one that sleeps between: it must get in all the same. */
+/* Two threads that lock again at once, and one that sleeps: it must acquire all the same. */
 START_TEST(bug_16_starvation)
 {
   struct hog h = {.a = new_array(1, 0)};
@@ -724,7 +724,7 @@ static void *hammer_run(void *argument)
     int result = range ? ilk_lockarray_lock_range(a, 0, i + 1) : ilk_lockarray_timedlock(a, i, below(100 * US));
     if (result == ILK_OK) {
       jitter();
-      /* What is held is not freed. */
+      /* A held lock is not freed. */
       expect(range ? ilk_lockarray_unlock_range(a, 0, i + 1) : ilk_lockarray_unlock(a, i), ILK_OK);
     }
     must(result == ILK_OK || result == ILK_ETIMEDOUT || result == ILK_EHANDLE);

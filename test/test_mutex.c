@@ -106,7 +106,7 @@ START_TEST(lock_of_ones_own_unowned)
 }
 END_TEST
 
-/* The waiter of an unowned mutex may be let on by a thread that never held it. */
+/* A thread that never held an unowned mutex may unlock it for a waiter. */
 START_TEST(unowned_is_unlocked_for_a_waiter)
 {
   void *m = new_mutex(unowned_flags[_i]);
@@ -320,7 +320,7 @@ START_TEST(fair_is_first_come_first_served)
   expect(ilk_mutex_lock(m), ILK_OK);
   for (int i = 0; i < N; i++) {
     waiter_sleep(&waiters[i], arrive, m, i);
-    if (i == N / 2) /* one that gives up does not disturb the order */
+    if (i == N / 2) /* a waiter that times out does not disturb the order */
       waiter_sleep(&impatient, ilk_mutex_timedlock, m, 5 * MS);
   }
   expect(waiter_end(&impatient), ILK_ETIMEDOUT);
@@ -374,7 +374,7 @@ static void *relock_in_a_tight_loop(void *argument)
   return NULL;
 }
 
-/* One thread holds it nearly always; another must get in, again and again. */
+/* One thread holds it nearly always; another must acquire it, again and again. */
 START_TEST(mu_starvation_test)
 {
   struct greedy g = {.mutex = new_mutex(all_flags[_i])};
@@ -390,7 +390,7 @@ START_TEST(mu_starvation_test)
 }
 END_TEST
 
-/* Each waiter that gets in has others behind it that only its unlock can wake. */
+/* Each waiter that acquires has others behind it that only its unlock can wake. */
 START_TEST(woken_waiter_marks_contended_musl_e7655ed3)
 {
   enum { N = 8 };
@@ -473,7 +473,7 @@ static void *barge(void *argument)
   return NULL;
 }
 
-/* Sleepers get in after a reset, however many come and go in front of them. */
+/* Sleepers acquire after a reset, however many threads barge ahead of them. */
 START_TEST(reset_lets_sleepers_on)
 {
   struct greedy g = {.mutex = new_mutex(all_flags[_i])};

@@ -22,7 +22,7 @@ static int64_t got(void *q)
 
 static const int64_t capacities[] = {1, 2, 3, 4, 5, 7, 8, 9, 100, 4096};
 
-/* Exactly so many, first in first out, over many laps. */
+/* Exactly as many items as fit, first in first out, over many laps. */
 START_TEST(holds_its_capacity)
 {
   int64_t n = capacities[_i], in = 0, out = 0, item;
@@ -172,7 +172,7 @@ START_TEST(put_wakes_get_and_get_wakes_put)
 }
 END_TEST
 
-/* Each put lets one get through, no more. */
+/* Each put lets exactly one get succeed. */
 START_TEST(each_item_wakes_one)
 {
   void *q = new_queue(8);

@@ -13,7 +13,7 @@ static void free_rwlock(void *rw)
   expect(ilk_rwlock_free(rw), ILK_OK);
 }
 
-/* So many quiet reads that readers publish themselves from now on. */
+/* After so many reads without a write, readers publish themselves. */
 static void make_biased(void *rw)
 {
   for (int i = 0; i < 200; i++) {
@@ -634,7 +634,7 @@ END_TEST
 
 /* --- how long threads wait ------------------------------------------------------------------ */
 
-/* Readers that wait behind a writer are let in together: each stays until all are in. */
+/* Readers that wait behind a writer are woken together: each holds the lock until all have it. */
 static _Atomic int inside;
 #define TOGETHER 12
 

@@ -244,7 +244,7 @@ static void *taker(void *unused)
   return NULL;
 }
 
-/* What is posted is taken or left over, and no taker sleeps beside a value. */
+/* Every post is acquired or left over, and no taker sleeps while there is a value. */
 START_TEST(no_post_is_dropped_under_load)
 {
   enum { POSTERS = 2, TAKERS = 4 };
@@ -305,7 +305,7 @@ START_TEST(ping_pong)
   for (int i = 0; !turns.over; i++) {
     turns.over = now() >= end;
     expect(ilk_semaphore_release(turns.there, 1), ILK_OK);
-    /* Long time-outs that never pass: neither a wake nor EAGAIN is taken for one. */
+    /* Long timeouts that never pass: neither a wake nor EAGAIN counts as one. */
     expect(ilk_semaphore_timedacquire(turns.back, i % 2 ? 3600 * SECOND : INT64_MAX), ILK_OK);
   }
   join(other);

@@ -273,7 +273,7 @@ START_TEST(a_warned_wait_can_be_cancelled)
 }
 END_TEST
 
-/* The message is a write(2), which is a cancellation point; a call of ours is none. */
+/* The message is a write(2), which is a cancellation point; a call of the library is not. */
 static int holds_the_gil_and_has_a_cancellation_point(void)
 {
   pthread_testcancel();

@@ -31,7 +31,7 @@ static void section(void)
   guarded.inside = 0;
 }
 
-/* A try that failed, for the one reason that it may. */
+/* A try that failed, for the only permitted reason. */
 static void expect_taken_by_another(int result)
 {
   if (result != ILK_EBUSY)
