@@ -253,11 +253,11 @@ static void ring_free(void)
 
 static const struct {
   int n, flags;
-} circles[] = {{2, 0}, {2, ILK_FAIR}, {2, ILK_RECURSIVE}, {3, 0}, {3, ILK_FAIR | ILK_RECURSIVE}, {10, 0}, {10, ILK_FAIR}};
+} cycles[] = {{2, 0}, {2, ILK_FAIR}, {2, ILK_RECURSIVE}, {3, 0}, {3, ILK_FAIR | ILK_RECURSIVE}, {10, 0}, {10, ILK_FAIR}};
 
 START_TEST(deadlock_cycle_is_reported)
 {
-  ring_new(circles[_i].n, circles[_i].flags);
+  ring_new(cycles[_i].n, cycles[_i].flags);
   in_threads(ring.n, wait_for_neighbour, NULL);
   expect(ring.told, 1);
   ring_free();
@@ -267,7 +267,7 @@ END_TEST
 /* A deadlock cycle is found also if its threads are interrupted all the time. */
 START_TEST(deadlock_cycle_in_a_storm_of_signals)
 {
-  ring_new(circles[_i].n, circles[_i].flags);
+  ring_new(cycles[_i].n, cycles[_i].flags);
   pthread_t threads[RING_MAX];
   struct storm storm;
   for (int i = 0; i < ring.n; i++)
@@ -299,7 +299,7 @@ static void *impatient_bystander(void *mutex)
 
 START_TEST(deadlock_cycle_with_bystanders)
 {
-  ring_new(circles[_i].n, circles[_i].flags);
+  ring_new(cycles[_i].n, cycles[_i].flags);
   pthread_t threads[RING_MAX];
   for (int i = 0; i < ring.n; i++)
     threads[i] = start(wait_for_neighbour, NULL);
@@ -336,7 +336,7 @@ static int lock_both(void *pair, int64_t timeout_ns)
 
 START_TEST(no_deadlock_cycle_with_a_deadline)
 {
-  ring_new(2, circles[_i].flags);
+  ring_new(2, cycles[_i].flags);
   void *backwards[2] = {ring.mutexes[1], ring.mutexes[0]};
   struct waiter w;
   waiter_start(&w, lock_both, backwards, -1);
@@ -387,7 +387,7 @@ static void *link_of_chain(void *unused)
 
 START_TEST(no_deadlock_cycle_in_a_chain)
 {
-  ring_new(5, circles[_i].flags);
+  ring_new(5, cycles[_i].flags);
   semaphore_at_the_end = ilk_semaphore_new(0, 0);
   struct waiter w;
   pthread_t threads[5];
@@ -425,7 +425,7 @@ static void *philosopher(void *unused)
 
 START_TEST(no_deadlock_cycle_when_locks_are_ordered)
 {
-  ring_new(4, circles[_i].flags & ~ILK_RECURSIVE);
+  ring_new(4, cycles[_i].flags & ~ILK_RECURSIVE);
   philosophers_end = stress_end(250);
   in_threads(8, philosopher, NULL);
   ring_free();
@@ -441,13 +441,13 @@ int main(void)
   tcase_add_loop_test(time, waiter_on_stack_gone_after_eintr_cpython_148820, 0, LENGTH(waits));
   tcase_add_test(time, eagain_reported_as_timeout_llvm_203411);
 
-  TCase *circle = test_case(s, "circle", 20);
-  tcase_add_loop_test(circle, deadlock_cycle_is_reported, 0, LENGTH(circles));
-  tcase_add_loop_test(circle, deadlock_cycle_in_a_storm_of_signals, 0, 4);
-  tcase_add_loop_test(circle, deadlock_cycle_with_bystanders, 0, 4);
-  tcase_add_loop_test(circle, no_deadlock_cycle_with_a_deadline, 0, 2);
-  tcase_add_loop_test(circle, no_deadlock_cycle_of_unowned, 0, 2);
-  tcase_add_loop_test(circle, no_deadlock_cycle_in_a_chain, 0, 2);
-  tcase_add_loop_test(circle, no_deadlock_cycle_when_locks_are_ordered, 0, 2);
+  TCase *cycle = test_case(s, "cycle", 20);
+  tcase_add_loop_test(cycle, deadlock_cycle_is_reported, 0, LENGTH(cycles));
+  tcase_add_loop_test(cycle, deadlock_cycle_in_a_storm_of_signals, 0, 4);
+  tcase_add_loop_test(cycle, deadlock_cycle_with_bystanders, 0, 4);
+  tcase_add_loop_test(cycle, no_deadlock_cycle_with_a_deadline, 0, 2);
+  tcase_add_loop_test(cycle, no_deadlock_cycle_of_unowned, 0, 2);
+  tcase_add_loop_test(cycle, no_deadlock_cycle_in_a_chain, 0, 2);
+  tcase_add_loop_test(cycle, no_deadlock_cycle_when_locks_are_ordered, 0, 2);
   return run_suite(s);
 }

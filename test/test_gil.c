@@ -142,7 +142,7 @@ START_TEST(every_wait_releases_it_for_whoever_ends_the_wait)
 END_TEST
 
 /* No thread waits any more. */
-static void let_go(int i)
+static void may_release(int i)
 {
   if (waits[i].let_on != wake_word)
     waits[i].let_on(places[i].handle);
@@ -151,7 +151,7 @@ static void let_go(int i)
 static void free_all(void)
 {
   for (int i = 0; i < LENGTH(waits); i++) {
-    let_go(i);
+    may_release(i);
     if (waits[i].make == new_thread)
       expect(ilk_thread_join(places[i].handle), ILK_OK);
     else
@@ -227,7 +227,7 @@ START_TEST(a_thread_that_hangs_without_it_is_in_nobodys_way)
   for (int i = 0; i < LENGTH(waits); i++) {
     if (waits[i].make == new_thread)
       continue;
-    let_go(i);
+    may_release(i);
     if (more_calls_come(i))
       continue;
     unhook(); /* for the waiter's last calls */
@@ -238,7 +238,7 @@ START_TEST(a_thread_that_hangs_without_it_is_in_nobodys_way)
     expect(waiter_end(&places[i].waiter), ILK_ETIMEDOUT);
   for (int i = 0; i < LENGTH(waits); i++) {
     if (waits[i].make == new_thread) {
-      let_go(i);
+      may_release(i);
       expect(ilk_thread_join(places[i].handle), ILK_OK);
     } else if (more_calls_come(i)) {
       expect(waits[i].free(places[i].handle), ILK_OK);

@@ -416,14 +416,14 @@ START_TEST(owner_dies_as_another_comes)
 }
 END_TEST
 
-struct circle {
+struct cycle {
   void *a, *m;
   _Atomic int ready, told;
 };
 
 static void *cycle_one(void *argument)
 {
-  struct circle *c = argument;
+  struct cycle *c = argument;
   expect(ilk_lockarray_lock(c->a, 7), ILK_OK);
   c->ready++;
   while (c->ready < 2)
@@ -438,7 +438,7 @@ static void *cycle_one(void *argument)
 
 static void *cycle_two(void *argument)
 {
-  struct circle *c = argument;
+  struct cycle *c = argument;
   expect(ilk_mutex_lock(c->m), ILK_OK);
   c->ready++;
   while (c->ready < 2)
@@ -457,7 +457,7 @@ static void *cycle_two(void *argument)
 
 START_TEST(deadlock_cycle_through_a_mutex)
 {
-  struct circle c = {.a = new_array(9, 0), .m = ilk_mutex_new(0)};
+  struct cycle c = {.a = new_array(9, 0), .m = ilk_mutex_new(0)};
   int64_t begin = now();
   pthread_t one = start(cycle_one, &c), two = start(cycle_two, &c);
   join(one);
@@ -767,7 +767,7 @@ static void *cycle_maker(void *argument)
 {
   struct hammer *h = argument;
   while (!h->over) {
-    struct circle c = {.a = new_array(9, 0), .m = ilk_mutex_new(0)};
+    struct cycle c = {.a = new_array(9, 0), .m = ilk_mutex_new(0)};
     pthread_t one = start(cycle_one, &c), two = start(cycle_two, &c);
     join(one);
     join(two);

@@ -432,7 +432,7 @@ END_TEST
 /* --- memory that goes away ---------------------------------------------------------------- */
 
 /* The handshake of "Futexes Are Tricky": the second to have the lock unmaps it, at once. */
-static void *let_go(void *argument)
+static void *may_release(void *argument)
 {
   uint32_t *word = argument;
   jitter();
@@ -452,7 +452,7 @@ START_TEST(bug_1_unlocked_and_unmapped)
     return;
   int64_t end = stress_end(200);
   while (now() < end)
-    in_threads(2, let_go, new_page(MAP_PRIVATE));
+    in_threads(2, may_release, new_page(MAP_PRIVATE));
 }
 END_TEST
 

@@ -56,7 +56,7 @@ inline wake(w)
 }
 
 /* Any thread may wake those on the notifier's list; only the notifier empties it. */
-inline wake_late(mine)
+inline wake_deferred(mine)
 {
   n = count;
   i = 0;
@@ -198,14 +198,14 @@ inline give(w)
 #endif
 #ifndef NO_CHECK
      if
-     :: holder != me -> wake_late(true)
+     :: holder != me -> wake_deferred(true)
      :: else
      fi
 #endif
   :: else ->
      if
      :: holds && owned ->
-        wake_late(true);
+        wake_deferred(true);
 #ifndef NO_FULL
         wake(w)
 #endif
@@ -255,7 +255,7 @@ inline unlock_held()
      :: holder != me /* ILK_EPERM: the thread that took the mutex has delivered the wakes */
      fi;
 #ifndef NO_UNLOCK
-     wake_late(true)
+     wake_deferred(true)
 #endif
   fi
 }
@@ -279,11 +279,11 @@ end_lock:
   :: holds -> /* exits */
      dead = true;
 #ifndef NO_EXIT
-     wake_late(true)
+     wake_deferred(true)
 #endif
   :: holds -> /* blocks */
 #ifndef NO_BLOCK
-     wake_late(true);
+     wake_deferred(true);
 #endif
 end_blocks:
      false
@@ -308,7 +308,7 @@ proctype meddler()
      atomic { taken = true; was = (holder == 1 && !dead); forced = forced || was; holder = me }
 #ifndef NO_RESET
      if
-     :: was -> wake_late(false)
+     :: was -> wake_deferred(false)
      :: else
      fi;
 #endif
