@@ -1,10 +1,11 @@
-/* Chooses the cells to run, and prints their results. See script/bench. */
+/* Runs the cells, and reports what was measured. See script/bench. */
 #define _GNU_SOURCE
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/times.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -14,9 +15,7 @@
 
 #include "harness.h"
 #include "interlock.h"
-
-#define CELLS_MAX 4096
-#define SHORT 25 /* ns: what a short section, and a short way to the next, are taken for */
+#include "plan.h"
 
 static const struct family {
   const char *name;
@@ -48,31 +47,41 @@ static const struct family {
 #else
     {"oneTBB", NULL},
 #endif
+#ifdef HAVE_STD
+    {"C++20's standard library", std_peers},
+#else
+    {"C++20's standard library", NULL},
+#endif
+#ifdef HAVE_MOODYCAMEL
+    {"moodycamel", moodycamel_peers},
+#else
+    {"moodycamel", NULL},
+#endif
+#ifdef HAVE_BOOST
+    {"Boost.Lockfree", boost_peers},
+#else
+    {"Boost.Lockfree", NULL},
+#endif
+#ifdef HAVE_ATOMIC_QUEUE
+    {"atomic_queue", atomic_queue_peers},
+#else
+    {"atomic_queue", NULL},
+#endif
+#ifdef HAVE_RUST
+    {"Rust: std, parking_lot, usync, crossbeam, kanal, flume", rust_peers},
+#else
+    {"Rust: std, parking_lot, usync, crossbeam, kanal, flume", NULL},
+#endif
 };
 
-static struct {
-  bool full, smoke, goals;
-  int rounds, ms, max_threads;
-  const char *kinds, *scenarios, *peers, *out;
-} options = {.max_threads = 64};
+static struct options options;
 
 /* --- the peers ------------------------------------------------------------------------- */
 
-static const struct peer *peers[PEERS_MAX * 2];
+static const struct peer *peers[PEERS_MAX * KINDS];
 static int peer_count;
-static const char *skipped[PEERS_MAX * 2];
+static const char *skipped[PEERS_MAX * KINDS];
 static int skipped_count;
-
-static bool is_among(const char *list, const char *word)
-{
-  if (!list)
-    return true;
-  size_t length = strlen(word);
-  for (const char *p = list; (p = strstr(p, word)); p++)
-    if ((p == list || p[-1] == ',') && (p[length] == ',' || !p[length]))
-      return true;
-  return false;
-}
 
 static void skip(const char *name, const char *why)
 {
@@ -101,128 +110,16 @@ static void find_peers(void)
       peers[peer_count++] = *p;
     }
   }
+  skip("folly", "Debian has no package of it, and its build needs a dozen other libraries");
 }
 
-/* --- the plan ----------------------------------------------------------------------------- */
+/* --- the cells ------------------------------------------------------------------------- */
 
 static struct cell cells[CELLS_MAX];
 static int cell_count;
 
-static void add(struct cell cell)
-{
-  if (!cell.locks)
-    cell.locks = 1;
-  if (!cell.capacity)
-    cell.capacity = 1;
-  if (cell.threads > options.max_threads || cell_count == CELLS_MAX)
-    return;
-  if (is_among(options.kinds, kind_names[cell.kind]) && is_among(options.scenarios, cell.scenario))
-    cells[cell_count++] = cell;
-}
-
-/* Threads grow outside the other axes: the library keeps a record for every thread
-   that there ever was, and a writer checks all of them. */
-static void plan(void)
-{
-  static const int threads[] = {1, 2, 4, 8, 16, 32, 64};
-  static const int few_inside[] = {SHORT, 1000}, few_outside[] = {SHORT, 1000};
-  static const int more_inside[] = {SHORT, 200, 2000}, more_outside[] = {SHORT, 200, 2000, 20000};
-  static const int locks[] = {16, 1024}, writes[] = {10, 100, 500};
-  int cpus = ilk_cpu_count();
-
-  for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
-    int t = threads[i];
-    bool some = options.full || t == 2 || t == 8;
-    if (t == 1) {
-      add((struct cell){LOCK, "pair", .threads = t});
-      add((struct cell){SEMAPHORE, "pair", .threads = t});
-      add((struct cell){RWLOCK, "write pair", .threads = t, .writes = 1000});
-    } else {
-      add((struct cell){LOCK, "contended", .threads = t, .inside = SHORT, .outside = SHORT, .wants_fairness = true});
-      add((struct cell){SEMAPHORE, "contended", .threads = t, .inside = SHORT, .outside = SHORT, .wants_fairness = true});
-      add((struct cell){BARRIER, "barrier", .threads = t});
-      if (some) {
-        for (size_t j = 0; j < 2; j++)
-          add((struct cell){LOCK, "many locks", .threads = t, .inside = SHORT, .outside = SHORT, .locks = locks[j]});
-        for (size_t j = 0; j < 3; j++)
-          add((struct cell){RWLOCK, "mixed", .threads = t, .inside = SHORT, .outside = SHORT, .writes = writes[j],
-                            .wants_fairness = true});
-        add((struct cell){QUEUE, "queue", .threads = t, .capacity = 64});
-        if (options.full)
-          add((struct cell){QUEUE, "queue", .threads = t, .capacity = 1});
-      }
-    }
-    if (t == 2) {
-      if (cpus > 1)
-        add((struct cell){HANDOVER, "apart", .threads = t, .pinning = APART});
-      add((struct cell){HANDOVER, "together", .threads = t, .pinning = TOGETHER});
-    }
-    add((struct cell){RWLOCK, "read pair", .threads = t});
-    if (options.full || t <= 2 || t == 8) {
-      add((struct cell){COUNTER, "add", .threads = t});
-      add((struct cell){TALLY, "add", .threads = t});
-    }
-    if (options.full) {
-      for (size_t j = 0; j < 3; j++)
-        for (size_t k = 0; k < 4; k++)
-          add((struct cell){LOCK, "work", .threads = t, .inside = more_inside[j], .outside = more_outside[k]});
-    } else if (some) {
-      for (size_t j = 0; j < 2; j++)
-        for (size_t k = 0; k < 2; k++)
-          if (few_inside[j] != SHORT || few_outside[k] != SHORT)
-            add((struct cell){LOCK, "work", .threads = t, .inside = few_inside[j], .outside = few_outside[k]});
-    }
-  }
-  if (options.max_threads >= cpus && cpus > 1 && (cpus & (cpus - 1))) { /* not among the above */
-    add((struct cell){BARRIER, "barrier", .threads = cpus});
-    add((struct cell){RWLOCK, "read pair", .threads = cpus});
-  }
-}
-
-/* Every peer at work for a moment, and its exclusion checked. */
-static void plan_smoke(void)
-{
-  static const int threads[] = {2, 4};
-  for (int i = 0; i < 2; i++) {
-    int t = threads[i];
-    add((struct cell){LOCK, "contended", .threads = t, .inside = SHORT, .outside = SHORT});
-    add((struct cell){LOCK, "many locks", .threads = t, .inside = SHORT, .outside = SHORT, .locks = 16});
-    add((struct cell){SEMAPHORE, "contended", .threads = t, .inside = SHORT, .outside = SHORT});
-    add((struct cell){RWLOCK, "mixed", .threads = t, .inside = SHORT, .outside = SHORT, .writes = 100});
-    add((struct cell){BARRIER, "barrier", .threads = t, .inside = SHORT});
-    add((struct cell){COUNTER, "add", .threads = t});
-    add((struct cell){TALLY, "add", .threads = t});
-    add((struct cell){QUEUE, "queue", .threads = t, .capacity = 4});
-  }
-  add((struct cell){HANDOVER, "anywhere", .threads = 2});
-  add((struct cell){LOCK, "pair", .threads = 1});
-  add((struct cell){SEMAPHORE, "pair", .threads = 1});
-  add((struct cell){RWLOCK, "read pair", .threads = 1});
-  add((struct cell){RWLOCK, "write pair", .threads = 1, .writes = 1000});
-}
-
-static struct timing timing_of(const struct cell *cell)
-{
-  struct timing t = {.rounds = 7, .ms = 20, .long_ms = 0};
-  if (options.smoke)
-    t = (struct timing){.rounds = 1, .ms = 3};
-  else if (cell->threads == 1)
-    t = (struct timing){.rounds = options.full ? 101 : 31, .ms = 5};
-  else {
-    if (options.full)
-      t = (struct timing){.rounds = 21, .ms = 50};
-    if (cell->wants_fairness)
-      t.long_ms = options.full || options.goals ? 1000 : 200;
-  }
-  if (options.rounds)
-    t.rounds = options.rounds;
-  if (options.ms)
-    t.ms = options.ms;
-  return t;
-}
-
 /* A lock that never sleeps burns whole time slices once there are more threads than
-   processors: in --full only. */
+   processors: in --full only. Where a few goals are asked for, peers that cannot be the best are left out. */
 static bool takes_part(const struct peer *peer, const struct cell *cell)
 {
   if (peer->kind != cell->kind)
@@ -230,6 +127,8 @@ static bool takes_part(const struct peer *peer, const struct cell *cell)
   if (peer->traits & NOTHING)
     return cell->threads == 1 && !cell->inside;
   bool parks = peer->traits & (OURS | PARKS) || peer->kind == COUNTER || peer->kind == TALLY;
+  if (options.goal_set && !parks)
+    return false;
   return parks || options.full || options.smoke || cell->threads <= 2 * ilk_cpu_count();
 }
 
@@ -237,7 +136,7 @@ static int peers_of(const struct cell *cell, const struct peer **chosen)
 {
   int n = 0;
   for (int i = 0; i < peer_count; i++)
-    if (takes_part(peers[i], cell))
+    if (n < PEERS_MAX && takes_part(peers[i], cell))
       chosen[n++] = peers[i];
   return n;
 }
@@ -254,7 +153,7 @@ static void describe(const struct cell *cell, char *text, size_t size)
     n += snprintf(text + n, size - (size_t)n, ", %d locks", cell->locks);
   if (cell->kind == RWLOCK && cell->writes && cell->writes < 1000)
     n += snprintf(text + n, size - (size_t)n, ", %g %% writes", cell->writes / 10.0);
-  if (cell->kind == QUEUE)
+  if (cell->kind == QUEUE || cell->kind == TRYQUEUE)
     snprintf(text + n, size - (size_t)n, ", capacity %d", cell->capacity);
 }
 
@@ -358,11 +257,45 @@ static void write_machine(FILE *f)
   fputs("},\n", f);
 }
 
+/* Processor time of the whole machine so far, and the part of it that was idle; from /proc/stat, in its ticks. */
+struct machine_time {
+  double all, idle, own;
+};
+
+static struct machine_time machine_time(void)
+{
+  struct machine_time t = {0};
+  double user, nice, system, idle, wait, irq, soft, steal;
+  FILE *f = fopen("/proc/stat", "r");
+  if (!f)
+    return t;
+  if (fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle, &wait, &irq, &soft, &steal) == 8) {
+    t.idle = idle + wait;
+    t.all = user + nice + system + idle + wait + irq + soft + steal;
+  }
+  fclose(f);
+  struct tms own;
+  times(&own);
+  t.own = (double)(own.tms_utime + own.tms_stime);
+  return t;
+}
+
+/* Which part of the processors others had meanwhile, the hypervisor's other guests included; -1: not known. */
+static double others_since(struct machine_time before)
+{
+  struct machine_time now = machine_time();
+  double all = now.all - before.all;
+  if (all < 1)
+    return -1;
+  double others = all - (now.idle - before.idle) - (now.own - before.own);
+  return others > 0 ? others / all : 0;
+}
+
 static void write_head(FILE *f)
 {
   fputs("{", f);
   write_machine(f);
-  write_string(f, "mode", options.smoke ? "smoke" : options.full ? "full" : "quick");
+  write_string(f, "mode", options.smoke ? "smoke" : options.full ? "full" : options.many_cores ? "many cores" : "quick");
   fputs(", ", f);
   write_string(f, "backend", ilk_backend());
   fputs(", ", f);
@@ -376,9 +309,11 @@ static void write_head(FILE *f)
     write_string(f, "kind", kind_names[peers[i]->kind]);
     fputs(", ", f);
     write_string(f, "name", peers[i]->name);
-    fprintf(f, ", \"ours\": %s, \"parks\": %s, \"baseline\": %s, \"bytes\": %.1f}",
+    bool is_measured = peers[i]->kind == LOCK && !options.smoke && !options.goal_set; /* what bench/plot draws */
+    fprintf(f, ", \"ours\": %s, \"parks\": %s, \"baseline\": %s, \"weaker\": %s, \"bytes\": %.1f}",
             peers[i]->traits & OURS ? "true" : "false", peers[i]->traits & (PARKS | OURS) ? "true" : "false",
-            peers[i]->traits & BASELINE ? "true" : "false", options.smoke ? 0.0 : measure_bytes(peers[i]));
+            peers[i]->traits & BASELINE ? "true" : "false", peers[i]->traits & WEAKER ? "true" : "false",
+            is_measured ? measure_bytes(peers[i]) : 0.0);
   }
   fputs("],\n\"cells\": [", f);
 }
@@ -389,8 +324,9 @@ static void write_cell(FILE *f, const struct cell *cell, const struct figures *f
   write_string(f, "kind", kind_names[cell->kind]);
   fputs(", ", f);
   write_string(f, "scenario", cell->scenario);
-  fprintf(f, ", \"threads\": %d, \"inside\": %d, \"outside\": %d, \"locks\": %d, \"writes\": %d, \"capacity\": %d, \"peers\": [",
+  fprintf(f, ", \"threads\": %d, \"inside\": %d, \"outside\": %d, \"locks\": %d, \"writes\": %d, \"capacity\": %d, ",
           cell->threads, cell->inside, cell->outside, cell->locks, cell->writes, cell->capacity);
+  fprintf(f, "\"goals\": %u, \"peers\": [", cell->goals);
   for (int i = 0; i < n; i++) {
     const struct figures *p = &figures[i];
     fputs(i ? ",\n  {" : "\n  {", f);
@@ -422,15 +358,16 @@ static void on_alarm(int signal)
 /* --- main ------------------------------------------------------------------------------------------ */
 
 static const char usage[] =
-    "interlock-bench [--full | --smoke | --goals] [--kinds a,b] [--scenarios a,b] [--peers a,b]\n"
-    "                [--threads MAX] [--rounds N] [--ms N] [--out FILE.json]\n"
-    "kinds: lock, rwlock, semaphore, barrier, handover, counter, tally, queue\n";
+    "interlock-bench [--full | --smoke | --goals[=S1,S5] | --many-cores] [--kinds a,b] [--scenarios a,b]\n"
+    "                [--peers a,b] [--threads MAX] [--rounds N] [--ms N] [--out FILE.json]\n"
+    "kinds: lock, rwlock, semaphore, barrier, handover, counter, tally, queue, tryqueue, lockarray, life\n";
 
 static void read_options(int argc, char **argv)
 {
   static const struct option known[] = {
       {"full", no_argument, NULL, 'f'},         {"smoke", no_argument, NULL, 's'},
-      {"goals", no_argument, NULL, 'g'},        {"kinds", required_argument, NULL, 'k'},
+      {"goals", optional_argument, NULL, 'g'},  {"kinds", required_argument, NULL, 'k'},
+      {"many-cores", no_argument, NULL, 'M'},
       {"scenarios", required_argument, NULL, 'c'}, {"peers", required_argument, NULL, 'p'},
       {"threads", required_argument, NULL, 't'}, {"rounds", required_argument, NULL, 'r'},
       {"ms", required_argument, NULL, 'm'},     {"out", required_argument, NULL, 'o'},
@@ -440,7 +377,14 @@ static void read_options(int argc, char **argv)
     switch (c) {
     case 'f': options.full = true; break;
     case 's': options.smoke = true; break;
-    case 'g': options.goals = true; break;
+    case 'g':
+      options.goals = true;
+      if (optarg && !(options.goal_set = plan_goal_set(optarg))) {
+        fprintf(stderr, "--goals=%s: a list of S1 to S14 with commas, such as S1,S5\n", optarg);
+        exit(2);
+      }
+      break;
+    case 'M': options.many_cores = true; break;
     case 'k': options.kinds = optarg; break;
     case 'c': options.scenarios = optarg; break;
     case 'p': options.peers = optarg; break;
@@ -451,17 +395,20 @@ static void read_options(int argc, char **argv)
     case 'h': fputs(usage, stdout); exit(0);
     default: fputs(usage, stderr); exit(2);
     }
+  if (!options.max_threads)
+    options.max_threads = options.many_cores ? THREADS_MAX : 64;
 }
 
 int main(int argc, char **argv)
 {
   static struct figures figures[PEERS_MAX];
   read_options(argc, argv);
+  double load = -1;
+  if (getloadavg(&load, 1) != 1)
+    load = -1;
+  struct machine_time before = machine_time();
   find_peers();
-  if (options.smoke)
-    plan_smoke();
-  else
-    plan();
+  cell_count = plan_cells(&options, cells);
 
   FILE *out = options.out ? fopen(options.out, "w") : NULL;
   if (options.out && !out) {
@@ -481,7 +428,7 @@ int main(int argc, char **argv)
     progress(i, where, since);
     if (!n)
       continue;
-    struct timing timing = timing_of(&cells[i]);
+    struct timing timing = plan_timing(&options, &cells[i]);
     if (options.smoke) {
       signal(SIGALRM, on_alarm);
       alarm(60);
@@ -503,7 +450,7 @@ int main(int argc, char **argv)
     }
   }
   if (out) {
-    fputs("\n]}\n", out);
+    fprintf(out, "\n],\n\"load\": %.2f, \"others\": %.3f}\n", load, others_since(before));
     if (fclose(out)) {
       perror(options.out);
       return 1;

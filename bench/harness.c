@@ -15,7 +15,8 @@
 
 #include "loops.h"
 
-const char *const kind_names[KINDS] = {"lock", "rwlock", "semaphore", "barrier", "handover", "counter", "tally", "queue"};
+const char *const kind_names[KINDS] = {"lock",    "rwlock", "semaphore", "barrier",  "handover", "counter",
+                                       "tally",   "queue",  "tryqueue",  "lockarray", "life"};
 
 int64_t now_ns(void)
 {
@@ -168,9 +169,10 @@ static uint64_t count_lost(const struct team *team, const struct cell *cell, con
   uint64_t written = 0, found = 0;
   for (int i = 0; i < team->threads; i++)
     written += team->workers[i].written;
-  if (cell->kind == QUEUE)
+  if (cell->kind == QUEUE || cell->kind == TRYQUEUE)
     return written - ops;
-  if (!cell->inside || (cell->kind != LOCK && cell->kind != SEMAPHORE && cell->kind != RWLOCK))
+  if (!cell->inside ||
+      (cell->kind != LOCK && cell->kind != SEMAPHORE && cell->kind != RWLOCK && cell->kind != LOCKARRAY))
     return 0;
   for (int i = 0; i < cell->locks; i++)
     found += guarded[i].first;
@@ -186,7 +188,8 @@ static struct run run_once(struct team *team, const struct cell *cell, const str
   } shared;
   shared.stop = 0;
   shared.last = -1;
-  struct guarded *guarded = line_alloc(sizeof *guarded * (size_t)cell->locks);
+  /* Without work inside nothing is checked, and a million lines would take longer to clear than the run. */
+  struct guarded *guarded = line_alloc(sizeof *guarded * (size_t)(cell->inside ? cell->locks : 1));
   struct histogram *own = waits && cell->inside ? calloc((size_t)cell->threads, sizeof *own) : NULL;
   for (int i = 0; i < cell->threads; i++)
     team->workers[i] = (struct worker){
@@ -211,12 +214,13 @@ static struct run run_once(struct team *team, const struct cell *cell, const str
 
   struct run run = {.wall = 0};
   double sum = 0, squares = 0, most = 0, least = INFINITY;
-  int64_t begin = INT64_MAX;
+  int64_t begin = INT64_MAX, timed = 0;
   for (int i = 0; i < cell->threads; i++) {
     struct worker *w = &team->workers[i];
     double ops = (double)w->ops;
-    run.ops += cell->kind == QUEUE && i % 2 == 0 ? 0 : w->ops;
+    run.ops += w->ops;
     run.cpu += w->cpu;
+    timed += w->timed;
     run.wrong += w->wrong;
     begin = w->begin < begin ? w->begin : begin;
     sum += ops;
@@ -228,11 +232,18 @@ static struct run run_once(struct team *team, const struct cell *cell, const str
   }
   run.wrong += count_lost(team, cell, guarded, run.ops);
   run.wall = end > begin ? end - begin : 1;
+  if (timed)
+    run.wall = run.cpu = timed;
   run.jain = squares > 0 ? sum * sum / (cell->threads * squares) : 0;
   run.busiest_to_idlest = most / fmax(least, 1);
   free(own);
   free(guarded);
   return run;
+}
+
+static int objects_of(const struct cell *cell)
+{
+  return cell->kind == LOCKARRAY ? 1 : cell->locks;
 }
 
 void measure(const struct cell *cell, const struct peer *const *peers, int n, const struct timing *timing,
@@ -243,8 +254,8 @@ void measure(const struct cell *cell, const struct peer *const *peers, int n, co
   team_start(&team, cell, ids);
   void ***objects = calloc((size_t)n, sizeof *objects);
   for (int p = 0; p < n; p++) {
-    objects[p] = calloc((size_t)cell->locks, sizeof **objects);
-    for (int i = 0; i < cell->locks; i++)
+    objects[p] = calloc((size_t)objects_of(cell), sizeof **objects);
+    for (int i = 0; i < objects_of(cell); i++)
       objects[p][i] = peers[p]->make(cell);
     memset(&figures[p], 0, sizeof figures[p]);
     figures[p].peer = peers[p];
@@ -271,7 +282,7 @@ void measure(const struct cell *cell, const struct peer *const *peers, int n, co
   }
 
   for (int p = 0; p < n; p++) {
-    for (int i = 0; i < cell->locks; i++)
+    for (int i = 0; i < objects_of(cell); i++)
       peers[p]->unmake(objects[p][i]);
     free(objects[p]);
   }

@@ -18,10 +18,10 @@ extern "C" {
 
 #define LINE 64
 #define THREADS_MAX 256
-#define PEERS_MAX 32
+#define PEERS_MAX 32 /* of one kind */
 #define ROUNDS_MAX 1000
 
-enum kind { LOCK, RWLOCK, SEMAPHORE, BARRIER, HANDOVER, COUNTER, TALLY, QUEUE, KINDS };
+enum kind { LOCK, RWLOCK, SEMAPHORE, BARRIER, HANDOVER, COUNTER, TALLY, QUEUE, TRYQUEUE, LOCKARRAY, LIFE, KINDS };
 extern const char *const kind_names[KINDS];
 
 enum pinning { ANYWHERE, APART, TOGETHER };
@@ -31,11 +31,13 @@ struct cell {
   const char *scenario;
   int threads;
   int inside, outside; /* work in ns; inside 0: nothing at all, not even the check */
-  int locks;           /* the threads choose one at random */
+  int locks;           /* the threads choose one at random; lockarray: in one object */
   int writes;          /* rwlock: of 1000 */
   int capacity;        /* queue */
+  int batch;           /* life: so many objects, whose free alone is timed; 0: create and free, both timed */
   enum pinning pinning;
   bool wants_fairness; /* one long run besides the rounds */
+  unsigned goals;      /* the bit 1 << n: goal Sn is read from this cell (bench/goals) */
 };
 
 /* Waits in ns, in buckets of an eighth of a power of two. */
@@ -62,9 +64,11 @@ struct worker {
   struct histogram *waits;  /* NULL: not measured */
   uint64_t ops, written, wrong;
   int64_t begin, cpu;
+  int64_t timed; /* ns of the part that is measured; 0: the whole run */
 };
 
-enum { OURS = 1, PARKS = 2, BASELINE = 4, NOTHING = 8 };
+/* WEAKER: does not do all that a goal asks of its kind, such as a queue without a bound: shown, never the best peer. */
+enum { OURS = 1, PARKS = 2, BASELINE = 4, NOTHING = 8, WEAKER = 16 };
 
 struct peer {
   enum kind kind;
@@ -79,7 +83,8 @@ struct peer {
 /* Families, each ending with NULL; one file each. */
 extern const struct peer *const interlock_peers[], *const libc_peers[], *const atomic_peers[], *const futex_peers[],
     *const python_peers[], *const nsync_peers[], *const glib_peers[], *const absl_peers[], *const tbb_peers[],
-    *const nothing_peers[];
+    *const nothing_peers[], *const std_peers[], *const moodycamel_peers[], *const boost_peers[],
+    *const atomic_queue_peers[], *const rust_peers[];
 
 /* What one peer did in one cell. */
 struct figures {

@@ -3,6 +3,8 @@
 #ifndef BENCH_LOOPS_H
 #define BENCH_LOOPS_H
 
+#include <sched.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "harness.h"
@@ -86,7 +88,7 @@ INLINED void lock_loop(struct worker *w, void (*lock)(void *), void (*unlock)(vo
     lock(w->objects[which]);
     if (timed)
       note_wait(w, clock_ns() - since);
-    guarded->first++;
+    guarded->first = guarded->first + 1;
     work(w->inside);
     unlock(w->objects[which]);
     ops++;
@@ -125,9 +127,9 @@ INLINED void rwlock_loop(struct worker *w, void (*read_lock)(void *), void (*rea
       write_lock(object);
       if (timed)
         note_wait(w, clock_ns() - since);
-      w->guarded->first++;
+      w->guarded->first = w->guarded->first + 1;
       work(w->inside);
-      w->guarded->second++;
+      w->guarded->second = w->guarded->second + 1;
       write_unlock(object);
       w->written++;
     } else {
@@ -176,7 +178,7 @@ INLINED void handover_loop(struct worker *w, void (*give)(void *, int to), void 
     do {
       last = stopped(w);
       w->guarded->first = last;
-      w->guarded->second++;
+      w->guarded->second = w->guarded->second + 1;
       give(object, 1);
       take(object, 0);
       ops += 2;
@@ -187,7 +189,7 @@ INLINED void handover_loop(struct worker *w, void (*give)(void *, int to), void 
     do {
       take(object, 1);
       last = w->guarded->first;
-      w->guarded->second++;
+      w->guarded->second = w->guarded->second + 1;
       give(object, 0);
     } while (!last);
   }
@@ -230,6 +232,156 @@ INLINED void queue_loop(struct worker *w, void (*put)(void *, int64_t), int64_t 
   w->ops = ops;
 }
 
+/* --- queues whose calls return at once: 0 where it is full or empty ----------------- */
+
+/* Half of the time in short pauses, then the processor goes to whoever can make room. */
+#define TRIES 16
+
+INLINED void failed_try(int *failures)
+{
+  if (++*failures % TRIES)
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#else
+    __asm__ __volatile__("" ::: "memory");
+#endif
+  else
+    sched_yield();
+}
+
+INLINED void tryqueue_loop(struct worker *w, int (*tryput)(void *, int64_t), int (*tryget)(void *, int64_t *))
+{
+  uint64_t ops = 0;
+  void *object = w->objects[0];
+  int failures = 0;
+  if (w->index % 2 == 0) {
+    do {
+      work_outside(w);
+      if (tryput(object, 1))
+        w->written++;
+      else
+        failed_try(&failures);
+    } while (!stopped(w));
+    while (!tryput(object, 0))
+      failed_try(&failures);
+  } else {
+    int64_t item = 1;
+    do {
+      if (!tryget(object, &item)) {
+        failed_try(&failures);
+        continue;
+      }
+      ops += item != 0;
+      work_outside(w);
+    } while (item);
+  }
+  w->ops = ops;
+}
+
+/* --- arrays of locks: one lock at random for each operation -------------------------- */
+
+INLINED void array_loop(struct worker *w, void (*lock)(void *, uint64_t), void (*unlock)(void *, uint64_t))
+{
+  uint64_t ops = 0, locks = (uint64_t)w->cell->locks;
+  void *array = w->objects[0];
+  do {
+    work_outside(w);
+    uint64_t i = (draw(w) & UINT32_MAX) * locks >> 32;
+    lock(array, i);
+    if (w->inside) {
+      w->guarded[i].first = w->guarded[i].first + 1;
+      work(w->inside);
+    }
+    unlock(array, i);
+    ops++;
+  } while (!stopped(w));
+  w->ops = ops;
+}
+
+/* --- creation and destruction --------------------------------------------------------- */
+
+struct nursery {
+  void *objects[BATCH];
+};
+
+/* The second thread is to lock object `first - 1`, counted through all batches, and has done so with `second`
+   of them. Both begin at 0 in each run. */
+#define ENDED UINT64_MAX
+
+/* Long enough for the second thread to stop spinning and to sleep. */
+#define ASLEEP_NS 100000
+
+INLINED void have_waiter(struct worker *w, void *object, uint64_t wanted, void (*unlock)(void *))
+{
+  struct timespec t = {0, ASLEEP_NS};
+  __atomic_store_n(&w->guarded->first, wanted, __ATOMIC_RELEASE);
+  nanosleep(&t, NULL);
+  unlock(object);
+  while (__atomic_load_n(&w->guarded->second, __ATOMIC_ACQUIRE) != wanted)
+    sched_yield();
+}
+
+INLINED void wait_for_each(struct worker *w, struct nursery *n, void (*lock)(void *), void (*unlock)(void *))
+{
+  uint64_t done = 0, wanted;
+  while ((wanted = __atomic_load_n(&w->guarded->first, __ATOMIC_ACQUIRE)) != ENDED)
+    if (wanted == done) {
+      sched_yield();
+    } else {
+      void *object = n->objects[(wanted - 1) % BATCH];
+      lock(object);
+      unlock(object);
+      __atomic_store_n(&w->guarded->second, done = wanted, __ATOMIC_RELEASE);
+    }
+}
+
+/* Compilers leave out an allocation whose memory nobody uses. */
+INLINED void *used(void *object)
+{
+  __asm__ __volatile__("" : "+r"(object) : : "memory");
+  return object;
+}
+
+INLINED void life_loop(struct worker *w, void *(*create)(void), void (*destroy)(void *), void (*lock)(void *),
+                       void (*unlock)(void *))
+{
+  struct nursery *n = (struct nursery *)w->objects[0];
+  uint64_t ops = 0;
+  if (w->index) {
+    wait_for_each(w, n, lock, unlock);
+    return;
+  }
+  uint64_t wanted = 0;
+  do {
+    if (!w->cell->batch) {
+      for (int i = 0; i < BATCH; i++)
+        destroy(used(create()));
+    } else {
+      for (int i = 0; i < BATCH; i++) {
+        n->objects[i] = create();
+        lock(n->objects[i]);
+        if (w->cell->threads > 1)
+          have_waiter(w, n->objects[i], ++wanted, unlock);
+        else
+          unlock(n->objects[i]);
+      }
+      int64_t since = clock_ns();
+      for (int i = 0; i < BATCH; i++)
+        destroy(n->objects[i]);
+      w->timed += clock_ns() - since;
+    }
+    ops += BATCH;
+  } while (!stopped(w));
+  __atomic_store_n(&w->guarded->first, ENDED, __ATOMIC_RELEASE);
+  w->ops = ops;
+}
+
+INLINED void *nursery_make(const struct cell *cell)
+{
+  (void)cell;
+  return line_alloc(sizeof(struct nursery));
+}
+
 /* --- a peer from its calls ---------------------------------------------------------- */
 
 #define PEER(id, KIND, loop, label, its_traits, its_bytes)                                              \
@@ -251,5 +403,17 @@ INLINED void queue_loop(struct worker *w, void (*put)(void *, int64_t), int64_t 
 #define COUNTER_PEER(id, label, traits, bytes) PEER(id, COUNTER, add_loop(w, id##_add), label, traits, bytes)
 #define TALLY_PEER(id, label, traits, bytes) PEER(id, TALLY, add_loop(w, id##_add), label, traits, bytes)
 #define QUEUE_PEER(id, label, traits, bytes) PEER(id, QUEUE, queue_loop(w, id##_put, id##_get), label, traits, bytes)
+#define TRYQUEUE_PEER(id, label, traits, bytes) \
+  PEER(id, TRYQUEUE, tryqueue_loop(w, id##_tryput, id##_tryget), label, traits, bytes)
+#define LOCKARRAY_PEER(id, label, traits, bytes) \
+  PEER(id, LOCKARRAY, array_loop(w, id##_lock, id##_unlock), label, traits, bytes)
+
+/* Of id##_new, _free, _lock and _unlock; the harness's own objects are the batches. */
+#define LIFE_PEER(id, label, its_traits)                                                                       \
+  static void id##_run(struct worker *w)                                                                       \
+  {                                                                                                            \
+    life_loop(w, id##_new, id##_free, id##_lock, id##_unlock);                                                 \
+  }                                                                                                            \
+  static const struct peer id = {LIFE, label, its_traits, 0, nursery_make, free, id##_run}
 
 #endif

@@ -270,6 +270,35 @@ static void condition_unmake(void *p)
 
 HANDOVER_PEER(condition, "interlock condition", OURS, 0);
 
+/* By a word in the caller's memory: what a thread can build on its own. */
+static void *flag_make(const struct cell *cell)
+{
+  (void)cell;
+  return line_alloc(2 * LINE);
+}
+
+static inline void flag_give(void *p, int to)
+{
+  int *given = (int *)((char *)p + to * LINE);
+  __atomic_store_n(given, 1, __ATOMIC_RELEASE);
+  ilk_word_wake(given, 1, 0);
+}
+
+static inline void flag_take(void *p, int me)
+{
+  int *given = (int *)((char *)p + me * LINE);
+  while (!__atomic_load_n(given, __ATOMIC_ACQUIRE))
+    ilk_word_wait(given, 0, 0, INT64_MAX);
+  __atomic_store_n(given, 0, __ATOMIC_RELAXED);
+}
+
+static void flag_unmake(void *p)
+{
+  free(p);
+}
+
+HANDOVER_PEER(flag, "interlock word", OURS, 0);
+
 /* --- counter, tally ------------------------------------------------------------------------ */
 
 static void *counter_make(const struct cell *cell)
@@ -352,5 +381,84 @@ static void queue_unmake(void *h)
 
 QUEUE_PEER(queue, "interlock", OURS, 0);
 
-const struct peer *const interlock_peers[] = {&owned, &unowned, &fair,  &word,    &rw,      &semaphore, &barrier, &event,
-                                              &gate,  &condition, &counter, &element, &tally, &queue, NULL};
+static inline int tryqueue_tryput(void *h, int64_t item)
+{
+  return ilk_queue_tryput(h, item) == ILK_OK;
+}
+
+static inline int tryqueue_tryget(void *h, int64_t *item)
+{
+  return ilk_queue_tryget(h, item) == ILK_OK;
+}
+
+#define tryqueue_make queue_make
+#define tryqueue_unmake queue_unmake
+
+TRYQUEUE_PEER(tryqueue, "interlock", OURS, 0);
+
+/* --- arrays of locks --------------------------------------------------------------------------- */
+
+static void *array_make(const struct cell *cell)
+{
+  return ilk_lockarray_new(cell->locks, 0);
+}
+
+static inline void array_lock(void *h, uint64_t i)
+{
+  ilk_lockarray_lock(h, (int64_t)i);
+}
+
+static inline void array_unlock(void *h, uint64_t i)
+{
+  ilk_lockarray_unlock(h, (int64_t)i);
+}
+
+static void array_unmake(void *h)
+{
+  ilk_lockarray_free(h);
+}
+
+LOCKARRAY_PEER(array, "interlock", OURS, 4);
+
+static void *words_make(const struct cell *cell)
+{
+  return line_alloc(4 * (size_t)cell->locks);
+}
+
+static inline void words_lock(void *p, uint64_t i)
+{
+  ilk_word_lock((uint32_t *)p + i, 0);
+}
+
+static inline void words_unlock(void *p, uint64_t i)
+{
+  ilk_word_unlock((uint32_t *)p + i, 0);
+}
+
+static void words_unmake(void *p)
+{
+  free(p);
+}
+
+LOCKARRAY_PEER(words, "interlock words", OURS, 4);
+
+/* --- creation and destruction -------------------------------------------------------------------- */
+
+static inline void *life_new(void)
+{
+  return ilk_mutex_new(0);
+}
+
+#define life_lock owned_lock
+#define life_unlock owned_unlock
+
+static inline void life_free(void *h)
+{
+  ilk_mutex_free(h);
+}
+
+LIFE_PEER(life, "interlock", OURS);
+
+const struct peer *const interlock_peers[] = {&owned, &unowned,   &fair,    &word,    &rw,   &semaphore, &barrier,
+                                              &event, &gate,      &flag,    &condition, &counter, &element, &tally,
+                                              &queue, &tryqueue, &array,   &words,   &life, NULL};

@@ -357,5 +357,55 @@ static void queue_unmake(void *p)
 
 QUEUE_PEER(queue, "mutex and condvar ring", PARKS | BASELINE, 0);
 
+/* --- arrays of locks ------------------------------------------------------------------------------ */
+
+static void *array_make(const struct cell *cell)
+{
+  pthread_mutex_t *array = line_alloc(sizeof *array * (size_t)cell->locks);
+  for (int i = 0; i < cell->locks; i++)
+    pthread_mutex_init(&array[i], NULL);
+  return array;
+}
+
+static inline void array_lock(void *array, uint64_t i)
+{
+  pthread_mutex_lock((pthread_mutex_t *)array + i);
+}
+
+static inline void array_unlock(void *array, uint64_t i)
+{
+  pthread_mutex_unlock((pthread_mutex_t *)array + i);
+}
+
+static void array_unmake(void *array)
+{
+  free(array);
+}
+
+LOCKARRAY_PEER(array, "pthread_mutex", PARKS | BASELINE, sizeof(pthread_mutex_t));
+
+/* --- creation and destruction ----------------------------------------------------------------------- */
+
+static inline void *life_new(void)
+{
+  pthread_mutex_t *m = malloc(sizeof *m);
+  if (!m)
+    abort();
+  pthread_mutex_init(m, NULL);
+  return m;
+}
+
+static inline void life_free(void *m)
+{
+  pthread_mutex_destroy(m);
+  free(m);
+}
+
+#define life_lock mutex_lock
+#define life_unlock mutex_unlock
+
+LIFE_PEER(life, "pthread_mutex", PARKS | BASELINE);
+
 const struct peer *const libc_peers[] = {&mutex, &adaptive,      &c11,     &spin,      &sem,  &counting,
-                                         &rw,    &writers_first, &barrier, &condition, &gate, &queue, NULL};
+                                         &rw,    &writers_first, &barrier, &condition, &gate, &queue,
+                                         &array, &life,         NULL};

@@ -1,3 +1,4 @@
+#include <tbb/concurrent_queue.h>
 #include <tbb/queuing_mutex.h>
 #include <tbb/spin_mutex.h>
 #include <tbb/spin_rw_mutex.h>
@@ -82,4 +83,48 @@ static inline void rw_write_unlock(void *p)
 
 RWLOCK_PEER(rw, "tbb::spin_rw_mutex", 0, sizeof(tbb::spin_rw_mutex));
 
-extern "C" const struct peer *const tbb_peers[] = {&spin, &queuing, &rw, nullptr};
+using bounded = tbb::concurrent_bounded_queue<int64_t>;
+
+static void *queue_make(const struct cell *cell)
+{
+  auto *queue = new bounded;
+  queue->set_capacity(cell->capacity);
+  return queue;
+}
+
+static inline void queue_put(void *p, int64_t item)
+{
+  static_cast<bounded *>(p)->push(item);
+}
+
+static inline int64_t queue_get(void *p)
+{
+  int64_t item = 0;
+  static_cast<bounded *>(p)->pop(item);
+  return item;
+}
+
+static inline int queue_tryput(void *p, int64_t item)
+{
+  return static_cast<bounded *>(p)->try_push(item);
+}
+
+static inline int queue_tryget(void *p, int64_t *item)
+{
+  return static_cast<bounded *>(p)->try_pop(*item);
+}
+
+static void queue_unmake(void *p)
+{
+  delete static_cast<bounded *>(p);
+}
+
+#define tryqueue_make queue_make
+#define tryqueue_tryput queue_tryput
+#define tryqueue_tryget queue_tryget
+#define tryqueue_unmake queue_unmake
+
+QUEUE_PEER(queue, "tbb::concurrent_bounded_queue", PARKS, 0);
+TRYQUEUE_PEER(tryqueue, "tbb::concurrent_bounded_queue", PARKS, 0);
+
+extern "C" const struct peer *const tbb_peers[] = {&spin, &queuing, &rw, &queue, &tryqueue, nullptr};

@@ -1,4 +1,4 @@
-"""What bench/plot and bench/goals both do with the JSON of interlock-bench."""
+"""Shared by bench/plot and bench/goals: the JSON of interlock-bench."""
 
 from __future__ import annotations
 
@@ -36,6 +36,20 @@ class Results:
 
     def names(self, kind: str, trait: str) -> list[str]:
         return [name for (k, name), peer in self.peers.items() if k == kind and peer[trait]]
+
+    def best(self, cell: Cell) -> str | None:
+        """The fastest peer that sleeps while it waits and does all that ours does."""
+        times = {}
+        for name in (p["name"] for p in cell["peers"]):
+            traits = self.peers[cell["kind"], name]
+            if not traits["ours"] and (traits["parks"] or traits["baseline"]) and not traits.get("weaker"):
+                times[name] = ns(cell, name)
+        times = {name: t for name, t in times.items() if t}
+        return min(times, key=times.__getitem__, default=None)
+
+    def for_goal(self, goal: int) -> Iterator[Cell]:
+        """The cells that goal S<goal> is read from."""
+        return (cell for cell in self.data["cells"] if cell.get("goals", 0) >> goal & 1)
 
     def baseline(self, kind: str) -> str | None:
         return next(iter(self.names(kind, "baseline")), None)
