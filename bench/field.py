@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from results import Cell, Ratio, Results, ns, peer, ratio
 
 FAIR = 0.9  # the least of Jain's index at a contended point
 CONDITIONS = ("pthread_cond", "std::condition_variable", "parking_lot Condvar", "Rust std Condvar", "GCond")
 FREE_NS = 50  # for a lock that never had a waiter
-PYTHON_ADD_NS = 200
 
 
 class Row(NamedTuple):
@@ -43,7 +42,9 @@ def describe(cell: Cell) -> str:
     return f"{text}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def against(goal: int, results: Results, cell: Cell, name: str, base: str | None, limit: float, note: str = "") -> Iterator[Row]:
+def against(
+    goal: int, results: Results, cell: Cell, name: str, base: str | None, limit: float, note: str = ""
+) -> Iterator[Row]:
     """One of ours against one peer; nothing where either was not measured."""
     base = base or results.best(cell)
     r = ratio(cell, name, base) if base else None
@@ -59,7 +60,9 @@ def against(goal: int, results: Results, cell: Cell, name: str, base: str | None
     yield Row(f"S{goal}", what, base, f"{limit:.2f}", r, ours, theirs, len(mine["ns"]), r.median <= limit and fair, note)
 
 
-def cells(goal: int, limit: float, names: tuple[str, ...] = ("interlock",)) -> object:
+def cells(goal: int, limit: float, names: tuple[str, ...] = ("interlock",)) -> Callable[[Results], Iterator[Row]]:
+    """The goal that each of `names` takes at most `limit` of the best peer's time, in all cells of the goal."""
+
     def rows(results: Results) -> Iterator[Row]:
         for cell in results.for_goal(goal):
             for name in names:
@@ -71,8 +74,9 @@ def cells(goal: int, limit: float, names: tuple[str, ...] = ("interlock",)) -> o
 def queues(results: Results) -> Iterator[Row]:
     for cell in results.for_goal(1):
         best = results.best(cell)
-        faster = [p["name"] for p in cell["peers"] if results.trait(cell["kind"], p["name"], "weaker")
-                  and (t := ns(cell, p["name"])) and t < (ns(cell, best) if best else 0)]  # fmt: skip
+        limit = (ns(cell, best) if best else None) or 0.0
+        weaker = [p["name"] for p in cell["peers"] if results.trait(cell["kind"], p["name"], "weaker")]
+        faster = [name for name in weaker if (t := ns(cell, name)) and t < limit]
         note = "faster, but promises less: " + ", ".join(faster) if faster else ""
         yield from against(1, results, cell, "interlock", best, 1.0, note)
 
@@ -85,7 +89,7 @@ def handovers(results: Results) -> Iterator[Row]:
             base = "bare futex" if together else None
             if not together and "condition" in name:
                 times = {p: t for p in CONDITIONS if (t := ns(cell, p))}
-                base = min(times, key=times.__getitem__, default=None)
+                base = min(times, key=times.__getitem__) if times else None
             yield from against(3, results, cell, name, base, 1.1 if together else 1.0)
 
 
@@ -97,11 +101,14 @@ def lives(results: Results) -> Iterator[Row]:
             yield row
 
 
+def python_data(path: str | None) -> dict[str, Any]:
+    """The JSON of bench/python."""
+    return json.loads(Path(path).read_text()) if path and Path(path).exists() else {"points": []}
+
+
 def python(path: str | None) -> Iterator[Row]:
-    """S12 to S14, from the JSON of bench/python."""
-    if not path or not Path(path).exists():
-        return
-    for point in json.loads(Path(path).read_text()):
+    """S12 to S14."""
+    for point in python_data(path)["points"]:
         times, ours = point["ns"], point["ours"]
         medians = {name: statistics.median(t) for name, t in times.items()}
         bases = [point["against"]] if point.get("against") else [name for name in times if not name.startswith("interlock")]
@@ -114,7 +121,7 @@ def python(path: str | None) -> Iterator[Row]:
 
 
 MUTEXES = ("interlock", "interlock unowned")
-GOALS = (
+GOALS: tuple[Callable[[Results], Iterator[Row]], ...] = (
     queues,
     cells(2, 0.8),
     handovers,
@@ -132,7 +139,7 @@ GOALS = (
 def all_rows(results: Results | None, python_path: str | None) -> Iterator[Row]:
     if results:
         for rows in GOALS:
-            yield from rows(results)  # type: ignore[operator]
+            yield from rows(results)
     yield from python(python_path)
 
 
@@ -143,10 +150,9 @@ def time_text(value: float) -> str:
     return f"{value:.3g} ns"
 
 
-def quiet(data: dict[str, object]) -> str:
+def quiet(data: dict[str, Any]) -> str:
     """Whether others used the machine, as one sentence."""
     load, others, cpus = data.get("load", -1), data.get("others", -1), data.get("cpus", 1)
-    assert isinstance(load, (int, float)) and isinstance(others, (int, float)) and isinstance(cpus, int)
     parts = [f"load average before the start {load:.2f}" if load >= 0 else "load average not known"]
     if others >= 0:
         parts.append(f"other programs had {others:.0%} of the processors meanwhile")
@@ -158,5 +164,18 @@ def table(rows: list[Row]) -> Iterator[str]:
     yield "| goal | what | best peer | at most | ratio | quartiles | ours | its | rounds | met | |"
     yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for r in rows:
-        yield (f"| {r.goal} | {r.what} | {r.best} | {r.limit} | {r.ratio} | {r.ratio.spread if r.ratio else '-'} | {time_text(r.ours)} "
-               f"| {time_text(r.theirs)} | {r.rounds} | {'yes' if r.met else 'no'} | {r.note} |")  # fmt: skip
+        spread, met = r.ratio.spread if r.ratio else "-", "yes" if r.met else "no"
+        columns = (
+            r.goal,
+            r.what,
+            r.best,
+            r.limit,
+            r.ratio,
+            spread,
+            time_text(r.ours),
+            time_text(r.theirs),
+            r.rounds,
+            met,
+            r.note,
+        )
+        yield "| " + " | ".join(str(column) for column in columns) + " |"

@@ -39,13 +39,13 @@ class Results:
 
     def best(self, cell: Cell) -> str | None:
         """The fastest peer that sleeps while it waits and does all that ours does."""
-        times = {}
+        times: dict[str, float] = {}
         for name in (p["name"] for p in cell["peers"]):
             traits = self.peers[cell["kind"], name]
-            if not traits["ours"] and (traits["parks"] or traits["baseline"]) and not traits.get("weaker"):
-                times[name] = ns(cell, name)
-        times = {name: t for name, t in times.items() if t}
-        return min(times, key=times.__getitem__, default=None)
+            sleeps = traits["parks"] or traits["baseline"]  # an inlined addition has no need to
+            if sleeps and not traits["ours"] and not traits.get("weaker") and (t := ns(cell, name)):
+                times[name] = t
+        return min(times, key=times.__getitem__) if times else None
 
     def for_goal(self, goal: int) -> Iterator[Cell]:
         """The cells that goal S<goal> is read from."""
