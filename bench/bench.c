@@ -395,6 +395,10 @@ static void read_options(int argc, char **argv)
     case 'h': fputs(usage, stdout); exit(0);
     default: fputs(usage, stderr); exit(2);
     }
+  if (optind < argc) {
+    fprintf(stderr, "%s: not an option\n%s", argv[optind], usage);
+    exit(2);
+  }
   if (!options.max_threads)
     options.max_threads = options.many_cores ? THREADS_MAX : 64;
 }
@@ -429,10 +433,8 @@ int main(int argc, char **argv)
     if (!n)
       continue;
     struct timing timing = plan_timing(&options, &cells[i]);
-    if (options.smoke) {
-      signal(SIGALRM, on_alarm);
-      alarm(60);
-    }
+    signal(SIGALRM, on_alarm);
+    alarm(options.smoke ? 60 : 600);
     measure(&cells[i], chosen, n, &timing, figures);
     for (int p = 0; p < n; p++)
       if (figures[p].wrong) {
@@ -449,6 +451,7 @@ int main(int argc, char **argv)
       first = false;
     }
   }
+  alarm(0);
   if (out) {
     fprintf(out, "\n],\n\"load\": %.2f, \"others\": %.3f}\n", load, others_since(before));
     if (fclose(out)) {

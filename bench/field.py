@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from results import Cell, Ratio, Results, ns, peer, ratio
 
 FAIR = 0.9  # the least of Jain's index at a contended point
-CONDITIONS = ("pthread_cond", "std::condition_variable", "parking_lot Condvar", "Rust std Condvar", "GCond")
+CONDITIONS = ("pthread_cond", "std::condition_variable", "parking_lot Condvar", "Rust std Condvar")
+KINDS = {"lock": "mutex", "life": "mutex", "rwlock": "readers-writer lock"}
 FREE_NS = 50  # for a lock that never had a waiter
 
 
@@ -34,7 +35,8 @@ def describe(cell: Cell) -> str:
         return f"{cell['scenario']}, {threads // 2}:{threads // 2}, capacity {cell['capacity']}"
     if cell["kind"] == "handover":
         return "hand-over, " + ("two cores" if cell["scenario"] == "apart" else "one core")
-    text = f"{cell['kind']} {cell['scenario']}" if cell["scenario"] != cell["kind"] else cell["kind"]
+    kind = KINDS.get(cell["kind"], cell["kind"])
+    text = f"{kind}, {cell['scenario']}" if cell["scenario"] != kind else kind
     if cell["kind"] == "lockarray":
         text = f"lock array, {cell['locks']:,} locks at random"
     if cell["kind"] == "rwlock" and cell["scenario"] == "mixed":

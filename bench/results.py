@@ -48,8 +48,9 @@ class Results:
         return min(times, key=times.__getitem__) if times else None
 
     def for_goal(self, goal: int) -> Iterator[Cell]:
-        """The cells that goal S<goal> is read from."""
-        return (cell for cell in self.data["cells"] if cell.get("goals", 0) >> goal & 1)
+        """The cells that goal S<goal> is read from, by kind, size and threads."""
+        cells = (cell for cell in self.data["cells"] if cell.get("goals", 0) >> goal & 1)
+        yield from sorted(cells, key=lambda c: (c["kind"], c["capacity"], c["locks"], c["threads"]))
 
     def baseline(self, kind: str) -> str | None:
         return next(iter(self.names(kind, "baseline")), None)

@@ -5,17 +5,19 @@ use std::sync;
 
 use crate::{at, object, operation};
 
+// Not usync::Barrier: two threads that meet in it again and again hang: one stays in wait().
+
 #[no_mangle]
-pub extern "C" fn rust_barrier_new(threads: c_int) -> *mut c_void {
+pub extern "C" fn rust_std_barrier_new(threads: c_int) -> *mut c_void {
     crate::make(sync::Barrier::new(threads as usize))
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn rust_barrier_free(object: *mut c_void) {
+pub unsafe extern "C" fn rust_std_barrier_free(object: *mut c_void) {
     crate::unmake::<sync::Barrier>(object)
 }
 
-operation!(sync::Barrier, rust_barrier_wait, barrier => { barrier.wait(); });
+operation!(sync::Barrier, rust_std_barrier_wait, barrier => { barrier.wait(); });
 
 const NO_TURN: c_int = -1;
 
