@@ -234,7 +234,7 @@ INLINED void queue_loop(struct worker *w, void (*put)(void *, int64_t), int64_t 
 
 /* --- queues whose calls return at once: 0 where it is full or empty ----------------- */
 
-/* Half of the time in short pauses, then the processor goes to whoever can make room. */
+/* Half of the time in short pauses, then the processor goes to the thread that can make space. */
 #define TRIES 16
 
 INLINED void failed_try(int *failures)
@@ -335,7 +335,7 @@ INLINED void wait_for_each(struct worker *w, struct nursery *n, void (*lock)(voi
     }
 }
 
-/* Compilers leave out an allocation whose memory nobody uses. */
+/* Compilers leave out an allocation whose memory no thread uses. */
 INLINED void *used(void *object)
 {
   __asm__ __volatile__("" : "+r"(object) : : "memory");

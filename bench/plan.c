@@ -64,7 +64,7 @@ static void add(struct cell cell)
 }
 
 /* Threads grow outside the other axes: the library keeps a record for every thread
-   that there ever was, and a writer looks through all. */
+   that there ever was, and a writer searches all. */
 static void plan_axes(void)
 {
   static const int threads[] = {1, 2, 4, 8, 16, 32, 64};
