@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import numpy as np
+
 from interlock import Counter, atomic
 from rounds import Loop, Point
 
