@@ -1,43 +1,36 @@
-/* Queue: a ring (queue_ring.h) and two event counts (see block.h). Threads wait on one until the queue is
-   not full, and on the other until it is not empty. The event counts are in the object's slot, which no put
-   or get writes while no thread waits. A waiter registers and then checks the ring. The change that
-   it waits for is a claim (or a take); the thread that made it checks for waiters at the end of its call.
-   That is I2 of the ring, so no fence is needed. Checked by test/models/queue.pml.
+/* Queue: a ring (queue_ring.h) and two event counts whose wakers claim waiters (claims.h). Threads wait on one
+   until the queue is not full, and on the other until it is not empty. They are in the object's slot, which no
+   put or get writes while no thread waits. A waiter registers and then checks the ring. The change that
+   it waits for is a claim of a position (or a take); the thread that made it checks for waiters at the end of
+   its call. That is I2 of the ring, so no fence is needed. Checked by test/models/queue.pml.
 
    A get may find the put of the oldest item between two steps, a few instructions apart. Then it retries a
    few times. If the put has still not continued, its thread does not run: a try returns ILK_EBUSY, and a
    wait polls (backoff.h), because the put's wake for that step may come late.
 
    Invariants:
-   I1  A thread sleeps without polling only if it saw the queue empty (full) after it registered and
-       after it read the `epoch` of the event count. So each later put (get) sees the announcement and wakes a
-       thread.
-   I2  A woken thread sleeps again only if it sees the queue empty (full) again. So at any time since the
-       queue was last empty, no item is left while a get sleeps: each item came with a wake, and each wake
-       found either a sleeping thread that takes an item, or no sleeping thread.
+   I1  A thread sleeps without polling only if it saw the queue empty (full) after it registered. So each later
+       put (get) finds it registered, or claimed by a wake that is for the same change or an earlier one.
+   I2  A woken thread sleeps again only if it registers anew and sees the queue empty (full) again. So no item
+       is left while a get sleeps, unless a wake for it is about to be made.
    I3  A polling get may have consumed a wake for an item behind the unfinished one. So it sleeps on its own
        word, where it consumes no wake of another get; and if it abandons its wait, it wakes the next get. */
 #include "kinds.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 
 #include "backoff.h"
 #include "block.h"
 #include "call.h"
+#include "claims.h"
 #include "gil.h"
 #include "queue_ring.h"
 #include "spin.h"
 
-/* The threads that wait until the queue is not full (putters) or not empty (getters). */
-struct side {
-  atomic_u32 waiters, epoch;
-};
-
 struct queue {
   struct object object; /* its `waiters` counts both sides; its `epoch` is not used */
-  struct side putters, getters;
+  struct claims putters, getters; /* threads that wait until it is not full, or not empty */
   struct ring ring;
 };
 _Static_assert(sizeof(struct queue) <= CACHE_LINE, "an object fills one cache line");
@@ -94,20 +87,14 @@ static inline bool must_wait(int result)
   return result == ILK_EBUSY || result == RING_UNFINISHED;
 }
 
-static inline struct side *own_side(struct queue *q, enum way way)
+static inline struct claims *own_side(struct queue *q, enum way way)
 {
   return way == PUT ? &q->putters : &q->getters;
 }
 
-static inline struct side *other_side(struct queue *q, enum way way)
+static inline struct claims *other_side(struct queue *q, enum way way)
 {
   return way == PUT ? &q->getters : &q->putters;
-}
-
-COLD static void side_wake(struct side *side, int n)
-{
-  add_seq_cst(&side->epoch, 1);
-  wait_wake(&side->epoch, n, false);
 }
 
 /* Yields or sleeps for a short time. Returns what ended the wait, like block(). */
@@ -126,27 +113,29 @@ static int poll(const struct call *c, struct backoff *backoff, int64_t deadline)
   return result == ILK_ETIMEDOUT ? ILK_OK : result;
 }
 
-/* As block_until(), on the side's event count. */
+/* As block_until(), on the event count of one side. */
 static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
 {
   struct queue *q = (struct queue *)c->object;
-  struct side *side = own_side(q, way);
+  struct claims *side = own_side(q, way);
   int64_t deadline = clock_deadline(timeout_ns);
   struct backoff backoff = {0};
   int result = ILK_OK, done;
   block_prepare_wait(&q->object);
-  add_seq_cst(&side->waiters, 1);
   for (;;) {
-    uint32_t epoch = load_seq_cst(&side->epoch);
+    uint32_t epoch = claims_enter(side);
     done = attempt_and_spin(q, way, item);
-    if (!must_wait(done) || result != ILK_OK)
+    bool ends = !must_wait(done) || result != ILK_OK;
+    if (!ends && done == ILK_EBUSY)
+      result = block(c->me, c->handle, 0, &side->epoch, epoch, deadline, 0);
+    claims_leave(side);
+    if (ends)
       break;
-    result = done == RING_UNFINISHED ? poll(c, &backoff, deadline)
-                                     : block(c->me, c->handle, 0, &side->epoch, epoch, deadline, 0);
+    if (done == RING_UNFINISHED)
+      result = poll(c, &backoff, deadline);
   }
-  sub_seq_cst(&side->waiters, 1);
-  if (done == RING_UNFINISHED && load_seq_cst(&side->waiters)) /* I3 */
-    side_wake(side, 1);
+  if (done == RING_UNFINISHED && claims_are_waiting(side)) /* I3 */
+    claims_wake(side, 1);
   block_finish_wait(&q->object);
   return must_wait(done) ? result : done;
 }
@@ -154,9 +143,9 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
 /* The end of a put or get: wakes one thread that waits for it, and unpins. */
 static inline int end(const struct call *c, enum way way, int result)
 {
-  struct side *other = other_side((struct queue *)c->object, way);
-  if (likely(result == ILK_OK) && unlikely(load_seq_cst(&other->waiters)))
-    side_wake(other, 1);
+  struct claims *other = other_side((struct queue *)c->object, way);
+  if (likely(result == ILK_OK) && unlikely(claims_are_waiting(other)))
+    claims_wake(other, 1);
   call_end(c);
   return result;
 }
@@ -169,7 +158,7 @@ static __attribute__((noinline)) int pass_slow(const struct call *c, enum way wa
   int result;
   do
     result = attempt_and_spin(q, way, item);
-  while (result == ILK_EBUSY && timeout_ns != 0 && !load_relaxed(&own_side(q, way)->waiters) && spin_again(&spin));
+  while (result == ILK_EBUSY && timeout_ns != 0 && !(load_relaxed(&own_side(q, way)->waiters) & UNCLAIMED) && spin_again(&spin));
   if (!must_wait(result))
     spin_won(&spin);
   else if (timeout_ns == 0)
@@ -252,11 +241,9 @@ int ilk_queue_close(void *queue)
   if (begun != ILK_OK)
     return fail(begun);
   struct queue *q = (struct queue *)c.object;
-  ring_close(&q->ring); /* seq_cst, like a claim: before the loads of `waiters` */
-  struct side *sides[] = {&q->putters, &q->getters};
-  for (int i = 0; i < 2; i++)
-    if (load_seq_cst(&sides[i]->waiters))
-      side_wake(sides[i], INT_MAX);
+  ring_close(&q->ring); /* seq_cst, like a claim: before the new epochs */
+  claims_wake_all(&q->putters);
+  claims_wake_all(&q->getters);
   call_end(&c);
   return ILK_OK;
 }

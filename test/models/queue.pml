@@ -1,14 +1,19 @@
 /* The waiters of a queue (src/sync/queue.c), under sequential consistency; queue_ring.pml checks its ring.
    Capacity 1 or 2; two puts, and three gets, one of which abandons its wait at any moment. A put claims its
    position, and completes it later. A get that finds the oldest position claimed and not complete does not
-   sleep as if the queue were empty: it polls. Checked: no thread sleeps forever while there is an item to
-   take, or space to put.
+   sleep as if the queue were empty: it polls. A thread that waits registers before each sleep, and a waker
+   claims one of the registered threads (src/core/claims.h). Checked: no thread sleeps forever while there is an
+   item to take, or space to put; at the end no thread is registered or claimed.
 
    Mutants, each of which must fail:
      NO_POLL      a get sleeps before an incomplete position as if the queue were empty
      NO_WORD      a polling get sleeps on the word of the gets that wait for a wake, and may consume theirs
      NO_PASS      a get that abandons its wait before an incomplete position keeps its wake
-     NO_PREPARE  a waiter checks first and then registers
+     NO_PREPARE   a waiter checks first and then registers
+     NO_AGAIN     a woken thread that must sleep again does not register anew
+     NO_EPOCH     a waiter loads the epoch after it has registered
+     NO_CLAIM     a thread that leaves does not take a claim that was made meanwhile, but its own registration
+     NO_ADVANCE   a waker does not advance the epoch
      NO_WAKE      a get does not wake a put */
 
 #define OK 0
@@ -22,16 +27,25 @@ byte capacity; /* 1 or 2 */
 byte tail = 0, head = 0;
 bool complete[2]; /* by position: there are no more puts */
 
-byte waiting[2], count[2]; /* a side's waiters, and its event count */
-byte asleep[2];            /* sleepers on that word, one bit each */
+byte unclaimed[2], claimed[2], epoch[2]; /* of each side's event count */
+byte asleep[2];                          /* the threads that sleep on that epoch, one bit each */
 
-/* Advances the event count of a side, and wakes one of its sleeping threads, whichever. */
+/* Claims one registered thread of a side, advances the epoch, and wakes one of its sleeping threads, whichever. */
 inline wake_if_awaited(side)
 {
+  atomic {
+    if
+    :: unclaimed[side] -> unclaimed[side]--; claimed[side]++; wakes = true
+    :: else -> wakes = false
+    fi
+  }
   if
-  :: waiting[side] ->
+  :: wakes ->
+#ifndef NO_ADVANCE
+     epoch[side]++;
+#endif
      atomic {
-       count[side]++;
+       wakes = false;
        if
        :: asleep[side] & 1 -> asleep[side] = asleep[side] & ~1
        :: asleep[side] & 2 -> asleep[side] = asleep[side] & ~2
@@ -43,11 +57,34 @@ inline wake_if_awaited(side)
   fi
 }
 
+inline enter(side)
+{
+#ifndef NO_EPOCH
+  my_epoch = epoch[side];
+  unclaimed[side]++
+#else
+  unclaimed[side]++;
+  my_epoch = epoch[side]
+#endif
+}
+
+inline leave(side)
+{
+  d_step {
+    if
+#ifndef NO_CLAIM
+    :: claimed[side] -> claimed[side]--
+#endif
+    :: else -> unclaimed[side]--
+    fi
+  }
+}
+
 inline fall_asleep(side)
 {
   d_step {
     if
-    :: count[side] == my_count -> asleep[side] = asleep[side] | (1 << me)
+    :: epoch[side] == my_epoch -> asleep[side] = asleep[side] | (1 << me)
     :: else
     fi
   }
@@ -90,21 +127,31 @@ inline take()
 
 proctype put(byte me)
 {
-  byte mine, my_count, result;
+  byte mine, my_epoch, result;
+  bool wakes;
   claim();
   if
   :: result == BUSY ->
-     waiting[PUTS]++;
+#ifdef NO_AGAIN
+     unclaimed[PUTS]++;
+#endif
      do
-     :: my_count = count[PUTS];
+#ifdef NO_AGAIN
+     :: my_epoch = epoch[PUTS];
+#else
+     :: enter(PUTS);
+#endif
         claim();
         if
         :: result == OK -> break
         :: else
         fi;
-        sleep(PUTS)
+        sleep(PUTS);
+#ifndef NO_AGAIN
+        leave(PUTS)
+#endif
      od;
-     waiting[PUTS]--
+     leave(PUTS)
   :: else
   fi;
   complete[mine] = true;
@@ -113,21 +160,24 @@ proctype put(byte me)
 
 proctype get(byte me; bool leaves)
 {
-  byte my_count, result;
-  bool over = false; /* it abandons the wait after its next attempt */
-#ifndef NO_PREPARE
-  waiting[GETS]++;
+  byte my_epoch, result;
+  bool wakes, over = false; /* it abandons the wait after its next attempt */
+#ifdef NO_AGAIN
+  unclaimed[GETS]++;
 #endif
   do
-  :: my_count = count[GETS];
+#if defined(NO_AGAIN) || defined(NO_PREPARE)
+  :: my_epoch = epoch[GETS];
+#else
+  :: enter(GETS);
+#endif
      take();
      if
      :: result == OK || over -> break
      :: else
      fi;
 #ifdef NO_PREPARE
-     waiting[GETS]++;
-     my_count = count[GETS];
+     enter(GETS);
 #endif
      if
 #ifndef NO_POLL
@@ -148,13 +198,13 @@ proctype get(byte me; bool leaves)
      :: !leaves ->
 #endif
         sleep(GETS)
-     fi
-#ifdef NO_PREPARE
-     ; waiting[GETS]--
+     fi;
+#ifndef NO_AGAIN
+     leave(GETS)
 #endif
   od;
 #ifndef NO_PREPARE
-  waiting[GETS]--;
+  leave(GETS);
 #endif
   if
 #ifndef NO_WAKE
@@ -173,7 +223,8 @@ proctype nobody_is_forgotten()
 end:
   timeout;
   assert(!asleep[GETS] || tail == head);
-  assert(!asleep[PUTS] || tail - head == capacity)
+  assert(!asleep[PUTS] || tail - head == capacity);
+  assert(asleep[GETS] || asleep[PUTS] || unclaimed[GETS] + claimed[GETS] + unclaimed[PUTS] + claimed[PUTS] == 0)
 }
 
 init {
