@@ -1,5 +1,7 @@
 /* Calls in signal handlers: ilk_semaphore_release(), ilk_event_set() and ilk_counter_fetch_add(), whatever the handler has
    interrupted. */
+#include <limits.h>
+
 #include "support.h"
 
 #ifndef JITTERED
@@ -368,6 +370,58 @@ START_TEST(a_handler_waited_for_a_free_that_needed_the_table_of_handles)
 }
 END_TEST
 
+/* --- ending threads whose exit went unnoticed ----------------------------------------------------- */
+
+static pthread_key_t late_key;
+
+static void use_again(void *round)
+{
+  ilk_thread_id();
+  if ((intptr_t)round < PTHREAD_DESTRUCTOR_ITERATIONS)
+    pthread_setspecific(late_key, (void *)((intptr_t)round + 1));
+}
+
+/* Calls in its last destructor, so its exit goes unnoticed. */
+static void *use_in_last_destructor(void *unused)
+{
+  pthread_setspecific(late_key, (void *)1);
+  return unused;
+}
+
+/* Each sleep ends the threads that are gone. */
+static void *end_others(void *mutex)
+{
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  int64_t id = ilk_thread_id();
+  for (int i = 0; i < 200; i++) {
+    join(start(use_in_last_destructor, NULL));
+    expect(ilk_sleep(1000), ILK_OK);
+    must(ilk_thread_id() == id);
+  }
+  calls.over = true;
+  return NULL;
+}
+
+/* A thread that ended another had no record for a moment. A handler's call then made it a second one, and the first, with
+   all that the thread held, stayed when the thread exited. */
+START_TEST(a_handlers_call_hid_its_threads_record)
+{
+  if (TSAN || ASAN)
+    return; /* which end their own part of the thread in that round */
+  begin_calls();
+  pthread_key_create(&late_key, use_again);
+  void *mutex = ilk_mutex_new(0);
+  pthread_t thread = start(end_others, mutex);
+  while (!calls.over)
+    must(pthread_kill(thread, SIGUSR1) == 0);
+  join(thread);
+  expect(ilk_mutex_trylock(mutex), ILK_OWNER_DIED);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(ilk_mutex_free(mutex), ILK_OK);
+  end_calls();
+}
+END_TEST
+
 int main(void)
 {
   /* Where threads sleep on condition variables, no wake is safe in a handler, and the header says so. */
@@ -382,6 +436,7 @@ int main(void)
     tcase_add_test(handlers, a_handler_waited_for_a_free_that_waited_for_its_thread);
     tcase_add_test(handlers, a_handler_waited_for_the_free_that_it_interrupted);
     tcase_add_test(handlers, a_handler_waited_for_a_free_that_needed_the_table_of_handles);
+    tcase_add_test(handlers, a_handlers_call_hid_its_threads_record);
   }
   return run_suite(s);
 }

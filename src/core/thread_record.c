@@ -305,7 +305,8 @@ void thread_leave(struct thread *me)
   waitq_wake_deferred(me);
   wake_waiters_of(me, dead);
   wake_word_waiters_of(me, dead);
-  set_current(NULL);
+  if (me == thread_current) /* else the caller ends a thread that is gone, and keeps its own record */
+    set_current(NULL);
   os_signals signals;
   lock_records(&signals);
   retire(me);
@@ -328,7 +329,6 @@ static bool take_over(struct thread *record)
 
 bool thread_end_unnoticed(void)
 {
-  struct thread *mine = thread_current;
   bool found = false;
   for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
     if (!load_relaxed(&r->exits_unnoticed) || !take_over(r))
@@ -336,7 +336,6 @@ bool thread_end_unnoticed(void)
     thread_leave(r);
     found = true;
   }
-  set_current(mine);
   return found;
 }
 
