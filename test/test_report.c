@@ -272,16 +272,25 @@ START_TEST(values)
   void *s[] = {made(ilk_semaphore_new(2, 5)), made(ilk_semaphore_new(7, 0))};
   void *c = made(ilk_counter_new(-12345678901));
   void *m = made(ilk_mutex_new(ILK_UNOWNED));
+  void *b[] = {made(ilk_barrier_new(3)), made(ilk_barrier_new(3))};
+  int64_t ticket;
   expect(ilk_mutex_lock(m), ILK_OK);
+  expect(ilk_barrier_arrive(b[0], 0, &ticket, -1), 0);
+  expect(ilk_barrier_abort(b[1]), ILK_OK);
   char *text = report();
+  must_say(line_with(text, "barrier %p", b[0]), "1 of 3 arrived");
+  must_say(line_with(text, "barrier %p", b[1]), "broken");
   must_say(line_with(text, "semaphore %p", s[0]), "value 2 of 5");
   must_say(line_with(text, "semaphore %p", s[1]), "value 7");
   must(!strstr(line_with(text, "semaphore %p", s[1]), "of"));
   must_say(line_with(text, "counter %p", c), "value -12345678901");
   must_say(line_with(text, "mutex %p", m), "locked (unowned), last by thread %d", (int)ilk_thread_id());
   free(text);
-  for (int i = 0; i < 2; i++)
+  expect(ilk_barrier_leave(b[0], ticket), ILK_ETIMEDOUT);
+  for (int i = 0; i < 2; i++) {
     expect(ilk_semaphore_free(s[i]), ILK_OK);
+    expect(ilk_barrier_free(b[i]), ILK_OK);
+  }
   expect(ilk_counter_free(c), ILK_OK);
   expect(ilk_mutex_unlock(m), ILK_OK);
   expect(ilk_mutex_free(m), ILK_OK);

@@ -87,6 +87,8 @@ static void set_live(const struct thread *record, bool is_live)
     and_seq_cst(&live[record->index / LIVE_BITS], ~bit);
 }
 
+/* A thread that has loaded an id finds the record: each thread stores its id in a lock with release, and the id is loaded there
+   with acquire. Otherwise a thread that is new could be taken for a dead one. */
 struct thread *thread_find(uint32_t id)
 {
   (void)fork_is_under_way(); /* in a fork's child the others are dead */

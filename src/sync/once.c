@@ -70,8 +70,9 @@ static int attempt(struct object *o, void *handle, struct thread *me)
       return ILK_EDEADLK;
     if (runner(head) && thread_find(runner(head)))
       return ILK_EBUSY;
-    /* Acquire: pairs with the end that failed. There is no ordering with what a dead thread did. */
-    if (cas_acquire(&o->head, &head, head_of(handle, thread_id(me))))
+    /* Acquire: pairs with the end that failed. There is no ordering with what a dead thread did. Release: a thread that loads
+       our id finds our record in thread_find(). */
+    if (cas_acq_rel(&o->head, &head, head_of(handle, thread_id(me))))
       return BEGUN;
   }
 }

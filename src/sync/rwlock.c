@@ -39,7 +39,7 @@ int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool 
       next ^= BIASED | PUBLISHED;
     /* seq_cst: the heavy side's store. Acquire: pairs with the last unlocks' release. */
   } while (!cas_seq_cst(&rw->object.head, &head, next));
-  store_relaxed(&rw->writer, thread_id(me));
+  store_release(&rw->writer, thread_id(me)); /* a thread that loads it finds our record in thread_find() */
   return ILK_OK;
 }
 
@@ -155,7 +155,7 @@ static inline int write_fast(void *handle)
   uint64_t head = head_of(handle, 0);
   if (unlikely(!cas_acquire(&rw->object.head, &head, head_of(handle, WRITER))))
     return -1;
-  store_relaxed(&rw->writer, thread_id(me));
+  store_release(&rw->writer, thread_id(me)); /* as in rwlock_take_writer() */
   store_relaxed(&rw->calm, 0);
   return rwlock_acquired(rw);
 }
@@ -213,7 +213,7 @@ int ilk_rwlock_write_unlock(void *rwlock)
   store_relaxed(&rw->writer, 0);
   if (likely(cas_release(&rw->object.head, &head, head_of(rwlock, 0))))
     return ILK_OK;
-  store_relaxed(&rw->writer, thread_id(me)); /* the head changed: a waiter joined, or a free is in progress */
+  store_release(&rw->writer, thread_id(me)); /* the head changed: a waiter joined, or a free is in progress */
   return write_unlock_slow(rwlock, 0);
 }
 
@@ -227,7 +227,7 @@ int ilk_rwlock_downgrade(void *rwlock)
 static bool is_busy(struct object *object, uint32_t state)
 {
   struct rwlock *rw = (struct rwlock *)object;
-  uint32_t writer = load_relaxed(&rw->writer);
+  uint32_t writer = load_acquire(&rw->writer); /* for thread_find() */
   bool dead = writer && !thread_find(writer) && load_relaxed(&rw->writer) == writer;
   return (state & WRITER && !dead) || state & COUNT_MASK || rwlock_is_published(handle_of(object));
 }

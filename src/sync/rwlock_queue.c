@@ -108,7 +108,7 @@ void rwlock_release_writer(struct rwlock *rw, uint32_t staying)
 
 static bool writer_is_dead(struct rwlock *rw)
 {
-  uint32_t writer = load_relaxed(&rw->writer);
+  uint32_t writer = load_acquire(&rw->writer); /* for thread_find() */
   /* Recheck after the search: a dead thread stores nothing, so it has not released the lock. */
   return writer && !thread_find(writer) && load_relaxed(&rw->writer) == writer &&
          head_state(load_relaxed(&rw->object.head)) & WRITER;

@@ -41,7 +41,7 @@ static uint32_t taken(uint32_t seen, uint32_t id, enum waiter_state waiter_state
    and `*seen` is the value that prevented it. */
 static int attempt(const struct wordlock *w, enum waiter_state waiter_state, uint32_t *seen)
 {
-  *seen = load_relaxed(w->word);
+  *seen = load_acquire(w->word); /* for thread_find() */
   for (;;) {
     uint32_t holder = *seen & HOLDER;
     if (holder == w->id)
@@ -51,8 +51,9 @@ static int attempt(const struct wordlock *w, enum waiter_state waiter_state, uin
     if (holder && (w->shared || thread_find(holder)))
       return ILK_EBUSY;
     int result = holder || *seen == OWNER_DEAD ? ILK_OWNER_DIED : ILK_OK;
-    /* Acquire: pairs with the release of the last unlock. */
-    if (cas_acquire(w->word, seen, taken(*seen, w->id, waiter_state)))
+    /* Acquire: pairs with the release of the last unlock, and, if this fails, for thread_find(). Release: for the thread_find() of
+       others. */
+    if (cas_acq_rel(w->word, seen, taken(*seen, w->id, waiter_state)))
       return result;
   }
 }

@@ -27,7 +27,8 @@
                                                 its acquisition from a dead thread; then wakes one
 
    Every transition is a compare-and-swap of the whole word. An acquisition has acquire order, and pairs with
-   the release order of every transition that frees the word.
+   the release order of every transition that frees the word. It has release order, too: a thread that loads
+   the id finds the holder's record in thread_find().
 
    Invariants:
    I1  Only the holder, or a thread that finds it dead, changes the id of a locked word.
@@ -75,7 +76,7 @@ struct wordlock {
 static inline bool wordlock_acquire(atomic_u32 *word, uint32_t id)
 {
   uint32_t seen = WORDLOCK_FREE;
-  return likely(cas_acquire(word, &seen, id));
+  return likely(cas_acq_rel(word, &seen, id));
 }
 
 /* id -> FREE. */
@@ -96,10 +97,10 @@ COLD int wordlock_unlock(const struct wordlock *w, bool owner_dead);
 /* The thread `dead` is gone: if it holds the word, frees it as OWNER_DEAD and wakes a waiter. */
 void wordlock_holder_died(atomic_u32 *word, uint32_t dead);
 
-/* The holder's id; 0: not locked. */
+/* The holder's id; 0: not locked. Acquire: for thread_find(). */
 static inline uint32_t wordlock_holder(atomic_u32 *word)
 {
-  return load_relaxed(word) & WORDLOCK_HOLDER;
+  return load_acquire(word) & WORDLOCK_HOLDER;
 }
 
 /* The same for a word that another thread waits for, whose memory may be unmapped. 0: not locked, or

@@ -10,7 +10,8 @@
      NO_EARLY     handle_table_mine is set after the lock was acquired
      NO_LATE      handle_table_mine is cleared before the lock is released
      NO_CLOSING   a handler of the thread that closes waits
-     NO_OWNER     a thread sets `closing` before it is known to be the one that closes */
+     NO_OWNER     a thread sets `closing` before it is known to be the one that closes
+     NO_ORDER     `deciding` is cleared before the decision is visible in the cached tag */
 
 #define THREADS 3
 
@@ -111,6 +112,9 @@ again:
   :: count > 0 -> good = false
   :: else
   fi;
+#endif
+#ifdef NO_ORDER
+  deciding = false;
 #endif
   if
   :: good -> d_step { live = false; under_way = false; frees++ }

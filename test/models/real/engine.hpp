@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <algorithm>
+#include <bitset>
 #include <deque>
 #include <iostream>
 #include <map>
@@ -45,6 +46,7 @@ struct thread;
 extern "C" {
 extern __thread struct thread *thread_current __attribute__((tls_model("initial-exec")));
 extern __thread struct thread *thread_pinnable __attribute__((tls_model("initial-exec")));
+extern __thread bool handle_table_mine __attribute__((tls_model("initial-exec")));
 struct thread *thread_reserve(void);
 void thread_leave(struct thread *record);
 extern char __start_model_data[], __stop_model_data[], __start_model_bss[], __stop_model_bss[];
@@ -59,7 +61,8 @@ inline bool in_execution; // else operations are on the memory itself: when the 
 // A change of threads is a change of fibers, within some operation: what is a thread's own stays so.
 struct keep_self {
   struct thread *mine = thread_current, *pinnable = thread_pinnable;
-  ~keep_self() { thread_current = mine, thread_pinnable = pinnable; }
+  bool table_mine = handle_table_mine;
+  ~keep_self() { thread_current = mine, thread_pinnable = pinnable, handle_table_mine = table_mine; }
 };
 
 // --- mutants -------------------------------------------------------------------------------------
@@ -80,18 +83,29 @@ inline const char *base_name(const char *path)
   return slash ? slash + 1 : path;
 }
 
-inline uint64_t scenario_bit; // of the one that runs
+typedef std::bitset<128> scenario_set;
+inline scenario_set reached_by[SITES];
+inline int scenario_now; // the one that runs
 
-// At the first operation there.
+inline bool is_known(const site *s)
+{
+  return s->scenario == scenario_now + 1;
+}
+
+// At a scenario's first operation there.
 inline void learn(site *s, const char *function)
 {
-  s->scenarios |= scenario_bit;
-  if (s->function)
+  s->scenario = scenario_now + 1;
+  if (s->function) {
+    reached_by[s->number].set(scenario_now);
     return;
+  }
   s->function = function;
   if (reached_count == SITES)
     abort();
-  reached[reached_count++] = s;
+  s->number = reached_count++;
+  reached[s->number] = s;
+  reached_by[s->number].set(scenario_now);
   for (const mutant &m : mutants) {
     if (m.file != base_name(s->file) || (!m.function.empty() && m.function != function) || m.name != s->name ||
         (m.line && m.line != s->line))
@@ -278,6 +292,14 @@ inline int64_t now;
 inline bool far_deadlines_come; // for a scenario that needs them; in others they are to hide no lost wake
 inline rl::thread_info_base *threads[8];
 inline struct thread *records[8];
+inline int idle_records; // of threads that do nothing; a scenario's constructor sets it
+inline bool stands_still; // a thread may do so at any point for as long as another's call takes; set likewise
+
+// A thread's signal handler: it runs once, at one of the thread's calls of the system, or not at all.
+inline struct handler {
+  void (*run)(void *context);
+  void *context;
+} handlers[8];
 inline std::vector<char> data_first, bss_first; // the library's variables, as when the program began
 
 template <int N> void unseen(rl::atomic_data *data)
@@ -310,6 +332,10 @@ template <int N> void begin()
   far_deadlines_come = false;
   std::fill(std::begin(threads), std::end(threads), nullptr);
   std::fill(std::begin(records), std::end(records), nullptr);
+  std::fill(std::begin(handlers), std::end(handlers), handler());
+  for (; idle_records; idle_records--)
+    thread_reserve();
+  handle_table_mine = false;
   mark_unseen = unseen<N>;
   barrier_on_all = barrier<N>;
   in_execution = true;
@@ -318,8 +344,21 @@ template <int N> void begin()
   thread_current = thread_pinnable = records[0];
 }
 
+inline void may_interrupt()
+{
+  if (!in_execution)
+    return;
+  int index = (int)rl::ctx().threadx_->index_;
+  handler h = index >= 0 && index < 8 ? handlers[index] : handler();
+  if (!h.run || rl::ctx().rand(4, rl::sched_type_user))
+    return;
+  handlers[index] = handler();
+  h.run(h.context);
+}
+
 template <int N> void begin_thread(unsigned index)
 {
+  handle_table_mine = false;
   thread_current = thread_pinnable = records[index];
   threads[index] = rl::ctx().threadx_;
   // A thread that did not run has executed a full barrier before it does (see fence.h).
@@ -359,6 +398,8 @@ template <int N> struct scheduler : rl::scheduler<scheduler<N>, rl::scheduler_th
     reason = rl::unpark_reason_normal;
     if (!yield && this->thread_ && this->thread_->state_ == rl::thread_state_running && random.rand() % steps)
       return this->thread_->index_;
+    if (stands_still)
+      steps = 1u << random.rand() % 12;
     unsigned chosen = timed ? random.rand() % (running ? 4 * timed : timed) : timed;
     if (chosen < timed) {
       rl::thread_id_t id = this->timed_threads_[chosen]->index_;
@@ -434,6 +475,7 @@ template <class S> bool holds(unsigned long executions, std::string *why)
     bss_first.assign(__start_model_bss, __stop_model_bss);
   }
   running = &actions_of<S>;
+  stands_still = false;
   rl::test_params params;
   std::ostream quiet(nullptr);
   params.output_stream = params.progress_stream = &quiet;
@@ -506,7 +548,7 @@ uint64_t model_load(void *address, int size, site *s, const char *function)
   uintptr_t a = (uintptr_t)address;
   if (!in_execution)
     return raw(a, size);
-  if (!(s->scenarios & scenario_bit))
+  if (!is_known(s))
     learn(s, function);
   keep_self keep;
   rl::memory_order mo = (rl::memory_order)s->order;
@@ -529,7 +571,7 @@ void model_store(void *address, int size, uint64_t value, site *s, const char *f
     memcpy(address, &value, size);
     return;
   }
-  if (!(s->scenarios & scenario_bit))
+  if (!is_known(s))
     learn(s, function);
   if (s->is_dropped)
     return;
@@ -585,7 +627,7 @@ uint64_t model_rmw(void *address, int size, uint64_t operand, site *s, const cha
     memcpy(address, &value, size);
     return old;
   }
-  if (!(s->scenarios & scenario_bit))
+  if (!is_known(s))
     learn(s, function);
   keep_self keep;
   cell *c = find(a, size);
@@ -605,7 +647,7 @@ bool model_cas(void *address, int size, void *expected, uint64_t desired, site *
     memcpy(same ? address : expected, same ? (void *)&desired : address, size);
     return same;
   }
-  if (!(s->scenarios & scenario_bit))
+  if (!is_known(s))
     learn(s, function);
   keep_self keep;
   cell *c = find(a, size);
@@ -622,7 +664,7 @@ void model_fence(site *s, const char *function)
   using namespace engine;
   if (!in_execution)
     return;
-  if (!(s->scenarios & scenario_bit))
+  if (!is_known(s))
     learn(s, function);
   keep_self keep;
   if (s->is_dropped)
@@ -635,6 +677,7 @@ void model_fence(site *s, const char *function)
 
 void model_yield(void)
 {
+  engine::may_interrupt();
   engine::keep_self keep;
   if (engine::in_execution)
     rl::yield(1, $);
@@ -642,8 +685,9 @@ void model_yield(void)
 
 bool model_barrier(site *s, const char *function)
 {
+  engine::may_interrupt();
   engine::keep_self keep;
-  if (engine::in_execution && !(s->scenarios & engine::scenario_bit))
+  if (engine::in_execution && !engine::is_known(s))
     engine::learn(s, function);
   if (engine::in_execution && !s->is_dropped) {
     rl::ctx().sched();
@@ -713,6 +757,7 @@ static rl::generic_mutex_data *guard_of(void *address)
 
 void model_guard_lock(void *guard)
 {
+  engine::may_interrupt();
   engine::keep_self keep;
   if (engine::in_execution)
     guard_of(guard)->lock_exclusive(false, $);
@@ -720,9 +765,12 @@ void model_guard_lock(void *guard)
 
 void model_guard_unlock(void *guard)
 {
-  engine::keep_self keep;
-  if (engine::in_execution)
-    guard_of(guard)->unlock_exclusive($);
+  {
+    engine::keep_self keep;
+    if (engine::in_execution)
+      guard_of(guard)->unlock_exclusive($);
+  }
+  engine::may_interrupt();
 }
 
 // What a compiler calls with -fsanitize=thread (gcc, clang).

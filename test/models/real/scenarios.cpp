@@ -11,6 +11,14 @@
 
 #include "interlock.h"
 
+// In seams.c.
+extern "C" {
+void seams_wait(int which);
+int seams_look(struct thread *record);
+void seams_interrupted(void *pinned);
+void *seams_pinned(void);
+}
+
 using engine::get;
 using engine::set;
 
@@ -188,6 +196,45 @@ struct mutex_dead {
   void after() { EXPECT(get(data) == 2); }
 };
 
+// The same where a new thread uses the record of the dead one, which the other has just loaded.
+struct thread_record_reused {
+  static const int N = 3;
+  void *mutex;
+  rl::var<int> data;
+  bool tried; // orders nothing
+
+  thread_record_reused() { engine::stands_still = true; }
+
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+    set(data, 0);
+    tried = false;
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      while (!tried)
+        model_yield();
+      set(data, get(data) + 1);
+      thread_leave(thread_current);
+    } else if (index == 1) {
+      tried = true;
+      EXPECT(ilk_mutex_lock(mutex) == ILK_OWNER_DIED);
+      set(data, get(data) + 1);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+    } else {
+      thread_current = nullptr;
+      EXPECT(ilk_mutex_depth(nullptr) == ILK_EHANDLE); // needs a record
+      thread_leave(thread_current);
+    }
+  }
+
+  void after() { EXPECT(get(data) == 2); }
+};
+
 // Taken from the thread that holds it, which may unlock at that moment; a third waits.
 struct mutex_reset {
   static const int N = 3;
@@ -338,6 +385,36 @@ struct mutex_dead_new {
   }
 
   void after() { EXPECT(get(data) == 3 && died == 1); }
+};
+
+// A fair mutex is handed over to a thread that is new; another new thread finds that one alive.
+struct mutex_fair_new {
+  static const int N = 3;
+  void *mutex;
+  rl::var<int> data;
+
+  void before()
+  {
+    mutex = ilk_mutex_new(ILK_FAIR);
+    set(data, 0);
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      set(data, get(data) + 1);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+      return;
+    }
+    thread_current = nullptr;
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+    set(data, get(data) + 1);
+    EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+    thread_leave(thread_current);
+  }
+
+  void after() { EXPECT(get(data) == 3 && ilk_mutex_free(mutex) == ILK_OK); }
 };
 
 // A deadlock cycle is reported to one of its threads, or to both if they search at the same time, and no thread hangs.
@@ -497,7 +574,7 @@ struct handle_memory {
 
   void before()
   {
-    old = ilk_lockarray_new(4, 0);
+    old = ilk_queue_new(4);
     other = ilk_lockarray_new(4, 0);
     next = nullptr;
   }
@@ -505,13 +582,11 @@ struct handle_memory {
   void thread(unsigned index)
   {
     if (index == 0) {
-      int result = ilk_lockarray_trylock(old, 2); // a try does not wait until the free is decided
+      int result = ilk_queue_tryput(old, 2); // a try does not wait until the free is decided
       EXPECT(result == ILK_OK || result == ILK_EHANDLE || result == ILK_EBUSY);
-      if (result == ILK_OK)
-        EXPECT(ilk_lockarray_unlock(old, 2) == ILK_OK);
       EXPECT(ilk_lockarray_trylock(other, 2) == ILK_OK); // the thread that frees may see this pin instead of the end of the last one
     } else {
-      int result = ilk_lockarray_free(old);
+      int result = ilk_queue_free(old);
       EXPECT(result == ILK_OK || result == ILK_EBUSY);
       if (result == ILK_OK)
         next = ilk_queue_new(4);
@@ -528,7 +603,7 @@ struct handle_memory_unowned {
 
   void before()
   {
-    old = ilk_lockarray_new(4, 0);
+    old = ilk_queue_new(4);
     mutex = ilk_mutex_new(ILK_UNOWNED);
     next = nullptr;
     EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
@@ -537,13 +612,11 @@ struct handle_memory_unowned {
   void thread(unsigned index)
   {
     if (index == 0) {
-      int result = ilk_lockarray_trylock(old, 2);
+      int result = ilk_queue_tryput(old, 2);
       EXPECT(result == ILK_OK || result == ILK_EHANDLE || result == ILK_EBUSY);
-      if (result == ILK_OK)
-        EXPECT(ilk_lockarray_unlock(old, 2) == ILK_OK);
       EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
     } else {
-      int result = ilk_lockarray_free(old);
+      int result = ilk_queue_free(old);
       EXPECT(result == ILK_OK || result == ILK_EBUSY);
       if (result == ILK_OK)
         next = ilk_queue_new(4);
@@ -551,6 +624,171 @@ struct handle_memory_unowned {
   }
 
   void after() {}
+};
+
+// The same, where that pin is set again by a call that met the close of another object.
+struct handle_memory_closed {
+  static const int N = 3;
+  void *old, *next, *event;
+
+  handle_memory_closed() { engine::stands_still = true; }
+
+  void before()
+  {
+    old = ilk_queue_new(4);
+    event = ilk_event_new(0);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_queue_tryput(old, 2);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE || result == ILK_EBUSY);
+      result = ilk_event_clear(event);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+    } else if (index == 1) {
+      int result = ilk_event_timedwait(event, 1000); // the close is undone
+      EXPECT(result == ILK_ETIMEDOUT || result == ILK_EHANDLE);
+      result = ilk_queue_free(old);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+      if (result == ILK_OK)
+        next = ilk_queue_new(4);
+    } else {
+      int result = ilk_event_free(event);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+    }
+  }
+
+  void after() {}
+};
+
+// A call that met a close which was undone is safe against the next one.
+struct handle_again {
+  static const int N = 3;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_queue_new(4);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_queue_put(old, 7);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+    } else if (index == 1) {
+      for (int i = 0; i < 2 && !next; i++) {
+        int result = ilk_queue_free(old);
+        EXPECT(result == ILK_OK || result == ILK_EBUSY);
+        if (result == ILK_OK)
+          next = ilk_queue_new(2);
+      }
+    } else {
+      int64_t item;
+      int result = ilk_queue_timedget(old, &item, 1000);
+      EXPECT(result == ILK_OK || result == ILK_ETIMEDOUT || result == ILK_EHANDLE);
+    }
+  }
+
+  void after() { EXPECT(!next || ilk_queue_size(next) == 0); }
+};
+
+// A call by a thread that is new: the thread that frees finds its record, which may be the first of another word of bits.
+template <int IDLE> struct thread_record_new_of {
+  static const int N = 2;
+  void *old, *next;
+
+  thread_record_new_of() { engine::idle_records = IDLE, engine::stands_still = true; }
+
+  void before()
+  {
+    old = ilk_queue_new(4);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      thread_current = nullptr;
+      int result = ilk_queue_tryput(old, 7);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE || result == ILK_EBUSY);
+    } else {
+      EXPECT(ilk_queue_free(old) == ILK_OK);
+      next = ilk_queue_new(2);
+    }
+  }
+
+  void after() { EXPECT(ilk_queue_size(next) == 0); }
+};
+typedef thread_record_new_of<0> thread_record_new;
+typedef thread_record_new_of<62> thread_record_new_far;
+
+// Calls in a signal handler that has interrupted another call of its thread, on a handle that is freed at that moment. The
+// interrupted call's pin stays.
+struct handler {
+  static const int N = 2;
+  void *old, *next, *other, *event;
+
+  void before()
+  {
+    old = ilk_counter_new(0);
+    other = ilk_counter_new(0);
+    event = ilk_event_new(0);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      seams_interrupted(other);
+      int64_t was = ilk_counter_fetch_add(old, 1);
+      EXPECT(was == 0 || was == ILK_NO_VALUE);
+      EXPECT(seams_pinned() == other);
+      EXPECT(ilk_event_set(event) == ILK_OK);
+      EXPECT(seams_pinned() == other);
+    } else {
+      EXPECT(ilk_counter_free(old) == ILK_OK);
+      next = ilk_counter_new(5);
+    }
+  }
+
+  void after() { EXPECT(ilk_counter_load(next) == 5); }
+};
+
+// The same where the thread makes or frees an object, and may hold the table's lock: the handler must not wait for a close.
+struct handler_within {
+  static const int N = 2;
+  void *old, *next, *other;
+
+  static void handle(void *context)
+  {
+    int64_t was = ilk_counter_fetch_add(static_cast<handler_within *>(context)->old, 1);
+    EXPECT(was == 0 || was == 1 || was == ILK_NO_VALUE);
+  }
+
+  void before()
+  {
+    old = ilk_counter_new(0);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    engine::handlers[index] = {handle, this};
+    if (index == 0) {
+      other = ilk_counter_new(0);
+      EXPECT(ilk_counter_free(other) == ILK_OK);
+    } else {
+      EXPECT(ilk_counter_free(old) == ILK_OK);
+      next = ilk_counter_new(5);
+    }
+    engine::handlers[index] = {};
+  }
+
+  void after() { EXPECT(ilk_counter_load(next) == 5); }
 };
 
 // Two threads unlock an unowned mutex, by mistake, and one frees it: the other's store of a head stays in it.
@@ -760,6 +998,120 @@ struct rwlock_second {
   void after() {}
 };
 
+// A reader that publishes itself, and a free: one of them fails.
+struct rwlock_freed : rwlock_biased {
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_rwlock_read_lock(lock);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+      if (result != ILK_OK)
+        return;
+      int seen = get(data);
+      EXPECT(get(data) == seen);
+      EXPECT(ilk_rwlock_read_unlock(lock) == ILK_OK);
+    } else {
+      int result = ilk_rwlock_free(lock);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+      if (result == ILK_OK)
+        set(data, 1);
+    }
+  }
+
+  void after() {}
+};
+
+// A reader that publishes another lock where it has published this one: a writer that finds that sees that it has left.
+struct rwlock_other : rwlock_biased {
+  void *other;
+
+  rwlock_other() { engine::stands_still = true; }
+
+  void before()
+  {
+    rwlock_biased::before();
+    void *mine = lock;
+    rwlock_biased::before();
+    other = lock;
+    lock = mine;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 1) {
+      rwlock_of::thread(index);
+      return;
+    }
+    EXPECT(ilk_rwlock_read_lock(lock) == ILK_OK);
+    for (int i = 0; i < 8; i++) // the writer comes meanwhile
+      get(data);
+    EXPECT(ilk_rwlock_read_unlock(lock) == ILK_OK);
+    EXPECT(ilk_rwlock_read_lock(other) == ILK_OK);
+    EXPECT(ilk_rwlock_read_unlock(other) == ILK_OK);
+  }
+};
+
+// A reader that publishes itself once the bias is back sees what was written before.
+struct rwlock_calm : rwlock_of<0, 1, 1> {
+  bool calm; // orders nothing
+
+  void before()
+  {
+    rwlock_of::before();
+    calm = false;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 1) {
+      rwlock_of::thread(index);
+      for (int i = 0; i < 70; i++)
+        EXPECT(ilk_rwlock_read_lock(lock) == ILK_OK && ilk_rwlock_read_unlock(lock) == ILK_OK);
+      calm = true;
+    } else {
+      while (!calm)
+        model_yield();
+      rwlock_of::thread(index);
+    }
+  }
+};
+
+// A reader that leaves the first of its locks first.
+struct rwlock_first {
+  static const int N = 2;
+  void *lock[2];
+  rl::var<int> data;
+
+  void before()
+  {
+    set(data, 0);
+    for (void *&l : lock) {
+      l = ilk_rwlock_new(0);
+      for (int i = 0; i < 70; i++)
+        EXPECT(ilk_rwlock_read_lock(l) == ILK_OK && ilk_rwlock_read_unlock(l) == ILK_OK);
+    }
+    for (int i = 0; i < 2; i++) // the second is then published, too
+      EXPECT(ilk_rwlock_read_lock(lock[0]) == ILK_OK && ilk_rwlock_read_lock(lock[1]) == ILK_OK &&
+             ilk_rwlock_read_unlock(lock[1]) == ILK_OK && ilk_rwlock_read_unlock(lock[0]) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_rwlock_read_lock(lock[0]) == ILK_OK && ilk_rwlock_read_lock(lock[1]) == ILK_OK);
+      int seen = get(data);
+      EXPECT(get(data) == seen);
+      EXPECT(ilk_rwlock_read_unlock(lock[0]) == ILK_OK && ilk_rwlock_read_unlock(lock[1]) == ILK_OK);
+    } else {
+      EXPECT(ilk_rwlock_write_lock(lock[0]) == ILK_OK);
+      set(data, 1);
+      EXPECT(ilk_rwlock_write_unlock(lock[0]) == ILK_OK);
+    }
+  }
+
+  void after() {}
+};
+
 // A writer that becomes a reader: no other writer acquires it in between.
 struct rwlock_downgrade {
   static const int N = 3;
@@ -934,6 +1286,31 @@ struct event {
   }
 
   void after() { EXPECT(ilk_event_free(event) == ILK_OK); }
+};
+
+// A thread that finds it set sees what came before.
+struct event_is_set {
+  static const int N = 2;
+  void *event;
+  rl::var<int> data;
+
+  void before()
+  {
+    event = ilk_event_new(0);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      set(data, 1);
+      EXPECT(ilk_event_set(event) == ILK_OK);
+    } else if (ilk_event_is_set(event) == 1) {
+      EXPECT(get(data) == 1);
+    }
+  }
+
+  void after() {}
 };
 
 struct latch {
@@ -1188,6 +1565,98 @@ struct queue_close {
   void after() { EXPECT(ilk_queue_free(queue) == ILK_OK); }
 };
 
+// A close ends a put that waits for room.
+struct queue_close_full {
+  static const int N = 2;
+  void *queue;
+
+  void before()
+  {
+    queue = ilk_queue_new(1);
+    EXPECT(ilk_queue_put(queue, 0) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0)
+      EXPECT(ilk_queue_close(queue) == ILK_OK);
+    else
+      EXPECT(ilk_queue_put(queue, 1) == ILK_ECLOSED);
+  }
+
+  void after() { EXPECT(ilk_queue_free(queue) == ILK_OK); }
+};
+
+// The put that takes the space that a get made sees what came before that get, whichever put found the space first.
+struct queue_capacity {
+  static const int N = 3;
+  void *queue;
+  rl::var<int> data;
+
+  void before()
+  {
+    queue = ilk_queue_new(1);
+    EXPECT(ilk_queue_put(queue, 0) == ILK_OK);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    int64_t item;
+    if (index == 0) {
+      set(data, 1);
+      EXPECT(ilk_queue_get(queue, &item) == ILK_OK && item == 0);
+    } else {
+      int result = ilk_queue_tryput(queue, index);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+      if (result == ILK_OK)
+        EXPECT(get(data) == 1);
+    }
+  }
+
+  void after() {}
+};
+
+// The size is that of a moment during the call.
+struct queue_size {
+  static const int N = 3;
+  void *queue, *before_get, *before_size;
+  int64_t size, after_put, after_get;
+
+  void before()
+  {
+    queue = ilk_queue_new(2);
+    EXPECT(ilk_queue_put(queue, 0) == ILK_OK);
+    before_get = ilk_counter_new(0);
+    before_size = ilk_counter_new(0);
+  }
+
+  void thread(unsigned index)
+  {
+    int64_t item;
+    if (index == 0) {
+      EXPECT(ilk_queue_put(queue, 1) == ILK_OK);
+      after_put = ilk_counter_load(before_get);
+    } else if (index == 1) {
+      EXPECT(ilk_counter_store(before_get, 1) == ILK_OK);
+      EXPECT(ilk_queue_get(queue, &item) == ILK_OK && item == 0);
+      after_get = ilk_counter_load(before_size);
+    } else {
+      EXPECT(ilk_counter_store(before_size, 1) == ILK_OK);
+      size = ilk_queue_size(queue);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(size >= 0 && size <= 2);
+    if (!after_put)
+      EXPECT(size >= 1); // put came before get
+    if (!after_get)
+      EXPECT(size <= 1); // get came before size
+  }
+};
+
 // What is done by one thread, if that fails: by the other.
 struct once_fails {
   static const int N = 2;
@@ -1289,6 +1758,108 @@ template <bool BREAKS> struct barrier_broken {
 typedef barrier_broken<false> barrier_reset;
 typedef barrier_broken<true> barrier_abort;
 
+// Threads that come again after a reset get through in the end: the last to leave wakes those that wait outside.
+struct barrier_again {
+  static const int N = 3;
+  void *barrier;
+
+  void before() { barrier = ilk_barrier_new(2); }
+
+  void thread(unsigned index)
+  {
+    int64_t ticket = -1;
+    if (index == 2) {
+      EXPECT(ilk_barrier_reset(barrier) == ILK_OK);
+      return;
+    }
+    int result = ILK_EBROKEN;
+    if (index == 0 && ilk_barrier_arrive(barrier, 0, &ticket, -1) >= 0) {
+      result = ilk_barrier_await(barrier, ticket, -1);
+      EXPECT(result == ILK_OK || (result == ILK_EBROKEN && ilk_barrier_leave(barrier, ticket) == ILK_EBROKEN));
+    }
+    while (result == ILK_EBROKEN)
+      result = ilk_barrier_wait(barrier);
+    EXPECT(result >= 0);
+  }
+
+  void after() { EXPECT(ilk_barrier_free(barrier) == ILK_OK); }
+};
+
+// A waiter without a time-out is woken by the abort, or the reset, that breaks its round.
+template <bool RESETS> struct barrier_ended {
+  static const int N = 2;
+  void *barrier;
+  alignas(8) int64_t ticket;
+
+  void before()
+  {
+    barrier = ilk_barrier_new(2);
+    EXPECT(ilk_barrier_arrive(barrier, 0, &ticket, -1) == 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0)
+      EXPECT(ilk_barrier_await(barrier, ticket, -1) == ILK_EBROKEN);
+    else
+      EXPECT((RESETS ? ilk_barrier_reset(barrier) : ilk_barrier_abort(barrier)) == ILK_OK);
+  }
+
+  void after()
+  {
+    EXPECT(ilk_barrier_leave(barrier, ticket) == ILK_EBROKEN);
+    EXPECT(ilk_barrier_is_broken(barrier) == !RESETS);
+    EXPECT(ilk_barrier_free(barrier) == ILK_OK);
+  }
+};
+typedef barrier_ended<false> barrier_ended_abort;
+typedef barrier_ended<true> barrier_ended_reset;
+
+// The last of a round acts for it: the other continues after that, and sees what was done.
+struct barrier_act {
+  static const int N = 2;
+  void *barrier;
+  rl::var<int> data;
+
+  void before()
+  {
+    barrier = ilk_barrier_new(2);
+    set(data, 0);
+  }
+
+  void thread(unsigned)
+  {
+    int64_t ticket;
+    int place = ilk_barrier_arrive(barrier, 1, &ticket, -1);
+    EXPECT(place == 0 || place == 1);
+    if (place == 1) {
+      set(data, 1);
+      EXPECT(ilk_barrier_complete(barrier, ticket, 1) == ILK_OK);
+    } else {
+      EXPECT(ilk_barrier_await(barrier, ticket, -1) == ILK_OK);
+      EXPECT(get(data) == 1);
+    }
+  }
+
+  void after() { EXPECT(ilk_barrier_free(barrier) == ILK_OK); }
+};
+
+// A try that does not complete the round breaks it for those that sleep.
+struct barrier_try {
+  static const int N = 2;
+  void *barrier;
+
+  void before() { barrier = ilk_barrier_new(3); }
+
+  void thread(unsigned index)
+  {
+    int result = ilk_barrier_timedwait(barrier, index == 0 ? 0 : -1);
+    EXPECT(result == ILK_EBROKEN || (index == 0 && result == ILK_ETIMEDOUT));
+  }
+
+  void after() { EXPECT(ilk_barrier_reset(barrier) == ILK_OK && ilk_barrier_free(barrier) == ILK_OK); }
+};
+
 // A word lock whose holder exits while the other waits, or before.
 struct word_dead {
   static const int N = 2;
@@ -1313,6 +1884,40 @@ struct word_dead {
   }
 
   void after() { EXPECT(get(data) == 2); }
+};
+
+// The same where the thread that waits is new.
+struct word_dead_new : word_dead {
+  word_dead_new() { engine::stands_still = true; }
+
+  void thread(unsigned index)
+  {
+    if (index == 1)
+      thread_current = nullptr;
+    word_dead::thread(index);
+    if (index == 1)
+      thread_leave(thread_current);
+  }
+};
+
+// What a thread is found to wait for is all of one wait.
+struct block_load {
+  static const int N = 2;
+
+  void before() {}
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      seams_wait(0);
+      seams_wait(1);
+    } else {
+      for (int i = 0; i < 8; i++)
+        EXPECT(seams_look(engine::records[0]) != -2);
+    }
+  }
+
+  void after() {}
 };
 
 // A cancel ends a wait that nothing else would.
@@ -1408,6 +2013,28 @@ struct lockarray {
   void after() { EXPECT(get(data[0]) == 2 && get(data[1]) == 2 && ilk_lockarray_free(array) == ILK_OK); }
 };
 
+// A thread that is new, and holds a lock, is found alive: no thread takes the lock from it. It locks in its first call, or in
+// the second.
+template <class SCENARIO, bool SECOND = false> struct made_new : SCENARIO {
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      thread_current = nullptr;
+      if (SECOND)
+        EXPECT(ilk_mutex_depth(nullptr) == ILK_EHANDLE);
+    }
+    SCENARIO::thread(index);
+    if (index == 0 && thread_current) // a call may have needed no record
+      thread_leave(thread_current);
+  }
+};
+typedef made_new<rwlock_of<0, 0, 2>> rwlock_new;
+typedef made_new<rwlock_of<0, 0, 2>, true> rwlock_new_second;
+typedef made_new<word> word_new;
+typedef made_new<word, true> word_new_second;
+typedef made_new<lockarray> lockarray_new;
+typedef made_new<once> once_new;
+
 // --- the program ---------------------------------------------------------------------------------
 
 static const struct scenario {
@@ -1416,20 +2043,23 @@ static const struct scenario {
 } scenarios[] = {
 #define SCENARIO(name) {#name, engine::holds<name>}
   SCENARIO(mutex), SCENARIO(mutex_three), SCENARIO(mutex_fair), SCENARIO(mutex_unowned), SCENARIO(mutex_twice),
-  SCENARIO(mutex_timeout), SCENARIO(mutex_fair_timeout), SCENARIO(mutex_given_up), SCENARIO(mutex_crossed), SCENARIO(mutex_dead), SCENARIO(mutex_reset),
-  SCENARIO(mutex_dead_new), SCENARIO(mutex_reset_nested), SCENARIO(mutex_reset_freed), SCENARIO(mutex_reset_deferred),
+  SCENARIO(mutex_timeout), SCENARIO(mutex_fair_timeout), SCENARIO(mutex_given_up), SCENARIO(mutex_crossed), SCENARIO(mutex_dead), SCENARIO(thread_record_reused), SCENARIO(mutex_reset),
+  SCENARIO(mutex_dead_new), SCENARIO(mutex_fair_new), SCENARIO(mutex_reset_nested), SCENARIO(mutex_reset_freed), SCENARIO(mutex_reset_deferred),
   SCENARIO(cycle),
-  SCENARIO(handle), SCENARIO(handle_locked), SCENARIO(handle_freed_twice), SCENARIO(handle_refused), SCENARIO(handle_memory), SCENARIO(handle_memory_unowned), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
+  SCENARIO(handle), SCENARIO(handle_locked), SCENARIO(handle_freed_twice), SCENARIO(handle_refused), SCENARIO(handle_memory), SCENARIO(handle_memory_unowned), SCENARIO(handle_memory_closed), SCENARIO(handle_again),
+  SCENARIO(thread_record_new), SCENARIO(thread_record_new_far), SCENARIO(handler), SCENARIO(handler_within), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
   SCENARIO(condition), SCENARIO(condition_after_unlock), SCENARIO(condition_begin),
   SCENARIO(rwlock), SCENARIO(rwlock_writers), SCENARIO(rwlock_readers), SCENARIO(rwlock_fair), SCENARIO(rwlock_biased), SCENARIO(rwlock_second),
+  SCENARIO(rwlock_freed), SCENARIO(rwlock_other), SCENARIO(rwlock_first), SCENARIO(rwlock_calm),
   SCENARIO(rwlock_downgrade), SCENARIO(rwlock_timeout), SCENARIO(rwlock_fair_timeout), SCENARIO(rwlock_dead),
-  SCENARIO(semaphore), SCENARIO(semaphore_again), SCENARIO(event), SCENARIO(latch), SCENARIO(latch_added), SCENARIO(barrier), SCENARIO(once), SCENARIO(counter),
+  SCENARIO(semaphore), SCENARIO(semaphore_again), SCENARIO(event), SCENARIO(event_is_set), SCENARIO(latch), SCENARIO(latch_added), SCENARIO(barrier), SCENARIO(once), SCENARIO(counter),
   SCENARIO(counter_store), SCENARIO(counter_exchange), SCENARIO(counter_fetch_add), SCENARIO(counter_compare_exchange),
-  SCENARIO(queue), SCENARIO(queue_three), SCENARIO(queue_close), SCENARIO(once_fails), SCENARIO(tally), SCENARIO(barrier_timeout),
-  SCENARIO(barrier_reset), SCENARIO(barrier_abort),
-  SCENARIO(cancel), SCENARIO(word), SCENARIO(word_dead), SCENARIO(lockarray),
+  SCENARIO(queue), SCENARIO(queue_three), SCENARIO(queue_close), SCENARIO(queue_close_full), SCENARIO(queue_capacity), SCENARIO(queue_size), SCENARIO(once_fails), SCENARIO(tally), SCENARIO(barrier_timeout),
+  SCENARIO(barrier_reset), SCENARIO(barrier_abort), SCENARIO(barrier_again), SCENARIO(barrier_ended_abort), SCENARIO(barrier_ended_reset), SCENARIO(barrier_act), SCENARIO(barrier_try),
+  SCENARIO(cancel), SCENARIO(word), SCENARIO(word_dead), SCENARIO(word_dead_new), SCENARIO(lockarray), SCENARIO(block_load),
+  SCENARIO(rwlock_new), SCENARIO(rwlock_new_second), SCENARIO(word_new), SCENARIO(word_new_second), SCENARIO(lockarray_new), SCENARIO(once_new),
 };
-static_assert(sizeof scenarios / sizeof *scenarios <= 64, "a bit each");
+static_assert(sizeof scenarios / sizeof *scenarios <= engine::scenario_set().size(), "a bit each");
 
 static bool is_selected(const scenario &s, const std::vector<std::string> &names)
 {
@@ -1438,24 +2068,24 @@ static bool is_selected(const scenario &s, const std::vector<std::string> &names
 
 static bool run(const scenario &s, unsigned long executions, std::string *why)
 {
-  engine::scenario_bit = (uint64_t)1 << (&s - scenarios);
+  engine::scenario_now = (int)(&s - scenarios);
   return s.holds(executions, why);
 }
 
 // The scenarios that reach that place, or, if no operation stands there, its file.
-static uint64_t near(const std::string &place)
+static engine::scenario_set near(const std::string &place)
 {
   std::string file = place.substr(0, place.find(':')), function = place.substr(std::min(place.size(), file.size() + 1));
-  uint64_t in_function = 0, in_file = 0;
+  engine::scenario_set in_function, in_file;
   for (int i = 0; i < engine::reached_count; i++) {
     const site *s = engine::reached[i];
     if (file != engine::base_name(s->file))
       continue;
-    in_file |= s->scenarios;
+    in_file |= engine::reached_by[i];
     if (function == s->function)
-      in_function |= s->scenarios;
+      in_function |= engine::reached_by[i];
   }
-  return in_function ? in_function : in_file;
+  return in_function.any() ? in_function : in_file;
 }
 
 // True: it holds.
@@ -1490,12 +2120,18 @@ int main(int argc, char **argv)
     for (const scenario &s : scenarios)
       if (is_selected(s, names) && !print(s, executions / 20))
         return 1;
-    uint64_t selected = near(place);
-    // Where many reach it, fewer of each.
-    unsigned long each = std::min(executions, 8 * executions / std::max(1, __builtin_popcountll(selected)));
-    for (const scenario &s : scenarios)
-      if (is_selected(s, names) && selected >> (&s - scenarios) & 1 && !print(s, each))
-        return 1;
+    engine::scenario_set selected = near(place);
+    // Where many reach it, fewer of each; and first those whose names begin as the source's.
+    std::string stem = place.substr(0, place.find_first_of("._:"));
+    for (bool own : {true, false}) {
+      auto runs = [&](const scenario &s) {
+        return is_selected(s, names) && selected[&s - scenarios] && own == (std::string(s.name).compare(0, stem.size(), stem) == 0);
+      };
+      size_t count = std::count_if(std::begin(scenarios), std::end(scenarios), runs);
+      for (const scenario &s : scenarios)
+        if (runs(s) && !print(s, std::min(executions, 8 * executions / std::max<size_t>(1, count))))
+          return 1;
+    }
     if (std::any_of(engine::reached, engine::reached + engine::reached_count, [](const site *s) { return s->is_mutant; }))
       printf("mutant reached\n");
     return 0;

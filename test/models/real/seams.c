@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block.h"
 #include "handle.h"
 #include "memory.h"
 #include "os.h"
@@ -148,7 +149,7 @@ bool os_each_touched(void *memory, size_t size, bool (*visit)(void *part, size_t
 
 void __tsan_write_range(void *memory, long size);
 
-#define ARENA 262144
+#define ARENA 1048576
 #define SLOTS 16
 static struct {
   union slot slots[SLOTS];
@@ -222,4 +223,39 @@ void seams_reset(void)
   memset(shared.slots, 0, sizeof shared.slots);
   shared.slots[0].object.tag_flags = 1;
   arena_used = 0;
+}
+
+/* --- what scenarios cannot say through interlock.h --- */
+
+/* Two waits that differ in all that a thread publishes about its wait. */
+static atomic_u32 words[2];
+enum { FIRST_DEADLINE = 40000000 }; /* the second wait begins later; not far away, see model_wait() */
+
+void seams_wait(int which)
+{
+  void *handle = (void *)(uintptr_t)(1 + which);
+  block(thread_current, handle, 1 + which, &words[which], 0, FIRST_DEADLINE + which, which ? BLOCK_ALWAYS : 0);
+}
+
+/* Which of the two waits block_load() finds; -1: none. -2: some of the one and some of the other. */
+int seams_look(struct thread *record)
+{
+  struct blocked b;
+  if (!block_load(record, &b))
+    return -1;
+  int which = b.since >= FIRST_DEADLINE;
+  bool fits = b.handle == (void *)(uintptr_t)(1 + which) && b.index == 1 + which && b.word == &words[which] &&
+              b.deadline == FIRST_DEADLINE + which && b.flags == (which ? BLOCK_ALWAYS : 0);
+  return fits ? which : -2;
+}
+
+/* As if the thread were in a signal handler that has interrupted a call which pins that object. */
+void seams_interrupted(void *pinned)
+{
+  store_release(&thread_current->pin[PIN_INNER], (uintptr_t)pinned);
+}
+
+void *seams_pinned(void)
+{
+  return (void *)load_acquire(&thread_current->pin[PIN_INNER]);
 }

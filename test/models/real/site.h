@@ -17,7 +17,7 @@ struct site {
   const char *function; /* NULL: not reached yet */
   bool is_dropped;      /* by a mutant: the operation does nothing */
   bool is_mutant;       /* this one, or its order */
-  uint64_t scenarios;   /* that reach it, a bit each */
+  int number, scenario; /* among those reached; the last scenario that reached it, + 1 */
 };
 
 #ifdef __cplusplus
