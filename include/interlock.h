@@ -805,6 +805,25 @@ ILK_API int ilk_gil_hooks(void *current, void *own, void *save, void *restore);
    package calls it when it is imported. */
 ILK_API int ilk_gil_probe(void *function);
 
+/* Methods in C for the Python package, whose calls from Python code then need no ctypes. The library is built without
+   Python.h: the package hands over the addresses of the functions of Python's stable ABI that the methods call.
+   Nothing else of the library calls them, and programs without that package have no use for these three.
+
+   ilk_python_symbol: the name of the address that belongs at index `i`, a string, or NULL after the last.
+
+   ilk_python_methods: `addresses` are these addresses, in that order; `header` is the size of a Python object's
+   header, object.__basicsize__. Returns an array of PyMethodDef that ends with a NULL name, and stays valid. Their
+   documentation is NULL. An object with one of these methods begins, after its header, with a handle (void *) and 64
+   bits; while these are not 0, the method leaves everything to Python code. The method reports what it cannot do at
+   once, an error or a wait, by calling the Python method `_python_` and its own name. NULL and ILK_EINVAL: the header
+   has an impossible size. NULL and ILK_EBUSY: the process has set other addresses already.
+
+   ilk_python_numpy: `api` is the array of addresses in numpy's capsule `_ARRAY_API`, which the method for atomics on
+   arrays needs. ILK_ENOTSUP: this version of numpy's ABI is not known; ILK_EINVAL: NULL. */
+ILK_API void *ilk_python_symbol(int i);
+ILK_API void *ilk_python_methods(void *addresses, int64_t header);
+ILK_API int ilk_python_numpy(void *api);
+
 #ifdef __cplusplus
 }
 #endif

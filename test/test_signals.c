@@ -372,19 +372,19 @@ END_TEST
 
 /* --- ending threads whose exit went unnoticed ----------------------------------------------------- */
 
-static pthread_key_t late_key;
+static pthread_key_t last_key;
 
 static void use_again(void *round)
 {
   ilk_thread_id();
   if ((intptr_t)round < PTHREAD_DESTRUCTOR_ITERATIONS)
-    pthread_setspecific(late_key, (void *)((intptr_t)round + 1));
+    pthread_setspecific(last_key, (void *)((intptr_t)round + 1));
 }
 
 /* Calls in its last destructor, so its exit goes unnoticed. */
 static void *use_in_last_destructor(void *unused)
 {
-  pthread_setspecific(late_key, (void *)1);
+  pthread_setspecific(last_key, (void *)1);
   return unused;
 }
 
@@ -409,7 +409,7 @@ START_TEST(a_handlers_call_hid_its_threads_record)
   if (TSAN || ASAN)
     return; /* which end their own part of the thread in that round */
   begin_calls();
-  pthread_key_create(&late_key, use_again);
+  pthread_key_create(&last_key, use_again);
   void *mutex = ilk_mutex_new(0);
   pthread_t thread = start(end_others, mutex);
   while (!calls.over)

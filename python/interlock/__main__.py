@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from . import Counter, HandleError, Lock, Mutex, Semaphore, capi, get_library, version
+from . import Counter, HandleError, Lock, Mutex, Semaphore, _calls, capi, get_library, version
 
 PATIENCE = 30  # seconds, for steps that take a moment
 
@@ -39,6 +39,7 @@ def facts() -> dict[str, object]:
         "library": get_library(),
         "Numba": module.__version__ if module else "not installed",
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "calls by": _calls.WAY,
         "CPUs": capi.ilk_cpu_count(),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from operator import index
 from typing import Any, ClassVar, NoReturn, SupportsIndex, TypeVar
 
+from ._calls import Base, in_c, install
 from ._constants import ILK_EBUSY
 from ._errors import HandleError, error, last_error
 
@@ -21,11 +22,17 @@ def int64(value: SupportsIndex) -> int:
 _H = TypeVar("_H", bound="Closing")
 
 
-class Handle:
-    """An object of the C library, freed by `close()` or when it is collected."""
+class Handle(Base):
+    """An object of the C library, freed by `close()` or when it is collected.
+
+    Its `_handle` is 0 once it is closed, which the library refuses like any other value that is no handle.
+    """
 
     _free: ClassVar[Callable[[int], int]]
-    _handle: int = 0  # 0 once closed; the library rejects it like any other value that is not a handle
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        install(cls)
 
     def __init__(self, handle: int | None) -> None:
         if not handle:
@@ -60,6 +67,7 @@ class Handle:
             if code < 0:
                 raise error(code)
 
+    @in_c("handle_del")
     def __del__(self) -> None:
         # This uses no global of the module, because at shutdown those may be gone. An object that a thread holds or waits
         # for cannot be freed; threads that have its handle can still use it.
@@ -85,6 +93,9 @@ class Handle:
     def __repr__(self) -> str:
         state = self._state() if self._handle else "closed"
         return f"<interlock.{type(self).__name__} at {id(self):#x}: {state}>"
+
+
+install(Handle)  # of its subclasses __init_subclass__ does it
 
 
 class Closing(Handle):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ._calls import in_c
 from ._constants import (
     ILK_EBUSY,
     ILK_EPERM,
@@ -33,6 +34,7 @@ class _Mutex(Handle):
 
     _free = QUICK["ilk_mutex_free"]
 
+    @in_c("mutex_acquire")
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Acquire the lock.
 
@@ -73,6 +75,7 @@ class _Mutex(Handle):
 
     __enter__ = acquire
 
+    @in_c("mutex_release")
     def release(self) -> None:
         """Release the lock.
 
@@ -88,15 +91,22 @@ class _Mutex(Handle):
             raise RuntimeError("cannot release a lock that is not held, or that another thread owns")
         check(code)
 
+    @in_c("mutex_exit")
     def __exit__(self, *exception: object) -> None:
         self.release()
 
+    @in_c("mutex_locked")
     def locked(self) -> bool:
         """Return whether a thread holds the lock."""
         return check(_is_locked(self._handle)) == 1
 
     def _undo(self, _code: int) -> None:
         _unlock(self._handle)
+
+    def _owner_died(self) -> bool:
+        """For `acquire` in C, when it has acquired the lock of a dead owner."""
+        warn_owner_died(self._undo)
+        return True
 
     # The standard library calls these: `threading.Condition` all, and the first also in a fork's child.
 
@@ -129,6 +139,7 @@ class Lock(_Mutex):
     ...     pass
     """
 
+    @in_c("lock_init")
     def __init__(self) -> None:
         super().__init__(_new(ILK_UNOWNED))
 
@@ -168,6 +179,7 @@ class Mutex(_Recursive):
     ...     assert acquired
     """
 
+    @in_c("mutex_init")
     def __init__(self, fair: bool = False, recursive: bool = False) -> None:
         super().__init__(_new((ILK_FAIR if fair else 0) | (ILK_RECURSIVE if recursive else 0)))
 
@@ -181,6 +193,7 @@ class RLock(_Recursive):
     ...     assert lock_is_held
     """
 
+    @in_c("rlock_init")
     def __init__(self) -> None:
         super().__init__(_new(ILK_RECURSIVE))
 

@@ -7,6 +7,7 @@ from collections import deque
 from queue import Empty, Full
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from ._calls import in_c
 from ._constants import ILK_EBUSY, ILK_ETIMEDOUT, ILK_OK
 from ._errors import check, error, last_error
 from ._handle import Handle, int64
@@ -91,6 +92,7 @@ class Queue(Handle):
         self._capacity = capacity
         self._returned: deque[int] = deque()
 
+    @in_c("queue_put")
     def put(self, item: int, block: bool = True, timeout: float | None = None) -> None:
         """Add an item, and wait while the queue is full.
 
@@ -120,6 +122,7 @@ class Queue(Handle):
             raise Full
         check(code)
 
+    @in_c("queue_get")
     def get(self, block: bool = True, timeout: float | None = None) -> int:
         """Remove and return the oldest item, and wait while the queue is empty.
 
@@ -166,10 +169,12 @@ class Queue(Handle):
         check(code)
         return self.get(block, timeout)  # another thread took it
 
+    @in_c("queue_put_nowait")
     def put_nowait(self, item: int) -> None:
         """The same as ``put(item, block=False)``."""
         self.put(item, block=False)
 
+    @in_c("queue_get_nowait")
     def get_nowait(self) -> int:
         """The same as ``get(block=False)``."""
         return self.get(block=False)
@@ -214,6 +219,7 @@ class Queue(Handle):
         # If it is full or closed, the next get from Python returns the item.
         if _tryput(self._handle, item) != ILK_OK:
             self._returned.append(item)
+            self._only_python = 1  # from now on: whether there are any left, only Python knows
 
     def _state(self) -> str:
         return f"items={self.qsize()}/{self._capacity}" + (", closed" if self.closed else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ._calls import in_c
 from ._constants import ILK_EBUSY, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED
 from ._errors import check, warn_owner_died
 from ._handle import Handle
@@ -45,6 +46,7 @@ class RWLock(Handle):
     def __init__(self) -> None:
         super().__init__(_new(0))
 
+    @in_c("read_acquire")
     def acquire_read(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Acquire the lock for reading.
 
@@ -77,10 +79,12 @@ class RWLock(Handle):
             warn_owner_died(self._undo_read)
         return code != ILK_ETIMEDOUT and check(code) >= 0
 
+    @in_c("read_release")
     def release_read(self) -> None:
         """Release a read lock. Raises RuntimeError if the caller does not hold one."""
         _checked(_read_unlock(self._handle), "reading")
 
+    @in_c("write_acquire")
     def acquire_write(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Acquire the lock for writing.
 
@@ -113,6 +117,7 @@ class RWLock(Handle):
             warn_owner_died(self._undo_write)
         return code != ILK_ETIMEDOUT and check(code) >= 0
 
+    @in_c("write_release")
     def release_write(self) -> None:
         """Release the write lock. Raises RuntimeError if the caller does not hold it."""
         _checked(_write_unlock(self._handle), "writing")
@@ -165,3 +170,13 @@ class RWLock(Handle):
 
     def _undo_write(self, _code: int) -> None:
         _write_unlock(self._handle)
+
+    # For the acquires in C, when they have acquired the lock of a dead owner.
+
+    def _read_owner_died(self) -> bool:
+        warn_owner_died(self._undo_read)
+        return True
+
+    def _write_owner_died(self) -> bool:
+        warn_owner_died(self._undo_write)
+        return True

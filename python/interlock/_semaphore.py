@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._calls import in_c
 from ._constants import ILK_ETIMEDOUT, ILK_OK
 from ._errors import check, error, last_error
 from ._handle import Handle
@@ -49,6 +50,7 @@ class Semaphore(Handle):
             raise OverflowError(f"semaphore initial value must be <= {_LIMIT}")
         super().__init__(_new(value, self._maximum))
 
+    @in_c("semaphore_acquire")
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Subtract one from the value, and wait while it is zero.
 
@@ -84,6 +86,7 @@ class Semaphore(Handle):
 
     __enter__ = acquire
 
+    @in_c("semaphore_release")
     def release(self, n: int = 1) -> None:
         """Add `n` to the value at once, and wake as many waiters.
 
@@ -99,12 +102,16 @@ class Semaphore(Handle):
         OverflowError
             The value would pass its limit; it does not change.
         """
+        self._release(n)
+
+    def _release(self, n: int) -> None:
         if n < 1:
             raise ValueError("n must be one or more")
         if n > _LIMIT:
             raise OverflowError("semaphore released too many times")
         check(_release(self._handle, n))
 
+    @in_c("semaphore_exit")
     def __exit__(self, *exception: object) -> None:
         self.release()
 
@@ -140,14 +147,16 @@ class BoundedSemaphore(Semaphore):
     def __init__(self, value: int = 1) -> None:
         self._maximum = value
         super().__init__(value)
+        self._only_python = value == 0  # see release()
 
+    @in_c("semaphore_release")
     def release(self, n: int = 1) -> None:
         # To the library a bound of zero means none.
         if n > self._maximum or (self._maximum == 0 and n > 0):
             _ = self.value  # raises if it is closed
             raise ValueError("semaphore released too many times")
         try:
-            super().release(n)
+            self._release(n)
         except OverflowError:
             raise ValueError("semaphore released too many times") from None
 

@@ -190,6 +190,7 @@ class TypedQueue(Queue):
             code = _putrecord(*self._parts(item), 1_000_000)
         if code != ILK_OK:
             self._returned.append(item)
+            self._only_python = 1  # see Queue
 
     def _state(self) -> str:
         return f"{super()._state()}, dtype={self._dtype}"

@@ -51,6 +51,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _constants as c
+from ._calls import function_in_c, knows_numpy
 from ._errors import check
 from ._library import QUICK
 
@@ -95,7 +96,7 @@ def add(array: NDArray[Element], index: Index, value: Value, order: Order = "seq
     >>> int(atomic.add(array, 0, 5)), array.tolist()
     (1, [6])
     """
-    return _apply("add", array, index, order, value)
+    return _apply(_ADD, array, index, order, value)
 
 
 def sub(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -114,7 +115,7 @@ def sub(array: NDArray[Element], index: Index, value: Value, order: Order = "seq
     >>> int(atomic.sub(array, 0, 5)), array.tolist()
     (6, [1])
     """
-    return _apply("sub", array, index, order, value)
+    return _apply(_SUB, array, index, order, value)
 
 
 def and_(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -133,7 +134,7 @@ def and_(array: NDArray[Element], index: Index, value: Value, order: Order = "se
     >>> int(atomic.and_(array, 0, 3)), array.tolist()
     (6, [2])
     """
-    return _apply("and_", array, index, order, value)
+    return _apply(_AND, array, index, order, value)
 
 
 def or_(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -152,7 +153,7 @@ def or_(array: NDArray[Element], index: Index, value: Value, order: Order = "seq
     >>> int(atomic.or_(array, 0, 3)), array.tolist()
     (6, [7])
     """
-    return _apply("or_", array, index, order, value)
+    return _apply(_OR, array, index, order, value)
 
 
 def xor(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -171,7 +172,7 @@ def xor(array: NDArray[Element], index: Index, value: Value, order: Order = "seq
     >>> int(atomic.xor(array, 0, 3)), array.tolist()
     (6, [5])
     """
-    return _apply("xor", array, index, order, value)
+    return _apply(_XOR, array, index, order, value)
 
 
 def min(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -191,7 +192,7 @@ def min(array: NDArray[Element], index: Index, value: Value, order: Order = "seq
     >>> int(atomic.min(array, 0, 3)), array.tolist()
     (6, [3])
     """
-    return _apply("min", array, index, order, value)
+    return _apply(_MIN, array, index, order, value)
 
 
 def max(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -211,7 +212,7 @@ def max(array: NDArray[Element], index: Index, value: Value, order: Order = "seq
     >>> int(atomic.max(array, 0, 9)), array.tolist()
     (6, [9])
     """
-    return _apply("max", array, index, order, value)
+    return _apply(_MAX, array, index, order, value)
 
 
 def nanmin(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -231,7 +232,7 @@ def nanmin(array: NDArray[Element], index: Index, value: Value, order: Order = "
     >>> float(atomic.nanmin(array, 0, np.nan)), array.tolist()
     (6.0, [6.0])
     """
-    return _apply("nanmin", array, index, order, value)
+    return _apply(_NANMIN, array, index, order, value)
 
 
 def nanmax(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -251,7 +252,7 @@ def nanmax(array: NDArray[Element], index: Index, value: Value, order: Order = "
     >>> float(atomic.nanmax(array, 0, np.nan)), array.tolist()
     (6.0, [6.0])
     """
-    return _apply("nanmax", array, index, order, value)
+    return _apply(_NANMAX, array, index, order, value)
 
 
 def inc(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -270,7 +271,7 @@ def inc(array: NDArray[Element], index: Index, value: Value, order: Order = "seq
     >>> int(atomic.inc(array, 0, 6)), array.tolist()
     (6, [0])
     """
-    return _apply("inc", array, index, order, value)
+    return _apply(_INC, array, index, order, value)
 
 
 def dec(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -289,7 +290,7 @@ def dec(array: NDArray[Element], index: Index, value: Value, order: Order = "seq
     >>> int(atomic.dec(array, 0, 6)), array.tolist()
     (0, [6])
     """
-    return _apply("dec", array, index, order, value)
+    return _apply(_DEC, array, index, order, value)
 
 
 def exch(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> Element:
@@ -308,7 +309,7 @@ def exch(array: NDArray[Element], index: Index, value: Value, order: Order = "se
     >>> int(atomic.exch(array, 0, 5)), array.tolist()
     (1, [5])
     """
-    return _apply("exch", array, index, order, value)
+    return _apply(_EXCHANGE, array, index, order, value)
 
 
 def cas(array: NDArray[Element], index: Index, old: Value, value: Value, order: Order = "seq_cst") -> Element:
@@ -328,7 +329,7 @@ def cas(array: NDArray[Element], index: Index, old: Value, value: Value, order: 
     >>> int(atomic.cas(array, 0, 1, 5)), array.tolist()
     (1, [5])
     """
-    return _apply("cas", array, index, order, old, value)
+    return _apply(_COMPARE_EXCHANGE, array, index, order, old, value)
 
 
 def load(array: NDArray[Element], index: Index, order: Order = "seq_cst") -> Element:
@@ -347,7 +348,7 @@ def load(array: NDArray[Element], index: Index, order: Order = "seq_cst") -> Ele
     >>> int(atomic.load(np.array([6]), 0, "acquire"))
     6
     """
-    return _apply("load", array, index, order)
+    return _apply(_LOAD, array, index, order)
 
 
 def store(array: NDArray[Element], index: Index, value: Value, order: Order = "seq_cst") -> None:
@@ -361,7 +362,7 @@ def store(array: NDArray[Element], index: Index, value: Value, order: Order = "s
     >>> array = np.zeros(1)
     >>> atomic.store(array, 0, 1.5, "release")
     """
-    _apply("store", array, index, order, value)
+    _apply(_STORE, array, index, order, value)
 
 
 def fence(order: Order = "seq_cst") -> None:
@@ -385,6 +386,18 @@ def fence(order: Order = "seq_cst") -> None:
     check(_fence())
 
 
+# Constants of this module: found faster than those of another.
+_LOAD, _STORE, _EXCHANGE, _COMPARE_EXCHANGE = (
+    c.ILK_ATOMIC_LOAD,
+    c.ILK_ATOMIC_STORE,
+    c.ILK_ATOMIC_EXCHANGE,
+    c.ILK_ATOMIC_COMPARE_EXCHANGE,
+)
+_ADD, _SUB, _AND, _OR, _XOR = c.ILK_ATOMIC_ADD, c.ILK_ATOMIC_SUB, c.ILK_ATOMIC_AND, c.ILK_ATOMIC_OR, c.ILK_ATOMIC_XOR
+_MIN, _MAX, _NANMIN, _NANMAX = c.ILK_ATOMIC_MIN, c.ILK_ATOMIC_MAX, c.ILK_ATOMIC_NANMIN, c.ILK_ATOMIC_NANMAX
+_INC, _DEC = c.ILK_ATOMIC_INC, c.ILK_ATOMIC_DEC
+
+
 class Operation(NamedTuple):
     """What one of the functions above supports."""
 
@@ -394,23 +407,25 @@ class Operation(NamedTuple):
 
 
 OPERATIONS = {
-    "add": Operation(c.ILK_ATOMIC_ADD, "iuf"),
-    "sub": Operation(c.ILK_ATOMIC_SUB, "iuf"),
-    "and_": Operation(c.ILK_ATOMIC_AND, "biu"),
-    "or_": Operation(c.ILK_ATOMIC_OR, "biu"),
-    "xor": Operation(c.ILK_ATOMIC_XOR, "biu"),
-    "min": Operation(c.ILK_ATOMIC_MIN, "iuf"),
-    "max": Operation(c.ILK_ATOMIC_MAX, "iuf"),
-    "nanmin": Operation(c.ILK_ATOMIC_NANMIN, "iuf"),
-    "nanmax": Operation(c.ILK_ATOMIC_NANMAX, "iuf"),
-    "inc": Operation(c.ILK_ATOMIC_INC, "iu"),
-    "dec": Operation(c.ILK_ATOMIC_DEC, "iu"),
-    "exch": Operation(c.ILK_ATOMIC_EXCHANGE),
-    "cas": Operation(c.ILK_ATOMIC_COMPARE_EXCHANGE),
-    "load": Operation(c.ILK_ATOMIC_LOAD, orders=("relaxed", "acquire", "seq_cst")),
-    "store": Operation(c.ILK_ATOMIC_STORE, orders=("relaxed", "release", "seq_cst")),
+    "add": Operation(_ADD, "iuf"),
+    "sub": Operation(_SUB, "iuf"),
+    "and_": Operation(_AND, "biu"),
+    "or_": Operation(_OR, "biu"),
+    "xor": Operation(_XOR, "biu"),
+    "min": Operation(_MIN, "iuf"),
+    "max": Operation(_MAX, "iuf"),
+    "nanmin": Operation(_NANMIN, "iuf"),
+    "nanmax": Operation(_NANMAX, "iuf"),
+    "inc": Operation(_INC, "iu"),
+    "dec": Operation(_DEC, "iu"),
+    "exch": Operation(_EXCHANGE),
+    "cas": Operation(_COMPARE_EXCHANGE),
+    "load": Operation(_LOAD, orders=("relaxed", "acquire", "seq_cst")),
+    "store": Operation(_STORE, orders=("relaxed", "release", "seq_cst")),
     "fence": Operation(-1, "", orders=("acquire", "release", "acq_rel", "seq_cst")),
 }
+
+_NAMES = {operation.code: name for name, operation in OPERATIONS.items()}
 
 # numpy's kind and size -> the struct module's letter, which the C function takes
 _LETTERS = {"b1": "B", **{f"{k}{2**n}": letters[n] for k, letters in (("i", "bhiq"), ("u", "BHIQ")) for n in range(4)}}
@@ -444,7 +459,8 @@ def check_type(name: str, dtype: np.dtype[Any]) -> None:
         )
 
 
-def _apply(name: str, array: NDArray[Element], index: Index, order: str, *values: Value) -> Element:
+def _apply(operation: int, array: NDArray[Element], index: Index, order: str, *values: Value) -> Element:
+    name = _NAMES[operation]
     check_order(name, order)
     if not isinstance(array, np.ndarray):
         raise TypeError(f"atomic.{name} takes a numpy array, not {type(array).__name__}")
@@ -454,11 +470,11 @@ def _apply(name: str, array: NDArray[Element], index: Index, order: str, *values
     address = element_address(array, index)
     if not array.flags.aligned or address % array.itemsize:
         raise ValueError(f"atomic.{name}: the array is misaligned")
-    operand = np.array([_convert(array.dtype, value) for value in values], array.dtype)
-    old = np.empty(1, array.dtype)
+    cells = np.array([0, *[_convert(array.dtype, value) for value in values]], array.dtype)  # the old value, the operands
+    old = _address(cells)
     letter = _LETTERS[array.dtype.str[1:]]
-    check(_c_apply(address, ord(letter), OPERATIONS[name].code, _address(operand), _address(old)))
-    result: Element = old[0]
+    check(_c_apply(address, ord(letter), operation, old + array.itemsize, old))
+    result: Element = cells[0]
     return result
 
 
@@ -505,3 +521,8 @@ _CONVERT: dict[str, Callable[[np.dtype[Any], Any], Any]] = {
 
 def _convert(dtype: np.dtype[Any], value: Any) -> Any:
     return _CONVERT[dtype.kind](dtype, value)
+
+
+# In C for arrays that are exactly ndarrays, but those of half floats; and from there _apply() above for all else.
+if knows_numpy():
+    _apply = function_in_c("atomic_apply", _apply)

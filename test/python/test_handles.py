@@ -219,9 +219,9 @@ def bad_handles():
         yield generator.getrandbits(generator.choice((16, 32, 48, 64)))
 
 
-# Those of arrays, slices and text take an address; ilk_thread_start and ilk_gil_..., functions.
+# Those of arrays, slices and text take an address; ilk_thread_start, ilk_gil_... and ilk_python_..., functions.
 TAKE_AN_ADDRESS = (
-    *("ilk_atomic_", "ilk_word_", "ilk_robust_", "ilk_report", "ilk_thread_start", "ilk_gil_"),
+    *("ilk_atomic_", "ilk_word_", "ilk_robust_", "ilk_report", "ilk_thread_start", "ilk_gil_", "ilk_python_"),
     *("ilk_slices_attach", "ilk_slices_drop"),
 )
 TAKE_A_HANDLE = {

@@ -26,6 +26,7 @@ def test_all_of_it():
     out = result.stdout
     assert re.search(rf"^interlock +{re.escape(interlock.version)}$", out, re.M)
     assert re.search(r"^waits by +(futex|pthread)$", out, re.M)
+    assert re.search(r"^calls by +(C|ctypes)$", out, re.M)
     assert re.search(r"^fence +(a?symmetric)$", out, re.M)
     assert re.search(r"^library +\S*libinterlock\S*$", out, re.M)
     assert re.search(r"^Numba +\d", out, re.M)

@@ -22,7 +22,8 @@ class _View:
     _fields = staticmethod(dict)
 
     def __init__(self, handle, **fields):
-        self.__dict__.update(self._fields(), _handle=handle, **fields)
+        self._handle = handle or 0
+        self.__dict__.update(self._fields(), **fields)
 
     def __del__(self):
         pass

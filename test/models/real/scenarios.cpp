@@ -14,7 +14,7 @@
 // In seams.c.
 extern "C" {
 void seams_wait(int which);
-int seams_look(struct thread *record);
+int seams_load(struct thread *record);
 void seams_interrupted(void *pinned);
 void *seams_pinned(void);
 }
@@ -1913,7 +1913,7 @@ struct block_load {
       seams_wait(1);
     } else {
       for (int i = 0; i < 8; i++)
-        EXPECT(seams_look(engine::records[0]) != -2);
+        EXPECT(seams_load(engine::records[0]) != -2);
     }
   }
 

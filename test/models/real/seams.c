@@ -238,7 +238,7 @@ void seams_wait(int which)
 }
 
 /* Which of the two waits block_load() finds; -1: none. -2: some of the one and some of the other. */
-int seams_look(struct thread *record)
+int seams_load(struct thread *record)
 {
   struct blocked b;
   if (!block_load(record, &b))

@@ -1,0 +1,81 @@
+/* Methods of locks and semaphores. */
+#include "python.h"
+
+typedef int try_function(void *handle);
+
+/* As _Mutex.acquire, Semaphore.acquire and so on: `name` is the Python method, and `died` the one for a lock that is
+   acquired, but whose holder has exited; NULL for semaphores, which have none, and whose timeout may be None. */
+static inline object acquire(object self, const struct arguments *arguments, try_function *try, const char *name,
+    const char *died)
+{
+  bool none = !arguments->n && !arguments->names;
+  enum how how = likely(none) ? HOW_WAIT : how_to_wait(arguments, 0, "blocking", !died);
+  if (likely(how != HOW_PYTHON)) {
+    int code = try(handle_for_call(self));
+    if (likely(code == ILK_OK))
+      return boolean(true);
+    if (code == ILK_OWNER_DIED && died)
+      return call_python_0(self, died);
+    if (code == ILK_EBUSY && how == HOW_TRY)
+      return boolean(false);
+  }
+  return call_python(self, name, arguments);
+}
+
+/* `name` is the Python method that raises the exception. It tries again, and may succeed then. */
+static inline object release(object self, try_function *unlock, const char *name)
+{
+  return likely(unlock(handle_for_call(self)) == ILK_OK) ? reference(python.none) : call_python_0(self, name);
+}
+
+#define ACQUIRE(function, try, name, died)                                                \
+  object python_##function(object self, object const *values, intptr_t n, object names)     \
+  {                                                                                       \
+    return acquire(self, &(struct arguments){values, n, names}, try, name, died);         \
+  }
+
+#define RELEASE(function, unlock, name)             \
+  object python_##function(object self, object unused) \
+  {                                                  \
+    (void)unused;                                    \
+    return release(self, unlock, name);              \
+  }
+
+/* __exit__, which has the exception as its arguments. */
+#define EXIT(function, unlock, name)                                       \
+  object python_##function(object self, object const *values, intptr_t n)    \
+  {                                                                        \
+    (void)values, (void)n;                                                 \
+    return release(self, unlock, name);                                    \
+  }
+
+static int semaphore_release_one(void *semaphore)
+{
+  return ilk_semaphore_release(semaphore, 1);
+}
+
+ACQUIRE(mutex_acquire, ilk_mutex_trylock, "_python_acquire", "_owner_died")
+RELEASE(mutex_release, ilk_mutex_unlock, "_python_release")
+EXIT(mutex_exit, ilk_mutex_unlock, "_python_release")
+
+ACQUIRE(read_acquire, ilk_rwlock_read_trylock, "_python_acquire_read", "_read_owner_died")
+RELEASE(read_release, ilk_rwlock_read_unlock, "_python_release_read")
+ACQUIRE(write_acquire, ilk_rwlock_write_trylock, "_python_acquire_write", "_write_owner_died")
+RELEASE(write_release, ilk_rwlock_write_unlock, "_python_release_write")
+
+ACQUIRE(semaphore_acquire, ilk_semaphore_tryacquire, "_python_acquire", NULL)
+EXIT(semaphore_exit, semaphore_release_one, "_python_release")
+
+object python_semaphore_release(object self, object const *values, intptr_t n, object names)
+{
+  if (likely(!n && !names))
+    return release(self, semaphore_release_one, "_python_release");
+  return call_python(self, "_python_release", &(struct arguments){values, n, names});
+}
+
+object python_mutex_locked(object self, object unused)
+{
+  (void)unused;
+  int locked = ilk_mutex_is_locked(handle_for_call(self));
+  return likely(locked >= 0) ? boolean(locked) : call_python_0(self, "_python_locked");
+}
