@@ -253,8 +253,8 @@ static bool apply(object const *values, intptr_t n, object *result)
   struct element_type type = type_of_elements(array->dtype);
   if (type.class == CLASS_NONE || (type.class == CLASS_BOOL && !is_for_bools(operation)))
     return false;
-  int expected_type = ARRAY_ALIGNED | (operation == ILK_ATOMIC_LOAD ? 0 : ARRAY_WRITEABLE);
-  if ((array->flags & expected_type) != expected_type || !array->dimensions || indices_of(values[2], api, indices) != array->dimensions)
+  int required = ARRAY_ALIGNED | (operation == ILK_ATOMIC_LOAD ? 0 : ARRAY_WRITEABLE);
+  if ((array->flags & required) != required || !array->dimensions || indices_of(values[2], api, indices) != array->dimensions)
     return false;
   uint64_t operands[2] = {0}, old = 0;
   for (intptr_t i = 4; i < n; i++)
