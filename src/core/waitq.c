@@ -39,7 +39,8 @@ void waitq_append(struct object *object, struct waitq *queue, struct wait_slot *
     queue->first = slot;
   queue->last = slot;
   store_relaxed(&slot->queue, queue);
-  add_seq_cst(&object->waiters, 1); /* heavy side of the unlocker's fence_light() */
+  add_seq_cst(&object->waiters, 1); /* seq_cst: before the caller rechecks or releases a mutex.
+                                       Pairs with is_waited_for() and ilk_condition_notify(). */
 }
 
 void waitq_prepend_away(struct object *object, struct waitq *queue, struct wait_slot *slot)

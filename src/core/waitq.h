@@ -9,8 +9,9 @@
    so that no thread waits for one that may not come back soon. A slot is present again, at its old position, once its
    thread rechecks. It is away in two cases:
    - The thread is between two parts of a resumable wait (resumable.h).
-   - A wake did not find the thread asleep: it runs a signal handler, which may take long, or was about to fall asleep. The
-     wake then also goes to the next slot (waitq_wake_is_lost()).
+   - A wake did not find the thread asleep: it runs a signal handler, which may take long, or was
+     about to fall asleep. The wake then also goes to the next slot (waitq_wake_is_lost()). A fair
+     lock does not do this: it passes no waiter over.
    A condition ignores `away`: a notify takes nothing from other threads. */
 #ifndef INTERLOCK_WAITQ_H
 #define INTERLOCK_WAITQ_H
@@ -25,8 +26,9 @@ struct waitq {
 /* The `role` of a slot, where there are two. */
 enum queue_role { ROLE_READER, ROLE_WRITER };
 
-/* The `signal` of a slot. Other threads change it only from SIGNAL_NONE to WOKEN or GIVEN, with the lock held. Its own thread
-   sets it back to SIGNAL_NONE, with the lock held while the slot is in the queue. */
+/* The `signal` of a slot. Other threads change it only with the lock held: from SIGNAL_NONE to
+   WOKEN, and from either to GIVEN. Its own thread sets it back to SIGNAL_NONE, with the lock held
+   while the slot is in the queue. */
 enum signal {
   SIGNAL_NONE,  /* asleep, or about to be */
   SIGNAL_WOKEN, /* still in the queue: recheck */

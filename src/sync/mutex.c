@@ -108,8 +108,8 @@ COLD static int wake_pinned(struct mutex *m, struct thread *me)
   return ILK_OK;
 }
 
-/* For an unowned mutex that the caller locked, with no other flag among its flags. Pinned, because another thread
-   may unlock it at the same time, by mistake, and free it. */
+/* For an unowned mutex that the caller locked, without any other slow-path flag. Pinned, because
+   another thread may unlock it at the same time, by mistake, and free it. */
 static inline int unlock_unowned(struct mutex *m, void *handle, struct thread *me)
 {
   uint64_t tag_flags = fence_light(&me->pin[PIN_INNER], (uintptr_t)handle, &m->object.tag_flags);
@@ -138,8 +138,8 @@ static inline int unlock_held(struct mutex *m, void *handle, struct thread *me)
 int ilk_mutex_unlock(void *mutex)
 {
   struct thread *me = thread_current;
-  /* `held` is the mutex locked last (I6), or NULL, whose `tag_flags` are not those of any mutex. For mutexes locked
-     before it, check the head. */
+  /* `held` is the mutex locked last (I6), or NULL, which leads to slot 0, whose `tag_flags` matches
+     no handle. For a mutex locked earlier, check the head. */
   if (likely(me && me->held == mutex))
     return unlock_held((struct mutex *)handle_held_object(mutex), mutex, me);
   struct object *object = handle_object(mutex);
@@ -187,7 +187,7 @@ int ilk_mutex_is_locked(void *mutex)
   return head_state(head) != FREE;
 }
 
-/* Only the holder changes its own depth. */
+/* Only the holder changes the depth. */
 static int depth_of(struct mutex *m, struct thread *me)
 {
   uint32_t id = holder(load_acquire(&m->object.head));

@@ -92,8 +92,8 @@ static struct wait_slot *signal_first(struct mutex *m)
     waitq_signal(first, SIGNAL_WOKEN);
     wake = first;
   }
-  /* Clear a stale request: there is no waiter, or a signalled one, which sets `has_waiters` again if it fails to
-     acquire (I2). Until then releases have nothing to do here. */
+  /* Clear a stale request: no waiter is present, or the first is signalled and sets `has_waiters`
+     again if it fails to acquire (I2). Until then releases have nothing to do here. */
   if (!first || wake || on_its_way)
     store_relaxed(&m->has_waiters, 0);
   return wake;
@@ -153,7 +153,7 @@ static bool join(struct mutex *m, void *handle, struct thread *me, struct wait_s
   return true;
 }
 
-/* With the queue locked: leaves it; or, at the end of a part, keeps_slot in it, away. */
+/* With the queue locked: leaves it; or, at the end of a part (`keeps_slot`), stays in it, away. */
 static void leave(struct mutex *m, struct wait_slot *mine, bool keeps_slot)
 {
   if (keeps_slot)
@@ -181,7 +181,8 @@ static int check(struct mutex *m, void *handle, struct thread *me, struct wait_s
   return taken;
 }
 
-/* A woken waiter is normally the only one (I4), so it spins longer: that costs less than another sleep. */
+/* Normally only one waiter is woken at a time (I4), so it spins longer: that costs less than
+   another sleep. */
 static void await_release(struct mutex *m, struct thread *me)
 {
   struct spin spin = {me, 0, SPIN_MOST};
@@ -198,8 +199,8 @@ static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struc
   if (!join(m, handle, me, mine, &taken))
     return taken;
 
-  /* Other threads change a waiter's slot only with the queue locked. The waiter decides with the queue
-     locked, too: whether it was handed the mutex, acquires it, leaves, or sleeps (I4). */
+  /* Other threads change a waiter's slot only with the queue locked. With it locked, too, the
+     waiter decides what to do: return, acquire, leave or sleep (I4). */
   for (;;) {
     if (!is_fair(m) && load_relaxed(&mine->signal) == SIGNAL_WOKEN)
       await_release(m, me);
@@ -207,7 +208,7 @@ static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struc
     enum signal signal = load_relaxed(&mine->signal);
     bool given = signal == SIGNAL_GIVEN;
     if (given)
-      store_relaxed(&mine->signal, SIGNAL_NONE); /* only a notify may stay for the next part (resumable.h) */
+      store_relaxed(&mine->signal, SIGNAL_NONE); /* only a notify's signal stays (resumable.h) */
     taken = given ? ILK_OK : check(m, handle, me, mine, result != ILK_OK);
     /* The waker cleared `has_waiters`. After a failed attempt, set it again and recheck, before all else (I2). */
     bool again = signal == SIGNAL_WOKEN && taken < 0 && !is_fair(m);
@@ -263,8 +264,8 @@ int mutex_lock_pinned(struct mutex *m, void *handle, struct thread *me, int64_t 
 
 /* --- unlock ------------------------------------------------------------------- */
 
-/* HANDOFF is set: hands the mutex to the first waiter. False: the head has changed; two threads unlocked an
-   unowned mutex at once, or it was reset. */
+/* HANDOFF is set: hands the mutex to the first waiter, or frees it if none is present. False: the
+   head has changed; two threads unlocked an unowned mutex at once, or it was reset. */
 static bool hand_over(struct mutex *m, void *handle, uint64_t head)
 {
   waitq_lock(&m->object);
@@ -310,8 +311,8 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct thread *me, uint32
   if (depth)
     *depth = 0;
   for (;;) {
-    /* Acquire: pairs with the CAS of the thread that locked what we unlock (an unowned mutex); its queue is
-       then visible. */
+    /* Acquire: pairs with the CAS of the thread that locked an unowned mutex; we then see the count
+       of waiters as that thread did. */
     uint64_t head = load_acquire(&m->object.head);
     if (!head_is(head, handle)) {
       if (handle_retry(me, PIN_INNER, handle, -1) != ILK_OK)

@@ -15,39 +15,47 @@
 
        FREE -> id                    any thread, by CAS                            lock
        id -> FREE                    the holder, by a store; a fair mutex: by CAS  unlock
-       id -> id | HANDOFF            a waiter or a waker, by CAS, if the first waiter starves or it is fair
-       id | HANDOFF -> id' or FREE   the holder, with the queue locked             hand-off
-       dead id -> id'                any thread, by CAS                            owner died
+       id -> id | HANDOFF            a waiter or a waker, by CAS, if the first waiter starves or the
+                                     mutex is fair
+       id | HANDOFF -> FREE, id', or, if the mutex is fair, id' | HANDOFF
+                                     the holder, with the queue locked             hand-off
+       dead id -> id'                any thread, by CAS; HANDOFF stays             owner died
        any -> FREE                   ilk_mutex_reset()
+       id | HANDOFF -> id            a fork's child, which has no queue
 
    An unowned mutex may be unlocked by any thread; read "the thread that unlocks" for "the holder" then.
    "The first waiter" is the first one in the queue that is present (waitq.h): no release waits for a thread
    that is away.
 
    Invariants:
-   I1  Only the holder changes the state of a locked mutex, with three exceptions: HANDOFF may be set, a dead
-       holder may be replaced, and a reset changes any state.
+   I1  Only the holder changes the state of a locked mutex, with four exceptions: HANDOFF may be
+       set, a dead holder may be replaced, a reset changes any state, and a fork's child clears
+       HANDOFF.
    I2  Only the first waiter requests a wake: it sets `has_waiters`, runs the heavy fence, rechecks the state, and
        sleeps. A release stores FREE, then loads `has_waiters`. So the first waiter sleeps only while a release
        that will see `has_waiters` is still to come.
-       Later waiters rely on the first: when it acquires, it leaves `has_waiters` set for them, and its own release
-       sees it; when it leaves while others wait, it does not clear it. If another thread unlocks an unowned
-       mutex, that may happen before the acquirer has left the queue; so this release also checks for waiters.
-       A waker that signals a waiter, or finds the first waiter signalled already, clears `has_waiters`: until that
-       waiter sets it again, releases have nothing to do. A signalled waiter that fails to acquire sets it
-       again and rechecks before it sleeps or leaves.
+       Later waiters rely on the first: when it acquires the mutex, or leaves without it, it sets
+       `has_waiters` if others wait. After it has acquired, its own release sees that. Another
+       thread may unlock an unowned mutex before the acquirer has left the queue, and so before it
+       sets `has_waiters`. Such a release also loads the count of waiters (`object.waiters`), and
+       wakes the first if it is not 0.
+       A waker that signals a waiter, finds the first waiter signalled already, or finds none
+       present clears `has_waiters`: until a waiter sets it again, releases have nothing to do. A
+       signalled waiter that fails to acquire sets it again and rechecks before it sleeps or leaves.
    I3  The store of a release may erase a HANDOFF that is set at the same time. No wake is lost, because wakes
        depend on `has_waiters` alone; the starving waiter waits for one more critical section.
-   I4  With the queue locked once, a waiter clears its signal, attempts to acquire, and leaves or stays. So an
-       attempt follows every signal that came before, and a later signal goes to whichever waiter is first
-       then. At most one signalled waiter has not yet rechecked, not counting those that were signalled before
-       a thread that was away came back ahead of them, and those that a wake did not find asleep.
+   I4  Under one hold of the queue's lock, a waiter clears its signal, attempts to acquire, and
+       leaves or stays. So an attempt follows every signal that came before, and a later signal goes
+       to whichever waiter is first then. At most one signalled waiter has not yet rechecked. Not
+       counted are those that a wake did not find asleep, and those that a returning thread is now
+       ahead of.
    I5  `depth` belongs to the holder, and is 0 when the mutex is free.
-   I6  `held` in a thread's record caches the mutex that the thread locked last. While `tag_flags` has no
-       slow-path flag (SIMPLE), it proves ownership without a load of the head, which would stall on the swap
-       that locked it. A thread that takes the mutex away, or unlocks it for another, sets a flag first; so
-       does a recursive lock. Only the flag for HANDOFF may come too late; the store then erases HANDOFF (I3).
-       If the mutex has been freed since, the tag check fails.
+   I6  `held` in a thread's record is the mutex that the thread locked last, or NULL, at the latest
+       once the thread has unlocked it. While that mutex's `tag_flags` has no slow-path flag
+       (SIMPLE), `held` proves ownership without a load of the head, which would stall on the swap
+       that locked it. A thread that takes the mutex away, or unlocks it for another, sets a flag
+       first; so does a recursive lock. Only the flag for HANDOFF may come too late; the store then
+       erases HANDOFF (I3). If the mutex has been freed since, the tag check fails.
    I7  A condition's notify may defer wakes (waitq.h) of threads that need this mutex next: they lose nothing
        until its release. SPECIAL_DEFERRED is set while there are deferred wakes, so every release by the holder
        delivers them. A thread that takes the mutex away from the holder delivers them, too.
@@ -57,8 +65,9 @@
 
    Bound on starvation: once the first waiter has waited for STARVING, it sets HANDOFF when an attempt fails.
    So does a release that finds the mutex locked again before it could wake that waiter. The next release
-   hands the mutex over. So the first waiter has it after STARVING, two critical sections, and a wake; and
-   each waiter behind it likewise, once it is first. */
+   hands the mutex over, unless it erases HANDOFF (I3). So the first waiter has it after STARVING,
+   two critical sections (one more for each HANDOFF that was erased), and a wake; and each waiter
+   behind it likewise, once it is first. */
 #ifndef INTERLOCK_MUTEX_STATE_H
 #define INTERLOCK_MUTEX_STATE_H
 
