@@ -3,8 +3,9 @@
 
        waiter:  join the queue;  release the mutex;  sleep;  leave the queue;
                 unpin the condition;  reacquire the mutex
-       notify:  take n waiters out of the queue, each with SIGNAL_GIVEN;  wake each, or, if it needs a mutex
-                that the caller holds, defer the wake until the caller unlocks that mutex
+       notify:  take n waiters out of the queue, each with SIGNAL_GIVEN;  wake each, or, if it
+                needs the owned mutex that the caller locked last, defer the wake until the caller
+                unlocks that mutex (mutex_wake_at_unlock())
 
    Checked by test/models/deferred.pml (deferred wakes) and resumable.pml (resumable waits).
 
@@ -12,7 +13,8 @@
    I1  A waiter joins before it releases the mutex. So a notify by a thread that has locked the mutex since
        then finds it in the queue (and loads waiters > 0 without the queue's lock).
    I2  A waiter whose slot is out of the queue has been notified. A waiter that gives up removes its slot with
-       the queue locked. If the slot is out already, the waiter returns ILK_OK, so no notify is lost.
+       the queue locked. If the slot is out already, the waiter counts as notified, or passes the
+       notify on; so none is lost.
    I3  A resumable wait (resumable.h) has its slot in the queue from its begin on, also between two parts. So it
        receives a notify in its order, and a thread that begins to wait later does not take it.
    I4  Before a waiter reacquires the mutex, which may put it into another queue, it has left this queue, or
@@ -65,7 +67,7 @@ static void notify_pinned(struct condition *c, struct thread *me, uint32_t n)
     while (n > 0 && count < BATCH && c->queue.first) {
       struct wait_slot *slot = c->queue.first;
       if (resumable_is_kept(slot))
-        add_seq_cst(&c->object.waiters, 1); /* counts until the thread accepts the notify (P4) */
+        add_seq_cst(&c->object.waiters, 1); /* until the thread accepts the notify (P4) */
       waitq_remove(&c->object, &c->queue, slot);
       mutex[count] = slot->mutex; /* before the signal: after it, the thread may wait elsewhere */
       waitq_signal(slot, SIGNAL_GIVEN);
@@ -99,8 +101,8 @@ COLD static int notify_slow(void *handle, uint32_t n)
 int ilk_condition_notify(void *condition, int n)
 {
   struct object *object = handle_object(condition);
-  /* No waiter: two loads. `waiters` is this condition's if it is still live; if not, any result is right.
-     Acquire: orders the two loads. */
+  /* No waiter: two loads. If the condition is freed between them, either result is right.
+     Acquire: the head is loaded first. */
   if (likely(n >= 0) && handle_is(condition, KIND_CONDITION) &&
       head_is(load_acquire(&object->head), condition) && !load_acquire(&object->waiters))
     return ILK_OK;
@@ -197,7 +199,7 @@ static int wait_part_at(struct condition *c, void *condition, void *mutex, struc
     return ILK_EOVERFLOW;
   }
   int result = wait_at(c, condition, mutex, me, mine, deadline);
-  /* All other results end the wait. If a notify has come since, pass it on. */
+  /* Only these two results keep the wait. At its end, pass on a notify that has come since. */
   if (result != ILK_ETIMEDOUT && result != ILK_ECANCELED && resumable_end(me, mine))
     condition_pass_on(condition, me);
   return result;

@@ -43,8 +43,8 @@ int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool 
   return ILK_OK;
 }
 
-/* After BIASED was cleared: the fast readers still inside have published before that. Does a record show
-   one? This is expensive, so the bias stays off for a multiple of the time it took. */
+/* After BIASED was cleared, no reader that publishes later stays (I2). Does a record still publish
+   the handle? This is expensive, so the bias stays off for a multiple of the time it took. */
 static bool revoke_bias(struct rwlock *rw, void *handle)
 {
   int64_t begin = clock_now();
@@ -55,8 +55,9 @@ static bool revoke_bias(struct rwlock *rw, void *handle)
   return published;
 }
 
-/* With WRITER set: waits for the readers before us to leave. If a part of a resumable wait times out here, it
-   releases WRITER, because its thread may never come back; if it does, it is the first in the queue. */
+/* With WRITER set: waits for the readers before us to leave. If the wait ends early, it releases
+   WRITER. A part of a resumable wait also stays at the front of the queue, away: its thread may
+   never come back. */
 static int drain(struct rwlock *rw, void *handle, struct thread *me, bool tries, int64_t deadline)
 {
   store_relaxed(&rw->calm, 0);
@@ -145,7 +146,8 @@ COLD static int write_slow(void *handle, int64_t timeout_ns)
   return result;
 }
 
-/* Free, with no waiters: sets WRITER. Returns the result, or -1: take the slow path. */
+/* State 0 (free, not biased, no waiters): sets WRITER. Returns the result, or -1: take the slow
+   path. */
 static inline int write_fast(void *handle)
 {
   struct thread *me = thread_current;

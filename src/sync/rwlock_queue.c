@@ -109,7 +109,8 @@ void rwlock_release_writer(struct rwlock *rw, uint32_t staying)
 static bool writer_is_dead(struct rwlock *rw)
 {
   uint32_t writer = load_acquire(&rw->writer); /* for thread_find() */
-  /* Recheck after the search: a dead thread stores nothing, so it has not released the lock. */
+  /* Recheck after the search: the thread may have released the lock and then exited. If its id is
+     still here, it did not release it. */
   return writer && !thread_find(writer) && load_relaxed(&rw->writer) == writer &&
          head_state(load_relaxed(&rw->object.head)) & WRITER;
 }
@@ -137,7 +138,7 @@ static int attempt(struct rwlock *rw, void *handle, struct thread *me, const str
 
 static void leave(struct rwlock *rw, struct wait_slot *mine)
 {
-  set_away(rw, mine, true);
+  set_away(rw, mine, true); /* no longer counts a writer */
   waitq_remove(&rw->object, &rw->queue, mine);
 }
 

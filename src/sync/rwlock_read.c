@@ -71,7 +71,8 @@ bool rwlock_hold_is_possible(struct thread *me)
   return merge_holds(me);
 }
 
-/* On top, or in the first empty entry: no writer searches the records for counted reads. */
+/* On top, or in the first empty entry. Any entry will do: no writer searches the records for
+   counted reads. */
 void rwlock_hold_add_counted(struct thread *me, void *handle)
 {
   uint32_t i = me->reads;
@@ -218,8 +219,8 @@ COLD static int read_slow(void *handle, int64_t timeout_ns)
   return result;
 }
 
-/* No writer and no waiters: counts the reader, in the record's next entry. Returns the result, or -1: take
-   the slow path. */
+/* If no bit but COUNT is set: counts the reader, in the record's next entry. Returns the result, or
+   -1: take the slow path. */
 static inline int read_counted(void *handle)
 {
   struct thread *me = thread_current;

@@ -13,7 +13,7 @@
    The state is the lower half of the object's head:
 
        COUNT      number of readers counted in this word
-       BIASED     readers may publish instead of being counted
+       BIASED     readers may publish instead of being counted, and published ones may be inside
        PUBLISHED  BIASED was revoked; readers that published may still be inside
        WRITER     a writer writes, or drains: waits for the readers before it to leave
        WRITER_PARKED     must be set while the draining writer sleeps
@@ -38,21 +38,23 @@
    "The first waiter" is the first one in the queue that is present (waitq.h).
 
    Invariants:
-   I1  One thread at a time sets WRITER; it clears it, or a thread that finds it dead does. `writer` is its
-       id, or 0 between two of its steps.
+   I1  One thread at a time sets WRITER. That thread clears it, or one that finds that thread dead.
+       `writer` is its id, or 0 for a moment (in a fork's child: WRITER_LOST).
    I2  A writer writes only once COUNT is 0 and, if PUBLISHED is set, no record publishes the handle. While
        neither BIASED nor PUBLISHED is set, no record publishes it, except to retract it at once. While WRITER
        is set, no new reader comes in: counting requires WRITER to be clear in the same step, and publishing
        is Dekker's protocol. A reader publishes, then loads the head (light side); a writer that finds
        PUBLISHED runs the heavy fence, then scans the records. A reader that loads anything but BIASED
        retracts it.
-   I3  The first waiter is signalled, and so will recheck; or one CAS has set HAS_WAITERS and seen a state in which
-       this waiter could not proceed. A thread that then changes that state sees HAS_WAITERS and calls settle().
-       Every change of the queue and every failed attempt of a waiter ends with settle(), too, so the
-       invariant holds whenever the queue is unlocked. A signalled waiter is a writer that is first, or a
-       reader with only readers before it, and stays that unless a thread that was away comes back ahead.
-   I4  A draining writer sets WRITER_PARKED, loads the epoch in `epoch`, rechecks, and sleeps on that epoch. A reader
-       that leaves, and then loads WRITER_PARKED, increments the epoch and wakes it (block.h).
+   I3  The first waiter is signalled, and so will recheck; or a single CAS has both set HAS_WAITERS
+       and found a state in which this waiter could not proceed. A thread that then lets this waiter
+       proceed sees HAS_WAITERS and calls settle(), or leaves that to the thread that has set
+       WRITER. Every change of the waiters that are present, and every failed attempt of one, ends
+       with settle(), too, so the invariant holds whenever the queue is unlocked. A signalled waiter
+       is a writer that is first, or a reader with only readers before it, and stays that unless a
+       thread that was away comes back ahead.
+   I4  A draining writer sets WRITER_PARKED, loads the `epoch`, rechecks, and sleeps on it. A reader
+       that leaves, and then finds WRITER_PARKED set, increments the epoch and wakes it (block.h).
    I5  A thread's read locks are in its own record, so it may lock for reading again whatever the state.
    I6  The state says nothing about waiters that are away (resumable.h): when a waiter goes away or comes back,
        that counts as a change of the queue.

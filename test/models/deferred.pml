@@ -34,7 +34,7 @@
 #define NONE 0
 #define GIVEN 1
 
-bool owned, forced, special;  /* the mutex: SPECIAL_UNOWNED, _FORCED, _LATE */
+bool owned, forced, special;  /* the mutex: SPECIAL_UNOWNED, _FORCED, _DEFERRED */
 byte holder;
 bool dead;                    /* the notifier */
 bool queued[N + 1], signal[N + 1], asleep[N + 1], pinned[N + 1];

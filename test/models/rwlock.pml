@@ -10,7 +10,8 @@
    NO_HEAVY      a writer does not run the heavy fence
    NO_CHECK       a reader does not load the head after it has published
    NO_WAKE       a leaving reader does not load the head
-   NO_AGAIN      it does, but runs no full fence between its withdrawal and its check of WRITER_PARKED
+   NO_AGAIN      it does, but runs no full fence between the store that retracts its read
+                 and its check of WRITER_PARKED
    NO_EPOCH       a leaving reader does not increment the epoch
    NO_PARKED     a writer checks before it sets WRITER_PARKED
    NO_PUBLISHED  a writer that gives up clears PUBLISHED, although readers may have published */

@@ -6,6 +6,9 @@
    Threads with a timeout make resumable waits (src/core/resumable.h): at the deadline they may stay in the queue,
    away, and come back, or never.
 
+   The variables `wanted`, `asleep`, `stop` and `turn` are HAS_WAITERS, WRITER_PARKED,
+   WRITER_WAITING and the epoch.
+
    Checked: no reader with a writer, no two writers, no writer during a downgrade, no newcomer that joins
    readers past a sleeping writer or enters a reserved lock (assertions); no lost wake (invalid end states).
 
