@@ -13,23 +13,23 @@
 
    State transitions, all by compare-and-swap:
 
-       t                   -> t + 1                    arrival (not BROKEN)
-       t                   -> t | BROKEN               abort, or a thread inside abandons its wait
-       t | BROKEN          -> (t - 1) | BROKEN         a thread inside leaves
-       t | BROKEN | RESET  -> t - 1                    the last thread inside leaves
-       t, t | BROKEN       -> t | BROKEN | RESET       reset, with threads inside
-       t | BROKEN          -> t                        reset, with no thread inside
-       t | BROKEN | RESET  -> t | BROKEN               abort, or a thread that waits for the end of the reset
-                                                       abandons its wait
-       t                   -> t | ACTING               the last thread of the round begins to act
-       t | ACTING          -> t + 1                    it has acted; if it failed: t | BROKEN
+       t                    -> t + 1               arrival (not BROKEN)
+       t                    -> t | BROKEN          abort, or a thread inside abandons its wait
+       t | BROKEN [| RESET] -> t - 1, same bits    a thread inside leaves
+       t | BROKEN | RESET   -> t - 1               the last thread inside leaves
+       t, t | BROKEN        -> t | BROKEN | RESET  reset, with threads inside
+       t | BROKEN           -> t                   reset, with no thread inside
+       t | BROKEN | RESET   -> t | BROKEN          abort, or a thread outside abandons its wait
+       t                    -> t | ACTING          the last thread of the round begins to act
+       t | ACTING           -> t | ACTING | BROKEN abort, or a thread abandons its wait
+       t | ACTING           -> t + 1               it has acted; if it failed: t | BROKEN
 
    BROKEN and RESET may also be set while a thread acts. Then that thread counts as one of those inside, and
    clears ACTING when it leaves.
 
    Invariants:
    I1  Let ticket k belong to the round that ends at `goal`, the next multiple of parties. Its thread may
-       proceed iff TICKETS >= goal. Tickets are returned only by threads inside the last round, so TICKETS
+       proceed iff TICKETS >= goal. Only threads inside the current round return tickets, so TICKETS
        never falls below the end of a completed round.
    I2  If TICKETS < goal and BROKEN, the round of that ticket is broken, and stays broken until its thread has
        left: a reset ends only after that. Only arriving threads wait for the end of a reset.
@@ -37,12 +37,14 @@
        of its round did before it arrived.
    I4  While threads leave a broken round, `left` has a bit for each ticket of it that was returned. A bit is
        set before its ticket is returned; the last thread clears all bits before it returns its own ticket. So
-       no thread leaves twice, and no thread leaves with a ticket that was never taken: the tickets taken are
-       those of the threads inside and of the threads that have left.
+       no thread leaves twice. The tickets taken are those of the threads inside and of the threads
+       that have left. A thread that is about to return its ticket counts in both, so the check of a
+       ticket that was never taken is not exact at that moment.
    I5  Sleeping threads use the object's event count (block.h). Every call stays pinned until it has woken the
-       threads that it releases, so a free by the first of them waits for that call, and for the others. A
-       free does not wait for threads `outside` while the barrier is shut, but fails: the thread that keeps it
-       shut may be between two calls, and its next call would wait for the free. */
+       threads that it releases, so if the first of them frees the barrier, the free waits for that
+       call and for the rest. A free does not wait for threads `outside` while the barrier is shut,
+       but fails: the thread that keeps it shut may be between two calls, and its next call would
+       wait for the free. */
 #ifndef INTERLOCK_BARRIER_STATE_H
 #define INTERLOCK_BARRIER_STATE_H
 
@@ -96,7 +98,8 @@ static inline bool is_shut(uint64_t state)
 }
 
 /* Unless the barrier is broken: is this ticket held by no thread? It was never taken, was returned, or was
-   left behind by a fork; or its owner acts, which has reserved the last ticket but arrives when it completes. */
+   left behind by a fork; or its thread acts: it arrives, with the last ticket, only once it has
+   acted. */
 static inline bool is_not_taken(uint64_t state, uint64_t ticket)
 {
   return !(state & BROKEN) && ticket >= (state & TICKETS);
@@ -110,8 +113,9 @@ static inline uint64_t goal_of(const struct barrier *b, uint64_t ticket)
 
 /* All of these are called within a pin. Implemented in barrier.c. */
 
-/* Takes a ticket or, with `act`, the last position of the round, without a ticket. After an error the thread has
-   not arrived; the error breaks the barrier unless `resumable`. */
+/* Takes a ticket; or, with `act`, reserves the last one of the round. Sets `*ticket` in both cases.
+   After an error the thread has not arrived; a wait that ends early breaks the barrier unless
+   `resumable`. */
 int barrier_arrive(const struct call *c, int64_t deadline, bool act, bool resumable, uint64_t *ticket);
 /* Sleeps until the round is complete (ILK_OK) or broken, or the wait ends early. A resumable wait (`resumable`)
    changes nothing else: its thread neither breaks nor leaves the round. */

@@ -1,8 +1,9 @@
 /* Queue: a ring (queue_ring.h) and two event counts whose wakers claim waiters (claims.h). Threads wait on one
-   until the queue is not full, and on the other until it is not empty. They are in the object's slot, which no
-   put or get writes while no thread waits. A waiter registers and then checks the ring. The change that
-   it waits for is a claim of a position (or a take); the thread that made it checks for waiters at the end of
-   its call. That is I2 of the ring, so no fence is needed. Checked by test/models/queue.pml.
+   until the queue is not full, and on the other until it is not empty. The event counts are in the
+   object's slot, which no put or get writes while no thread waits. A waiter registers and then
+   checks the ring. The change that it waits for is that a put claims a position, or that a get
+   takes an item; the thread that made it checks for waiters at the end of its call. That is I2 of
+   the ring, so no fence is needed. Checked by test/models/queue.pml.
 
    A get may find the put of the oldest item between two steps, a few instructions apart. Then it retries a
    few times. If the put has still not continued, its thread does not run: a try returns ILK_EBUSY, and a
@@ -10,11 +11,13 @@
 
    Invariants:
    I1  A thread sleeps without polling only if it saw the queue empty (full) after it registered. So each later
-       put (get) finds it registered, or claimed by a wake that is for the same change or an earlier one.
+       put (get) finds it registered, or already claimed by a waker, for the same change or an
+       earlier one.
    I2  A woken thread sleeps again only if it registers anew and sees the queue empty (full) again. So no item
        is left while a get sleeps, unless a wake for it is about to be made.
    I3  A polling get may have consumed a wake for an item behind the unfinished one. So it sleeps on its own
-       word, where it consumes no wake of another get; and if it abandons its wait, it wakes the next get. */
+       word, where it consumes no wake meant for another get; and if it abandons its wait, it wakes
+       the next get. */
 #include "kinds.h"
 
 #include <inttypes.h>
@@ -241,7 +244,7 @@ int ilk_queue_close(void *queue)
   if (begun != ILK_OK)
     return fail(begun);
   struct queue *q = (struct queue *)c.object;
-  ring_close(&q->ring); /* seq_cst, like a claim: before the new epochs */
+  ring_close(&q->ring); /* seq_cst, as when a put claims: before the new epochs */
   claims_wake_all(&q->putters);
   claims_wake_all(&q->getters);
   call_end(&c);

@@ -3,7 +3,7 @@
    compare-and-swap. No thread waits here (see queue.c). Checked by test/models/queue_ring.pml.
 
    A position is n * lap + index, where index < capacity <= lap and lap is a power of two. Its 63 bits do not
-   wrap. So every capacity from 1 on is exact.
+   wrap. So a queue of any capacity from 1 on holds exactly that many items.
 
        tail    the next put's position, and RING_CLOSED
        head    the next get's position; head <= tail <= head + lap
@@ -25,9 +25,10 @@
    Invariants:
    I1  Between the claim and the store of `sequence`, only the put that claimed the slot writes there. `sequence` is
        stored with release and loaded with acquire, and publishes the item.
-   I2  Claims and takes are seq_cst compare-and-swaps, and the loads that detect empty and full are seq_cst.
-       Suppose one thread claims or takes and then loads the number of waiters, and another registers
-       as a waiter and then checks whether the ring is empty (full). At least one sees the other.
+   I2  A put claims a position, and a get takes one, by a seq_cst compare-and-swap, and the loads
+       that detect empty and full are seq_cst. So this is Dekker: one thread claims or takes, then
+       loads the number of waiters; another registers as a waiter, then checks whether the ring is
+       empty (full).
    I3  A ring that a get finds closed and empty stays closed and empty.
    I4  A get whose compare-and-swap succeeds has read the item of that position: only a put that has seen a
        greater head writes to the slot again, and the head never decreases.
@@ -100,7 +101,8 @@ static inline int ring_put(const struct ring *r, int64_t item)
   for (;;) {
     if (unlikely(tail & RING_CLOSED))
       return ILK_ECLOSED;
-    /* Acquire: pairs with the get that advanced the head so far, after it had read its item (I4). */
+    /* Acquire: pairs with the get that advanced the head so far, after it had read its item (I4).
+       The test also succeeds if `tail` is stale and less than the head. */
     if (unlikely(tail - load_acquire(&slots->head_known) >= r->lap)) {
       uint64_t head = load_seq_cst(&slots->head);
       store_release(&slots->head_known, head); /* passes on what that load acquired */

@@ -13,7 +13,7 @@
 #define STARVING_AFTER NS_PER_MS
 #define PATIENCE NS_PER_MS
 
-/* The waiter's state: what an attempt depends on, besides the word. */
+/* What the caller has done so far: an attempt depends on this and on the word. */
 enum waiter_state {
   FRESH,         /* has not slept */
   TRY,           /* will not sleep */

@@ -16,15 +16,17 @@
    State transitions:
 
        FREE -> id [| CONTENDED]                 any thread; CONTENDED if it has slept              lock
-       RESERVED -> id | CONTENDED | STARVING    a thread that has slept                            lock
+       RESERVED -> id | CONTENDED | STARVING    one that last fell asleep without STARVING  lock
        RESERVED -> id | CONTENDED               one that last fell asleep under STARVING; a try    lock
        OWNER_DEAD -> id | CONTENDED                 any thread                                         owner died
        dead id -> id, other bits kept           any thread; CONTENDED if it has slept              owner died
-       id -> id | CONTENDED [| STARVING]        a waiter, before it sleeps
+       id [| CONTENDED] -> id | CONTENDED [| STARVING]
+                                                a waiter, before it sleeps or leaves
        id [| CONTENDED] -> FREE                 the holder, which then wakes one if CONTENDED      unlock
        id | CONTENDED | STARVING -> RESERVED    the holder, which then wakes one                   unlock
-       id -> OWNER_DEAD                             any thread, if the holder is dead; or a holder that undoes
-                                                its acquisition from a dead thread; then wakes one
+       id, with any bits -> OWNER_DEAD          any thread, if the holder is dead; then wakes one
+                                                a holder that undoes its acquisition from a dead
+                                                thread; then wakes one if CONTENDED
 
    Every transition is a compare-and-swap of the whole word. An acquisition has acquire order, and pairs with
    the release order of every transition that frees the word. It has release order, too: a thread that loads
@@ -34,21 +36,28 @@
    I1  Only the holder, or a thread that finds it dead, changes the id of a locked word.
    I2  If a thread sleeps on the word, CONTENDED is set, or a woken thread has not rechecked yet. A waiter
        sets CONTENDED, and sleeps only while the word has exactly that value. A thread that has slept acquires
-       with CONTENDED; one that leaves without it sets CONTENDED again, since it may have consumed a wake.
+       with CONTENDED; one that leaves without the lock sets CONTENDED, since it may have consumed a
+       wake.
    I3  After the release the word's memory is not touched: it may be unmapped. The wake uses its address
        alone; a thread that is woken by mistake rechecks.
-   I4  A try may acquire a RESERVED or OWNER_DEAD word. A thread that has not slept yet sleeps for PATIENCE on
-       RESERVED, and then counts as one that has slept. So these states lock no thread out, even if all that
-       had slept are gone.
+   I4  A try may acquire a RESERVED or OWNER_DEAD word. A thread that has not slept yet sleeps on
+       RESERVED for PATIENCE at most, and then counts as one that has slept. So these states lock no
+       thread out, even if all that had slept are gone.
    I5  Between processes I2 does not hold, because a woken thread may be killed before it rechecks. So no
        thread sleeps there for long without comparing the word (block()). If it finds the word changed, it
        rechecks; if the word is free, it acquires with CONTENDED, and its release wakes the next.
 
    Bound on starvation: a thread that has waited for STARVING_AFTER, wakes, and finds that another overtook
    it, sets STARVING and sleeps again. From then on only threads that have slept acquire the word, longest
-   asleep first, until the first that fell asleep under STARVING has had it: this thread itself at the latest.
-   So it waits for STARVING_AFTER, and then for one critical section of each thread that slept at that moment.
-   Only tries can overtake it. */
+   asleep first, until the first that fell asleep under STARVING has had it. That is this thread,
+   unless another falls asleep between its CAS and its sleep. So it waits for STARVING_AFTER, and
+   then for one critical section of each thread that slept at that moment.
+   It may be overtaken by such a thread; by a try; by a thread whose PATIENCE ends, or that wakes
+   without a reason, before the woken thread runs; and, with futexes, by real-time threads (wait.h).
+   If STARVING is clear after that, it sets it again when it wakes next.
+
+   Checked in the library's own sources by the scenarios word, word_dead and lockarray of
+   test/models/real; there is no Spin model of it. */
 #ifndef INTERLOCK_WORDLOCK_H
 #define INTERLOCK_WORDLOCK_H
 

@@ -3,7 +3,8 @@
    read it whole, in each producer's order; full and empty were true at some moment of the call.
 
    Mutants, each of which must fail:
-     NO_EPOCH   a get takes what is claimed, complete or not
+     NO_EPOCH   a get does not check the sequence number, and so takes
+                what is claimed, complete or not
      NO_READ   a get reads the item only after it has taken the position
      NO_BOUND  a put assumes a greater head than the one it knows */
 
