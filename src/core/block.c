@@ -143,7 +143,8 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
   if (load_relaxed(&me->deferred_count)) /* the threads to be woken may be part of a deadlock cycle */
     waitq_wake_deferred(me);
   gil_release(me);
-  bool may_be_gone = unlikely(load_relaxed(&thread_unnoticed_count)); /* the thread that must act, without a notice */
+  /* May the thread that must act have exited unnoticed? */
+  bool may_be_gone = unlikely(load_relaxed(&thread_unnoticed_count));
   if (may_be_gone)
     thread_end_unnoticed();
   bool suspended = fork_suspend(); /* the thread that will wake this one may need the guards */

@@ -10,17 +10,19 @@
 
 enum block_flags {
   BLOCK_SHARED = 1, /* the word is shared between processes */
-  BLOCK_ALWAYS = 2, /* not ended by a cancel, a refusal or a deadlock cycle, which another thread reports */
+  BLOCK_ALWAYS = 2, /* does not fail: ignores cancels, yields where the system refuses
+                       to sleep, leaves a deadlock cycle to another thread to report */
   BLOCK_WORD = 4,   /* the word is in the caller's memory and belongs to no object */
 };
 
 /* Sleeps while *word == expected, at most until `deadline`. Returns ILK_OK: recheck (the word has changed, a wake, or
    spuriously); ILK_ETIMEDOUT: the deadline has passed; ILK_ECANCELED: ilk_cancel(1); ILK_EDEADLK: the wait is part of a
-   deadlock cycle; ILK_ENOTSUP: the system refuses to sleep. The caller rechecks after each of these, except for a word of
-   its own (BLOCK_WORD). `handle` (or NULL) and `index` say what the thread waits for, for the search for deadlock cycles
-   and for the report. Without a handle, `index` is the id of the thread that must act while *word == expected, or 0; that
-   thread's death ends the sleep. block() releases Python's GIL if this thread holds it, so a call that reaches it ends
-   with gil_reacquire() (see gil.h). */
+   deadlock cycle; ILK_ENOTSUP: the system refuses to sleep. The caller rechecks after each of these
+   (ilk_word_wait() leaves that to its own caller). `handle` (or NULL) and `index` say what the
+   thread waits for, for the search for deadlock cycles and for the report. Without a handle,
+   `index` is the id of the thread that must act while *word == expected, or 0; that thread's death
+   ends the sleep. block() releases Python's GIL if this thread holds it, so a call that reaches it
+   ends with gil_reacquire() (see gil.h). */
 int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags);
 

@@ -11,34 +11,46 @@
        bit                    31..22      21..18  17..0
                               generation  kind    index      32-bit systems
 
-   LIVE makes a handle differ from every address that a 64-bit program can have. Generations count up from a random number,
-   which each copy of the library in a process chooses for itself, so a handle of another copy is very unlikely to be live
-   here. A slot that has used up its generations is not reused on 64-bit systems. On 32-bit systems generations wrap, and
-   the slot that has been free longest is reused first.
+   LIVE makes a handle differ from every untagged 64-bit address. Generations count up from a random
+   number, which each copy of the library in a process chooses for itself, so a handle of another
+   copy is very unlikely to be live here. A slot that has used up its generations is not reused on
+   64-bit systems. On 32-bit systems generations wrap, and the slot that has been free longest is
+   reused first.
 
-   A call touches an object in one of two ways. Both are safe against a concurrent free:
+   A call changes an object in one of two ways. Both are safe against a concurrent free:
 
    1. One compare-and-swap of the whole head checks the tag and changes the state atomically. So it cannot change the next
       object in the slot.
-   2. Everything else happens while the thread pins the object with a hazard pointer ("pin"): it stores the handle in its
-      own record and then checks the tag. handle_close() changes the tag and then loads the pins of all records. This is
-      Dekker's pattern with the asymmetric fence: the pin is on the light side. The close waits until no pin names the
-      handle, and fails if a thread waits in the object.
+   2. Everything else happens while the object cannot be freed: the thread holds the lock that the
+      object is, or pins the object with a hazard pointer ("pin"). To pin it, the thread stores the
+      handle in its own record and then checks the tag. handle_close() changes the tag and then
+      loads the pins of all records. This is Dekker's pattern with the asymmetric fence: the pin is
+      on the light side. The close waits until no pin names the handle, and fails if a thread waits
+      in the object.
+
+   A load alone needs neither, because a slot is never unmapped; what it returns counts only if the
+   tag is confirmed, too. (An add to a tally in the thread-local cache needs neither: see tally.c.)
 
    State transitions of a close, as other threads see them:
 
-       open -> undecided    CLOSING is set in the head and in the cached tag. Calls that would pin the object wait; a try returns busy.
-       undecided -> open    A thread waits in the object; or a thread still pins it after a while. In the second case the
-                            close starts again later, so that other calls are not blocked by that thread.
+       open -> undecided    CLOSING is set in the head and in the cached tag. Calls that would pin
+                            the object wait; a call with a time-out of 0 times out.
+       undecided -> open    A thread waits in the object, or it is busy: the close fails. Or a call
+                            still pins it after a while, a counted pin has come, or the head has
+                            changed: the close starts again. In the first of these cases it does so
+                            later, so that other calls are not blocked by that thread.
        undecided -> closed  The cached tag is cleared. From then on the handle is not live.
 
    Invariants:
-   I1  A handle is live if and only if head.tag is its tag and CLOSING is clear. `tag_flags` has a copy of the tag, which pinned
-       calls check: it is set after the head, and cleared when the close is decided.
+   I1  A handle is live until its close is decided: while the tag in `head` is its own, and
+       `tag_flags` has it, too; either may have CLOSING. `tag_flags` is set after the head, and
+       cleared when the close is decided. Pinned calls check `tag_flags`.
    I2  Tags change only while the table's lock is held. The lock is not held while a close waits.
-   I3  A slot is reused only after handle_close() succeeded. At that moment no pin names the handle, and waiters == 0.
-   I4  Each thread that `waiters` counts pins the object, or has a queue slot in it between two parts of a resumable wait
-       (resumable.h). So no thread waits in a freed object.
+   I3  A slot is reused only after handle_close() succeeded. At that moment no call pins the object,
+       in a record or by a count (a call that comes later finds that the handle is not live), and
+       waiters == 0.
+   I4  Each wait that `waiters` counts is of a thread that pins the object, or a resumable wait
+       between two parts (P4 in resumable.h). So no thread waits in a freed object.
 
    Checked by test/models/handle.pml and handler.pml, and by the scenarios handle* of test/models/real. */
 #ifndef INTERLOCK_HANDLE_H
@@ -219,7 +231,7 @@ static inline struct object *handle_object(void *handle)
   return object;
 }
 
-/* The same for a handle that was live, or NULL. */
+/* The same for NULL, or a handle that was live; that is not checked. */
 static inline struct object *handle_held_object(void *handle)
 {
   return &handle_slots[handle_index(handle)].object;
@@ -336,7 +348,7 @@ int64_t handle_live(void);
 
 void handle_setup(void); /* once, when the library is loaded */
 
-/* Visits each live object with the table locked. */
+/* Visits each object that is live, or closed and not yet recycled, with the table locked. */
 void handle_each(void (*visit)(void *handle, struct object *object, enum kind kind, void *context), void *context);
 
 /* Around fork(). */

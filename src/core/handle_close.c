@@ -12,12 +12,15 @@
        count -= 1                           deciding = 0
 
    Invariants:
-   C1  Only the thread whose record names the handle in `closing` decides that close. So a signal handler of this thread may
-       continue while the close is undecided.
-   C2  A counted call that loads another value than its handle from `deciding`, and then CLOSING from the cached tag, continues if it
-       must not wait. A later decision loads its count (Dekker) and reopens the object.
+   C1  If a thread's record names the handle in `closing`, that thread alone decides the close. So
+       its signal handlers may continue while the close is undecided. A thread without a record
+       blocks its signals instead.
+   C2  A counted call whose thread may hold the table's lock (handle_table_mine) continues if it
+       loads another value than its handle from `deciding`, and then CLOSING from the cached tag. A
+       later decision loads its count (Dekker) and reopens the object.
    C3  A counted call waits only for a decision that a thread with the table's lock is making, or, where handle_table_mine is
-       false, for a close. Neither needs the thread that waits.
+       false, for a close. Neither waits for that thread without bound: a close that takes too long
+       reopens the object.
 
    Checked by test/models/handler.pml. */
 #include "backoff.h"
@@ -85,7 +88,8 @@ struct closing {
 };
 
 /* With the table locked: sets CLOSING, unless the object is busy. From then on compare-and-swaps of the head fail, and calls
-   that pin load CLOSING. The cached tag has it for as long as the head, so that a call that loads it from the head cannot pin. */
+   that pin load CLOSING. The cached tag gets it first and loses it last, so no call pins while the
+   head has it. */
 static int begin_close(struct closing *c)
 {
   uint64_t head = load_acquire(&c->object->head);

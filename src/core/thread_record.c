@@ -94,7 +94,8 @@ struct thread *thread_find(uint32_t id)
   (void)fork_is_under_way(); /* in a fork's child the others are dead */
   /* seq_cst: a waiter publishes its wait and then loads this; thread_leave() does the opposite. */
   struct thread *record = load_seq_cst(&by_id[id % THREADS_MAX]);
-  /* Acquire: a thread that detects a death here sees everything that the dead thread did. */
+  /* Acquire: a thread that detects a death here sees everything that the dead thread did, unless it
+     is the system that reports the death. */
   if (!record || load_acquire(&record->id) != id)
     return NULL;
   return unlikely(load_relaxed(&record->exits_unnoticed)) && os_thread_is_gone(load_relaxed(&record->native_id)) ? NULL : record;
@@ -261,8 +262,8 @@ void thread_abandon(struct thread *record)
 static void wake_waiters_of(struct thread *me, uint32_t dead)
 {
   for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
-    /* Not a plain load: a wait that is published after this reads from it, and so sees that the dead thread holds what the wait
-       is for, in whatever order that was stored. */
+    /* A read-modify-write, not a load: a wait that is published later synchronizes with it, and so
+       sees all locks that the dead thread held, even those stored relaxed. */
     if (!(or_seq_cst(&r->episode, 0) & 1))
       continue;
     void *handle = (void *)load_relaxed(&r->blocked_handle);

@@ -10,8 +10,9 @@
 #include "cells.h"
 #include "common.h"
 
-/* Ids are assigned in order from 1 to ID_MAX, and an id is reused only after all others were. So a lock whose holder has exited
-   does not seem to be held by a later thread. 0 is no thread. */
+/* Ids are assigned in order from 1 to ID_MAX, and an id is reused only once all others have been
+   used. So a lock whose holder has exited does not seem to be held by any of the next 2^30 threads
+   or so. 0 is no thread. */
 #define ID_BITS 30
 #define ID_MAX ((UINT32_C(1) << ID_BITS) - 1)
 
@@ -20,13 +21,15 @@
 
 /* The number of readers-writer locks that a thread can hold for reading at the same time. */
 #define READS_MAX 64
-#define READS_FAST 32 /* how many of them can be published */
+#define READS_FAST 32 /* locks beyond this many are counted, not published */
 
 /* The number of wakes that a thread can defer until its unlock (see waitq.h). */
 #define DEFERRED_MAX 8
 
-/* The hazard pointers of a thread, which pin the objects that it works on (see handle.h). A call inside another call's pin uses
-   PIN_INNER; PIN_INSPECT is for block(), which inspects objects that other threads wait for. */
+/* The hazard pointers of a thread, which pin the objects that it works on (see handle.h). Calls use
+   PIN_INNER. What pins another object meanwhile uses PIN_OUTER: a condition's wait, the report,
+   thread exit. PIN_INSPECT is for block(), which inspects objects that other threads wait for, and
+   for a notify. */
 enum pin { PIN_OUTER, PIN_INNER, PIN_INSPECT, PINS };
 
 /* The size of the thread-local cache of tallies, which is indexed by the slot modulo TALLY_CACHE_SIZE. */
@@ -46,7 +49,8 @@ static inline uintptr_t tally_cache_none(uint32_t index)
 
 struct waitq;
 
-/* A slot in a queue of waiters (see waitq.h). The members from `queue` to `mutex` are guarded by the lock of that queue. */
+/* A slot in a queue of waiters (see waitq.h). `role`, `away` and the members from `queue` to
+   `mutex` are guarded by the lock of that queue. */
 struct wait_slot {
   atomic_u32 signal;             /* the word on which its thread sleeps */
   uint8_t role;                  /* the kind of waiter, where a queue has several */
@@ -78,7 +82,7 @@ struct thread {
   _Alignas(CACHE_LINE) atomic_word pin[PINS];
   uint32_t spin_limit, spin_waits; /* see spin.h */
   atomic_word closing;    /* the handle whose close this thread decides (see handle_close.c) */
-  void *held;             /* the mutex that it locked last and has not unlocked, if simple (see mutex.c) */
+  void *held;             /* the mutex that it locked last, or NULL (I6 in mutex_state.h) */
   void *gil_state;        /* Python's state of this thread, while a wait has released the GIL (see gil.h) */
   struct gil_hooks *gil_hooks; /* the hooks that reacquire it */
   bool uses_words;        /* it may hold private word locks (see word.c) */
@@ -115,7 +119,7 @@ struct thread {
   /* Its values for objects that have one for each thread (see cells.h). On a cache line of its own: read at every add, and by
      other threads at every sum, and rarely written. */
   _Alignas(CACHE_LINE) struct cells tallies; /* kept after the thread has exited, for the sums */
-  struct cells locals;                       /* cleared by the next thread that uses the record */
+  struct cells locals;                       /* cleared when the record is reserved again */
   struct tally_cache_entry tally_cache[TALLY_CACHE_SIZE];
 };
 
