@@ -7,7 +7,8 @@
        ...
        call_end(&c);
 
-   Calls whose fast path is one compare-and-swap of the head begin so only in their slow path (handle.h). */
+   A call whose fast path is one compare-and-swap of the head does this only in its slow path
+   (handle.h). */
 #ifndef INTERLOCK_CALL_H
 #define INTERLOCK_CALL_H
 

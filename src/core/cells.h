@@ -10,7 +10,8 @@
    Invariants:
    I1  An array, directory or chunk is never moved or freed, and stays with its record. So any thread may read any cell at
        any time.
-   I2  Only the thread of a record writes its cells.
+   I2  Only the thread of a record writes its cells; before it starts, the thread that reserves the
+       record may clear them.
    I3  No two live objects have the same number, and no two objects, live or not, the same serial. */
 #ifndef INTERLOCK_CELLS_H
 #define INTERLOCK_CELLS_H
@@ -75,7 +76,7 @@ COLD struct cell *cells_make(struct cells *own, const struct cell_position *posi
 /* Allocates the calling thread's cell for that position. It allocates, so not while an object is pinned. False: no memory. */
 COLD bool cells_allocate(struct cells *own, const struct cell_position *position);
 
-/* Makes all cells invalid. Called by the thread that owns them. */
+/* Makes all cells invalid. Called by the thread that reserves the record. */
 void cells_clear(struct cells *own);
 
 void cells_before_fork(void);

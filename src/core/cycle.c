@@ -18,8 +18,9 @@
    longer counts as blocked.
 
    A search takes one step for each thread that it reaches. For each readers-writer lock on which it reaches a writer, it also
-   goes through the live threads once, and for a queued reader through its queue up to the last writer. It runs once in a
-   wait without a deadline, in the waiting thread.
+   goes through the live threads once, and for a queued reader through its queue up to the last
+   writer. It runs in the waiting thread, once in each sleep without a deadline, and again if it was
+   inconclusive, or if the thread that must act may have exited unnoticed.
 
    Checked by test/models/cycle.pml. */
 #include "cycle.h"
@@ -171,8 +172,9 @@ static bool is_cycle(struct thread *me, struct thread *end)
   for (struct thread *r = end; r; to = r, r = r->search_from)
     if (!is_linked(me, r, to))
       return false;
-  /* Release: the loads of the links come before what a thread does after an episode that is found unfinished here. A plain load
-     would not order them. */
+  /* Release: a thread whose episode is unfinished here changes nothing before our loads of the
+     links, because the add that ends the episode comes after ours. A plain load would not order
+     them. */
   for (struct thread *r = end; r; r = r->search_from)
     if (add_acq_rel(&r->episode, 0) != r->search_episode)
       return false;

@@ -7,7 +7,9 @@
        free                    resumable_for NULL
        free -> kept            ilk_wait_begin(), ilk_condition_wait_begin()
        kept -> in the queue    a part that must wait; a condition's at once, by the begin
-       in the queue -> away    the part has timed out
+       in the queue -> away    the part has timed out (a condition's slot stays in the queue)
+       kept -> away            a writer's part has timed out while it drained: at the front of the
+                               queue of the readers-writer lock
        away -> in the queue    the next part
        in the queue -> kept    the part acquired the object; or a notify, at any time
        any -> free             ilk_wait_end(), or the end of a condition's wait; the thread's exit
@@ -16,12 +18,14 @@
    P1  A slot is in use for one wait, from its begin to its end, and `resumable_for` names the object. Calls of this thread that
        wait for that object use it. If there are two such waits, for example because a signal handler waits for the same
        object between two parts, they use the slot of the wait that began last.
-   P2  While a slot is away (waitq.h), it receives nothing but a notify, and no thread waits for its thread. A release goes to
-       the next slot that is present, or leaves the object free, and the next part checks the object before it sleeps. So a
-       thread that never continues its wait blocks no other.
-   P3  A notify belongs to the slot that received it. The slot is out of the queue with SIGNAL_GIVEN until a part, or the end
-       of the wait, accepts the notify and sets SIGNAL_NONE. A thread that cannot use the notify passes it on: when it exits,
-       or when the wait has ended with another result.
+   P2  While a slot is away (waitq.h), it receives no wake and no hand-off, and no thread waits for
+       its thread. A release goes to the next slot that is present, or leaves the object free, and
+       the next part checks the object before it sleeps. So a thread that never continues its wait
+       blocks no other. (A condition's slot is never away: a notify may come between two parts.)
+   P3  A notify belongs to the slot that received it. The slot is out of the queue with SIGNAL_GIVEN
+       until a part accepts the notify (and sets SIGNAL_NONE), or the wait ends. A thread that
+       cannot use the notify passes it on: when it exits, or when the wait has ended with another
+       result.
    P4  A slot that is in a queue, or has a notify that was not accepted, counts in the object's `waiters`, so the object is not
        freed. Otherwise the object may be gone.
    P5  A fork's child has no queues. A slot that was in one stays kept, but is in no queue. A notify that it received before

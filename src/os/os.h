@@ -79,10 +79,11 @@ void os_memory_free(void *memory); /* may be NULL */
 void *os_pages_new(size_t size);
 void os_pages_free(void *pages, size_t size);
 
-/* Makes a region of zeroed memory that can grow in place, of `first` bytes so far and at most `maximum`, to which it is
-   aligned where that is possible. NULL: no memory. os_region_grow() adds `more` bytes to the `have` bytes of the region; false:
-   no memory, or something else is mapped there. Neither takes address space or memory that is not used yet, where the system
-   permits. Called by one thread at a time. */
+/* Makes a region of zeroed memory, of `first` bytes, that can grow in place to `maximum` bytes. It
+   is aligned to `maximum` where that is possible. NULL: no memory. os_region_grow() adds `more`
+   bytes to the `have` bytes of the region; false: no memory, or something else is mapped there.
+   Neither takes address space or memory that is not used yet, where the system permits.
+   os_region_grow() is called by one thread at a time. */
 void *os_region_new(size_t first, size_t maximum);
 bool os_region_grow(void *region, size_t have, size_t more);
 

@@ -20,8 +20,9 @@ extern const bool wait_has_shared; /* can words be shared between processes? */
    missed. A signal handler that runs during the sleep does not end it. */
 enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared);
 
-/* Wakes up to n threads that sleep on the word, the longest asleep first. Returns how many. With futexes, a thread that
-   runs a signal handler at that moment does not count as asleep. The word is not read: its memory may be gone. */
+/* Wakes up to n threads that sleep on the word, the longest asleep first; with futexes, real-time
+   threads before others. Returns how many. With futexes, a thread that runs a signal handler at
+   that moment does not count as asleep. The word is not read: its memory may be gone. */
 int wait_wake(atomic_u32 *word, int n, bool shared);
 
 /* Reads a word on which another thread was seen to sleep. Returns false, without touching the word, if its memory is
