@@ -25,7 +25,7 @@
 struct counter {
   struct object object;
   atomic_i64 value;
-  atomic_i64 least; /* no waiter waits for a lower value */
+  atomic_i64 least; /* no thread sleeps for a lower value, unless its wake is under way */
 };
 _Static_assert(sizeof(struct counter) <= CACHE_LINE, "an object fills one cache line");
 

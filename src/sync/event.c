@@ -20,9 +20,9 @@
    I2  Setting an event that is set is also a compare-and-swap, not a load. Suppose one thread writes and then
        sets, and another clears and then reads. Either the first finds the flag cleared and sets it, or the
        second sees what was written. (All changes form one release-acquire chain, so a waiter sees what came
-       before any of the sets, not only before the one that changed the flag.)
-   I3  Waiters use the object's event count (block.h). A set stays pinned until it has woken them, so a free
-       by the first of them waits for the set, and for the others. */
+       before each of the sets, not only before the one that changed the flag.)
+   I3  Waiters use the object's event count (block.h). A set stays pinned until it has woken them,
+       so if the first of them frees the event, the free waits for the set and for the rest. */
 #include "kinds.h"
 
 #include <limits.h>

@@ -265,8 +265,8 @@ static inline bool is_range(struct call c, int64_t begin, int64_t end)
   return 0 <= begin && begin <= end && end <= array_of(c)->n;
 }
 
-/* The fast path: one change of one word. False: nothing has changed, take the slow path. It makes no calls,
-   so that its values stay in registers. */
+/* The fast path: one change of one word. False: the array has not changed; take the slow path,
+   which sets the pin again. It makes no calls, so that its values stay in registers. */
 static inline bool change_fast(void *array, int64_t i, bool (*change)(atomic_u32 *word, uint32_t id))
 {
   struct thread *me = thread_current;
@@ -405,7 +405,7 @@ static void operation_describe(void *handle, struct object *object, char *text, 
 {
   (void)handle;
   struct lockarray *a = (struct lockarray *)object;
-  if (load_relaxed(&object->head) & CLOSING) { /* its words may be unmapped */
+  if (load_relaxed(&object->head) & CLOSING) { /* the free is undecided, and may still fail */
     snprintf(text, size, "being freed");
     return;
   }

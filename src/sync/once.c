@@ -20,8 +20,9 @@
    I2  DONE is final. A begin that sees it needs only that one load, whose acquire pairs with the release of
        end.
    I3  Waiters use the object's event count (block.h). Every end wakes them all: after a failure the first to
-       recheck begins, and the others wait for it. An end stays pinned until it has woken them, so a free by
-       the first of them waits for the end, and for the others. */
+       recheck begins, and the others wait for it. ilk_once_end() stays pinned until it has woken
+       them, so if the first of them frees the object, the free waits for that call and for the
+       rest. */
 #include "kinds.h"
 
 #include <limits.h>
@@ -70,8 +71,8 @@ static int attempt(struct object *o, void *handle, struct thread *me)
       return ILK_EDEADLK;
     if (runner(head) && thread_find(runner(head)))
       return ILK_EBUSY;
-    /* Acquire: pairs with the end that failed. There is no ordering with what a dead thread did. Release: a thread that loads
-       our id finds our record in thread_find(). */
+    /* Acquire: pairs with the end that failed. What a dead thread did is ordered by thread_find().
+       Release: a thread that loads our id finds our record in thread_find(). */
     if (cas_acq_rel(&o->head, &head, head_of(handle, thread_id(me))))
       return BEGUN;
   }

@@ -275,12 +275,12 @@ int64_t ilk_queue_size(void *queue)
   return size;
 }
 
-/* The object is live: the table is locked, or the object is pinned. */
+/* For the report, which has pinned the object. */
 static void describe(void *handle, struct object *object, char *text, size_t size)
 {
   (void)handle;
   struct queue *q = (struct queue *)object;
-  if (load_relaxed(&object->head) & CLOSING) { /* its ring may be gone */
+  if (load_relaxed(&object->head) & CLOSING) { /* the free is undecided, and may still fail */
     snprintf(text, size, "being freed");
     return;
   }

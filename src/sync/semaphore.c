@@ -163,12 +163,13 @@ static int add(struct object *object, void *handle, int64_t n, bool *counted)
     /* The maximum never changes; the compare-and-swap confirms that it was this object's. */
     int64_t capacity = headroom_of(object, head);
     if (unlikely(n <= 0 || n > capacity)) {
-      /* Here, too: a load could be as old as the first one. Release: the load of the maximum comes before a free. */
+      /* The compare-and-swap confirms errors, too: a second load could be as old as the first.
+         Release: the load of the maximum comes before a free. */
       if (cas_acq_rel(&object->head, &head, head))
         return n < 0 ? ILK_EINVAL : n == 0 ? ILK_OK : ILK_EOVERFLOW;
       continue;
     }
-    /* seq_cst: before the load of `waiters`; pairs with wait(). */
+    /* seq_cst: before the load of `waiters`; pairs with check(). */
     if (likely(cas_seq_cst(&object->head, &head, head + (uint64_t)n)))
       return ILK_OK;
   }

@@ -7,8 +7,8 @@
        the slice and its sums.
    I2  The list of slices only grows until the object is freed; a slice is complete before it is linked.
    I3  A slice is freed with its last reference. The object has one reference, and a companion has one until
-       it calls ilk_slices_drop(). ilk_slices_free() releases the companion first, so that the two references
-       do not keep each other alive.
+       it calls ilk_slices_drop(). ilk_slices_free() releases the companion first, because the slice
+       and its companion keep each other alive.
    I4  Nothing is freed within a pin or under a lock. */
 #include "kinds.h"
 
@@ -234,11 +234,11 @@ int ilk_slices_attach(void *slice, void *companion, void *release)
   return ILK_OK;
 }
 
-/* The object is live: the table is locked, or the object is pinned. */
+/* For the report, which has pinned the object. */
 static void describe(void *handle, struct object *object, char *text, size_t size)
 {
   (void)handle;
-  if (load_relaxed(&object->head) & CLOSING) { /* its pool may be gone */
+  if (load_relaxed(&object->head) & CLOSING) { /* the free is undecided, and may still fail */
     snprintf(text, size, "being freed");
     return;
   }

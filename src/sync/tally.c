@@ -11,13 +11,15 @@
    I1  The cell of a thread that has exited stays and counts; the next thread with that record continues with
        it. The same holds in a fork's child for the cells of all other threads.
    I2  A cell counts only for the tally whose serial it has, and starts at 0 for it.
-   I3  The tallies in a thread's thread-local cache (`tally_cache`) are live. A thread caches a tally, with its
-       cell, within a pin, and every free removes the tally from all records before it returns. So finding the
-       handle there suffices, and an add does not pin. If the tally is freed at that moment, the add goes to a
-       cell of its own thread, under a serial that no sum uses any more.
+   I3  A tally in a thread's thread-local cache (`tally_cache`) is live, or its free has not
+       returned yet. A thread caches a tally, with its cell, within a pin, and every free removes
+       the tally from all records before it returns. So finding the handle there suffices, and an
+       add does not pin. If the tally is freed at that moment, the add goes to a cell of its own
+       thread, under a serial that no sum uses any more.
 
    Relaxed order suffices. No add is concurrent with an exact sum: the caller makes the adds happen before
-   it. And a thread sees the adds to one cell in order, so a sum counts none twice. */
+   it. And a thread sees the adds to one cell in order, so its next sum or reset lacks no add that
+   its last one included. */
 #include "kinds.h"
 
 #include <inttypes.h>

@@ -9,7 +9,8 @@
    the search for deadlock cycles and to thread exit, the thread is the object's holder.
 
    Invariants:
-   I1  The thread itself has no handle to the object. So the handle may be freed while the thread runs, and
+   I1  A thread's start and exit do not use its handle; an exit reaches the object only through a
+       thread that waits for it, and pins it. So the handle may be freed while the thread runs, and
        the thread cannot affect the slot's next object.
    I2  An exit first releases the id and then checks for waiters. A waiter registers and then checks
        the id (block()). So no waiter sleeps through the exit.
@@ -39,7 +40,7 @@ static void call(void *record)
   me->start(me->start_argument);
 }
 
-/* If the system cannot report this thread's exit, a join must see it however the function ends.
+/* If the system cannot report this thread's exit, leave() does, however the function ends.
    A thread that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer would
    then treat what it has marked in the frame as still in use when the system ends the thread. */
 __attribute__((no_sanitize("address"))) static void run(void *record)
