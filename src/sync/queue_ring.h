@@ -1,4 +1,4 @@
-/* The ring of a queue, after Dmitry Vyukov's bounded MPMC queue: puts claim slots by position. A get has no
+/* The ring of a queue, after Dmitry Vyukov's bounded MPMC queue: puts claim positions. A get has no
    step that another thread could have to wait for: it reads the item first, and then takes it with one
    compare-and-swap. No thread waits here (see queue.c). Checked by test/models/queue_ring.pml.
 
@@ -23,8 +23,8 @@
    moment when head was loaded. So is empty: head == tail.
 
    Invariants:
-   I1  Between the claim and the store of `sequence`, only the put that claimed the slot writes there. `sequence` is
-       stored with release and loaded with acquire, and publishes the item.
+   I1  Between the claim and the store of `sequence`, only the put that claimed the position writes to
+       its slot. `sequence` is stored with release and loaded with acquire, and publishes the item.
    I2  A put claims a position, and a get takes one, by a seq_cst compare-and-swap, and the loads
        that detect empty and full are seq_cst. So this is Dekker: one thread claims or takes, then
        loads the number of waiters; another registers as a waiter, then checks whether the ring is
@@ -42,7 +42,7 @@
 
 #define RING_CLOSED (UINT64_C(1) << 63)
 
-/* Returned by a get, in addition to result codes: the put of the oldest item has claimed its slot and not
+/* Returned by a get, in addition to result codes: the put of the oldest item has claimed its position and not
    completed it. */
 #define RING_UNFINISHED 1
 
