@@ -4,6 +4,7 @@
 #include "fence.h"
 #include "region.h"
 #include "robust_mutex.h"
+#include "spin.h"
 #include "thread_record.h"
 #include "wait.h"
 #include "waitq.h"
@@ -32,6 +33,7 @@ const struct kind_operations *const kind_operations[KINDS] = {
 __attribute__((constructor(101))) static void setup(void)
 {
   wait_setup();
+  spin_setup();
   fence_setup();
   waitq_setup();
   region_setup();

@@ -14,6 +14,7 @@
 #include "os.h"
 
 #define SPINS_MAX 1000 /* checks; about as long as one sleep and wake */
+#define YIELDS 4       /* before a sleep, where there are more threads than processors */
 #define PROBE 64       /* one round in PROBE spins up to SPINS_MAX, whatever was learned */
 
 static uint32_t left_size(uint32_t parties)
@@ -237,6 +238,15 @@ static uint64_t spin(struct barrier *b, uint64_t goal)
   return state;
 }
 
+/* The threads that the round waits for may be runnable, and need this processor. */
+static uint64_t yield(struct barrier *b, uint64_t goal)
+{
+  uint64_t state = 0;
+  for (int i = 0; i < YIELDS && !is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN); i++)
+    os_yield();
+  return state;
+}
+
 struct round {
   uint64_t ticket;
   bool resumable;
@@ -298,7 +308,7 @@ static int wait_pinned(const struct call *c, int64_t timeout_ns)
   uint64_t goal = goal_of(b, ticket);
   if (timeout_ns == 0)
     result = barrier_abandon(b, ticket, ILK_ETIMEDOUT);
-  else if (!b->may_spin || !is_complete(spin(b, goal), goal))
+  else if (!is_complete(b->may_spin ? spin(b, goal) : yield(b, goal), goal))
     result = barrier_sleep(c, ticket, deadline, false);
   return result == ILK_OK ? (int)position : result;
 }

@@ -181,11 +181,15 @@ static int check(struct mutex *m, void *handle, struct thread *me, struct wait_s
   return taken;
 }
 
+#define WOKEN_SPIN 40 /* pauses */
+
 /* Normally only one waiter is woken at a time (I4), so it spins longer: that costs less than
    another sleep. */
 static void await_release(struct mutex *m, struct thread *me)
 {
-  struct spin spin = {me, 0, SPIN_MOST};
+  struct spin spin = spin_begin(me);
+  if (spin.limit < WOKEN_SPIN)
+    spin.limit = WOKEN_SPIN;
   while (head_state(load_relaxed(&m->object.head)) != FREE && spin_again(&spin))
     ;
 }

@@ -9,6 +9,7 @@
    holders cannot be detected there. */
 #include "block.h"
 #include "gil.h"
+#include "spin.h"
 #include "wait.h"
 #include "wordlock.h"
 
@@ -117,6 +118,12 @@ int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
     return ILK_OK;
   if (timeout_ns == 0)
     return fail(ILK_ETIMEDOUT);
+  struct spin spin = spin_begin(me);
+  while (spin_again(&spin))
+    if (load_seq_cst(word) != (uint32_t)expected) {
+      spin_won(&spin);
+      return ILK_OK;
+    }
   bool shared = flags & ILK_SHARED;
   result = block(me, NULL, 0, word, (uint32_t)expected, clock_deadline(timeout_ns),
                  BLOCK_WORD | (shared ? BLOCK_SHARED : 0));
