@@ -1,0 +1,185 @@
+# shellcheck shell=sh
+# What a cross-build for Windows and a run under Wine need. Sourced by script/platforms/windows, after script/lib.sh.
+# All functions return non-zero if they fail; what they make, they make once.
+
+WINDOWS=$PWD/build/windows
+TRIPLET=x86_64-w64-mingw32
+HEADERS=/usr/$TRIPLET/include
+CHECK_VERSION=0.15.2
+PACKAGES="numba==0.68.1 numpy<2.2 pytest cffi colorama" # Wine 8 has no crealf(), which newer NumPy calls
+
+export WINEPREFIX="$WINDOWS/prefix" WINEDEBUG=-all WINEDLLOVERRIDES=winemenubuilder.exe=d
+
+tools_install() {
+    mkdir -p "$WINDOWS/downloads"
+    install_packages wine wine64 gcc-mingw-w64-x86-64-win32 mingw-w64-tools clang lld llvm cmake ninja-build meson \
+        pkg-config dpkg-dev unzip maven python3 python3-pip ca-certificates >&2
+    missing_tools=
+    for tool in wine clang ld.lld llvm-ar llvm-dlltool gendef $TRIPLET-gcc cmake ninja meson pkg-config; do
+        command -v "$tool" >/dev/null || missing_tools="$missing_tools $tool"
+    done
+    [ -z "$missing_tools" ] || return 1
+    GCC_LIBRARY=$(dirname "$($TRIPLET-gcc -print-libgcc-file-name)")
+    write_if_new "$WINDOWS/cross.ini" <<INI
+[binaries]
+# clang would take the headers of this machine's C library; and Meson drops the option from c_args.
+c = ['clang', '--target=$TRIPLET', '-nostdlibinc', '-isystem$HEADERS', '-Wno-unused-command-line-argument']
+c_ld = 'lld'
+ar = 'llvm-ar'
+strip = 'llvm-strip'
+nm = 'llvm-nm'
+windres = '$TRIPLET-windres'
+dlltool = 'llvm-dlltool'
+pkgconfig = 'pkg-config'
+exe_wrapper = '$PWD/script/wine/run'
+[built-in options]
+c_link_args = ['-static-libgcc', '-L$GCC_LIBRARY']
+[properties]
+pkg_config_libdir = '$WINDOWS/check/lib/pkgconfig'
+needs_exe_wrapper = true
+[host_machine]
+system = 'windows'
+cpu_family = 'x86_64'
+cpu = 'x86_64'
+endian = 'little'
+INI
+    write_if_new "$WINDOWS/toolchain.cmake" <<CMAKE
+set(CMAKE_SYSTEM_NAME Windows)
+set(CMAKE_SYSTEM_PROCESSOR x86_64)
+set(CMAKE_C_COMPILER clang)
+set(CMAKE_C_COMPILER_TARGET $TRIPLET)
+set(CMAKE_C_FLAGS_INIT "-nostdlibinc -isystem $HEADERS -Wno-unused-command-line-argument")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-fuse-ld=lld -static-libgcc -L$GCC_LIBRARY")
+set(CMAKE_SHARED_LINKER_FLAGS_INIT "-fuse-ld=lld -static-libgcc -L$GCC_LIBRARY")
+set(CMAKE_AR llvm-ar)
+set(CMAKE_RANLIB llvm-ranlib)
+set(CMAKE_RC_COMPILER $TRIPLET-windres)
+set(CMAKE_FIND_ROOT_PATH /usr/$TRIPLET)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+CMAKE
+}
+
+# Standard input to a file, which keeps its time if it does not change.
+write_if_new() {
+    cat >"$1.new"
+    if cmp -s "$1.new" "$1"; then
+        rm "$1.new"
+    else
+        mv "$1.new" "$1"
+    fi
+}
+
+wine_prefix() {
+    [ -e "$WINDOWS/prefix/.made" ] && return 0
+    say "Making the Wine prefix"
+    rm -rf "$WINDOWS/prefix"
+    # The pipes: some programs of Wine fail if their output is a file.
+    { timeout 300 wineboot -i </dev/null 2>&1 && timeout 120 wine winecfg -v win10 </dev/null 2>&1; } | cat >"$WINDOWS/wine.log"
+    wine_wait && [ "$(script/wine/run cmd /c echo works | tr -d '\r')" = works ] && touch "$WINDOWS/prefix/.made"
+}
+
+wine_server() {
+    for server in "$(command -v wineserver)" /usr/lib/wine/wineserver64 /usr/lib/wine/wineserver; do
+        [ ! -x "$server" ] || break
+    done
+    timeout 60 "$server" "$@"
+}
+wine_wait() { # until its services have written the registry
+    wine_server -w
+}
+wine_stop() { # the programs of this prefix alone
+    [ ! -d "$WINDOWS/prefix" ] || wine_server -k >/dev/null 2>&1
+}
+
+# Debian's source of Check, built for Windows. Its tests of itself are not for a cross-build.
+check_build() {
+    [ -e "$WINDOWS/check/.built" ] && return 0
+    say "Building Check $CHECK_VERSION for Windows"
+    source=$WINDOWS/downloads/check-$CHECK_VERSION
+    debian_source check "$WINDOWS/downloads" || return 1
+    rm -rf "$source" "$WINDOWS/check" "$WINDOWS/check-build"
+    tar -x -f "$WINDOWS/downloads/check_$CHECK_VERSION.orig.tar.gz" -C "$WINDOWS/downloads" &&
+        cmake -G Ninja -S "$source" -B "$WINDOWS/check-build" -DCMAKE_TOOLCHAIN_FILE="$WINDOWS/toolchain.cmake" \
+            -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_INSTALL_PREFIX="$WINDOWS/check" \
+            -DCHECK_ENABLE_TESTS=OFF -DINSTALL_CHECKMK=OFF &&
+        ninja -C "$WINDOWS/check-build" install &&
+        rm -f "$WINDOWS"/check/lib/libcheck.dll.a "$WINDOWS"/check/bin/libcheck.dll && # so that the tests have it in them
+        touch "$WINDOWS/check/.built"
+}
+
+# debian_source PACKAGE DIRECTORY: fetches it with package lists of our own, since most machines have none of sources.
+debian_source() (
+    mkdir -p "$2/apt/lists/partial" "$2/apt/parts" && cd "$2" || return 1
+    suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main" \
+        >apt/parts/source.list
+    apt="apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=$PWD/apt/parts -o Dir::State::lists=$PWD/apt/lists
+        -o APT::Sandbox::User=root"
+    $apt update && $apt --download-only source "$1"
+)
+
+# The artifact of each Python, from Maven Central.
+artifact_of() {
+    case $1 in
+        3.11) echo org.bytedeco:cpython:3.11.3-1.5.9:jar:windows-x86_64 ;;
+        3.13) echo org.bytedeco:cpython:3.13.5-1.5.12:jar:windows-x86_64 ;;
+        *) return 1 ;;
+    esac
+}
+
+# python_fetch VERSION: CPython for Windows in build/windows/python-VERSION, in the layout of its installer, and what the
+# tests import.
+python_fetch() {
+    python=$WINDOWS/python-$1 site=$WINDOWS/python-$1/Lib/site-packages
+    artifact=$(artifact_of "$1")
+    if [ "$(cat "$python/.artifact" 2>/dev/null)" != "$artifact" ]; then
+        say "Fetching $artifact"
+        jars=$WINDOWS/downloads/python-$1
+        rm -rf "$jars" "$python"
+        mvn -q -B dependency:copy "-Dartifact=$artifact" "-DoutputDirectory=$jars" &&
+            unzip -q -o "$jars"/*.jar 'org/bytedeco/cpython/windows-x86_64/*' -d "$jars" || return 1
+        from=$jars/org/bytedeco/cpython/windows-x86_64
+        mkdir -p "$python/DLLs"
+        mv "$from/lib" "$python/Lib" && rm -rf "$python/Lib/site-packages" && mkdir -p "$python/Lib/site-packages" || return 1
+        mv "$python"/Lib/*.pyd "$python"/Lib/*.dll "$python/DLLs/"
+        mv "$from"/python*.exe "$from"/python*.dll "$python/" && mv "$python"/DLLs/vcruntime140*.dll "$python/" || return 1
+        mv "$from"/*.dll "$python/DLLs/" 2>/dev/null # 3.11 has those of OpenSSL there
+        rm -f "$python/DLLs/_wmi.pyd"                # Wine 8 does not end its queries
+        rm -rf "$jars"
+        echo "$artifact" >"$python/.artifact"
+    fi
+    if [ "$(cat "$python/.packages" 2>/dev/null)" != "$PACKAGES" ]; then
+        say "Fetching packages for Python $1 on Windows"
+        wheels=$WINDOWS/downloads/wheels-$1
+        rm -rf "$wheels" "$site"
+        # shellcheck disable=SC2086
+        python3 -m pip download --quiet --disable-pip-version-check --only-binary=:all: --platform win_amd64 \
+            --python-version "$1" --implementation cp --dest "$wheels" $PACKAGES || return 1
+        for wheel in "$wheels"/*.whl; do
+            unzip -q -o "$wheel" -d "$site" || return 1
+        done
+        rm -rf "$wheels"
+        echo "$PACKAGES" >"$python/.packages"
+    fi
+}
+
+# wine_python PYTHON-DIRECTORY ARGUMENT...
+wine_python() {
+    program=$1/python.exe
+    shift
+    script/wine/run "$program" "$@"
+}
+
+# library_build LOG: the library, its tests and the Python package's files, in build/windows/library.
+library_build() {
+    directory=$WINDOWS/library
+    {
+        if [ ! -e "$directory/build.ninja" ] || ! cmp -s "$WINDOWS/cross.ini" "$directory/cross.ini"; then
+            rm -rf "$directory"
+            meson setup "$directory" --cross-file "$WINDOWS/cross.ini" -Dwerror=true -Dfaults=false &&
+                cp "$WINDOWS/cross.ini" "$directory/"
+        fi && ninja --quiet -C "$directory"
+    } >"$1" 2>&1
+}
