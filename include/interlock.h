@@ -26,8 +26,8 @@
    (ilk_gil_hooks). No call is a cancellation point. Once a call has returned, it touches no memory of the
    caller's again. Destructors of thread-specific data and of C++ thread_local objects may call. A lock that
    such a destructor still holds when the thread ends is a dead thread's. After a call in the last round of
-   destructors (PTHREAD_DESTRUCTOR_ITERATIONS), waiters detect that within a tenth of a second on Linux, and
-   not at all elsewhere.
+   destructors (PTHREAD_DESTRUCTOR_ITERATIONS), waiters detect that within a tenth of a second on Linux and
+   Windows, and not at all elsewhere.
 
    Signal handlers. Where ilk_backend() returns "futex", these functions are async-signal-safe, like
    sem_post(): ilk_semaphore_release(), ilk_event_set(), and ilk_counter_store(), _exchange(), _fetch_add()
@@ -37,6 +37,10 @@
    fork(). In the child every handle stays valid. An owned lock whose holder did not survive the fork is
    acquired with ILK_OWNER_DIED. An unowned lock keeps its state until ilk_mutex_reset(). Handlers installed
    with pthread_atfork() may call, before the fork and after it.
+
+   Windows. There is no fork. ILK_SHARED and robust locks return ILK_ENOTSUP. A timeout is rounded up to the
+   system's timer, which may tick every 16 ms; it is never early. What a thread holds that TerminateThread() kills
+   stays locked. The DLL is never unloaded.
 
    dlopen(). Each thread uses up to 32 bytes of static thread-local storage. The C library reserves a little
    of it for libraries that are loaded late. When other libraries have used up that reserve, dlopen() fails
@@ -52,7 +56,9 @@
 #define ILK_VERSION_PATCH 0
 #define ILK_VERSION (ILK_VERSION_MAJOR * 10000 + ILK_VERSION_MINOR * 100 + ILK_VERSION_PATCH)
 
-#if defined(__GNUC__) && !defined(_WIN32)
+#if defined(_WIN32) && defined(ILK_BUILDS_LIBRARY)
+#define ILK_API __declspec(dllexport)
+#elif defined(__GNUC__) && !defined(_WIN32)
 #define ILK_API __attribute__((visibility("default")))
 #else
 #define ILK_API
@@ -737,7 +743,7 @@ ILK_API void *ilk_error_name(int code);
 /* The version of the loaded library, in the form of ILK_VERSION: major * 10000 + minor * 100 + patch. */
 ILK_API int ilk_version(void);
 
-/* How threads sleep: "futex" or "pthread". A constant string. */
+/* How threads sleep: "futex", "pthread" or "windows". A constant string. */
 ILK_API void *ilk_backend(void);
 
 /* How unlock orders its store: "asymmetric" (a plain store, and membarrier(2) where a thread waits) or

@@ -1,6 +1,7 @@
 /* The report. It waits for nothing that the program may hold: it copies the list of live handles with the table locked, for
    a moment, and then pins and describes one object at a time. What a thread is blocked on is loaded from its record. The
    program runs meanwhile, so each line is true at the moment at which it was made, and the text as a whole is no snapshot. */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,7 +99,7 @@ static int64_t longest_wait(void *handle, int64_t now)
 static void put_object(struct text *t, void *handle, struct object *object, enum kind kind)
 {
   const struct kind_operations *operations = kind_operations[kind];
-  put(t, "%s %p", name_of(kind), handle);
+  put(t, "%s 0x%" PRIxPTR, name_of(kind), (uintptr_t)handle);
   if (operations && operations->describe) {
     char state[256] = "";
     operations->describe(handle, object, state, sizeof state);
@@ -147,11 +148,11 @@ static void put_thread(struct text *t, struct thread *me, struct thread *record)
   put(t, "thread %u", id);
   put_native(t, id);
   if (b.handle) {
-    put(t, "  waits for %s %p", name_of(handle_kind(b.handle)), b.handle);
+    put(t, "  waits for %s 0x%" PRIxPTR, name_of(handle_kind(b.handle)), (uintptr_t)b.handle);
     if (handle_is(b.handle, KIND_LOCKARRAY))
       put(t, " [%lld]", (long long)b.index);
   } else if (b.flags & BLOCK_WORD) {
-    put(t, "  waits for the word at %p", (void *)b.word);
+    put(t, "  waits for the word at 0x%" PRIxPTR, (uintptr_t)b.word);
   } else {
     put(t, "  sleeps");
   }
