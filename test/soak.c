@@ -466,7 +466,7 @@ static void run_round(int n, int64_t ns)
       expect(ilk_cancel(1), ILK_OK);
       expect(ilk_cancel(0), ILK_OK);
     }
-    if (!ASAN && !TSAN && below(500) == 0) {
+    if (HAS_FORK && !ASAN && !TSAN && below(500) == 0) {
       forks++;
       in_child(child_checks, NULL);
     }

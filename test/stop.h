@@ -5,6 +5,10 @@
 
 #include "support.h"
 
+#ifdef _WIN32
+#include "windows/stop.h"
+#else
+
 static _Atomic bool stop_over; /* the thread is to end */
 static _Atomic int stop_round, stop_reached, stop_ended;
 static _Atomic int64_t stop_laps;
@@ -49,4 +53,5 @@ static void stop_end(pthread_t thread)
   join(thread);
 }
 
+#endif
 #endif

@@ -5,6 +5,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#ifdef _WIN32
+#include "windows/posix.h" /* first: it keeps names of the system's headers out of the way */
+#endif
 #include <check.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -16,10 +19,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef _WIN32
+#include "windows/runner.h"
+#else
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#endif
 
 #include "interlock.h"
 
@@ -92,6 +99,9 @@ static inline const char *code_name(int64_t code)
 
 static inline int64_t now(void)
 {
+#ifdef _WIN32
+  return clock_ns();
+#endif
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
@@ -162,6 +172,15 @@ static inline void jitter(void)
 
 /* --- threads -------------------------------------------------------------------------------- */
 
+/* On Windows a thread exits under the loader's lock, which a thread that begins needs too. */
+#ifdef _WIN32
+#define EXIT_MAY_START_THREADS 0
+#define HAS_FORK 0
+#else
+#define EXIT_MAY_START_THREADS 1
+#define HAS_FORK 1
+#endif
+
 struct begin {
   void *(*function)(void *);
   void *argument;
@@ -206,6 +225,7 @@ static inline void in_threads(int n, void *(*function)(void *), void *argument)
     join(threads[i]);
 }
 
+#ifndef _WIN32
 static inline int own_tid(void)
 {
   return (int)syscall(SYS_gettid);
@@ -224,6 +244,7 @@ static inline char thread_state(int tid)
   const char *end = strrchr(text, ')');
   return end && end[1] == ' ' ? end[2] : '?';
 }
+#endif
 
 /* Returns once that thread has exited, or was seen asleep twice: it may sleep for a moment
    elsewhere on its way. */
@@ -365,7 +386,11 @@ static inline int64_t proc_bytes(const char *file, const char *name)
    processor, and lag by megabytes if there are many processors. */
 static inline int64_t resident(void)
 {
+#ifdef _WIN32
+  int64_t bytes = memory_in_use();
+#else
   int64_t bytes = proc_bytes("smaps_rollup", "Rss");
+#endif
   must(bytes > 0);
   return bytes;
 }
@@ -385,6 +410,7 @@ static inline pid_t child_start(void (*body)(void *), void *argument)
   return child;
 }
 
+#ifndef _WIN32
 /* It still runs; child_end() must follow. */
 static inline bool child_runs(pid_t child)
 {
@@ -392,6 +418,7 @@ static inline bool child_runs(pid_t child)
   must(waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0);
   return info.si_pid == 0;
 }
+#endif
 
 /* A failed assertion in the child, or a hang, fails the test. */
 static inline void child_end(pid_t child)
@@ -410,6 +437,9 @@ static inline void in_child(void (*body)(void *), void *argument)
 
 /* --- a storm of signals -------------------------------------------------------------------- */
 
+#ifdef _WIN32
+#include "windows/storm.h"
+#else
 struct storm {
   const pthread_t *targets;
   int n;
@@ -448,6 +478,7 @@ static inline void storm_end(struct storm *s)
   s->over = true;
   join(s->thread);
 }
+#endif
 
 /* --- the suite ------------------------------------------------------------------------------- */
 
@@ -467,6 +498,9 @@ static inline void check_live(void)
 static inline TCase *test_case(Suite *suite, const char *name, int seconds)
 {
   TCase *tcase = tcase_create(name);
+#ifdef _WIN32
+  runner_tcase(name, (int)(seconds * BUSY * (scale() > 1 ? scale() : 1)));
+#endif
   tcase_set_timeout(tcase, seconds * BUSY * (scale() > 1 ? scale() : 1));
   tcase_add_checked_fixture(tcase, remember_live, check_live);
   suite_add_tcase(suite, tcase);
@@ -475,6 +509,9 @@ static inline TCase *test_case(Suite *suite, const char *name, int seconds)
 
 static inline int run_suite(Suite *suite)
 {
+#ifdef _WIN32
+  return runner_run(suite);
+#endif
   SRunner *runner = srunner_create(suite);
   srunner_set_tap(runner, "-");
   srunner_run_all(runner, CK_SILENT);

@@ -73,7 +73,11 @@ def main(header, library, nm, *cc):
     result('signatures are of int, int64_t and void *', wrong if names else ['no function found'])
     result('no function is declared twice', sorted({n for n in names if names.count(n) > 1}))
 
-    listed = run(nm, '-D', '--defined-only', library).stdout.split('\n')
+    if library.endswith('.dll'):  # the import library names what it exports
+        library = library.rpartition('-')[0] + '.dll.a'
+        listed = [line for line in run(nm, '--defined-only', library).stdout.split('\n') if re.search(r' T ilk_', line)]
+    else:
+        listed = run(nm, '-D', '--defined-only', library).stdout.split('\n')
     # A build that measures coverage has its runtime's symbols too.
     listed = [line for line in listed if 'gcov' not in line and 'mangle_path' not in line]
     exported = {line.split()[-1].split('@')[0] for line in listed if line.strip()}

@@ -294,6 +294,10 @@ static void finish(void *unused)
 /* The bytes of address space in use and the threads alive, by the kernel's count. */
 static void process(int64_t *mapped, int64_t *threads)
 {
+#ifdef _WIN32
+  process_size(mapped, threads);
+  return;
+#endif
   char line[256];
   FILE *file = fopen("/proc/self/status", "r");
   must(file);

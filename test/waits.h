@@ -282,6 +282,7 @@ static int unlock_word(void *word)
 {
   return ilk_word_unlock(word, 0);
 }
+#ifndef _WIN32
 static int64_t robust[ILK_ROBUST_SIZE / 8];
 static void *new_robust(void)
 {
@@ -293,6 +294,7 @@ static int call_robust(void *lock, int64_t timeout_ns)
   int result = ilk_robust_timedlock(lock, timeout_ns);
   return result == ILK_OK ? ilk_robust_unlock(lock) : result;
 }
+#endif
 static void *new_word_to_wait_for(void)
 {
   words[1] = 7;
@@ -344,7 +346,9 @@ static const struct {
     {"rwlock", true, new_written, call_read_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
     {"rwlock", true, new_written, call_write_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
     {"the word at", true, new_word, call_word, unlock_word, free_nothing},
+#ifndef _WIN32 /* which has no robust mutexes */
     {"the word at", false, new_robust, call_robust, ilk_robust_unlock, free_nothing},
+#endif
     {"the word at", false, new_word_to_wait_for, call_word_wait, wake_word, free_nothing},
 };
 

@@ -29,7 +29,9 @@ struct job {
   struct counts counts;
 };
 static struct job *jobs;
+#ifndef _WIN32
 static pid_t pids[MOST_JOBS]; /* 0: it has ended */
+#endif
 static _Atomic uint64_t *next_seed;
 
 static int64_t now_seconds(void)
@@ -43,7 +45,8 @@ static int64_t end_time;
 
 /* --- jobs ------------------------------------------------------------------------------------ */
 
-static void work(struct job *job)
+/* False: a program has failed. */
+static bool run_programs(struct job *job)
 {
   struct program p;
   while (now_seconds() < end_time) {
@@ -53,12 +56,35 @@ static void work(struct job *job)
     job->since = now_seconds();
     job->seed = seed;
     program_make(&p, seed);
-    if (!run(&p, &job->counts)) {
-      fflush(stderr);
-      _exit(1);
-    }
+    if (!run(&p, &job->counts))
+      return false;
   }
-  _exit(0);
+  return true;
+}
+
+#ifdef _WIN32
+
+/* Without fork() this process is the only job, and a program that fails is printed whole. */
+static struct job *run_jobs(void)
+{
+  return run_programs(&jobs[0]) ? NULL : &jobs[0];
+}
+
+static void show(uint64_t seed)
+{
+  struct program p;
+  program_make(&p, seed);
+  program_print(&p);
+  fprintf(stderr, "again: --seed %" PRIu64 " --programs 1\n", seed);
+}
+
+#else
+
+static void work(struct job *job)
+{
+  bool good = run_programs(job);
+  fflush(stderr);
+  _exit(good ? 0 : 1);
 }
 
 static void start(int i)
@@ -190,6 +216,8 @@ static void show(uint64_t seed)
   program_print(&p);
   fprintf(stderr, "again: --seed %" PRIu64 " --programs 1\n", seed);
 }
+
+#endif
 
 /* --- main ------------------------------------------------------------------------------------------ */
 

@@ -14,6 +14,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#ifdef _WIN32
+#include "../windows/posix.h" /* first: it keeps names of the system's headers out of the way */
+#endif
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -30,7 +30,9 @@
 #define __SANITIZE_ADDRESS__ 1
 #endif
 #endif
-#ifdef __SANITIZE_ADDRESS__
+#ifdef _WIN32
+#define MAY_FORK false
+#elif defined(__SANITIZE_ADDRESS__)
 #define MAY_FORK false /* in the child a lock of its allocator may stay locked */
 #else
 #define MAY_FORK true
@@ -302,8 +304,11 @@ static void *work(void *context)
 
 static bool is_asleep(const struct context *c)
 {
+#ifdef _WIN32
+  return thread_state(c->tid) == 'S';
+#endif
   char path[64], text[512];
-  snprintf(path, sizeof path, "/proc/self/task/%d/stat", c->tid);
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)c->tid);
   FILE *file = fopen(path, "r");
   if (!file)
     return false;
@@ -334,6 +339,11 @@ static bool all_are_asleep(int *calls)
 /* The threads of the process. One of kind THREAD that is not quite gone may hold a lock of the library's own. */
 static int tasks(void)
 {
+#ifdef _WIN32
+  int64_t mapped, threads;
+  process_size(&mapped, &threads);
+  return (int)threads;
+#endif
   struct stat status;
   return stat("/proc/self/task", &status) == 0 ? (int)status.st_nlink : -1;
 }

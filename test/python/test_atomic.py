@@ -6,6 +6,7 @@ import inspect
 import itertools
 import mmap
 import re
+import sys
 import threading
 import time
 
@@ -824,6 +825,16 @@ def test_memory_that_processes_share(python, tmp_path):
     assert kernel("add")(mapped, 1, 1) == 1000 and atomic.load(mapped, 1) == 1001
 
 
+def protect(address, size, writable):
+    if sys.platform == "win32":
+        before = ctypes.c_uint32()
+        call = ctypes.WinDLL("kernel32").VirtualProtect
+        assert call(ctypes.c_void_p(address), ctypes.c_size_t(size), 4 if writable else 2, ctypes.byref(before))
+    else:
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size), 3 if writable else 1) == 0
+
+
 @pytest.mark.parametrize("world", ["python", "kernel"])
 def test_nothing_is_written_where_nothing_changes(world):
     """Read-only memory: a write would end the process."""
@@ -831,16 +842,15 @@ def test_nothing_is_written_where_nothing_changes(world):
     array = np.frombuffer(memory, np.float64)
     array[:3] = 1, np.nan, -1
     in_world(world, "max")(array, 0, 0)  # compiled
-    libc = ctypes.CDLL(None, use_errno=True)
     address = array.__array_interface__["data"][0]
-    assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE), 1) == 0  # PROT_READ
+    protect(address, mmap.PAGESIZE, False)
     try:
         for name, index, value in [("max", 0, 1), ("min", 0, 2), ("max", 1, 5), ("min", 1, 5), ("nanmax", 0, np.nan)]:
             in_world(world, name)(array, index, value)
         assert in_world(world, "cas")(array, 0, 7, 8) == 1
         assert in_world(world, "load")(array, 2) == -1
     finally:
-        assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE), 3) == 0
+        protect(address, mmap.PAGESIZE, True)
 
 
 def test_the_type_that_a_kernel_answers():

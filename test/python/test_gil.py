@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -326,6 +327,7 @@ for waiter in waiters:
 """
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_fork_while_threads_wait(python):
     assert python(FORK).stderr == ""
 
@@ -558,6 +560,7 @@ assert all(threads)
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pause() and no SIGALRM")
 def test_threads_that_outlive_python_are_told_nothing(python):
     # Once the interpreter is gone, the process stays for more than a second, in pause(), until the next SIGALRM.
     result = python(
