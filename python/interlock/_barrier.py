@@ -9,7 +9,7 @@ from _thread import interrupt_main
 from collections.abc import Callable
 from operator import index
 from threading import BrokenBarrierError
-from time import monotonic_ns
+from time import perf_counter_ns
 from typing import Any
 
 from ._constants import ILK_EBROKEN, ILK_EHANDLE, ILK_ETIMEDOUT, ILK_OK
@@ -107,7 +107,7 @@ class Barrier(Closing):
     def _wait_in_parts(self, ns: int) -> int:
         handle, last = self._handle, self._parties - 1
         act = self._action is not None
-        deadline = monotonic_ns() + ns
+        deadline = perf_counter_ns() + ns
 
         ticket = ctypes.c_int64()
 
@@ -123,7 +123,7 @@ class Barrier(Closing):
         if place < 0:
             return place
         if place < last:
-            left = ns if ns < 0 else max(0, deadline - monotonic_ns())
+            left = ns if ns < 0 else max(0, deadline - perf_counter_ns())
             try:
                 code = wait(_await, handle, ticket, timeout_ns=left)
             finally:

@@ -135,15 +135,35 @@ def _is_of_an_executor(frame: FrameType | None) -> bool:
 def _processor(native_id: int | None) -> tuple[bool, float]:
     """Return whether a thread is running or ready to run, and the processor time that it has used, in clock ticks.
 
-    It is found by its system id, because a pthread_t may name another thread once its own has ended. Where the system has
-    no /proc, the thread counts as idle.
+    It is found by its system id, because a pthread_t may name another thread once its own has ended. On Windows the state is
+    not known, and the time alone counts. On other systems without /proc, the thread counts as idle.
     """
+    if sys.platform == "win32":
+        return False, _processor_time(native_id)
     try:
         with open(f"/proc/self/task/{native_id}/stat", encoding="ascii", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
         return fields[0] == "R", float(fields[11]) + float(fields[12])  # state, utime, stime
     except (OSError, IndexError, ValueError):
         return False, 0.0
+
+
+def _processor_time(native_id: int | None) -> float:
+    """Return the processor time of a thread on Windows, in units of 100 ns. It advances about every 16 ms."""
+    if sys.platform != "win32" or native_id is None:
+        return 0.0
+    import ctypes
+
+    kernel32 = ctypes.WinDLL("kernel32")
+    kernel32.OpenThread.restype = ctypes.c_void_p
+    handle = kernel32.OpenThread(0x0800, False, native_id)  # THREAD_QUERY_LIMITED_INFORMATION
+    if not handle:
+        return 0.0
+    times = (ctypes.c_uint64 * 4)()  # creation, exit, kernel, user
+    at = [ctypes.byref(times, 8 * i) for i in range(4)]
+    known = kernel32.GetThreadTimes(ctypes.c_void_p(handle), *at)
+    kernel32.CloseHandle(ctypes.c_void_p(handle))
+    return float(times[2] + times[3]) if known else 0.0
 
 
 def cancelled() -> bool:

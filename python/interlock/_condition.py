@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
+from time import perf_counter
 from typing import Any, Protocol, TypeVar, cast
 
 from ._constants import ILK_ECANCELED, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED
@@ -152,10 +152,10 @@ class Condition(Handle):
         RuntimeError
             The lock is not held.
         """
-        deadline = None if timeout is None else monotonic() + timeout
+        deadline = None if timeout is None else perf_counter() + timeout
         result = predicate(*args)
         while not result:
-            left = None if deadline is None else deadline - monotonic()
+            left = None if deadline is None else deadline - perf_counter()
             if left is not None and left <= 0:
                 break
             self.wait(left)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from time import monotonic_ns
+from time import perf_counter_ns
 
 from ._constants import ILK_EBUSY, ILK_EINVAL, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED, ILK_PADDED
 from ._errors import check, lock_index_text, lock_range_text, warn_owner_died
@@ -228,11 +228,11 @@ class LockArray(Closing):
         code = timed(self._handle, a, b, 0)
         if code != ILK_ETIMEDOUT:
             return code
-        deadline = monotonic_ns() + ns
+        deadline = perf_counter_ns() + ns
         held: list[int] = []
         try:
             for i in indices:
-                left = ns if ns < 0 else max(0, deadline - monotonic_ns())
+                left = ns if ns < 0 else max(0, deadline - perf_counter_ns())
                 code = wait(_timedlock, self._handle, i, timeout_ns=left, undo=partial(self._undo, i))
                 if code < 0:
                     break

@@ -14,6 +14,15 @@ import pytest
 import interlock
 from interlock import capi
 
+WINE = False
+if sys.platform == "win32":
+    import _winapi
+    import ctypes
+
+    WINE = hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
+    if WINE and hasattr(_winapi, "CopyFile2"):
+        del _winapi.CopyFile2  # Wine 8 has none; shutil goes on without
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Seconds for steps that take a moment: the machine may be busy, or stand still for a while.

@@ -231,9 +231,13 @@ def test_other_types_are_refused(dtype, name):
         kernel(name)(array, 0, *values)
 
 
-def test_long_doubles_and_a_foreign_byte_order_are_refused():
+@pytest.mark.skipif(np.dtype(np.longdouble) == np.float64, reason="a long double is a double here")
+def test_long_doubles_are_refused():
     with pytest.raises(TypeError, match="does not work"):
         atomic.add(np.zeros(2, np.longdouble), 0, 1)
+
+
+def test_a_foreign_byte_order_is_refused():
     with pytest.raises(TypeError, match="does not work"):
         atomic.add(np.zeros(2, np.dtype("i4").newbyteorder()), 0, 1)
 

@@ -260,7 +260,9 @@ def test_ctrl_c_ends_what_a_pool_or_a_thread_does(order, compute, twice):
         start = results + "\n            work_result = lambda: (t.join(), results[0])[1]"
         first, second = "interlock.cancel()", "interlock.Event()"
     program = CTRL_C.format(first=first, second=second, start=start, compute=compute, twice=twice)
-    result = subprocess.run([sys.executable, "-c", for_this_system(program)], capture_output=True, text=True, timeout=PATIENCE * 3)
+    result = subprocess.run(
+        [sys.executable, "-c", for_this_system(program)], capture_output=True, text=True, timeout=PATIENCE * 3
+    )
     assert result.stdout == "ended\n", result.stderr
 
 
