@@ -12,10 +12,10 @@ export WINEPREFIX="$WINDOWS/prefix" WINEDEBUG=-all WINEDLLOVERRIDES=winemenubuil
 
 tools_install() {
     mkdir -p "$WINDOWS/downloads"
-    install_packages wine wine64 gcc-mingw-w64-x86-64-win32 mingw-w64-tools clang lld llvm cmake ninja-build meson \
+    install_packages wine wine64 gcc-mingw-w64-x86-64-win32 clang lld llvm cmake ninja-build meson \
         pkg-config dpkg-dev unzip maven python3 python3-pip ca-certificates >&2
     missing_tools=
-    for tool in wine clang ld.lld llvm-ar llvm-dlltool gendef $TRIPLET-gcc cmake ninja meson pkg-config; do
+    for tool in wine clang ld.lld llvm-ar lld-link $TRIPLET-gcc cmake ninja meson pkg-config; do
         command -v "$tool" >/dev/null || missing_tools="$missing_tools $tool"
     done
     [ -z "$missing_tools" ] || return 1
@@ -29,11 +29,10 @@ ar = 'llvm-ar'
 strip = 'llvm-strip'
 nm = 'llvm-nm'
 windres = '$TRIPLET-windres'
-dlltool = 'llvm-dlltool'
 pkgconfig = 'pkg-config'
 exe_wrapper = '$PWD/script/wine/run'
 [built-in options]
-c_link_args = ['-static-libgcc', '-L$GCC_LIBRARY']
+c_link_args = ['-static', '-L$GCC_LIBRARY']
 [properties]
 pkg_config_libdir = '$WINDOWS/check/lib/pkgconfig'
 needs_exe_wrapper = true
@@ -49,8 +48,8 @@ set(CMAKE_SYSTEM_PROCESSOR x86_64)
 set(CMAKE_C_COMPILER clang)
 set(CMAKE_C_COMPILER_TARGET $TRIPLET)
 set(CMAKE_C_FLAGS_INIT "-nostdlibinc -isystem $HEADERS -Wno-unused-command-line-argument")
-set(CMAKE_EXE_LINKER_FLAGS_INIT "-fuse-ld=lld -static-libgcc -L$GCC_LIBRARY")
-set(CMAKE_SHARED_LINKER_FLAGS_INIT "-fuse-ld=lld -static-libgcc -L$GCC_LIBRARY")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-fuse-ld=lld -static -L$GCC_LIBRARY")
+set(CMAKE_SHARED_LINKER_FLAGS_INIT "-fuse-ld=lld -static -L$GCC_LIBRARY")
 set(CMAKE_AR llvm-ar)
 set(CMAKE_RANLIB llvm-ranlib)
 set(CMAKE_RC_COMPILER $TRIPLET-windres)
@@ -88,6 +87,10 @@ wine_server() {
 }
 wine_wait() { # until its services have written the registry
     wine_server -w
+}
+# Keeps a program running, so that each other starts in a twentieth of a second: the first starts Wine's services.
+wine_start() {
+    tail -f /dev/null --pid=$$ | script/wine/run cmd >/dev/null 2>&1 &
 }
 wine_stop() { # the programs of this prefix alone
     [ ! -d "$WINDOWS/prefix" ] || wine_server -k >/dev/null 2>&1
@@ -172,14 +175,39 @@ wine_python() {
     script/wine/run "$program" "$@"
 }
 
-# library_build LOG: the library, its tests and the Python package's files, in build/windows/library.
+# library_build LOG: the library and its tests, in build/windows/library.
 library_build() {
     directory=$WINDOWS/library
     {
         if [ ! -e "$directory/build.ninja" ] || ! cmp -s "$WINDOWS/cross.ini" "$directory/cross.ini"; then
             rm -rf "$directory"
-            meson setup "$directory" --cross-file "$WINDOWS/cross.ini" -Dwerror=true -Dfaults=false &&
+            meson setup "$directory" --cross-file "$WINDOWS/cross.ini" -Dwerror=true -Dfaults=false -Djitter=false &&
                 cp "$WINDOWS/cross.ini" "$directory/"
         fi && ninja --quiet -C "$directory"
     } >"$1" 2>&1
+}
+
+# wheel_build LOG: the wheel for Windows, in build/windows/wheel/HASH.
+wheel_build() {
+    wheels=$WINDOWS/wheel/$(sources_hash)
+    ls "$wheels"/*.whl >/dev/null 2>&1 && return 0
+    {
+        env=$WINDOWS/build-env
+        if [ ! -e "$env/.made" ]; then
+            { python3 -m venv "$env" || { install_packages python3-venv && python3 -m venv "$env"; }; } &&
+                "$env/bin/python" -m pip install --quiet 'meson-python>=0.18' meson ninja && touch "$env/.made"
+        fi && say "Building the wheel for Windows" && rm -rf "$WINDOWS/wheel" "$WINDOWS/wheel-build" &&
+            _PYTHON_HOST_PLATFORM=win-amd64 PATH=$env/bin:$PATH "$env/bin/python" -m pip wheel --no-deps --no-build-isolation \
+                --wheel-dir "$wheels" . -Csetup-args=--cross-file="$WINDOWS/cross.ini" -Cbuild-dir="$WINDOWS/wheel-build"
+    } >"$1" 2>&1
+}
+
+# package_install PYTHON-DIRECTORY: unpacks the wheel. Its folders are those that pip would make.
+package_install() {
+    site=$1/Lib/site-packages
+    wheel=$(ls "$wheels"/*.whl)
+    [ "$(cat "$1/.wheel" 2>/dev/null)" != "$wheel" ] || return 0
+    rm -rf "$site"/interlock "$site"/interlock-* "$site"/.interlock.mesonpy.libs
+    unzip -q -o "$wheel" -d "$site" && cp -a "$site"/interlock-*.data/purelib/. "$site/" && rm -rf "$site"/interlock-*.data &&
+        echo "$wheel" >"$1/.wheel"
 }
