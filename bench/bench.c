@@ -21,56 +21,56 @@ static const struct family {
   const char *name;
   const struct peer *const *peers; /* NULL: was not there at build time */
 } families[] = {
-    {"interlock", interlock_peers},
-    {"the C library", libc_peers},
-    {"atomics", atomic_peers},
-    {"futex", futex_peers},
-    {"empty calls", nothing_peers},
-    {"libpython", python_peers},
+  {"interlock", interlock_peers},
+  {"the C library", libc_peers},
+  {"atomics", atomic_peers},
+  {"futex", futex_peers},
+  {"empty calls", nothing_peers},
+  {"libpython", python_peers},
 #ifdef HAVE_NSYNC
-    {"nsync", nsync_peers},
+  {"nsync", nsync_peers},
 #else
-    {"nsync", NULL},
+  {"nsync", NULL},
 #endif
 #ifdef HAVE_GLIB
-    {"GLib", glib_peers},
+  {"GLib", glib_peers},
 #else
-    {"GLib", NULL},
+  {"GLib", NULL},
 #endif
 #ifdef HAVE_ABSL
-    {"Abseil", absl_peers},
+  {"Abseil", absl_peers},
 #else
-    {"Abseil", NULL},
+  {"Abseil", NULL},
 #endif
 #ifdef HAVE_TBB
-    {"oneTBB", tbb_peers},
+  {"oneTBB", tbb_peers},
 #else
-    {"oneTBB", NULL},
+  {"oneTBB", NULL},
 #endif
 #ifdef HAVE_STD
-    {"C++20's standard library", std_peers},
+  {"C++20's standard library", std_peers},
 #else
-    {"C++20's standard library", NULL},
+  {"C++20's standard library", NULL},
 #endif
 #ifdef HAVE_MOODYCAMEL
-    {"moodycamel", moodycamel_peers},
+  {"moodycamel", moodycamel_peers},
 #else
-    {"moodycamel", NULL},
+  {"moodycamel", NULL},
 #endif
 #ifdef HAVE_BOOST
-    {"Boost.Lockfree", boost_peers},
+  {"Boost.Lockfree", boost_peers},
 #else
-    {"Boost.Lockfree", NULL},
+  {"Boost.Lockfree", NULL},
 #endif
 #ifdef HAVE_ATOMIC_QUEUE
-    {"atomic_queue", atomic_queue_peers},
+  {"atomic_queue", atomic_queue_peers},
 #else
-    {"atomic_queue", NULL},
+  {"atomic_queue", NULL},
 #endif
 #ifdef HAVE_RUST
-    {"Rust: std, parking_lot, usync, crossbeam, kanal, flume", rust_peers},
+  {"Rust: std, parking_lot, usync, crossbeam, kanal, flume", rust_peers},
 #else
-    {"Rust: std, parking_lot, usync, crossbeam, kanal, flume", NULL},
+  {"Rust: std, parking_lot, usync, crossbeam, kanal, flume", NULL},
 #endif
 };
 
@@ -118,8 +118,8 @@ static void find_peers(void)
 static struct cell cells[CELLS_MAX];
 static int cell_count;
 
-/* A lock that never sleeps burns whole time slices once there are more threads than
-   processors: in --full only. Where a few goals are asked for, peers that cannot be the best are left out. */
+/* A lock that never sleeps burns whole time slices once there are more threads than processors: in
+   --full only. Where a few goals are asked for, peers that cannot be the best are left out. */
 static bool takes_part(const struct peer *peer, const struct cell *cell)
 {
   if (peer->kind != cell->kind)
@@ -146,9 +146,11 @@ static int peers_of(const struct cell *cell, const struct peer **chosen)
 static void describe(const struct cell *cell, char *text, size_t size)
 {
   int n = snprintf(text, size, "%s, %s", kind_names[cell->kind], cell->scenario);
-  n += snprintf(text + n, size - (size_t)n, ", %d thread%s", cell->threads, cell->threads == 1 ? "" : "s");
+  n += snprintf(text + n, size - (size_t)n, ", %d thread%s", cell->threads,
+                cell->threads == 1 ? "" : "s");
   if (cell->inside)
-    n += snprintf(text + n, size - (size_t)n, ", inside %d ns, outside %d ns", cell->inside, cell->outside);
+    n += snprintf(text + n, size - (size_t)n, ", inside %d ns, outside %d ns", cell->inside,
+                  cell->outside);
   if (cell->locks > 1)
     n += snprintf(text + n, size - (size_t)n, ", %d locks", cell->locks);
   if (cell->kind == RWLOCK && cell->writes && cell->writes < 1000)
@@ -159,7 +161,8 @@ static void describe(const struct cell *cell, char *text, size_t size)
 
 /* Round by round, so that what disturbed a round disturbs both sides of its ratio. One
    thread alone never waits, so its processor time is the time that others did not take. */
-static int ratios(const struct cell *cell, const struct figures *of, const struct figures *to, double *out)
+static int ratios(const struct cell *cell, const struct figures *of, const struct figures *to,
+                  double *out)
 {
   int n = of->rounds < to->rounds ? of->rounds : to->rounds;
   for (int i = 0; i < n; i++)
@@ -175,21 +178,23 @@ static void tell(const struct cell *cell, const struct figures *figures, int n)
   for (int i = 0; i < n; i++)
     if (figures[i].peer->traits & BASELINE)
       base = &figures[i];
-  printf("\n%s\n  %-28s %10s %7s %-13s %9s %6s %9s %9s %9s\n", text, "", "ns/op", "ratio", "  p25..p75", "cpu ns",
-         "Jain", "wait p50", "p99", "p99.9");
+  printf("\n%s\n  %-28s %10s %7s %-13s %9s %6s %9s %9s %9s\n", text, "", "ns/op", "ratio",
+         "  p25..p75", "cpu ns", "Jain", "wait p50", "p99", "p99.9");
   for (int i = 0; i < n; i++) {
     const struct figures *f = &figures[i];
     double r[ROUNDS_MAX];
     int rounds = base ? ratios(cell, f, base, r) : 0;
     printf("  %-28s %10.2f ", f->peer->name, quantile(f->ns, f->rounds, .5));
     if (rounds)
-      printf("%7.2f %6.2f..%-5.2f ", quantile(r, rounds, .5), quantile(r, rounds, .25), quantile(r, rounds, .75));
+      printf("%7.2f %6.2f..%-5.2f ", quantile(r, rounds, .5), quantile(r, rounds, .25),
+             quantile(r, rounds, .75));
     else
       printf("%7s %13s ", "", "");
     printf("%9.1f ", quantile(f->cpu, f->rounds, .5));
     f->jain > 0 ? printf("%6.2f ", f->jain) : printf("%6s ", "");
     if (percentile(&f->waits, .5) > 0)
-      printf("%9.0f %9.0f %9.0f", percentile(&f->waits, .5), percentile(&f->waits, .99), percentile(&f->waits, .999));
+      printf("%9.0f %9.0f %9.0f", percentile(&f->waits, .5), percentile(&f->waits, .99),
+             percentile(&f->waits, .999));
     printf("%s\n", f->wrong ? "  WRONG" : "");
   }
   fflush(stdout);
@@ -201,10 +206,12 @@ static void progress(int done, const char *what, int64_t since)
     return;
   double seconds = (double)(now_ns() - since) / 1e9;
   int left = done ? (int)(seconds / done * (cell_count - done)) : 0;
-  fprintf(stderr, "\r\033[K[%d/%d, about %d:%02d left] %s", done, cell_count, left / 60, left % 60, what);
+  fprintf(stderr, "\r\033[K[%d/%d, about %d:%02d left] %s", done, cell_count, left / 60, left % 60,
+          what);
 }
 
-/* --- for bench/plot and bench/goals ------------------------------------------------------------ */
+/* --- for bench/plot and bench/goals
+   ------------------------------------------------------------ */
 
 static void write_numbers(FILE *f, const char *name, const double *values, int n)
 {
@@ -236,7 +243,8 @@ static void write_machine(FILE *f)
     fclose(info);
   struct utsname system;
   uname(&system);
-  snprintf(line, sizeof line, "%s, %d processors", *model ? model : system.machine, ilk_cpu_count());
+  snprintf(line, sizeof line, "%s, %d processors", *model ? model : system.machine,
+           ilk_cpu_count());
   fputs("\"machine\": {", f);
   write_string(f, "cpu", line);
   snprintf(line, sizeof line, "%.60s %.60s", system.sysname, system.release);
@@ -257,7 +265,8 @@ static void write_machine(FILE *f)
   fputs("},\n", f);
 }
 
-/* Processor time of the whole machine so far, and the part of it that was idle; from /proc/stat, in its ticks. */
+/* Processor time of the whole machine so far, and the part of it that was idle; from /proc/stat, in
+   its ticks. */
 struct machine_time {
   double all, idle, own;
 };
@@ -269,7 +278,8 @@ static struct machine_time machine_time(void)
   FILE *f = fopen("/proc/stat", "r");
   if (!f)
     return t;
-  if (fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle, &wait, &irq, &soft, &steal) == 8) {
+  if (fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle, &wait, &irq,
+             &soft, &steal) == 8) {
     t.idle = idle + wait;
     t.all = user + nice + system + idle + wait + irq + soft + steal;
   }
@@ -280,7 +290,8 @@ static struct machine_time machine_time(void)
   return t;
 }
 
-/* Which part of the processors others had meanwhile, the hypervisor's other guests included; -1: not known. */
+/* Which part of the processors others had meanwhile, the hypervisor's other guests included; -1:
+   not known. */
 static double others_since(struct machine_time before)
 {
   struct machine_time now = machine_time();
@@ -295,7 +306,11 @@ static void write_head(FILE *f)
 {
   fputs("{", f);
   write_machine(f);
-  write_string(f, "mode", options.smoke ? "smoke" : options.full ? "full" : options.many_cores ? "many cores" : "quick");
+  write_string(f, "mode",
+               options.smoke        ? "smoke"
+               : options.full       ? "full"
+               : options.many_cores ? "many cores"
+                                    : "quick");
   fputs(", ", f);
   write_string(f, "backend", ilk_backend());
   fputs(", ", f);
@@ -309,23 +324,29 @@ static void write_head(FILE *f)
     write_string(f, "kind", kind_names[peers[i]->kind]);
     fputs(", ", f);
     write_string(f, "name", peers[i]->name);
-    bool is_measured = peers[i]->kind == LOCK && !options.smoke && !options.goal_set; /* what bench/plot draws */
+    /* What bench/plot draws. */
+    bool is_measured = peers[i]->kind == LOCK && !options.smoke && !options.goal_set;
     fprintf(f, ", \"ours\": %s, \"parks\": %s, \"baseline\": %s, \"weaker\": %s, \"bytes\": %.1f}",
-            peers[i]->traits & OURS ? "true" : "false", peers[i]->traits & (PARKS | OURS) ? "true" : "false",
-            peers[i]->traits & BASELINE ? "true" : "false", peers[i]->traits & WEAKER ? "true" : "false",
+            peers[i]->traits & OURS ? "true" : "false",
+            peers[i]->traits & (PARKS | OURS) ? "true" : "false",
+            peers[i]->traits & BASELINE ? "true" : "false",
+            peers[i]->traits & WEAKER ? "true" : "false",
             is_measured ? measure_bytes(peers[i]) : 0.0);
   }
   fputs("],\n\"cells\": [", f);
 }
 
-static void write_cell(FILE *f, const struct cell *cell, const struct figures *figures, int n, bool first)
+static void write_cell(FILE *f, const struct cell *cell, const struct figures *figures, int n,
+                       bool first)
 {
   fputs(first ? "\n{" : ",\n{", f);
   write_string(f, "kind", kind_names[cell->kind]);
   fputs(", ", f);
   write_string(f, "scenario", cell->scenario);
-  fprintf(f, ", \"threads\": %d, \"inside\": %d, \"outside\": %d, \"locks\": %d, \"writes\": %d, \"capacity\": %d, ",
-          cell->threads, cell->inside, cell->outside, cell->locks, cell->writes, cell->capacity);
+  fprintf(
+    f,
+    ", \"threads\": %d, \"inside\": %d, \"outside\": %d, \"locks\": %d, \"writes\": %d, \"capacity\": %d, ",
+    cell->threads, cell->inside, cell->outside, cell->locks, cell->writes, cell->capacity);
   fprintf(f, "\"goals\": %u, \"peers\": [", cell->goals);
   for (int i = 0; i < n; i++) {
     const struct figures *p = &figures[i];
@@ -350,28 +371,36 @@ static void on_alarm(int signal)
 {
   (void)signal;
   static const char text[] = "HANGS: ";
-  if (write(2, text, sizeof text - 1) < 0 || write(2, where, strlen(where)) < 0 || write(2, "\n", 1) < 0)
+  if (write(2, text, sizeof text - 1) < 0 || write(2, where, strlen(where)) < 0 ||
+      write(2, "\n", 1) < 0)
     _exit(2);
   _exit(1);
 }
 
-/* --- main ------------------------------------------------------------------------------------------ */
+/* --- main
+   ------------------------------------------------------------------------------------------ */
 
 static const char usage[] =
-    "interlock-bench [--full | --smoke | --goals[=S1,S5] | --many-cores] [--kinds a,b] [--scenarios a,b]\n"
-    "                [--peers a,b] [--threads MAX] [--rounds N] [--ms N] [--out FILE.json]\n"
-    "kinds: lock, rwlock, semaphore, barrier, handover, counter, tally, queue, tryqueue, lockarray, life\n";
+  "interlock-bench [--full | --smoke | --goals[=S1,S5] | --many-cores] [--kinds a,b] [--scenarios a,b]\n"
+  "                [--peers a,b] [--threads MAX] [--rounds N] [--ms N] [--out FILE.json]\n"
+  "kinds: lock, rwlock, semaphore, barrier, handover, counter, tally, queue, tryqueue, lockarray, life\n";
 
 static void read_options(int argc, char **argv)
 {
   static const struct option known[] = {
-      {"full", no_argument, NULL, 'f'},         {"smoke", no_argument, NULL, 's'},
-      {"goals", optional_argument, NULL, 'g'},  {"kinds", required_argument, NULL, 'k'},
-      {"many-cores", no_argument, NULL, 'M'},
-      {"scenarios", required_argument, NULL, 'c'}, {"peers", required_argument, NULL, 'p'},
-      {"threads", required_argument, NULL, 't'}, {"rounds", required_argument, NULL, 'r'},
-      {"ms", required_argument, NULL, 'm'},     {"out", required_argument, NULL, 'o'},
-      {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    {"full", no_argument, NULL, 'f'},
+    {"smoke", no_argument, NULL, 's'},
+    {"goals", optional_argument, NULL, 'g'},
+    {"kinds", required_argument, NULL, 'k'},
+    {"many-cores", no_argument, NULL, 'M'},
+    {"scenarios", required_argument, NULL, 'c'},
+    {"peers", required_argument, NULL, 'p'},
+    {"threads", required_argument, NULL, 't'},
+    {"rounds", required_argument, NULL, 'r'},
+    {"ms", required_argument, NULL, 'm'},
+    {"out", required_argument, NULL, 'o'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
   };
   for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;)
     switch (c) {
@@ -439,7 +468,8 @@ int main(int argc, char **argv)
     for (int p = 0; p < n; p++)
       if (figures[p].wrong) {
         wrong = true;
-        fprintf(stderr, "WRONG: %s: %s: %llu lost\n", where, figures[p].peer->name, (unsigned long long)figures[p].wrong);
+        fprintf(stderr, "WRONG: %s: %s: %llu lost\n", where, figures[p].peer->name,
+                (unsigned long long)figures[p].wrong);
       }
     if (isatty(2))
       fputs("\r\033[K", stderr);

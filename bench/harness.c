@@ -15,8 +15,9 @@
 
 #include "loops.h"
 
-const char *const kind_names[KINDS] = {"lock",    "rwlock", "semaphore", "barrier",  "handover", "counter",
-                                       "tally",   "queue",  "tryqueue",  "lockarray", "life"};
+const char *const kind_names[KINDS] = {"lock",     "rwlock",    "semaphore", "barrier",
+                                       "handover", "counter",   "tally",     "queue",
+                                       "tryqueue", "lockarray", "life"};
 
 int64_t now_ns(void)
 {
@@ -164,23 +165,24 @@ static void sleep_ms(int ms)
 
 /* What the loop could not tell by itself: updates that another thread overwrote, items
    that did not arrive. */
-static uint64_t count_lost(const struct team *team, const struct cell *cell, const struct guarded *guarded, uint64_t ops)
+static uint64_t count_lost(const struct team *team, const struct cell *cell,
+                           const struct guarded *guarded, uint64_t ops)
 {
   uint64_t written = 0, found = 0;
   for (int i = 0; i < team->threads; i++)
     written += team->workers[i].written;
   if (cell->kind == QUEUE || cell->kind == TRYQUEUE)
     return written - ops;
-  if (!cell->inside ||
-      (cell->kind != LOCK && cell->kind != SEMAPHORE && cell->kind != RWLOCK && cell->kind != LOCKARRAY))
+  if (!cell->inside || (cell->kind != LOCK && cell->kind != SEMAPHORE && cell->kind != RWLOCK &&
+                        cell->kind != LOCKARRAY))
     return 0;
   for (int i = 0; i < cell->locks; i++)
     found += guarded[i].first;
   return (cell->kind == RWLOCK ? written : ops) - found;
 }
 
-static struct run run_once(struct team *team, const struct cell *cell, const struct peer *peer, void **objects, int ms,
-                           struct histogram *waits)
+static struct run run_once(struct team *team, const struct cell *cell, const struct peer *peer,
+                           void **objects, int ms, struct histogram *waits)
 {
   static struct {
     _Alignas(LINE) int stop;
@@ -188,21 +190,22 @@ static struct run run_once(struct team *team, const struct cell *cell, const str
   } shared;
   shared.stop = 0;
   shared.last = -1;
-  /* Without work inside nothing is checked, and a million lines would take longer to clear than the run. */
+  /* Without work inside nothing is checked, and a million lines would take longer to clear than the
+     run. */
   struct guarded *guarded = line_alloc(sizeof *guarded * (size_t)(cell->inside ? cell->locks : 1));
   struct histogram *own = waits && cell->inside ? calloc((size_t)cell->threads, sizeof *own) : NULL;
   for (int i = 0; i < cell->threads; i++)
     team->workers[i] = (struct worker){
-        .index = i,
-        .cell = cell,
-        .objects = objects,
-        .guarded = guarded,
-        .stop = &shared.stop,
-        .last = &shared.last,
-        .random = (uint64_t)(i + 1) * UINT64_C(0x9e3779b97f4a7c15),
-        .inside = work_steps(cell->inside),
-        .outside = work_steps(cell->outside),
-        .waits = own ? &own[i] : NULL,
+      .index = i,
+      .cell = cell,
+      .objects = objects,
+      .guarded = guarded,
+      .stop = &shared.stop,
+      .last = &shared.last,
+      .random = (uint64_t)(i + 1) * UINT64_C(0x9e3779b97f4a7c15),
+      .inside = work_steps(cell->inside),
+      .outside = work_steps(cell->outside),
+      .waits = own ? &own[i] : NULL,
     };
 
   team->run = peer->run;
@@ -246,8 +249,8 @@ static int objects_of(const struct cell *cell)
   return cell->kind == LOCKARRAY ? 1 : cell->locks;
 }
 
-void measure(const struct cell *cell, const struct peer *const *peers, int n, const struct timing *timing,
-             struct figures *figures)
+void measure(const struct cell *cell, const struct peer *const *peers, int n,
+             const struct timing *timing, struct figures *figures)
 {
   pthread_t ids[THREADS_MAX];
   struct team team = {0};
@@ -266,8 +269,9 @@ void measure(const struct cell *cell, const struct peer *const *peers, int n, co
     for (int i = 0; i < n; i++) {
       int p = (i + round) % n;
       struct figures *f = &figures[p];
-      struct run run = run_once(&team, cell, peers[p], objects[p], round ? timing->ms : (timing->ms + 3) / 4,
-                                round ? &f->waits : NULL);
+      struct run run =
+        run_once(&team, cell, peers[p], objects[p], round ? timing->ms : (timing->ms + 3) / 4,
+                 round ? &f->waits : NULL);
       f->wrong += run.wrong;
       if (round && run.ops) {
         f->ns[f->rounds] = (double)run.wall / (double)run.ops;
@@ -275,7 +279,8 @@ void measure(const struct cell *cell, const struct peer *const *peers, int n, co
       }
     }
   for (int p = 0; p < n && timing->long_ms; p++) {
-    struct run run = run_once(&team, cell, peers[p], objects[p], timing->long_ms, &figures[p].waits);
+    struct run run =
+      run_once(&team, cell, peers[p], objects[p], timing->long_ms, &figures[p].waits);
     figures[p].wrong += run.wrong;
     figures[p].jain = run.jain;
     figures[p].busiest_to_idlest = run.busiest_to_idlest;
@@ -322,7 +327,8 @@ double quantile(const double *values, int n, double q)
   qsort(sorted, (size_t)n, sizeof *sorted, compare_doubles);
   double at = q * (n - 1);
   int below = (int)at;
-  return below + 1 < n ? sorted[below] + (at - below) * (sorted[below + 1] - sorted[below]) : sorted[below];
+  return below + 1 < n ? sorted[below] + (at - below) * (sorted[below + 1] - sorted[below])
+                       : sorted[below];
 }
 
 /* The resident memory of this process. */

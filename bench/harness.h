@@ -21,7 +21,20 @@ extern "C" {
 #define PEERS_MAX 32 /* of one kind */
 #define ROUNDS_MAX 1000
 
-enum kind { LOCK, RWLOCK, SEMAPHORE, BARRIER, HANDOVER, COUNTER, TALLY, QUEUE, TRYQUEUE, LOCKARRAY, LIFE, KINDS };
+enum kind {
+  LOCK,
+  RWLOCK,
+  SEMAPHORE,
+  BARRIER,
+  HANDOVER,
+  COUNTER,
+  TALLY,
+  QUEUE,
+  TRYQUEUE,
+  LOCKARRAY,
+  LIFE,
+  KINDS
+};
 extern const char *const kind_names[KINDS];
 
 enum pinning { ANYWHERE, APART, TOGETHER };
@@ -34,7 +47,8 @@ struct cell {
   int locks;           /* the threads choose one at random; lockarray: in one object */
   int writes;          /* rwlock: of 1000 */
   int capacity;        /* queue */
-  int batch;           /* life: so many objects, whose free alone is timed; 0: create and free, both timed */
+  /* Life: so many objects, whose free alone is timed; 0: create and free, both timed. */
+  int batch;
   enum pinning pinning;
   bool wants_fairness; /* one long run besides the rounds */
   unsigned goals;      /* the bit 1 << n: goal Sn is read from this cell (bench/goals) */
@@ -57,8 +71,8 @@ struct worker {
   const struct cell *cell;
   void **objects; /* cell->locks of them, or one */
   struct guarded *guarded;
-  int *stop;        /* accessed by atomics; a line that changes once */
-  int64_t *last;    /* barrier: the round that ends it */
+  int *stop;     /* accessed by atomics; a line that changes once */
+  int64_t *last; /* barrier: the round that ends it */
   uint64_t random;
   uint64_t inside, outside; /* steps of work() */
   struct histogram *waits;  /* NULL: not measured */
@@ -67,31 +81,41 @@ struct worker {
   int64_t timed; /* ns of the part that is measured; 0: the whole run */
 };
 
-/* WEAKER: does not do all that a goal asks of its kind, such as a queue without a bound: shown, never the best peer. */
+/* WEAKER: does not do all that a goal asks of its kind, such as a queue without a bound: shown,
+   never the best peer. */
 enum { OURS = 1, PARKS = 2, BASELINE = 4, NOTHING = 8, WEAKER = 16 };
 
 struct peer {
   enum kind kind;
   const char *name;
   int traits;
-  int bytes; /* an object's size where the caller places it; 0: measured */
+  int bytes;                          /* an object's size where the caller places it; 0: measured */
   void *(*make)(const struct cell *); /* NULL: not to be had here */
   void (*unmake)(void *);
   void (*run)(struct worker *);
 };
 
 /* Families, each ending with NULL; one file each. */
-extern const struct peer *const interlock_peers[], *const libc_peers[], *const atomic_peers[], *const futex_peers[],
-    *const python_peers[], *const nsync_peers[], *const glib_peers[], *const absl_peers[], *const tbb_peers[],
-    *const nothing_peers[], *const std_peers[], *const moodycamel_peers[], *const boost_peers[],
-    *const atomic_queue_peers[], *const rust_peers[];
+extern const struct peer *const interlock_peers[],
+  *const libc_peers[], *const atomic_peers[], *const futex_peers[],
+                                                *const python_peers[],
+                                                  *const nsync_peers[],
+                                                    *const glib_peers[],
+                                                      *const absl_peers[],
+                                                        *const tbb_peers[],
+                                                          *const nothing_peers[],
+                                                            *const std_peers[],
+                                                              *const moodycamel_peers[],
+                                                                *const boost_peers[],
+                                                                  *const atomic_queue_peers[],
+                                                                    *const rust_peers[];
 
 /* What one peer did in one cell. */
 struct figures {
   const struct peer *peer;
   int rounds;
-  double ns[ROUNDS_MAX];  /* wall time / operations of all threads */
-  double cpu[ROUNDS_MAX]; /* processor time / operations, ns */
+  double ns[ROUNDS_MAX];          /* wall time / operations of all threads */
+  double cpu[ROUNDS_MAX];         /* processor time / operations, ns */
   double jain, busiest_to_idlest; /* of the long run; 0: there was none */
   struct histogram waits;
   uint64_t wrong; /* broken exclusion, lost items */
@@ -102,8 +126,8 @@ struct timing {
 };
 
 /* Runs the cell: figures[i] for peers[i], n of them. */
-void measure(const struct cell *cell, const struct peer *const *peers, int n, const struct timing *timing,
-             struct figures *figures);
+void measure(const struct cell *cell, const struct peer *const *peers, int n,
+             const struct timing *timing, struct figures *figures);
 
 /* Bytes for one of many objects of the peer, its own memory and the allocator's. */
 double measure_bytes(const struct peer *peer);

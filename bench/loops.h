@@ -169,7 +169,8 @@ INLINED void barrier_loop(struct worker *w, void (*wait)(void *))
 
 /* --- hand-over: each of two threads wakes the other and sleeps --------------------- */
 
-INLINED void handover_loop(struct worker *w, void (*give)(void *, int to), void (*take)(void *, int me))
+INLINED void handover_loop(struct worker *w, void (*give)(void *, int to),
+                           void (*take)(void *, int me))
 {
   uint64_t ops = 0;
   void *object = w->objects[0];
@@ -249,7 +250,8 @@ INLINED void failed_try(int *failures)
     sched_yield();
 }
 
-INLINED void tryqueue_loop(struct worker *w, int (*tryput)(void *, int64_t), int (*tryget)(void *, int64_t *))
+INLINED void tryqueue_loop(struct worker *w, int (*tryput)(void *, int64_t),
+                           int (*tryget)(void *, int64_t *))
 {
   uint64_t ops = 0;
   void *object = w->objects[0];
@@ -280,7 +282,8 @@ INLINED void tryqueue_loop(struct worker *w, int (*tryput)(void *, int64_t), int
 
 /* --- arrays of locks: one lock at random for each operation -------------------------- */
 
-INLINED void array_loop(struct worker *w, void (*lock)(void *, uint64_t), void (*unlock)(void *, uint64_t))
+INLINED void array_loop(struct worker *w, void (*lock)(void *, uint64_t),
+                        void (*unlock)(void *, uint64_t))
 {
   uint64_t ops = 0, locks = (uint64_t)w->cell->locks;
   void *array = w->objects[0];
@@ -304,8 +307,8 @@ struct nursery {
   void *objects[BATCH];
 };
 
-/* The second thread is to lock object `first - 1`, counted through all batches, and has done so with `second`
-   of them. Both begin at 0 in each run. */
+/* The second thread is to lock object `first - 1`, counted through all batches, and has done so
+   with `second` of them. Both begin at 0 in each run. */
 #define ENDED UINT64_MAX
 
 /* Long enough for the second thread to stop spinning and to sleep. */
@@ -321,7 +324,8 @@ INLINED void have_waiter(struct worker *w, void *object, uint64_t wanted, void (
     sched_yield();
 }
 
-INLINED void wait_for_each(struct worker *w, struct nursery *n, void (*lock)(void *), void (*unlock)(void *))
+INLINED void wait_for_each(struct worker *w, struct nursery *n, void (*lock)(void *),
+                           void (*unlock)(void *))
 {
   uint64_t done = 0, wanted;
   while ((wanted = __atomic_load_n(&w->guarded->first, __ATOMIC_ACQUIRE)) != ENDED)
@@ -342,8 +346,8 @@ INLINED void *used(void *object)
   return object;
 }
 
-INLINED void life_loop(struct worker *w, void *(*create)(void), void (*destroy)(void *), void (*lock)(void *),
-                       void (*unlock)(void *))
+INLINED void life_loop(struct worker *w, void *(*create)(void), void (*destroy)(void *),
+                       void (*lock)(void *), void (*unlock)(void *))
 {
   struct nursery *n = (struct nursery *)w->objects[0];
   uint64_t ops = 0;
@@ -384,36 +388,43 @@ INLINED void *nursery_make(const struct cell *cell)
 
 /* --- a peer from its calls ---------------------------------------------------------- */
 
-#define PEER(id, KIND, loop, label, its_traits, its_bytes)                                              \
-  static void id##_run(struct worker *w)                                                                \
-  {                                                                                                     \
-    loop;                                                                                               \
-  }                                                                                                     \
-  static const struct peer id = {KIND, label, its_traits, its_bytes, id##_make, id##_unmake, id##_run}
+#define PEER(id, KIND, loop, label, its_traits, its_bytes)                                         \
+  static void id##_run(struct worker *w)                                                           \
+  {                                                                                                \
+    loop;                                                                                          \
+  }                                                                                                \
+  static const struct peer id = {KIND,      label,       its_traits, its_bytes,                    \
+                                 id##_make, id##_unmake, id##_run}
 
-#define LOCK_PEER(id, label, traits, bytes) PEER(id, LOCK, lock_loop(w, id##_lock, id##_unlock), label, traits, bytes)
-#define SEMAPHORE_PEER(id, label, traits, bytes) \
+#define LOCK_PEER(id, label, traits, bytes)                                                        \
+  PEER(id, LOCK, lock_loop(w, id##_lock, id##_unlock), label, traits, bytes)
+#define SEMAPHORE_PEER(id, label, traits, bytes)                                                   \
   PEER(id, SEMAPHORE, lock_loop(w, id##_lock, id##_unlock), label, traits, bytes)
-#define RWLOCK_PEER(id, label, traits, bytes)                                                         \
-  PEER(id, RWLOCK, rwlock_loop(w, id##_read_lock, id##_read_unlock, id##_write_lock, id##_write_unlock), label, \
-       traits, bytes)
-#define BARRIER_PEER(id, label, traits, bytes) PEER(id, BARRIER, barrier_loop(w, id##_wait), label, traits, bytes)
-#define HANDOVER_PEER(id, label, traits, bytes) \
+#define RWLOCK_PEER(id, label, traits, bytes)                                                      \
+  PEER(id, RWLOCK,                                                                                 \
+       rwlock_loop(w, id##_read_lock, id##_read_unlock, id##_write_lock, id##_write_unlock),       \
+       label, traits, bytes)
+#define BARRIER_PEER(id, label, traits, bytes)                                                     \
+  PEER(id, BARRIER, barrier_loop(w, id##_wait), label, traits, bytes)
+#define HANDOVER_PEER(id, label, traits, bytes)                                                    \
   PEER(id, HANDOVER, handover_loop(w, id##_give, id##_take), label, traits, bytes)
-#define COUNTER_PEER(id, label, traits, bytes) PEER(id, COUNTER, add_loop(w, id##_add), label, traits, bytes)
-#define TALLY_PEER(id, label, traits, bytes) PEER(id, TALLY, add_loop(w, id##_add), label, traits, bytes)
-#define QUEUE_PEER(id, label, traits, bytes) PEER(id, QUEUE, queue_loop(w, id##_put, id##_get), label, traits, bytes)
-#define TRYQUEUE_PEER(id, label, traits, bytes) \
+#define COUNTER_PEER(id, label, traits, bytes)                                                     \
+  PEER(id, COUNTER, add_loop(w, id##_add), label, traits, bytes)
+#define TALLY_PEER(id, label, traits, bytes)                                                       \
+  PEER(id, TALLY, add_loop(w, id##_add), label, traits, bytes)
+#define QUEUE_PEER(id, label, traits, bytes)                                                       \
+  PEER(id, QUEUE, queue_loop(w, id##_put, id##_get), label, traits, bytes)
+#define TRYQUEUE_PEER(id, label, traits, bytes)                                                    \
   PEER(id, TRYQUEUE, tryqueue_loop(w, id##_tryput, id##_tryget), label, traits, bytes)
-#define LOCKARRAY_PEER(id, label, traits, bytes) \
+#define LOCKARRAY_PEER(id, label, traits, bytes)                                                   \
   PEER(id, LOCKARRAY, array_loop(w, id##_lock, id##_unlock), label, traits, bytes)
 
 /* Of id##_new, _free, _lock and _unlock; the harness's own objects are the batches. */
-#define LIFE_PEER(id, label, its_traits)                                                                       \
-  static void id##_run(struct worker *w)                                                                       \
-  {                                                                                                            \
-    life_loop(w, id##_new, id##_free, id##_lock, id##_unlock);                                                 \
-  }                                                                                                            \
+#define LIFE_PEER(id, label, its_traits)                                                           \
+  static void id##_run(struct worker *w)                                                           \
+  {                                                                                                \
+    life_loop(w, id##_new, id##_free, id##_lock, id##_unlock);                                     \
+  }                                                                                                \
   static const struct peer id = {LIFE, label, its_traits, 0, nursery_make, free, id##_run}
 
 #endif

@@ -2,8 +2,8 @@
 
 #include "loops.h"
 
-/* An element that is 0 is an empty slot, so items are stored one higher. A thread that has won a slot spins until
-   the slot's last user is done with it. */
+/* An element that is 0 is an empty slot, so items are stored one higher. A thread that has won a
+   slot spins until the slot's last user is done with it. */
 using queue_type = atomic_queue::AtomicQueueB<int64_t>;
 
 static void *queue_make(const struct cell *cell)

@@ -238,7 +238,8 @@ static void *condition_make(const struct cell *cell)
   (void)cell;
   struct handover *o = line_alloc(sizeof *o);
   o->turn = -1;
-  if ((o->side[0] = ilk_condition_new(0)) && (o->side[1] = ilk_condition_new(0)) && (o->mutex = ilk_mutex_new(0)))
+  if ((o->side[0] = ilk_condition_new(0)) && (o->side[1] = ilk_condition_new(0)) &&
+      (o->mutex = ilk_mutex_new(0)))
     return o;
   handover_free(o, ilk_condition_free);
   return NULL;
@@ -396,7 +397,8 @@ static inline int tryqueue_tryget(void *h, int64_t *item)
 
 TRYQUEUE_PEER(tryqueue, "interlock", OURS, 0);
 
-/* --- arrays of locks --------------------------------------------------------------------------- */
+/* --- arrays of locks
+   --------------------------------------------------------------------------- */
 
 static void *array_make(const struct cell *cell)
 {
@@ -442,7 +444,8 @@ static void words_unmake(void *p)
 
 LOCKARRAY_PEER(words, "interlock words", OURS, 4);
 
-/* --- creation and destruction -------------------------------------------------------------------- */
+/* --- creation and destruction
+   -------------------------------------------------------------------- */
 
 static inline void *life_new(void)
 {
@@ -459,6 +462,6 @@ static inline void life_free(void *h)
 
 LIFE_PEER(life, "interlock", OURS);
 
-const struct peer *const interlock_peers[] = {&owned, &unowned,   &fair,    &word,    &rw,   &semaphore, &barrier,
-                                              &event, &gate,      &flag,    &condition, &counter, &element, &tally,
-                                              &queue, &tryqueue, &array,   &words,   &life, NULL};
+const struct peer *const interlock_peers[] = {
+  &owned,     &unowned, &fair,    &word,  &rw,    &semaphore, &barrier, &event, &gate, &flag,
+  &condition, &counter, &element, &tally, &queue, &tryqueue,  &array,   &words, &life, NULL};

@@ -302,7 +302,8 @@ static void gate_unmake(void *s)
 
 HANDOVER_PEER(gate, "sem_t", PARKS, 2 * sizeof(sem_t));
 
-/* --- queue: a ring, a mutex and two condition variables ---------------------------------------- */
+/* --- queue: a ring, a mutex and two condition variables
+   ---------------------------------------- */
 
 struct ring {
   pthread_mutex_t mutex;
@@ -357,7 +358,8 @@ static void queue_unmake(void *p)
 
 QUEUE_PEER(queue, "mutex and condvar ring", PARKS | BASELINE, 0);
 
-/* --- arrays of locks ------------------------------------------------------------------------------ */
+/* --- arrays of locks
+   ------------------------------------------------------------------------------ */
 
 static void *array_make(const struct cell *cell)
 {
@@ -384,7 +386,8 @@ static void array_unmake(void *array)
 
 LOCKARRAY_PEER(array, "pthread_mutex", PARKS | BASELINE, sizeof(pthread_mutex_t));
 
-/* --- creation and destruction ----------------------------------------------------------------------- */
+/* --- creation and destruction
+   ----------------------------------------------------------------------- */
 
 static inline void *life_new(void)
 {
@@ -406,6 +409,6 @@ static inline void life_free(void *m)
 
 LIFE_PEER(life, "pthread_mutex", PARKS | BASELINE);
 
-const struct peer *const libc_peers[] = {&mutex, &adaptive,      &c11,     &spin,      &sem,  &counting,
-                                         &rw,    &writers_first, &barrier, &condition, &gate, &queue,
-                                         &array, &life,         NULL};
+const struct peer *const libc_peers[] = {&mutex,    &adaptive, &c11,           &spin,    &sem,
+                                         &counting, &rw,       &writers_first, &barrier, &condition,
+                                         &gate,     &queue,    &array,         &life,    NULL};

@@ -9,7 +9,9 @@ using queue_type = moodycamel::BlockingConcurrentQueue<int64_t>;
 /* --- semaphore ------------------------------------------------------------------------ */
 
 struct alignas(LINE) gate {
-  explicit gate(int initial) : semaphore(initial) {}
+  explicit gate(int initial) : semaphore(initial)
+  {
+  }
   semaphore_type semaphore;
 };
 
@@ -59,7 +61,8 @@ static void gates_unmake(void *p)
 
 HANDOVER_PEER(gates, "moodycamel LightweightSemaphore", PARKS, 2 * sizeof(gate));
 
-/* --- queue: without a bound, and items of different producers in no order ---------------------- */
+/* --- queue: without a bound, and items of different producers in no order
+   ---------------------- */
 
 static void *queue_make(const struct cell *cell)
 {
@@ -110,4 +113,5 @@ static void plain_unmake(void *p)
 
 TRYQUEUE_PEER(plain, "moodycamel, in no order", PARKS | WEAKER, 0);
 
-extern "C" const struct peer *const moodycamel_peers[] = {&semaphore, &gates, &queue, &plain, nullptr};
+extern "C" const struct peer *const moodycamel_peers[] = {&semaphore, &gates, &queue, &plain,
+                                                          nullptr};

@@ -10,7 +10,9 @@
 #include "loops.h"
 
 template <class T> struct alignas(LINE) lined {
-  template <class... A> explicit lined(A... a) : value(a...) {}
+  template <class... A> explicit lined(A... a) : value(a...)
+  {
+  }
   T value;
 };
 
@@ -94,7 +96,9 @@ BARRIER_PEER(barrier, "std::barrier", PARKS, sizeof(std::barrier<>));
 /* --- hand-over ------------------------------------------------------------------------------ */
 
 struct gates {
-  gates() : left(0), right(0) {}
+  gates() : left(0), right(0)
+  {
+  }
   alignas(LINE) std::binary_semaphore left;
   alignas(LINE) std::binary_semaphore right;
 };

@@ -127,4 +127,5 @@ static void queue_unmake(void *p)
 QUEUE_PEER(queue, "tbb::concurrent_bounded_queue", PARKS, 0);
 TRYQUEUE_PEER(tryqueue, "tbb::concurrent_bounded_queue", PARKS, 0);
 
-extern "C" const struct peer *const tbb_peers[] = {&spin, &queuing, &rw, &queue, &tryqueue, nullptr};
+extern "C" const struct peer *const tbb_peers[] = {&spin,  &queuing,  &rw,
+                                                   &queue, &tryqueue, nullptr};

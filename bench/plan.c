@@ -42,8 +42,9 @@ unsigned plan_goal_set(const char *list)
 static bool is_same(const struct cell *a, const struct cell *b)
 {
   return a->kind == b->kind && !strcmp(a->scenario, b->scenario) && a->threads == b->threads &&
-         a->inside == b->inside && a->outside == b->outside && a->locks == b->locks && a->writes == b->writes &&
-         a->capacity == b->capacity && a->batch == b->batch && a->pinning == b->pinning;
+         a->inside == b->inside && a->outside == b->outside && a->locks == b->locks &&
+         a->writes == b->writes && a->capacity == b->capacity && a->batch == b->batch &&
+         a->pinning == b->pinning;
 }
 
 static void add(struct cell cell)
@@ -59,7 +60,8 @@ static void add(struct cell cell)
     }
   if (cell.threads > options->max_threads || cell_count == CELLS_MAX)
     return;
-  if (is_among(options->kinds, kind_names[cell.kind]) && is_among(options->scenarios, cell.scenario))
+  if (is_among(options->kinds, kind_names[cell.kind]) &&
+      is_among(options->scenarios, cell.scenario))
     cells[cell_count++] = cell;
 }
 
@@ -81,15 +83,18 @@ static void plan_axes(void)
       add((struct cell){SEMAPHORE, "pair", .threads = t});
       add((struct cell){RWLOCK, "write pair", .threads = t, .writes = 1000});
     } else {
-      add((struct cell){LOCK, "contended", .threads = t, .inside = SHORT, .outside = SHORT, .wants_fairness = true});
-      add((struct cell){SEMAPHORE, "contended", .threads = t, .inside = SHORT, .outside = SHORT, .wants_fairness = true});
+      add((struct cell){LOCK, "contended", .threads = t, .inside = SHORT, .outside = SHORT,
+                        .wants_fairness = true});
+      add((struct cell){SEMAPHORE, "contended", .threads = t, .inside = SHORT, .outside = SHORT,
+                        .wants_fairness = true});
       add((struct cell){BARRIER, "barrier", .threads = t});
       if (some) {
         for (size_t j = 0; j < 2; j++)
-          add((struct cell){LOCK, "many locks", .threads = t, .inside = SHORT, .outside = SHORT, .locks = locks[j]});
+          add((struct cell){LOCK, "many locks", .threads = t, .inside = SHORT, .outside = SHORT,
+                            .locks = locks[j]});
         for (size_t j = 0; j < 3; j++)
-          add((struct cell){RWLOCK, "mixed", .threads = t, .inside = SHORT, .outside = SHORT, .writes = writes[j],
-                            .wants_fairness = true});
+          add((struct cell){RWLOCK, "mixed", .threads = t, .inside = SHORT, .outside = SHORT,
+                            .writes = writes[j], .wants_fairness = true});
         add((struct cell){QUEUE, "queue", .threads = t, .capacity = 64});
         if (options->full)
           add((struct cell){QUEUE, "queue", .threads = t, .capacity = 1});
@@ -108,12 +113,14 @@ static void plan_axes(void)
     if (options->full) {
       for (size_t j = 0; j < 3; j++)
         for (size_t k = 0; k < 4; k++)
-          add((struct cell){LOCK, "work", .threads = t, .inside = more_inside[j], .outside = more_outside[k]});
+          add((struct cell){LOCK, "work", .threads = t, .inside = more_inside[j],
+                            .outside = more_outside[k]});
     } else if (some) {
       for (size_t j = 0; j < 2; j++)
         for (size_t k = 0; k < 2; k++)
           if (few_inside[j] != SHORT || few_outside[k] != SHORT)
-            add((struct cell){LOCK, "work", .threads = t, .inside = few_inside[j], .outside = few_outside[k]});
+            add((struct cell){LOCK, "work", .threads = t, .inside = few_inside[j],
+                              .outside = few_outside[k]});
     }
   }
   if (options->max_threads >= cpus && cpus > 1 && (cpus & (cpus - 1))) { /* not among the above */
@@ -139,26 +146,30 @@ static void plan_goals(void)
   for (size_t c = 0; c < 2; c++)
     for (size_t i = 0; i < 4; i++) {
       add_for(1, (struct cell){QUEUE, "queue", .threads = pairs[i], .capacity = capacities[c]});
-      add_for(1, (struct cell){TRYQUEUE, "try queue", .threads = pairs[i], .capacity = capacities[c]});
+      add_for(1,
+              (struct cell){TRYQUEUE, "try queue", .threads = pairs[i], .capacity = capacities[c]});
     }
   for (size_t i = 0; i < 3; i++) {
     int t = crowds[i];
-    struct cell contended = {LOCK, "contended", .threads = t, .inside = SHORT, .outside = SHORT, .wants_fairness = true};
+    struct cell contended = {
+      LOCK, "contended", .threads = t, .inside = SHORT, .outside = SHORT, .wants_fairness = true};
     add_for(2, (struct cell){BARRIER, "barrier", .threads = t});
     add_for(4, contended);
     if (t == 8)
       add_for(5, contended);
-    add_for(7, (struct cell){RWLOCK, "mixed", .threads = t, .inside = SHORT, .outside = SHORT, .writes = 10,
-                             .wants_fairness = true});
+    add_for(7, (struct cell){RWLOCK, "mixed", .threads = t, .inside = SHORT, .outside = SHORT,
+                             .writes = 10, .wants_fairness = true});
     for (size_t n = 0; n < 2; n++)
-      add_for(6, (struct cell){LOCKARRAY, "random", .threads = alone_and_crowds[i], .locks = array_sizes[n]});
+      add_for(6, (struct cell){LOCKARRAY, "random", .threads = alone_and_crowds[i],
+                               .locks = array_sizes[n]});
   }
   if (ilk_cpu_count() > 1)
     add_for(3, (struct cell){HANDOVER, "apart", .threads = 2, .pinning = APART});
   add_for(3, (struct cell){HANDOVER, "together", .threads = 2, .pinning = TOGETHER});
   add_for(5, (struct cell){LOCK, "pair", .threads = 1});
   add_for(8, (struct cell){RWLOCK, "write pair", .threads = 1, .writes = 1000});
-  add_for(9, (struct cell){SEMAPHORE, "contended", .threads = 2, .inside = SHORT, .outside = SHORT, .wants_fairness = true});
+  add_for(9, (struct cell){SEMAPHORE, "contended", .threads = 2, .inside = SHORT, .outside = SHORT,
+                           .wants_fairness = true});
   add_for(9, (struct cell){SEMAPHORE, "pair", .threads = 1});
   add_for(10, (struct cell){COUNTER, "add", .threads = 2});
   add_for(10, (struct cell){COUNTER, "add", .threads = 8});
@@ -167,7 +178,8 @@ static void plan_goals(void)
   add_for(11, (struct cell){LIFE, "free after a wait", .threads = 2, .batch = 64});
 }
 
-/* --- for machines with many processors: what threads contend for, to twice as many as processors --- */
+/* --- for machines with many processors: what threads contend for, to twice as many as processors
+   --- */
 
 static void plan_many_cores(void)
 {
@@ -177,10 +189,13 @@ static void plan_many_cores(void)
   if (most > options->max_threads)
     most = options->max_threads;
   for (int t = 2; t <= most; t = t < most && 2 * t > most ? most : 2 * t) {
-    add((struct cell){LOCK, "contended", .threads = t, .inside = SHORT, .outside = SHORT, .wants_fairness = true});
+    add((struct cell){LOCK, "contended", .threads = t, .inside = SHORT, .outside = SHORT,
+                      .wants_fairness = true});
     add((struct cell){LOCK, "work", .threads = t, .inside = SHORT, .outside = 1000});
-    add((struct cell){SEMAPHORE, "contended", .threads = t, .inside = SHORT, .outside = SHORT, .wants_fairness = true});
-    add((struct cell){RWLOCK, "mixed", .threads = t, .inside = SHORT, .outside = SHORT, .writes = 10, .wants_fairness = true});
+    add((struct cell){SEMAPHORE, "contended", .threads = t, .inside = SHORT, .outside = SHORT,
+                      .wants_fairness = true});
+    add((struct cell){RWLOCK, "mixed", .threads = t, .inside = SHORT, .outside = SHORT,
+                      .writes = 10, .wants_fairness = true});
     add((struct cell){RWLOCK, "read pair", .threads = t});
     add((struct cell){LOCKARRAY, "random", .threads = t, .locks = 1000});
     add((struct cell){BARRIER, "barrier", .threads = t});
@@ -198,10 +213,13 @@ static void plan_smoke(void)
   for (int i = 0; i < 2; i++) {
     int t = threads[i];
     add((struct cell){LOCK, "contended", .threads = t, .inside = SHORT, .outside = SHORT});
-    add((struct cell){LOCK, "many locks", .threads = t, .inside = SHORT, .outside = SHORT, .locks = 16});
-    add((struct cell){LOCKARRAY, "random", .threads = t, .inside = SHORT, .outside = SHORT, .locks = 16});
+    add((struct cell){LOCK, "many locks", .threads = t, .inside = SHORT, .outside = SHORT,
+                      .locks = 16});
+    add((struct cell){LOCKARRAY, "random", .threads = t, .inside = SHORT, .outside = SHORT,
+                      .locks = 16});
     add((struct cell){SEMAPHORE, "contended", .threads = t, .inside = SHORT, .outside = SHORT});
-    add((struct cell){RWLOCK, "mixed", .threads = t, .inside = SHORT, .outside = SHORT, .writes = 100});
+    add((struct cell){RWLOCK, "mixed", .threads = t, .inside = SHORT, .outside = SHORT,
+                      .writes = 100});
     add((struct cell){BARRIER, "barrier", .threads = t, .inside = SHORT});
     add((struct cell){COUNTER, "add", .threads = t});
     add((struct cell){TALLY, "add", .threads = t});

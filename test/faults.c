@@ -38,7 +38,8 @@ int64_t faults_end(void)
   return kind == FAULTS ? 0 : calls[kind];
 }
 
-/* From the load on: INTERLOCK_FAULT="kind n on". The library's own constructors make the first calls. */
+/* From the load on: INTERLOCK_FAULT="kind n on". The library's own constructors make the first
+   calls. */
 static void read_environment(void)
 {
   static bool done;

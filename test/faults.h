@@ -1,5 +1,6 @@
-/* Forced into the library's sources (-include): each system call may fail, either only the n-th of a kind or
-   all from the n-th on. The sources are unchanged. faults.c decides which calls fail; test_faults.c controls it.
+/* Forced into the library's sources (-include): each system call may fail, either only the n-th of
+   a kind or all from the n-th on. The sources are unchanged. faults.c decides which calls fail;
+   test_faults.c controls it.
 
    A wake never fails: then no library could wake a thread that already sleeps. */
 #ifndef FAULTS_H
@@ -17,15 +18,15 @@
 #include <sys/mman.h>
 
 enum fault {
-  FAULT_MEMORY, /* malloc and the like */
-  FAULT_PAGES,  /* mmap */
-  FAULT_THREAD, /* pthread_create */
-  FAULT_LOCAL,  /* thread-specific data */
-  FAULT_SLEEP,  /* futex, to wait; what a condition variable needs */
+  FAULT_MEMORY,  /* malloc and the like */
+  FAULT_PAGES,   /* mmap */
+  FAULT_THREAD,  /* pthread_create */
+  FAULT_LOCAL,   /* thread-specific data */
+  FAULT_SLEEP,   /* futex, to wait; what a condition variable needs */
   FAULT_BARRIER, /* membarrier */
-  FAULT_FILE,   /* /proc/self/pagemap: open, seek, read */
-  FAULT_TASK,   /* gettid, tgkill, sched_getaffinity */
-  FAULT_YIELD,  /* sched_yield */
+  FAULT_FILE,    /* /proc/self/pagemap: open, seek, read */
+  FAULT_TASK,    /* gettid, tgkill, sched_getaffinity */
+  FAULT_YIELD,   /* sched_yield */
   FAULTS
 };
 
@@ -53,9 +54,11 @@ int fault_munmap(void *address, size_t size);
 #define syscall fault_syscall
 #define pthread_create(...) (fault_now(FAULT_THREAD) ? EAGAIN : pthread_create(__VA_ARGS__))
 #define pthread_key_create(...) (fault_now(FAULT_LOCAL) ? EAGAIN : pthread_key_create(__VA_ARGS__))
-#define pthread_setspecific(...) (fault_now(FAULT_LOCAL) ? ENOMEM : pthread_setspecific(__VA_ARGS__))
+#define pthread_setspecific(...)                                                                   \
+  (fault_now(FAULT_LOCAL) ? ENOMEM : pthread_setspecific(__VA_ARGS__))
 #define pthread_cond_init fault_cond_init
-#define sched_getaffinity(...) (fault_now(FAULT_TASK) ? (errno = EPERM, -1) : sched_getaffinity(__VA_ARGS__))
+#define sched_getaffinity(...)                                                                     \
+  (fault_now(FAULT_TASK) ? (errno = EPERM, -1) : sched_getaffinity(__VA_ARGS__))
 #define sched_yield() (fault_now(FAULT_YIELD) ? (errno = EPERM, -1) : sched_yield())
 #endif
 

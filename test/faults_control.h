@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* From now on the n-th call of that kind fails (1: the next), and with `on` all later ones. FAULTS: none. */
+/* From now on the n-th call of that kind fails (1: the next), and with `on` all later ones. FAULTS:
+   none. */
 void faults_begin(int kind, int64_t n, bool on);
 
 /* Ends the failures. Returns how many calls of that kind were made since. */

@@ -36,7 +36,7 @@ void jitter_point(void);
 #define exchange_seq_cst(p, v) JITTERED(atomic_exchange_explicit((p), (v), memory_order_seq_cst))
 #define add_seq_cst(p, v) JITTERED(atomic_fetch_add_explicit((p), (v), memory_order_seq_cst))
 #define sub_seq_cst(p, v) JITTERED(atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst))
-#define cas_(p, expected, desired, order, failed)                                               \
+#define cas_(p, expected, desired, order, failed)                                                  \
   JITTERED(atomic_compare_exchange_strong_explicit((p), (expected), (desired), order, failed))
 #define cas_relaxed(p, e, d) cas_(p, e, d, memory_order_relaxed, memory_order_relaxed)
 #define cas_acquire(p, e, d) cas_(p, e, d, memory_order_acquire, memory_order_relaxed)

@@ -5,9 +5,9 @@
 #include "support.h"
 
 struct shape {
-  void *(*make)(void);                          /* an object on which a wait has to wait */
+  void *(*make)(void);                           /* an object on which a wait has to wait */
   int (*wait)(void *handle, int64_t timeout_ns); /* >= 0: let on */
-  int (*let_on)(void *handle);                  /* all that wait; >= 0: done */
+  int (*let_on)(void *handle);                   /* all that wait; >= 0: done */
   int (*free)(void *handle);
   enum { TIMES_OUT, TIME_OUT_ENDS_ALL, HAS_NO_TIME } time; /* what a wait's time-out does */
 };
@@ -94,8 +94,8 @@ static inline void fork_with_waiters(const struct shape *s, void (*body)(void *h
   expect(s->free(handle), ILK_OK);
 }
 
-/* Freed by the first thread that gets through, while the others are on their way out, and the thread that
-   woke them may not have returned. */
+/* Freed by the first thread that gets through, while the others are on their way out, and the
+   thread that woke them may not have returned. */
 static struct {
   const struct shape *shape;
   void *handle;
@@ -145,7 +145,8 @@ static inline void freed_by_the_first_through(const struct shape *s)
   }
 }
 
-/* An object is freed and made anew, again and again, while four threads call with whatever handle is current. */
+/* An object is freed and made anew, again and again, while four threads call with whatever handle
+   is current. */
 static struct {
   void *_Atomic handle;
   void (*use)(void *handle);
@@ -160,7 +161,8 @@ static inline void *hammer(void *unused)
   return NULL;
 }
 
-static inline void freed_while_used(void *(*make)(void), void (*use)(void *handle), int (*free)(void *handle))
+static inline void freed_while_used(void *(*make)(void), void (*use)(void *handle),
+                                    int (*free)(void *handle))
 {
   hammered.handle = make();
   hammered.use = use;

@@ -1,14 +1,17 @@
 /* All kinds at once, for as long as you like: soak [--seconds N] [--threads N].
 
-   Many more threads than processors start and exit, some with locks held. Each makes visits to two places:
-   to stations, whose objects last and keep sums, and to a yard of objects of every kind, on which
-   any call is made at any time, frees too. The time is divided into rounds. After each round all threads have
-   ended; then all sums are checked, and the memory in use is compared with that after the first rounds. */
+   Many more threads than processors start and exit, some with locks held. Each makes visits to two
+   places: to stations, whose objects last and keep sums, and to a yard of objects of every kind, on
+   which any call is made at any time, frees too. The time is divided into rounds. After each round
+   all threads have ended; then all sums are checked, and the memory in use is compared with that
+   after the first rounds. */
 #include <check.h>
 
 /* This is not a Check suite: a failure ends the program. */
 #undef ck_abort_msg
-#define ck_abort_msg(...) (fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), abort())
+#define ck_abort_msg(...)                                                                          \
+  (fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__),                   \
+   fputc('\n', stderr), abort())
 
 #include "fuzz/fuzz.h"
 #include "support.h"
@@ -17,8 +20,8 @@
 #define YARD 24
 #define ROUNDS 10
 #define WARM 3 /* rounds */
-/* Bytes that may be added to the memory in use after that. The library's table of threads by their ids, half
-   a MiB, is touched bit by bit, as ids count up; the rest is the C library's noise. */
+/* Bytes that may be added to the memory in use after that. The library's table of threads by their
+   ids, half a MiB, is touched bit by bit, as ids count up; the rest is the C library's noise. */
 #define GROWTH (INT64_C(1) << 20)
 
 static _Atomic bool over; /* of the round */
@@ -30,7 +33,8 @@ static int64_t soon(void)
   return below(4) ? below(200) * US : 0;
 }
 
-/* For a lock, which is released, or whose holder's death is reported: sometimes forever, so a lost wake hangs. */
+/* For a lock, which is released, or whose holder's death is reported: sometimes forever, so a lost
+   wake hangs. */
 static int64_t soon_or_later(void)
 {
   return below(8) ? soon() : -1;
@@ -97,7 +101,8 @@ static int binary_give(void *s)
 }
 
 /* True: the thread exits with the lock held, which is rare. */
-static bool visit(struct guarded *g, take_function *take, give_function *give, void *handle, bool owned)
+static bool visit(struct guarded *g, take_function *take, give_function *give, void *handle,
+                  bool owned)
 {
   int result = take(handle, soon_or_later());
   if (result < 0) {
@@ -119,20 +124,18 @@ static bool visit_a_lock(void)
   switch (below(9)) {
   case 0:
     return visit(&excluded.by[0], ilk_mutex_timedlock, ilk_mutex_unlock, excluded.plain, true);
-  case 1:
-    return visit(&excluded.by[1], ilk_mutex_timedlock, ilk_mutex_unlock, excluded.fair, true);
+  case 1: return visit(&excluded.by[1], ilk_mutex_timedlock, ilk_mutex_unlock, excluded.fair, true);
   case 2:
     return visit(&excluded.by[2], ilk_mutex_timedlock, ilk_mutex_unlock, excluded.recursive, true);
   case 3:
     return visit(&excluded.by[3], ilk_mutex_timedlock, ilk_mutex_unlock, excluded.unowned, false);
   case 4:
     return visit(&excluded.by[4], ilk_semaphore_timedacquire, binary_give, excluded.binary, false);
-  case 5:
-    return visit(&excluded.by[5], once_take, once_give, excluded.once, true);
-  case 6:
-    return visit(&excluded.words, word_take, word_give, &excluded.word, true);
+  case 5: return visit(&excluded.by[5], once_take, once_give, excluded.once, true);
+  case 6: return visit(&excluded.words, word_take, word_give, &excluded.word, true);
   default:
-    return visit(&excluded.written, ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, excluded.rwlock, true);
+    return visit(&excluded.written, ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock,
+                 excluded.rwlock, true);
   }
 }
 
@@ -218,7 +221,8 @@ static void visit_queue(void)
 {
   int64_t item = below(1000000);
   bool puts = below(2);
-  int result = puts ? ilk_queue_timedput(sums.queue, item, soon()) : ilk_queue_timedget(sums.queue, &item, soon());
+  int result = puts ? ilk_queue_timedput(sums.queue, item, soon())
+                    : ilk_queue_timedget(sums.queue, &item, soon());
   if (result < 0) {
     must(must_wait(result));
     return;
@@ -227,7 +231,8 @@ static void visit_queue(void)
   *(puts ? &sums.put_sum : &sums.got_sum) += item;
 }
 
-/* Of each complete round one was first, and one last. One that does not come about breaks the barrier. */
+/* Of each complete round one was first, and one last. One that does not come about breaks the
+   barrier. */
 static void visit_barrier(void)
 {
   int result = ilk_barrier_timedwait(sums.barrier, below(300) * US);
@@ -242,12 +247,8 @@ static void visit_barrier(void)
 static void visit_event(void)
 {
   switch (below(3)) {
-  case 0:
-    expect(ilk_event_set(sums.event), ILK_OK);
-    break;
-  case 1:
-    expect(ilk_event_clear(sums.event), ILK_OK);
-    break;
+  case 0: expect(ilk_event_set(sums.event), ILK_OK); break;
+  case 1: expect(ilk_event_clear(sums.event), ILK_OK); break;
   default: {
     int result = ilk_event_timedwait(sums.event, soon());
     must(result == ILK_OK || must_wait(result));
@@ -276,9 +277,11 @@ static void visit_box(void)
   expect(ilk_mutex_unlock(sums.box_mutex), ILK_OK);
 }
 
-/* --- the yard ------------------------------------------------------------------------------------ */
+/* --- the yard
+   ------------------------------------------------------------------------------------ */
 
-/* The thread that has freed an object makes a new one; until then the others have the old handle. */
+/* The thread that has freed an object makes a new one; until then the others have the old
+   handle. */
 static struct {
   struct slot made;
   void *_Atomic handle;
@@ -300,7 +303,8 @@ static void visit_yard(uint64_t *chance_state)
   if (below(10) == 0) {
     int result = object_free(made->kind, handle);
     must(result == ILK_OK || result == ILK_EBUSY || result == ILK_EHANDLE);
-    if (result == ILK_OK || (made->kind == THREAD && result == ILK_EHANDLE)) { /* its join has freed it */
+    /* Its join has freed it. */
+    if (result == ILK_OK || (made->kind == THREAD && result == ILK_EHANDLE)) {
       void *old = handle;
       if (result == ILK_OK)
         yard_freed++;
@@ -315,11 +319,13 @@ static void visit_yard(uint64_t *chance_state)
     op.timeout = soon();
   int64_t value;
   int result = call_types[op.call].make(handle, &op, yard[0].handle, &value);
-  must(result <= ILK_OWNER_DIED && result >= ILK_ENOTSUP && result != ILK_ENOMEM && result != ILK_ENOTSUP);
+  must(result <= ILK_OWNER_DIED && result >= ILK_ENOTSUP && result != ILK_ENOMEM &&
+       result != ILK_ENOTSUP);
   op.call = (uint8_t)undoing(op.call);
   if (result >= 0 && op.call != CALLS && below(8)) {
     op.a = op.call == RELEASE ? 1 : op.a;
-    call_types[op.call].make(handle, &op, NULL, &value); /* another thread may hold it by now, if it has no owner */
+    /* Another thread may hold it by now, if it has no owner. */
+    call_types[op.call].make(handle, &op, NULL, &value);
   }
 }
 
@@ -339,15 +345,16 @@ static void fill_yard(void)
 {
   for (int i = 0; i < YARD; i++) {
     yard[i].made = slot_make(i == 0 ? MUTEX : i % (KINDS - 1)); /* all kinds that have handles */
-    /* The mutex of all conditions is owned: a thread that dies with an unowned one leaves it locked, and a thread
-       that must reacquire it waits forever. */
+    /* The mutex of all conditions is owned: a thread that dies with an unowned one leaves it
+       locked, and a thread that must reacquire it waits forever. */
     if (i == 0)
       yard[i].made.flags &= (uint8_t)~ILK_UNOWNED;
     yard[i].handle = yard_new(i);
   }
 }
 
-/* --- threads --------------------------------------------------------------------------------------- */
+/* --- threads
+   --------------------------------------------------------------------------------------- */
 
 /* A life of some visits. */
 static void live(void)
@@ -358,35 +365,16 @@ static void live(void)
     bool dies = false;
     switch (below(12)) {
     case 0:
-    case 1:
-      dies = visit_a_lock();
-      break;
-    case 2:
-      visit_to_read();
-      break;
-    case 3:
-      dies = visit_rows();
-      break;
-    case 4:
-      visit_sums();
-      break;
-    case 5:
-      visit_semaphore();
-      break;
-    case 6:
-      visit_queue();
-      break;
-    case 7:
-      visit_barrier();
-      break;
-    case 8:
-      visit_event();
-      break;
-    case 9:
-      visit_box();
-      break;
-    default:
-      visit_yard(&state);
+    case 1: dies = visit_a_lock(); break;
+    case 2: visit_to_read(); break;
+    case 3: dies = visit_rows(); break;
+    case 4: visit_sums(); break;
+    case 5: visit_semaphore(); break;
+    case 6: visit_queue(); break;
+    case 7: visit_barrier(); break;
+    case 8: visit_event(); break;
+    case 9: visit_box(); break;
+    default: visit_yard(&state);
     }
     if (dies) {
       deaths++;
@@ -449,7 +437,8 @@ static void child_checks(void *unused)
   must(ilk_counter_load(sums.counter) != ILK_NO_VALUE);
 }
 
-/* New threads for those that have ended; now and then all waits are cancelled, or the process forks. */
+/* New threads for those that have ended; now and then all waits are cancelled, or the process
+   forks. */
 static void run_round(int n, int64_t ns)
 {
   over = false;
@@ -561,7 +550,8 @@ static void free_stations(void)
   expect(ilk_condition_free(sums.box_condition), ILK_OK);
 }
 
-/* --- main ------------------------------------------------------------------------------------------- */
+/* --- main
+   ------------------------------------------------------------------------------------------- */
 
 static int64_t option(int argc, char **argv, const char *name, int64_t otherwise)
 {
@@ -573,7 +563,8 @@ static int64_t option(int argc, char **argv, const char *name, int64_t otherwise
 
 int main(int argc, char **argv)
 {
-  int64_t seconds = option(argc, argv, "--seconds", 10), n = option(argc, argv, "--threads", 12 * ilk_cpu_count());
+  int64_t seconds = option(argc, argv, "--seconds", 10),
+          n = option(argc, argv, "--threads", 12 * ilk_cpu_count());
   n = n < 1 ? 1 : n > THREADS_MOST ? THREADS_MOST : n;
   int64_t live_before = ilk_live(), warm = 0, memory = 0;
   alarm((unsigned)(2 * seconds + 300)); /* it hangs */
@@ -586,19 +577,21 @@ int main(int argc, char **argv)
     memory = resident();
     if (round <= WARM)
       warm = memory;
-    printf("# round %d of %d: %" PRId64 " visits, %" PRId64 " threads, %" PRId64 " KiB\n", round, ROUNDS, visits,
-           threads_made, memory / 1024);
+    printf("# round %d of %d: %" PRId64 " visits, %" PRId64 " threads, %" PRId64 " KiB\n", round,
+           ROUNDS, visits, threads_made, memory / 1024);
     fflush(stdout);
   }
   free_stations();
-  printf("# %" PRId64 " threads at a time, %" PRId64 " in all, %" PRId64 " visits, %" PRId64 " reads; %" PRId64
-         " died with a lock, %" PRId64 " were told; %" PRId64 " calls in the yard, %" PRId64 " freed; %" PRId64
-         " times cancelled, %" PRId64 " forks\n", n, threads_made, visits, excluded.reads, deaths, told, yard_calls,
-         yard_freed, cancels, forks);
+  printf("# %" PRId64 " threads at a time, %" PRId64 " in all, %" PRId64 " visits, %" PRId64
+         " reads; %" PRId64 " died with a lock, %" PRId64 " were told; %" PRId64
+         " calls in the yard, %" PRId64 " freed; %" PRId64 " times cancelled, %" PRId64 " forks\n",
+         n, threads_made, visits, excluded.reads, deaths, told, yard_calls, yard_freed, cancels,
+         forks);
   bool flat = ASAN || TSAN || memory - warm <= GROWTH; /* their own memory grows */
   bool none_left = ilk_live() == live_before;
   printf("1..3\nok 1 - everything adds up\n%s 2 - memory: %" PRId64 " KiB after %d rounds, %" PRId64
-         " KiB at the end\n%s 3 - handles: %" PRId64 " more than before\n", flat ? "ok" : "not ok", warm / 1024, WARM,
-         memory / 1024, none_left ? "ok" : "not ok", ilk_live() - live_before);
+         " KiB at the end\n%s 3 - handles: %" PRId64 " more than before\n",
+         flat ? "ok" : "not ok", warm / 1024, WARM, memory / 1024, none_left ? "ok" : "not ok",
+         ilk_live() - live_before);
   return !(flat && none_left);
 }

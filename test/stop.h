@@ -1,5 +1,6 @@
-/* A thread that a signal stops at any point until it may continue, as if it had been preempted there. It counts its
-   rounds. A stop waits for a new round, because otherwise it would stop the thread at the same point. */
+/* A thread that a signal stops at any point until it may continue, as if it had been preempted
+   there. It counts its rounds. A stop waits for a new round, because otherwise it would stop the
+   thread at the same point. */
 #ifndef STOP_H
 #define STOP_H
 

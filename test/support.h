@@ -62,10 +62,10 @@
    For any thread. Check's own assertions write to a pipe under a lock also when they hold. That
    would order memory accesses, which only the tested locks must do. */
 
-#define must(condition)                                                                         \
-  do {                                                                                          \
-    if (!(condition))                                                                           \
-      ck_abort_msg("not so: %s", #condition);                                                   \
+#define must(condition)                                                                            \
+  do {                                                                                             \
+    if (!(condition))                                                                              \
+      ck_abort_msg("not so: %s", #condition);                                                      \
   } while (0)
 
 static inline const char *code_name(int64_t code)
@@ -73,26 +73,26 @@ static inline const char *code_name(int64_t code)
   return code >= ILK_ENOTSUP && code <= ILK_OWNER_DIED ? ilk_error_name((int)code) : "-";
 }
 
-#define expect(call, wanted)                                                                    \
-  do {                                                                                          \
-    int64_t got_ = (call), expected_ = (wanted);                                                  \
-    if (got_ != expected_)                                                                        \
-      ck_abort_msg("%s is %" PRId64 " %s, not %" PRId64 " %s", #call, got_, code_name(got_), expected_, \
-                   code_name(expected_));                                                         \
+#define expect(call, wanted)                                                                       \
+  do {                                                                                             \
+    int64_t got_ = (call), expected_ = (wanted);                                                   \
+    if (got_ != expected_)                                                                         \
+      ck_abort_msg("%s is %" PRId64 " %s, not %" PRId64 " %s", #call, got_, code_name(got_),       \
+                   expected_, code_name(expected_));                                               \
   } while (0)
 
 /* A call that returns a value, and fails. */
-#define expect_no_value(call, code)                                                             \
-  do {                                                                                          \
-    expect(call, ILK_NO_VALUE);                                                                 \
-    expect(ilk_last_error(), code);                                                             \
+#define expect_no_value(call, code)                                                                \
+  do {                                                                                             \
+    expect(call, ILK_NO_VALUE);                                                                    \
+    expect(ilk_last_error(), code);                                                                \
   } while (0)
 
 /* A constructor that fails. */
-#define expect_null(call, code)                                                                 \
-  do {                                                                                          \
-    must((call) == NULL);                                                                       \
-    expect(ilk_last_error(), code);                                                             \
+#define expect_null(call, code)                                                                    \
+  do {                                                                                             \
+    must((call) == NULL);                                                                          \
+    expect(ilk_last_error(), code);                                                                \
   } while (0)
 
 /* --- time, and how long to continue ------------------------------------------------------ */
@@ -199,8 +199,8 @@ static inline pthread_t start(void *(*function)(void *), void *argument)
 {
   pthread_t thread;
   struct begin begin = {.function = function, .argument = argument};
-  /* A lock of AddressSanitizer's allocator stays locked in a fork's child if a thread was inside. So with it
-     the library allocates its memory for both threads before the test continues. */
+  /* A lock of AddressSanitizer's allocator stays locked in a fork's child if a thread was inside.
+     So with it the library allocates its memory for both threads before the test continues. */
   if (ASAN)
     ilk_thread_id();
   must(pthread_create(&thread, NULL, ASAN ? begin_known : function, ASAN ? &begin : argument) == 0);
@@ -268,7 +268,8 @@ static inline bool is_blocked(int tid, const void *on)
   snprintf(waits, sizeof waits, " %p", on);
   const char *line = strstr(text, thread);
   const char *found = line && on ? strstr(line, waits) : line;
-  bool blocked = found && found < line + strcspn(line, "\n") && (!on || strchr(", ", found[strlen(waits)]));
+  bool blocked =
+    found && found < line + strcspn(line, "\n") && (!on || strchr(", ", found[strlen(waits)]));
   free(text);
   return blocked;
 }
@@ -292,7 +293,8 @@ static inline void *waiter_run(void *argument)
   return NULL;
 }
 
-static inline void waiter_start(struct waiter *w, int (*call)(void *, int64_t), void *handle, int64_t timeout_ns)
+static inline void waiter_start(struct waiter *w, int (*call)(void *, int64_t), void *handle,
+                                int64_t timeout_ns)
 {
   w->call = call;
   w->handle = handle;
@@ -311,7 +313,8 @@ static inline void waiter_until_asleep(struct waiter *w)
 }
 
 /* Started, and asleep in its call. */
-static inline void waiter_sleep(struct waiter *w, int (*call)(void *, int64_t), void *handle, int64_t timeout_ns)
+static inline void waiter_sleep(struct waiter *w, int (*call)(void *, int64_t), void *handle,
+                                int64_t timeout_ns)
 {
   waiter_start(w, call, handle, timeout_ns);
   waiter_until_asleep(w);
@@ -382,8 +385,8 @@ static inline int64_t proc_bytes(const char *file, const char *name)
   return kilobytes < 0 ? -1 : kilobytes * 1024;
 }
 
-/* The bytes of memory in use, counted from the page tables: the numbers in statm are sums of counts for each
-   processor, and lag by megabytes if there are many processors. */
+/* The bytes of memory in use, counted from the page tables: the numbers in statm are sums of counts
+   for each processor, and lag by megabytes if there are many processors. */
 static inline int64_t resident(void)
 {
 #ifdef _WIN32

@@ -6,46 +6,46 @@
 
 /* --- one element --------------------------------------------------------------------- */
 
-static const int64_t some_values[] = {0,         1,         -1,        77,        -78,           INT32_MAX,
-                                      INT32_MIN, INT64_MAX, INT64_MIN, UINT32_MAX, INT64_C(1) << 40};
+static const int64_t some_values[] = {
+  0, 1, -1, 77, -78, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, UINT32_MAX, INT64_C(1) << 40};
 
 /* Each operation on each pair of values, against what C says. */
-#define EACH_OPERATION(T, V, TYPE, UNSIGNED)                                                     \
-  static void check_##T(int64_t first, int64_t second)                                           \
-  {                                                                                              \
-    TYPE a = (TYPE)first, b = (TYPE)second, x;                                                   \
-    V va = (V)a, vb = (V)b;                                                                      \
-    UNSIGNED ua = (UNSIGNED)a, ub = (UNSIGNED)b;                                                 \
-    x = a;                                                                                       \
-    expect(ilk_atomic_load_##T(&x), va);                                                         \
-    expect(ilk_atomic_store_##T(&x, vb), ILK_OK);                                                \
-    must(x == b);                                                                                \
-    expect(ilk_atomic_exchange_##T(&x, va), vb);                                                 \
-    must(x == a);                                                                                \
-    expect(ilk_atomic_fetch_add_##T(&x, vb), va);                                                \
-    must((UNSIGNED)x == (UNSIGNED)(ua + ub));                                                    \
-    expect(ilk_atomic_fetch_sub_##T(&x, vb), (V)(TYPE)(UNSIGNED)(ua + ub));                      \
-    must(x == a);                                                                                \
-    expect(ilk_atomic_fetch_and_##T(&x, vb), va);                                                \
-    must((UNSIGNED)x == (ua & ub));                                                              \
-    x = a;                                                                                       \
-    expect(ilk_atomic_fetch_or_##T(&x, vb), va);                                                 \
-    must((UNSIGNED)x == (ua | ub));                                                              \
-    x = a;                                                                                       \
-    expect(ilk_atomic_fetch_xor_##T(&x, vb), va);                                                \
-    must((UNSIGNED)x == (ua ^ ub));                                                              \
-    x = a;                                                                                       \
-    expect(ilk_atomic_fetch_min_##T(&x, vb), va);                                                \
-    must(x == (b < a ? b : a));                                                                  \
-    x = a;                                                                                       \
-    expect(ilk_atomic_fetch_max_##T(&x, vb), va);                                                \
-    must(x == (b > a ? b : a));                                                                  \
-    x = a;                                                                                       \
-    expect(ilk_atomic_compare_exchange_##T(&x, vb, 5), va);                                      \
-    must(x == (a == b ? 5 : a));                                                                 \
-    x = a;                                                                                       \
-    expect(ilk_atomic_compare_exchange_##T(&x, va, vb), va);                                     \
-    must(x == b);                                                                                \
+#define EACH_OPERATION(T, V, TYPE, UNSIGNED)                                                       \
+  static void check_##T(int64_t first, int64_t second)                                             \
+  {                                                                                                \
+    TYPE a = (TYPE)first, b = (TYPE)second, x;                                                     \
+    V va = (V)a, vb = (V)b;                                                                        \
+    UNSIGNED ua = (UNSIGNED)a, ub = (UNSIGNED)b;                                                   \
+    x = a;                                                                                         \
+    expect(ilk_atomic_load_##T(&x), va);                                                           \
+    expect(ilk_atomic_store_##T(&x, vb), ILK_OK);                                                  \
+    must(x == b);                                                                                  \
+    expect(ilk_atomic_exchange_##T(&x, va), vb);                                                   \
+    must(x == a);                                                                                  \
+    expect(ilk_atomic_fetch_add_##T(&x, vb), va);                                                  \
+    must((UNSIGNED)x == (UNSIGNED)(ua + ub));                                                      \
+    expect(ilk_atomic_fetch_sub_##T(&x, vb), (V)(TYPE)(UNSIGNED)(ua + ub));                        \
+    must(x == a);                                                                                  \
+    expect(ilk_atomic_fetch_and_##T(&x, vb), va);                                                  \
+    must((UNSIGNED)x == (ua & ub));                                                                \
+    x = a;                                                                                         \
+    expect(ilk_atomic_fetch_or_##T(&x, vb), va);                                                   \
+    must((UNSIGNED)x == (ua | ub));                                                                \
+    x = a;                                                                                         \
+    expect(ilk_atomic_fetch_xor_##T(&x, vb), va);                                                  \
+    must((UNSIGNED)x == (ua ^ ub));                                                                \
+    x = a;                                                                                         \
+    expect(ilk_atomic_fetch_min_##T(&x, vb), va);                                                  \
+    must(x == (b < a ? b : a));                                                                    \
+    x = a;                                                                                         \
+    expect(ilk_atomic_fetch_max_##T(&x, vb), va);                                                  \
+    must(x == (b > a ? b : a));                                                                    \
+    x = a;                                                                                         \
+    expect(ilk_atomic_compare_exchange_##T(&x, vb, 5), va);                                        \
+    must(x == (a == b ? 5 : a));                                                                   \
+    x = a;                                                                                         \
+    expect(ilk_atomic_compare_exchange_##T(&x, va, vb), va);                                       \
+    must(x == b);                                                                                  \
   }
 
 EACH_OPERATION(i32, int, int32_t, uint32_t)
@@ -62,31 +62,32 @@ START_TEST(each_operation)
     check_i64(some_values[_i], some_values[j]);
     check_u64(some_values[_i], some_values[j]);
   }
-  expect(ilk_last_error(), ILK_EINVAL); /* no success has changed it, though values look like failures */
+  /* No success has changed it, though values look like failures. */
+  expect(ilk_last_error(), ILK_EINVAL);
 }
 END_TEST
 
 /* A failure tells its code, which was another before. */
-#define REFUSED(call, answer)                                                                    \
-  do {                                                                                           \
-    expect(ilk_mutex_unlock(NULL), ILK_EHANDLE);                                                 \
-    expect(call, answer);                                                                        \
-    expect(ilk_last_error(), ILK_EINVAL);                                                        \
+#define REFUSED(call, answer)                                                                      \
+  do {                                                                                             \
+    expect(ilk_mutex_unlock(NULL), ILK_EHANDLE);                                                   \
+    expect(call, answer);                                                                          \
+    expect(ilk_last_error(), ILK_EINVAL);                                                          \
   } while (0)
 
-#define REFUSES(T, no_value)                                                                     \
-  do {                                                                                           \
-    REFUSED(ilk_atomic_load_##T(p), no_value);                                                   \
-    REFUSED(ilk_atomic_store_##T(p, 1), ILK_EINVAL);                                             \
-    REFUSED(ilk_atomic_exchange_##T(p, 1), no_value);                                            \
-    REFUSED(ilk_atomic_fetch_add_##T(p, 1), no_value);                                           \
-    REFUSED(ilk_atomic_fetch_sub_##T(p, 1), no_value);                                           \
-    REFUSED(ilk_atomic_fetch_and_##T(p, 1), no_value);                                           \
-    REFUSED(ilk_atomic_fetch_or_##T(p, 1), no_value);                                            \
-    REFUSED(ilk_atomic_fetch_xor_##T(p, 1), no_value);                                           \
-    REFUSED(ilk_atomic_fetch_min_##T(p, 1), no_value);                                           \
-    REFUSED(ilk_atomic_fetch_max_##T(p, 1), no_value);                                           \
-    REFUSED(ilk_atomic_compare_exchange_##T(p, 1, 2), no_value);                                 \
+#define REFUSES(T, no_value)                                                                       \
+  do {                                                                                             \
+    REFUSED(ilk_atomic_load_##T(p), no_value);                                                     \
+    REFUSED(ilk_atomic_store_##T(p, 1), ILK_EINVAL);                                               \
+    REFUSED(ilk_atomic_exchange_##T(p, 1), no_value);                                              \
+    REFUSED(ilk_atomic_fetch_add_##T(p, 1), no_value);                                             \
+    REFUSED(ilk_atomic_fetch_sub_##T(p, 1), no_value);                                             \
+    REFUSED(ilk_atomic_fetch_and_##T(p, 1), no_value);                                             \
+    REFUSED(ilk_atomic_fetch_or_##T(p, 1), no_value);                                              \
+    REFUSED(ilk_atomic_fetch_xor_##T(p, 1), no_value);                                             \
+    REFUSED(ilk_atomic_fetch_min_##T(p, 1), no_value);                                             \
+    REFUSED(ilk_atomic_fetch_max_##T(p, 1), no_value);                                             \
+    REFUSED(ilk_atomic_compare_exchange_##T(p, 1, 2), no_value);                                   \
   } while (0)
 
 START_TEST(null_and_misaligned)
@@ -236,7 +237,8 @@ static void *extremes_run(void *argument)
     ilk_atomic_fetch_max_i64(&extremes.most, far);
     ilk_atomic_fetch_max_u64(&extremes.most_u, far);
     meet(&met);
-    must(extremes.least == -2 && extremes.least_u == UINT32_MAX - 1 && extremes.most == 2 && extremes.most_u == 2);
+    must(extremes.least == -2 && extremes.least_u == UINT32_MAX - 1 && extremes.most == 2 &&
+         extremes.most_u == 2);
     meet(&met);
     if (argument) {
       extremes.least = 0;
@@ -294,9 +296,10 @@ END_TEST
 static const struct {
   int letter, bits;
   bool is_signed, is_float;
-} types[] = {{'b', 8, true, false},  {'B', 8, false, false},  {'h', 16, true, false}, {'H', 16, false, false},
-             {'i', 32, true, false}, {'I', 32, false, false}, {'q', 64, true, false}, {'Q', 64, false, false},
-             {'e', 16, true, true},  {'f', 32, true, true},   {'d', 64, true, true}};
+} types[] = {{'b', 8, true, false},   {'B', 8, false, false},  {'h', 16, true, false},
+             {'H', 16, false, false}, {'i', 32, true, false},  {'I', 32, false, false},
+             {'q', 64, true, false},  {'Q', 64, false, false}, {'e', 16, true, true},
+             {'f', 32, true, true},   {'d', 64, true, true}};
 
 static bool little_endian(void)
 {
@@ -310,7 +313,8 @@ static bool less(uint64_t a, uint64_t b, bool is_signed)
 }
 
 /* What the operation makes of it: its low bits count. Whether there is such an operation. */
-static bool applied(int operation, bool is_signed, uint64_t old, uint64_t a, uint64_t b, uint64_t *new)
+static bool applied(int operation, bool is_signed, uint64_t old, uint64_t a, uint64_t b,
+                    uint64_t *new)
 {
   switch (operation) {
   case ILK_ATOMIC_LOAD: *new = old; return true;
@@ -319,7 +323,7 @@ static bool applied(int operation, bool is_signed, uint64_t old, uint64_t a, uin
   case ILK_ATOMIC_COMPARE_EXCHANGE: *new = old == a ? b : old; return true;
   case ILK_ATOMIC_ADD: *new = old + a; return true;
   case ILK_ATOMIC_SUB: *new = old - a; return true;
-  case ILK_ATOMIC_AND: *new = old & a; return true;
+  case ILK_ATOMIC_AND: *new = old &a; return true;
   case ILK_ATOMIC_OR: *new = old | a; return true;
   case ILK_ATOMIC_XOR: *new = old ^ a; return true;
   case ILK_ATOMIC_MIN:
@@ -348,14 +352,16 @@ static uint64_t low_bits(const void *address, int bits)
 {
   uint64_t all = 0;
   for (int byte = 0; byte < bits / 8; byte++) /* as a number, whatever the byte order */
-    all |= (uint64_t)((const uint8_t *)address)[little_endian() ? byte : bits / 8 - 1 - byte] << 8 * byte;
+    all |= (uint64_t)((const uint8_t *)address)[little_endian() ? byte : bits / 8 - 1 - byte]
+           << 8 * byte;
   return all;
 }
 
 static void put(void *address, uint64_t value, int bits)
 {
   for (int byte = 0; byte < bits / 8; byte++)
-    ((uint8_t *)address)[little_endian() ? byte : bits / 8 - 1 - byte] = (uint8_t)(value >> 8 * byte);
+    ((uint8_t *)address)[little_endian() ? byte : bits / 8 - 1 - byte] =
+      (uint8_t)(value >> 8 * byte);
 }
 
 START_TEST(apply_to_integers)
@@ -365,7 +371,8 @@ START_TEST(apply_to_integers)
   for (int i = 0; i < LENGTH(some_values); i++)
     for (int j = 0; j < LENGTH(some_values); j++)
       for (int operation = 0; operation <= ILK_ATOMIC_DEC; operation++) {
-        uint64_t old = fitted(some_values[i], bits, is_signed), a = fitted(some_values[j], bits, is_signed), new;
+        uint64_t old = fitted(some_values[i], bits, is_signed),
+                 a = fitted(some_values[j], bits, is_signed), new;
         uint64_t b = fitted(some_values[(i + j) % LENGTH(some_values)], bits, is_signed);
         _Alignas(16) uint8_t room[32], operand[17], previous[9];
         memset(room, 0xa5, sizeof room);
@@ -373,7 +380,8 @@ START_TEST(apply_to_integers)
         put(operand + 1, a, bits); /* these may be misaligned */
         put(operand + 1 + size, b, bits);
         must(applied(operation, is_signed, old, a, b, &new));
-        expect(ilk_atomic_apply(room + 16, types[_i].letter, operation, operand + 1, previous + 1), ILK_OK);
+        expect(ilk_atomic_apply(room + 16, types[_i].letter, operation, operand + 1, previous + 1),
+               ILK_OK);
         expect_bits(low_bits(room + 16, bits), new, bits);
         expect_bits(low_bits(previous + 1, bits), old, bits);
         for (int k = 0; k < 32; k++)
@@ -383,10 +391,24 @@ START_TEST(apply_to_integers)
 END_TEST
 
 /* What becomes of a float `o`, by the number of the operation; a compare-and-swap stores 7. */
-#define WANTED(o, v)                                                                            \
-  {o, v, v, o == v ? 7 : o, o + v, o - v, 0, 0, 0,                                              \
-   isnan(o) ? o : isnan(v) || v < o ? v : o, isnan(o) ? o : isnan(v) || v > o ? v : o,          \
-   isnan(v) || o <= v ? o : v, isnan(v) || o >= v ? o : v}
+#define WANTED(o, v)                                                                               \
+  {o,                                                                                              \
+   v,                                                                                              \
+   v,                                                                                              \
+   o == v ? 7 : o,                                                                                 \
+   o + v,                                                                                          \
+   o - v,                                                                                          \
+   0,                                                                                              \
+   0,                                                                                              \
+   0,                                                                                              \
+   isnan(o)            ? o                                                                         \
+   : isnan(v) || v < o ? v                                                                         \
+                       : o,                                                                        \
+   isnan(o)            ? o                                                                         \
+   : isnan(v) || v > o ? v                                                                         \
+                       : o,                                                                        \
+   isnan(v) || o <= v ? o : v,                                                                     \
+   isnan(v) || o >= v ? o : v}
 
 /* Of old and operand, for a float; NAN is made by arithmetic too. */
 START_TEST(apply_to_floats)
@@ -404,9 +426,11 @@ START_TEST(apply_to_floats)
         expect(ilk_atomic_apply(&d, 'd', operation, d_operand, &d_previous), ILK_OK);
         expect(ilk_atomic_apply(&f, 'f', operation, f_operand, &f_previous), ILK_OK);
         float f_expected = (float)wanted[operation], f_old = (float)o;
-        must(memcmp(&d, &wanted[operation], sizeof d) == 0 || (isnan(d) && isnan(wanted[operation])));
+        must(memcmp(&d, &wanted[operation], sizeof d) == 0 ||
+             (isnan(d) && isnan(wanted[operation])));
         must(memcmp(&f, &f_expected, sizeof f) == 0 || (isnan(f) && isnan(f_expected)));
-        must(memcmp(&d_previous, &o, sizeof o) == 0 && memcmp(&f_previous, &f_old, sizeof f_old) == 0);
+        must(memcmp(&d_previous, &o, sizeof o) == 0 &&
+             memcmp(&f_previous, &f_old, sizeof f_old) == 0);
       }
     }
 }
@@ -429,15 +453,17 @@ static double as_half(double number)
   if (isnan(number) || isinf(number) || number == 0)
     return number;
   frexp(number, &exponent);
-  double unit = ldexp(1, exponent > -13 ? exponent - 11 : -24), nearest = nearbyint(number / unit) * unit;
+  double unit = ldexp(1, exponent > -13 ? exponent - 11 : -24),
+         nearest = nearbyint(number / unit) * unit;
   return fabs(nearest) > 65504 ? copysign(INFINITY, number) : nearest;
 }
 
 /* Every half, with some. */
 START_TEST(apply_to_halfs)
 {
-  static const uint16_t some[] = {0,      0x8000, 1,      0x8001, 0x03ff, 0x0400, 0x83ff, 0x2c01, 0xac00, 0x3bff, 0x3c00,
-                                  0xbc01, 0x4f6d, 0x5001, 0xd00f, 0x7800, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e12};
+  static const uint16_t some[] = {0,      0x8000, 1,      0x8001, 0x03ff, 0x0400, 0x83ff,
+                                  0x2c01, 0xac00, 0x3bff, 0x3c00, 0xbc01, 0x4f6d, 0x5001,
+                                  0xd00f, 0x7800, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e12};
   const uint16_t seven = 0x4700;
   must(half(seven) == 7 && half(0x7bff) == 65504 && isnan(half(0x7e12)));
   for (int bits = _i; bits < 0x10000; bits += 16)
@@ -452,7 +478,8 @@ START_TEST(apply_to_halfs)
         expect(previous, old);
         double is = half(h), must_be = as_half(wanted[operation]);
         must(isnan(must_be) ? isnan(is) : is == must_be && !signbit(is) == !signbit(must_be));
-        must((operation >= ILK_ATOMIC_COMPARE_EXCHANGE && operation <= ILK_ATOMIC_SUB) || h == old || h == *operand);
+        must((operation >= ILK_ATOMIC_COMPARE_EXCHANGE && operation <= ILK_ATOMIC_SUB) ||
+             h == old || h == *operand);
       }
     }
 }
@@ -464,13 +491,15 @@ START_TEST(apply_refuses)
   int letter = types[_i].letter, size = types[_i].bits / 8;
   REFUSED(ilk_atomic_apply(NULL, letter, ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
   for (int offset = 1; offset < size; offset++)
-    REFUSED(ilk_atomic_apply((char *)room + offset, letter, ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
+    REFUSED(ilk_atomic_apply((char *)room + offset, letter, ILK_ATOMIC_ADD, &one, &previous),
+            ILK_EINVAL);
   REFUSED(ilk_atomic_apply(room, letter, ILK_ATOMIC_ADD, NULL, &previous), ILK_EINVAL);
   REFUSED(ilk_atomic_apply(room, letter, -1, &one, &previous), ILK_EINVAL);
   REFUSED(ilk_atomic_apply(room, letter, ILK_ATOMIC_DEC + 1, &one, &previous), ILK_EINVAL);
   REFUSED(ilk_atomic_apply(room, 'g', ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
   REFUSED(ilk_atomic_apply(room, letter + 256, ILK_ATOMIC_ADD, &one, &previous), ILK_EINVAL);
-  static const int integers_only[] = {ILK_ATOMIC_AND, ILK_ATOMIC_OR, ILK_ATOMIC_XOR, ILK_ATOMIC_INC, ILK_ATOMIC_DEC};
+  static const int integers_only[] = {ILK_ATOMIC_AND, ILK_ATOMIC_OR, ILK_ATOMIC_XOR, ILK_ATOMIC_INC,
+                                      ILK_ATOMIC_DEC};
   for (int i = 0; types[_i].is_float && i < LENGTH(integers_only); i++)
     REFUSED(ilk_atomic_apply(room, letter, integers_only[i], &one, &previous), ILK_EINVAL);
   must(room[0] == 1 && room[1] == 2 && room[2] == 3 && previous == 77);
@@ -550,14 +579,32 @@ static float some_f32(void)
 }
 
 /* numpy.minimum and numpy.maximum, and what stays when neither is less. */
-#define SCALAR_INTEGER(T, TYPE, UNSIGNED)                                                        \
-  static TYPE one_add_##T(TYPE d, TYPE s) { return (TYPE)((UNSIGNED)d + (UNSIGNED)s); }          \
-  static TYPE one_min_##T(TYPE d, TYPE s) { return s < d ? s : d; }                              \
-  static TYPE one_max_##T(TYPE d, TYPE s) { return s > d ? s : d; }
-#define SCALAR_FLOAT(T, TYPE, UNSIGNED)                                                          \
-  static TYPE one_add_##T(TYPE d, TYPE s) { return d + s; }                                      \
-  static TYPE one_min_##T(TYPE d, TYPE s) { return isnan(d) ? d : isnan(s) || s < d ? s : d; }   \
-  static TYPE one_max_##T(TYPE d, TYPE s) { return isnan(d) ? d : isnan(s) || s > d ? s : d; }
+#define SCALAR_INTEGER(T, TYPE, UNSIGNED)                                                          \
+  static TYPE one_add_##T(TYPE d, TYPE s)                                                          \
+  {                                                                                                \
+    return (TYPE)((UNSIGNED)d + (UNSIGNED)s);                                                      \
+  }                                                                                                \
+  static TYPE one_min_##T(TYPE d, TYPE s)                                                          \
+  {                                                                                                \
+    return s < d ? s : d;                                                                          \
+  }                                                                                                \
+  static TYPE one_max_##T(TYPE d, TYPE s)                                                          \
+  {                                                                                                \
+    return s > d ? s : d;                                                                          \
+  }
+#define SCALAR_FLOAT(T, TYPE, UNSIGNED)                                                            \
+  static TYPE one_add_##T(TYPE d, TYPE s)                                                          \
+  {                                                                                                \
+    return d + s;                                                                                  \
+  }                                                                                                \
+  static TYPE one_min_##T(TYPE d, TYPE s)                                                          \
+  {                                                                                                \
+    return isnan(d) ? d : isnan(s) || s < d ? s : d;                                               \
+  }                                                                                                \
+  static TYPE one_max_##T(TYPE d, TYPE s)                                                          \
+  {                                                                                                \
+    return isnan(d) ? d : isnan(s) || s > d ? s : d;                                               \
+  }
 
 SCALAR_INTEGER(i32, int32_t, uint32_t)
 SCALAR_INTEGER(i64, int64_t, uint64_t)
@@ -568,42 +615,44 @@ SCALAR_FLOAT(f64, double, uint64_t)
 #define SAME_BITS(a, b) (((a) != (a) && (b) != (b) && adds) || memcmp(&(a), &(b), sizeof(a)) == 0)
 
 /* Random slices, also overlapping, in an array of which the rest must stay. */
-#define CHECK_SLICES(op, T, TYPE)                                                                      \
-  static void slices_##op##_##T(void)                                                            \
-  {                                                                                              \
-    bool adds = strcmp(#op, "add") == 0;                                                         \
-    for (int round = 0; round < 1500; round++) {                                                 \
-      int room = 2 * LONGEST + 20;                                                               \
-      TYPE *real = malloc((size_t)room * sizeof *real), wanted[2 * LONGEST + 20];                \
-      bool calm = below(2); /* most stay as they are, as a search likes it */                    \
-      for (int i = 0; i < room; i++)                                                             \
-        real[i] = wanted[i] = calm ? (TYPE)(below(50) == 0 ? some_##T() : 2) : some_##T();       \
-      int64_t n = below(LONGEST + 1), d = below(room - n + 1), s = below(room - n + 1);          \
-      if (below(3) == 0) /* close together */                                                    \
-        s = d + below(9) - 4 < 0 || d + 4 + n > room ? d : d + below(5);                         \
-      if (below(4) == 0) { /* at the end of the memory */                                        \
-        s = room - n;                                                                            \
-        d = room - n - below(room - n + 1);                                                      \
-      }                                                                                          \
-      for (int64_t k = 0; k < n; k++)                                                            \
-        wanted[d + k] = one_##op##_##T(wanted[d + k], wanted[s + k]);                            \
-      expect(ilk_atomic_##op##_##T(real + d, real + s, n), ILK_OK);                              \
-      for (int i = 0; i < room; i++)                                                             \
-        must(SAME_BITS(real[i], wanted[i]));                                                     \
-      free(real);                                                                                \
-    }                                                                                            \
+#define CHECK_SLICES(op, T, TYPE)                                                                  \
+  static void slices_##op##_##T(void)                                                              \
+  {                                                                                                \
+    bool adds = strcmp(#op, "add") == 0;                                                           \
+    for (int round = 0; round < 1500; round++) {                                                   \
+      int room = 2 * LONGEST + 20;                                                                 \
+      TYPE *real = malloc((size_t)room * sizeof *real), wanted[2 * LONGEST + 20];                  \
+      bool calm = below(2); /* most stay as they are, as a search likes it */                      \
+      for (int i = 0; i < room; i++)                                                               \
+        real[i] = wanted[i] = calm ? (TYPE)(below(50) == 0 ? some_##T() : 2) : some_##T();         \
+      int64_t n = below(LONGEST + 1), d = below(room - n + 1), s = below(room - n + 1);            \
+      if (below(3) == 0) /* close together */                                                      \
+        s = d + below(9) - 4 < 0 || d + 4 + n > room ? d : d + below(5);                           \
+      if (below(4) == 0) { /* at the end of the memory */                                          \
+        s = room - n;                                                                              \
+        d = room - n - below(room - n + 1);                                                        \
+      }                                                                                            \
+      for (int64_t k = 0; k < n; k++)                                                              \
+        wanted[d + k] = one_##op##_##T(wanted[d + k], wanted[s + k]);                              \
+      expect(ilk_atomic_##op##_##T(real + d, real + s, n), ILK_OK);                                \
+      for (int i = 0; i < room; i++)                                                               \
+        must(SAME_BITS(real[i], wanted[i]));                                                       \
+      free(real);                                                                                  \
+    }                                                                                              \
   }
 
-#define EACH_SLICE(X)                                                                            \
-  X(add, i32, int32_t) X(add, i64, int64_t) X(add, f32, float) X(add, f64, double)               \
-  X(min, i32, int32_t) X(min, i64, int64_t) X(min, f32, float) X(min, f64, double)               \
-  X(max, i32, int32_t) X(max, i64, int64_t) X(max, f32, float) X(max, f64, double)
+#define EACH_SLICE(X)                                                                              \
+  X(add, i32, int32_t)                                                                             \
+  X(add, i64, int64_t)                                                                             \
+  X(add, f32, float) X(add, f64, double) X(min, i32, int32_t) X(min, i64, int64_t)                 \
+    X(min, f32, float) X(min, f64, double) X(max, i32, int32_t) X(max, i64, int64_t)               \
+      X(max, f32, float) X(max, f64, double)
 
 EACH_SLICE(CHECK_SLICES)
 
 static void (*const slices[])(void) = {
 #define NAME(op, T, TYPE) slices_##op##_##T,
-    EACH_SLICE(NAME)};
+  EACH_SLICE(NAME)};
 
 START_TEST(slices_as_one_after_the_other)
 {
@@ -649,7 +698,8 @@ START_TEST(nan_and_zero)
   uint64_t nans[] = {UINT64_C(0x7ff8000000000123), UINT64_C(0xfff8000000000456)};
   double nan[2];
   memcpy(nan, nans, sizeof nan);
-  double d[] = {1, nan[0], nan[0], 0.0, -0.0, nan[0]}, s[] = {nan[1], 1, nan[1], -0.0, 0.0, -INFINITY};
+  double d[] = {1, nan[0], nan[0], 0.0, -0.0, nan[0]},
+         s[] = {nan[1], 1, nan[1], -0.0, 0.0, -INFINITY};
   uint64_t wanted[] = {nans[1], nans[0], nans[0], bits_of(0.0), bits_of(-0.0), nans[0]};
   double d2[6];
   memcpy(d2, d, sizeof d);
@@ -690,16 +740,16 @@ static struct {
   _Atomic int number;
 } slice;
 
-#define FILL(T, TYPE, value)                                                                     \
-  TYPE T[CELLS], minus_##T[CELLS];                                                               \
-  for (int k = 0; k < CELLS; k++) {                                                              \
-    T[k] = (TYPE)(value);                                                                        \
-    minus_##T[k] = -(T[k]);                                                                      \
-  }                                                                                              \
-  expect(ilk_atomic_min_##T(slice.min_##T, minus_##T, CELLS), ILK_OK);                           \
-  expect(ilk_atomic_max_##T(slice.max_##T, T, CELLS), ILK_OK);                                   \
-  for (int k = 0; k < CELLS; k++)                                                                \
-    T[k] = 1;                                                                                    \
+#define FILL(T, TYPE, value)                                                                       \
+  TYPE T[CELLS], minus_##T[CELLS];                                                                 \
+  for (int k = 0; k < CELLS; k++) {                                                                \
+    T[k] = (TYPE)(value);                                                                          \
+    minus_##T[k] = -(T[k]);                                                                        \
+  }                                                                                                \
+  expect(ilk_atomic_min_##T(slice.min_##T, minus_##T, CELLS), ILK_OK);                             \
+  expect(ilk_atomic_max_##T(slice.max_##T, T, CELLS), ILK_OK);                                     \
+  for (int k = 0; k < CELLS; k++)                                                                  \
+    T[k] = 1;                                                                                      \
   expect(ilk_atomic_add_##T(slice.add_##T, T, CELLS), ILK_OK)
 
 static void *hammer_slices(void *argument)
@@ -707,7 +757,8 @@ static void *hammer_slices(void *argument)
   (void)argument;
   int number = slice.number++;
   for (int round = 1; round <= SLICES; round++) {
-    int mine = number + THREADS * (round * 7919 % SLICES); /* in another order at each cell, in a way */
+    /* In another order at each cell, in a way. */
+    int mine = number + THREADS * (round * 7919 % SLICES);
     FILL(i32, int32_t, (mine * (k + 1)) % 4001);
     FILL(i64, int64_t, (mine * (k + 1)) % 4001);
     FILL(f32, float, (mine * (k + 1)) % 4001);
@@ -724,9 +775,9 @@ START_TEST(no_update_of_a_slice_is_lost)
     int most = 0;
     for (int mine = 0; mine < THREADS * SLICES; mine++)
       most = (mine * (k + 1)) % 4001 > most ? (mine * (k + 1)) % 4001 : most;
-#define CHECK(T)                                                                                 \
-  expect((int64_t)slice.add_##T[k], THREADS * SLICES);                                              \
-  expect((int64_t)slice.max_##T[k], most);                                                       \
+#define CHECK(T)                                                                                   \
+  expect((int64_t)slice.add_##T[k], THREADS *SLICES);                                              \
+  expect((int64_t)slice.max_##T[k], most);                                                         \
   expect((int64_t)slice.min_##T[k], -most)
     CHECK(i32);
     CHECK(i64);

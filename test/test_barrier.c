@@ -241,8 +241,8 @@ static void *new_barrier_of_3(void)
   return new_barrier(3);
 }
 
-static const struct shape three = {new_barrier_of_3, ilk_barrier_timedwait, ilk_barrier_wait, ilk_barrier_free,
-                                   TIME_OUT_ENDS_ALL};
+static const struct shape three = {new_barrier_of_3, ilk_barrier_timedwait, ilk_barrier_wait,
+                                   ilk_barrier_free, TIME_OUT_ENDS_ALL};
 
 START_TEST(bug_3_signals_end_no_wait)
 {
@@ -332,7 +332,8 @@ START_TEST(the_last_acts_before_the_others_go)
     waiter_sleep(&early[0], ilk_barrier_timedwait, b, -1);
     waiter_sleep(&early[1], ilk_barrier_timedwait, b, -1);
     int64_t ticket = ticket_of(b, 1, 2);
-    waiter_sleep(&next, ilk_barrier_timedwait, b, -1); /* one of the next round, which has not begun */
+    /* One of the next round, which has not begun. */
+    waiter_sleep(&next, ilk_barrier_timedwait, b, -1);
     expect(elsewhere(call_arrive_to_act, b, MS), ILK_ETIMEDOUT);
     expect(ilk_barrier_waiting(b), 2);
     expect(ilk_barrier_free(b), ILK_EBUSY);
@@ -363,9 +364,7 @@ START_TEST(an_action_that_fails_breaks_it)
     waiter_sleep(&w, ilk_barrier_timedwait, b, -1);
     int64_t ticket = ticket_of(b, 1, 1);
     switch (how) {
-    case 0: /* by itself */
-      expect(ilk_barrier_complete(b, ticket, 0), ILK_EBROKEN);
-      break;
+    case 0: /* by itself */ expect(ilk_barrier_complete(b, ticket, 0), ILK_EBROKEN); break;
     case 1: /* by an abort */
       expect(elsewhere(call_abort, b, 0), ILK_OK);
       expect(ilk_barrier_complete(b, ticket, 1), ILK_EBROKEN);
@@ -392,8 +391,8 @@ START_TEST(an_action_that_fails_breaks_it)
 }
 END_TEST
 
-/* A thread that waits for a reset's end is not satisfied: a free that waited for it would wait for the thread
-   between two parts, which would wait for the free. */
+/* A thread that waits for a reset's end is not satisfied: a free that waited for it would wait for
+   the thread between two parts, which would wait for the free. */
 START_TEST(freed_while_a_reset_waits_for_one_between_two_parts)
 {
   void *b = new_barrier(2);
@@ -441,8 +440,8 @@ START_TEST(a_thread_outside_cannot_leave)
 }
 END_TEST
 
-/* Nor with a number that no thread has, or no longer has: it would take another thread's place, and the
-   reset would not wait for that thread. */
+/* Nor with a number that no thread has, or no longer has: it would take another thread's place, and
+   the reset would not wait for that thread. */
 START_TEST(a_thread_outside_cannot_leave_a_broken_round)
 {
   static const int parties[] = {3, 64, 65, 200};
@@ -603,7 +602,8 @@ START_TEST(bug_12_fork_with_waiters)
 }
 END_TEST
 
-/* --- rounds ------------------------------------------------------------------------------------- */
+/* --- rounds
+   ------------------------------------------------------------------------------------- */
 
 enum { MANY = 8 };
 
@@ -653,7 +653,8 @@ START_TEST(rounds_in_step)
 }
 END_TEST
 
-/* --- everything at once ---------------------------------------------------------------------------- */
+/* --- everything at once
+   ---------------------------------------------------------------------------- */
 
 static struct {
   void *barrier;
@@ -727,15 +728,16 @@ START_TEST(a_round_is_complete_or_broken_for_all)
 }
 END_TEST
 
-/* --- freed ------------------------------------------------------------------------------------------- */
+/* --- freed
+   ------------------------------------------------------------------------------------------- */
 
 static void *new_barrier_of_5(void)
 {
   return new_barrier(5);
 }
 
-static const struct shape five = {new_barrier_of_5, ilk_barrier_timedwait, ilk_barrier_wait, ilk_barrier_free,
-                                  TIME_OUT_ENDS_ALL};
+static const struct shape five = {new_barrier_of_5, ilk_barrier_timedwait, ilk_barrier_wait,
+                                  ilk_barrier_free, TIME_OUT_ENDS_ALL};
 
 START_TEST(bug_11_freed_right_after_the_last_wait)
 {

@@ -55,13 +55,13 @@ static const struct {
   int (*let_on)(void *);
   int (*free)(void *);
 } waits[] = {
-    {new_plain, call_visit, ilk_mutex_unlock, ilk_mutex_free},
-    {new_recursive, call_visit, ilk_mutex_unlock, ilk_mutex_free},
-    {new_fair, call_visit, ilk_mutex_unlock, ilk_mutex_free},
-    {new_unowned, call_visit, ilk_mutex_unlock, ilk_mutex_free},
-    {new_unowned_fair, call_visit, ilk_mutex_unlock, ilk_mutex_free},
-    {new_semaphore, acquire_plain, release_one, ilk_semaphore_free},
-    {new_counter, call_wait_for_1, add_one, ilk_counter_free},
+  {new_plain, call_visit, ilk_mutex_unlock, ilk_mutex_free},
+  {new_recursive, call_visit, ilk_mutex_unlock, ilk_mutex_free},
+  {new_fair, call_visit, ilk_mutex_unlock, ilk_mutex_free},
+  {new_unowned, call_visit, ilk_mutex_unlock, ilk_mutex_free},
+  {new_unowned_fair, call_visit, ilk_mutex_unlock, ilk_mutex_free},
+  {new_semaphore, acquire_plain, release_one, ilk_semaphore_free},
+  {new_counter, call_wait_for_1, add_one, ilk_counter_free},
 };
 
 /* Locked by the test's main thread; the waits are other threads'. */
@@ -102,7 +102,9 @@ END_TEST
 /* A negative timeout waits forever, a huge one does not overflow. */
 START_TEST(huge_and_negative_time_outs_parking_lot_111)
 {
-  const int64_t timeouts[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX / 2, INT64_C(1) << 53, 86400 * 365 * SECOND, -1, -2, INT64_MIN, INT64_MIN + 1};
+  const int64_t timeouts[] = {
+    INT64_MAX, INT64_MAX - 1, INT64_MAX / 2, INT64_C(1) << 53, 86400 * 365 * SECOND, -1,
+    -2,        INT64_MIN,     INT64_MIN + 1};
   void *handles[LENGTH(timeouts)];
   struct waiter waiters[LENGTH(timeouts)];
   for (int i = 0; i < LENGTH(timeouts); i++) {
@@ -130,7 +132,10 @@ START_TEST(waiter_on_stack_gone_after_eintr_cpython_148820)
     struct storm storm;
     measured.wait = waits[_i].wait;
     for (int i = 0; i < LENGTH(waiters); i++) {
-      waiter_start(&waiters[i], wait_and_measure, handle, i < 2 ? (5 + 5 * i) * MS : i == 2 ? 3600 * SECOND : -1);
+      waiter_start(&waiters[i], wait_and_measure, handle,
+                   i < 2    ? (5 + 5 * i) * MS
+                   : i == 2 ? 3600 * SECOND
+                            : -1);
       threads[i] = waiters[i].thread;
     }
     storm_start(&storm, threads, LENGTH(threads));
@@ -202,7 +207,8 @@ START_TEST(eagain_reported_as_timeout_llvm_203411)
 }
 END_TEST
 
-/* --- deadlock cycles ------------------------------------------------------------------------------- */
+/* --- deadlock cycles
+   ------------------------------------------------------------------------------- */
 
 enum { RING_MAX = 10 };
 
@@ -253,7 +259,8 @@ static void ring_free(void)
 
 static const struct {
   int n, flags;
-} cycles[] = {{2, 0}, {2, ILK_FAIR}, {2, ILK_RECURSIVE}, {3, 0}, {3, ILK_FAIR | ILK_RECURSIVE}, {10, 0}, {10, ILK_FAIR}};
+} cycles[] = {{2, 0},  {2, ILK_FAIR}, {2, ILK_RECURSIVE}, {3, 0}, {3, ILK_FAIR | ILK_RECURSIVE},
+              {10, 0}, {10, ILK_FAIR}};
 
 START_TEST(deadlock_cycle_is_reported)
 {

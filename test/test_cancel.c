@@ -29,11 +29,26 @@ static void *locked_mutex(int flags)
   expect(ilk_mutex_lock(m), ILK_OK);
   return m;
 }
-static void *mutex_plain(void) { return locked_mutex(0); }
-static void *mutex_fair(void) { return locked_mutex(ILK_FAIR); }
-static void *mutex_recursive(void) { return locked_mutex(ILK_RECURSIVE); }
-static void *mutex_unowned(void) { return locked_mutex(ILK_UNOWNED); }
-static void *mutex_unowned_fair(void) { return locked_mutex(ILK_UNOWNED | ILK_FAIR); }
+static void *mutex_plain(void)
+{
+  return locked_mutex(0);
+}
+static void *mutex_fair(void)
+{
+  return locked_mutex(ILK_FAIR);
+}
+static void *mutex_recursive(void)
+{
+  return locked_mutex(ILK_RECURSIVE);
+}
+static void *mutex_unowned(void)
+{
+  return locked_mutex(ILK_UNOWNED);
+}
+static void *mutex_unowned_fair(void)
+{
+  return locked_mutex(ILK_UNOWNED | ILK_FAIR);
+}
 static int mutex_end(void *m)
 {
   expect(ilk_mutex_unlock(m), ILK_OK);
@@ -63,11 +78,26 @@ static int rwlock_read_end(void *rw)
   return ilk_rwlock_free(rw);
 }
 
-static void *semaphore(void) { return made(ilk_semaphore_new(0, 0)); }
-static void *counter(void) { return made(ilk_counter_new(0)); }
-static int counter_wait(void *c, int64_t timeout_ns) { return ilk_counter_timedwait(c, 1, timeout_ns); }
-static void *event(void) { return made(ilk_event_new(0)); }
-static void *latch(void) { return made(ilk_latch_new(1)); }
+static void *semaphore(void)
+{
+  return made(ilk_semaphore_new(0, 0));
+}
+static void *counter(void)
+{
+  return made(ilk_counter_new(0));
+}
+static int counter_wait(void *c, int64_t timeout_ns)
+{
+  return ilk_counter_timedwait(c, 1, timeout_ns);
+}
+static void *event(void)
+{
+  return made(ilk_event_new(0));
+}
+static void *latch(void)
+{
+  return made(ilk_latch_new(1));
+}
 
 static void *once(void)
 {
@@ -75,14 +105,20 @@ static void *once(void)
   expect(ilk_once_begin(o), 1);
   return o;
 }
-static int once_wait(void *o, int64_t timeout_ns) { return timeout_ns ? ilk_once_begin(o) : ILK_ETIMEDOUT; }
+static int once_wait(void *o, int64_t timeout_ns)
+{
+  return timeout_ns ? ilk_once_begin(o) : ILK_ETIMEDOUT;
+}
 static int once_end(void *o)
 {
   expect(ilk_once_end(o, 1), ILK_OK);
   return ilk_once_free(o);
 }
 
-static void *queue_empty(void) { return made(ilk_queue_new(1)); }
+static void *queue_empty(void)
+{
+  return made(ilk_queue_new(1));
+}
 static int queue_get(void *q, int64_t timeout_ns)
 {
   int64_t item;
@@ -94,7 +130,10 @@ static void *queue_full(void)
   expect(ilk_queue_put(q, 5), ILK_OK);
   return q;
 }
-static int queue_put(void *q, int64_t timeout_ns) { return ilk_queue_timedput(q, 6, timeout_ns); }
+static int queue_put(void *q, int64_t timeout_ns)
+{
+  return ilk_queue_timedput(q, 6, timeout_ns);
+}
 
 static void *lockarray(void)
 {
@@ -102,7 +141,10 @@ static void *lockarray(void)
   expect(ilk_lockarray_lock(a, 2), ILK_OK);
   return a;
 }
-static int lockarray_lock(void *a, int64_t timeout_ns) { return ilk_lockarray_timedlock(a, 2, timeout_ns); }
+static int lockarray_lock(void *a, int64_t timeout_ns)
+{
+  return ilk_lockarray_timedlock(a, 2, timeout_ns);
+}
 static int lockarray_end(void *a)
 {
   expect(ilk_lockarray_unlock(a, 2), ILK_OK);
@@ -115,10 +157,22 @@ static void *word_locked(void)
   expect(ilk_word_lock(&word, 0), ILK_OK);
   return &word;
 }
-static int word_lock(void *w, int64_t timeout_ns) { return ilk_word_timedlock(w, 0, timeout_ns); }
-static int word_end(void *w) { return ilk_word_unlock(w, 0); }
-static void *word_zero(void) { return &word; }
-static int word_wait(void *w, int64_t timeout_ns) { return ilk_word_wait(w, 0, 0, timeout_ns); }
+static int word_lock(void *w, int64_t timeout_ns)
+{
+  return ilk_word_timedlock(w, 0, timeout_ns);
+}
+static int word_end(void *w)
+{
+  return ilk_word_unlock(w, 0);
+}
+static void *word_zero(void)
+{
+  return &word;
+}
+static int word_wait(void *w, int64_t timeout_ns)
+{
+  return ilk_word_wait(w, 0, 0, timeout_ns);
+}
 static int word_shared_wait(void *w, int64_t timeout_ns)
 {
   int result = ilk_word_wait(w, 0, ILK_SHARED, timeout_ns);
@@ -150,26 +204,26 @@ static int thread_end(void *t)
 }
 
 static const struct kind kinds[] = {
-    {"mutex", mutex_plain, ilk_mutex_timedlock, mutex_end},
-    {"fair mutex", mutex_fair, ilk_mutex_timedlock, mutex_end},
-    {"recursive mutex", mutex_recursive, ilk_mutex_timedlock, mutex_end},
-    {"unowned mutex", mutex_unowned, ilk_mutex_timedlock, mutex_end},
-    {"unowned fair mutex", mutex_unowned_fair, ilk_mutex_timedlock, mutex_end},
-    {"rwlock, read", rwlock_written, ilk_rwlock_read_timedlock, rwlock_written_end},
-    {"rwlock, write", rwlock_written, ilk_rwlock_write_timedlock, rwlock_written_end},
-    {"rwlock, write after readers", rwlock_read, ilk_rwlock_write_timedlock, rwlock_read_end},
-    {"semaphore", semaphore, ilk_semaphore_timedacquire, ilk_semaphore_free},
-    {"counter", counter, counter_wait, ilk_counter_free},
-    {"event", event, ilk_event_timedwait, ilk_event_free},
-    {"latch", latch, ilk_latch_timedwait, ilk_latch_free},
-    {"once", once, once_wait, once_end},
-    {"queue, get", queue_empty, queue_get, ilk_queue_free},
-    {"queue, put", queue_full, queue_put, ilk_queue_free},
-    {"lockarray", lockarray, lockarray_lock, lockarray_end},
-    {"word lock", word_locked, word_lock, word_end},
-    {"word", word_zero, word_wait, word_nothing},
-    {"shared word", word_zero, word_shared_wait, word_nothing},
-    {"thread", thread, ilk_thread_timedjoin, thread_end},
+  {"mutex", mutex_plain, ilk_mutex_timedlock, mutex_end},
+  {"fair mutex", mutex_fair, ilk_mutex_timedlock, mutex_end},
+  {"recursive mutex", mutex_recursive, ilk_mutex_timedlock, mutex_end},
+  {"unowned mutex", mutex_unowned, ilk_mutex_timedlock, mutex_end},
+  {"unowned fair mutex", mutex_unowned_fair, ilk_mutex_timedlock, mutex_end},
+  {"rwlock, read", rwlock_written, ilk_rwlock_read_timedlock, rwlock_written_end},
+  {"rwlock, write", rwlock_written, ilk_rwlock_write_timedlock, rwlock_written_end},
+  {"rwlock, write after readers", rwlock_read, ilk_rwlock_write_timedlock, rwlock_read_end},
+  {"semaphore", semaphore, ilk_semaphore_timedacquire, ilk_semaphore_free},
+  {"counter", counter, counter_wait, ilk_counter_free},
+  {"event", event, ilk_event_timedwait, ilk_event_free},
+  {"latch", latch, ilk_latch_timedwait, ilk_latch_free},
+  {"once", once, once_wait, once_end},
+  {"queue, get", queue_empty, queue_get, ilk_queue_free},
+  {"queue, put", queue_full, queue_put, ilk_queue_free},
+  {"lockarray", lockarray, lockarray_lock, lockarray_end},
+  {"word lock", word_locked, word_lock, word_end},
+  {"word", word_zero, word_wait, word_nothing},
+  {"shared word", word_zero, word_shared_wait, word_nothing},
+  {"thread", thread, ilk_thread_timedjoin, thread_end},
 };
 
 START_TEST(a_wait_of_each_kind)
@@ -373,7 +427,7 @@ END_TEST
 
 /* A thread that is just about to fall asleep: each cancel must reach it. */
 struct sleeper {
-  void *array; /* its lock is held */
+  void *array;                 /* its lock is held */
   _Atomic int64_t round, told; /* round 0: over */
 };
 
@@ -383,7 +437,8 @@ static void *sleeper_run(void *argument)
   for (int64_t round; (round = s->round) != 0;) {
     if (s->told == round)
       continue;
-    expect(round % 8 ? ilk_lockarray_timedlock(s->array, 0, 60 * SECOND) : ilk_sleep(60 * SECOND), ILK_ECANCELED);
+    expect(round % 8 ? ilk_lockarray_timedlock(s->array, 0, 60 * SECOND) : ilk_sleep(60 * SECOND),
+           ILK_ECANCELED);
     s->told = round;
   }
   return NULL;

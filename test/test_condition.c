@@ -1,7 +1,8 @@
 /* condition.c, and its functions in mutex.c. */
 #include "shapes.h"
 
-static const int mutex_flags[] = {0, ILK_FAIR, ILK_RECURSIVE, ILK_RECURSIVE | ILK_FAIR, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
+static const int mutex_flags[] = {
+  0, ILK_FAIR, ILK_RECURSIVE, ILK_RECURSIVE | ILK_FAIR, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
 
 static void *cond, *mutex;
 
@@ -41,7 +42,8 @@ static int free_with_mutex(void *c)
   return result;
 }
 
-static const struct shape shape = {new_with_mutex, call_wait, ilk_condition_notify_all, free_with_mutex, TIMES_OUT};
+static const struct shape shape = {new_with_mutex, call_wait, ilk_condition_notify_all,
+                                   free_with_mutex, TIMES_OUT};
 
 START_TEST(new_checks_its_flags)
 {
@@ -58,7 +60,8 @@ START_TEST(every_call_checks_its_handles)
   expect(ilk_condition_free(freed), ILK_OK);
   expect(ilk_mutex_free(freed_mutex), ILK_OK);
   expect(ilk_mutex_lock(mutex), ILK_OK);
-  void *bad[] = {NULL, freed, freed_mutex, other, (void *)-1, (void *)1, &freed, (void *)((uintptr_t)other ^ 1)};
+  void *bad[] = {NULL,       freed,     freed_mutex, other,
+                 (void *)-1, (void *)1, &freed,      (void *)((uintptr_t)other ^ 1)};
   for (int i = 0; i < LENGTH(bad); i++) {
     expect(ilk_condition_wait(bad[i], mutex), ILK_EHANDLE);
     expect(ilk_condition_timedwait(bad[i], mutex, 0), ILK_EHANDLE);
@@ -160,7 +163,8 @@ START_TEST(wait_releases_and_reacquires)
 }
 END_TEST
 
-/* --- recursive ------------------------------------------------------------------------------------- */
+/* --- recursive
+   ------------------------------------------------------------------------------------- */
 
 static int call_wait_at_depth(void *c, int64_t depth)
 {
@@ -191,7 +195,8 @@ START_TEST(a_recursive_mutex_is_given_up_whole)
 }
 END_TEST
 
-/* --- which waiters are woken ----------------------------------------------------------------------------------- */
+/* --- which waiters are woken
+   ----------------------------------------------------------------------------------- */
 
 static int count_done(struct waiter *w, int n)
 {
@@ -259,7 +264,8 @@ END_TEST
 
 /* A wait with a bad mutex is in the queue for a moment: a notify it meets there is not lost. */
 static _Atomic bool bad_over;
-static bool good_waits; /* guarded by the mutex: so a thread that locks it and reads true finds it waiting */
+/* Guarded by the mutex: so a thread that locks it and reads true finds it waiting. */
+static bool good_waits;
 
 static void *wait_badly(void *unused)
 {
@@ -303,7 +309,8 @@ START_TEST(a_bad_wait_swallows_no_notify)
 }
 END_TEST
 
-/* --- reacquiring the mutex ----------------------------------------------------------------------------- */
+/* --- reacquiring the mutex
+   ----------------------------------------------------------------------------- */
 
 /* A waiter that was notified and now waits for the mutex, which we hold. */
 static void waiter_back(struct waiter *w, int64_t timeout_ns)
@@ -371,8 +378,8 @@ static int call_wait_with_second(void *c, int64_t timeout_ns)
   return result;
 }
 
-/* We hold the mutex it waits for, and wait for the one it holds: the cycle is reported to us, not to it. Its
-   wake is deferred until we wait. */
+/* We hold the mutex it waits for, and wait for the one it holds: the cycle is reported to us, not
+   to it. Its wake is deferred until we wait. */
 START_TEST(a_deadlock_cycle_is_reported_by_the_other)
 {
   make(0);
@@ -382,7 +389,8 @@ START_TEST(a_deadlock_cycle_is_reported_by_the_other)
   expect(ilk_mutex_lock(mutex), ILK_OK);
   expect(ilk_condition_notify(cond, 1), ILK_OK);
   if (_i)
-    nap(150 * MS); /* a search for a deadlock cycle would have found none, and there is no second search */
+    /* A search for a deadlock cycle would have found none, and there is no second search. */
+    nap(150 * MS);
   expect(ilk_mutex_lock(second_mutex), ILK_EDEADLK);
   expect(w.result, PENDING);
   expect(ilk_mutex_unlock(mutex), ILK_OK);
@@ -392,7 +400,8 @@ START_TEST(a_deadlock_cycle_is_reported_by_the_other)
 }
 END_TEST
 
-/* As above, but it is the last to join the cycle, when we have searched for one, or are about to. */
+/* As above, but it is the last to join the cycle, when we have searched for one, or are about
+   to. */
 static int call_lock_second(void *second, int64_t unused)
 {
   (void)unused;
@@ -466,7 +475,8 @@ START_TEST(the_mutex_is_freed_during_the_wait)
 }
 END_TEST
 
-/* The thread that notified the last waiter may free the condition at once, also with the mutex locked. */
+/* The thread that notified the last waiter may free the condition at once, also with the mutex
+   locked. */
 START_TEST(bug_1_the_condition_is_freed_after_the_notify)
 {
   for (int64_t end = stress_end(200); now() < end;) {
@@ -524,7 +534,8 @@ START_TEST(bug_12_fork_with_waiters)
 }
 END_TEST
 
-/* --- a time-out and a notify at the same time ------------------------------------------------------------ */
+/* --- a time-out and a notify at the same time
+   ------------------------------------------------------------ */
 
 static struct {
   pthread_barrier_t begin, end;
@@ -604,7 +615,8 @@ START_TEST(bug_8_timed_out_waiter_swallows_a_notify_llvm_201937)
 }
 END_TEST
 
-/* --- a queue of few places --------------------------------------------------------------------------------- */
+/* --- a queue of few places
+   --------------------------------------------------------------------------------- */
 
 enum { PLACES = 3, SIDE = 3 };
 
@@ -619,11 +631,13 @@ static struct {
 static void tell(void *condition)
 {
   if (below(2)) {
-    expect(queue.few ? ilk_condition_notify(condition, 1) : ilk_condition_notify_all(condition), ILK_OK);
+    expect(queue.few ? ilk_condition_notify(condition, 1) : ilk_condition_notify_all(condition),
+           ILK_OK);
     expect(ilk_mutex_unlock(queue.mutex), ILK_OK);
   } else {
     expect(ilk_mutex_unlock(queue.mutex), ILK_OK);
-    expect(queue.few ? ilk_condition_notify(condition, 1) : ilk_condition_notify_all(condition), ILK_OK);
+    expect(queue.few ? ilk_condition_notify(condition, 1) : ilk_condition_notify_all(condition),
+           ILK_OK);
   }
 }
 
@@ -783,7 +797,8 @@ START_TEST(a_notify_between_two_parts_is_kept)
     expect(ilk_condition_wait_part(cond, mutex, 0), ILK_ETIMEDOUT);
     expect(ilk_condition_notify(cond, 0), ILK_OK);
     expect(ilk_condition_wait_end(cond), 0);
-    expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK); /* no thread waits */
+    /* No thread waits. */
+    expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK);
     expect(ilk_condition_wait_begin(cond), ILK_OK);
     expect(ilk_condition_wait_part(cond, mutex, MS), ILK_ETIMEDOUT);
     expect(all ? ilk_condition_notify_all(cond) : ilk_condition_notify(cond, 1), ILK_OK);
@@ -874,8 +889,8 @@ START_TEST(a_later_wait_steals_no_notify)
 }
 END_TEST
 
-/* The first in the queue is between two parts when the second comes, and is notified first; whether it
-   sleeps again by then or not. */
+/* The first in the queue is between two parts when the second comes, and is notified first; whether
+   it sleeps again by then or not. */
 START_TEST(the_order_holds_for_resumable_waits)
 {
   for (int back = 0; back < 2; back++) {
@@ -940,7 +955,8 @@ START_TEST(resumable_waits_nest)
   }
   expect(ilk_last_error(), ILK_EOVERFLOW);
   expect(deep, 7);
-  expect(ilk_condition_notify(cond, deep - 1), ILK_OK); /* the innermost came last, and waits still */
+  /* The innermost came last, and waits still. */
+  expect(ilk_condition_notify(cond, deep - 1), ILK_OK);
   expect(ilk_condition_wait_part(cond, mutex, MS), ILK_ETIMEDOUT);
   expect(ilk_condition_timedwait(cond, mutex, MS), ILK_ETIMEDOUT); /* a wait of its own */
   expect(ilk_condition_wait_end(cond), 0);
@@ -1065,7 +1081,8 @@ START_TEST(ping_pong)
 }
 END_TEST
 
-/* --- freed while it is hammered ------------------------------------------------------------------------------ */
+/* --- freed while it is hammered
+   ------------------------------------------------------------------------------ */
 
 static void *new_condition(void)
 {
@@ -1274,8 +1291,8 @@ static void *notify_here_and_there(void *unused)
   return unused;
 }
 
-/* A notified thread may be in the next condition's queue before the notify goes on: the notify must not
-   read it then. ThreadSanitizer reports a read. */
+/* A notified thread may be in the next condition's queue before the notify goes on: the notify must
+   not read it then. ThreadSanitizer reports a read. */
 START_TEST(a_notify_does_not_read_a_waiter_that_has_returned)
 {
   for (int i = 0; i < 2; i++) {

@@ -13,7 +13,8 @@ static void free_counter(void *c)
   expect(ilk_counter_free(c), ILK_OK);
 }
 
-static const int64_t some_values[] = {0, 1, -1, 77, INT32_MAX, INT32_MIN, INT64_C(1) << 32, INT64_MAX, INT64_MIN + 1, INT64_MIN};
+static const int64_t some_values[] = {
+  0, 1, -1, 77, INT32_MAX, INT32_MIN, INT64_C(1) << 32, INT64_MAX, INT64_MIN + 1, INT64_MIN};
 
 START_TEST(each_operation)
 {
@@ -194,17 +195,10 @@ static void change(void *c, int how, int64_t value)
 {
   int64_t old = ilk_counter_load(c);
   switch (how) {
-  case 0:
-    expect(ilk_counter_store(c, value), ILK_OK);
-    break;
-  case 1:
-    expect(ilk_counter_exchange(c, value), old);
-    break;
-  case 2:
-    expect(ilk_counter_fetch_add(c, value - old), old);
-    break;
-  default:
-    expect(ilk_counter_compare_exchange(c, old, value), old);
+  case 0: expect(ilk_counter_store(c, value), ILK_OK); break;
+  case 1: expect(ilk_counter_exchange(c, value), old); break;
+  case 2: expect(ilk_counter_fetch_add(c, value - old), old); break;
+  default: expect(ilk_counter_compare_exchange(c, old, value), old);
   }
 }
 

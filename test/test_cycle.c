@@ -1,5 +1,6 @@
-/* cycle.c: deadlock cycles through every kind of lock that knows its holder. Each of these but the last two hung
-   on a library that followed one holder a lock, where a reader or a word lock is in the cycle. */
+/* cycle.c: deadlock cycles through every kind of lock that knows its holder. Each of these but the
+   last two hung on a library that followed one holder a lock, where a reader or a word lock is in
+   the cycle. */
 #include "support.h"
 
 /* --- kinds: how one thread holds a lock, and another wants it -------------------------------- */
@@ -84,15 +85,21 @@ static const struct kind {
   int (*want)(void *), (*undo)(void *);
   int (*free)(void *);
 } kinds[] = {
-    {new_rwlock, ilk_rwlock_read_lock, ilk_rwlock_read_unlock, ILK_OK, ilk_rwlock_write_lock, ilk_rwlock_write_unlock, ilk_rwlock_free},
-    {new_calm_rwlock, ilk_rwlock_read_lock, ilk_rwlock_read_unlock, ILK_OK, ilk_rwlock_write_lock, ilk_rwlock_write_unlock, ilk_rwlock_free},
-    {new_rwlock, ilk_rwlock_write_lock, ilk_rwlock_write_unlock, ILK_OK, ilk_rwlock_read_lock, ilk_rwlock_read_unlock, ilk_rwlock_free},
-    {new_rwlock, ilk_rwlock_write_lock, ilk_rwlock_write_unlock, ILK_OK, ilk_rwlock_write_lock, ilk_rwlock_write_unlock, ilk_rwlock_free},
-    {new_word, lock_word, unlock_word, ILK_OK, lock_word, unlock_word, free_word},
-    {new_mutex, ilk_mutex_lock, ilk_mutex_unlock, ILK_OK, ilk_mutex_lock, ilk_mutex_unlock, ilk_mutex_free},
-    {new_fair, ilk_mutex_lock, ilk_mutex_unlock, ILK_OK, ilk_mutex_lock, ilk_mutex_unlock, ilk_mutex_free},
-    {new_array, lock_element, unlock_element, ILK_OK, lock_range, unlock_range, ilk_lockarray_free},
-    {new_once, ilk_once_begin, end_once, 1, ilk_once_begin, no_end, ilk_once_free},
+  {new_rwlock, ilk_rwlock_read_lock, ilk_rwlock_read_unlock, ILK_OK, ilk_rwlock_write_lock,
+   ilk_rwlock_write_unlock, ilk_rwlock_free},
+  {new_calm_rwlock, ilk_rwlock_read_lock, ilk_rwlock_read_unlock, ILK_OK, ilk_rwlock_write_lock,
+   ilk_rwlock_write_unlock, ilk_rwlock_free},
+  {new_rwlock, ilk_rwlock_write_lock, ilk_rwlock_write_unlock, ILK_OK, ilk_rwlock_read_lock,
+   ilk_rwlock_read_unlock, ilk_rwlock_free},
+  {new_rwlock, ilk_rwlock_write_lock, ilk_rwlock_write_unlock, ILK_OK, ilk_rwlock_write_lock,
+   ilk_rwlock_write_unlock, ilk_rwlock_free},
+  {new_word, lock_word, unlock_word, ILK_OK, lock_word, unlock_word, free_word},
+  {new_mutex, ilk_mutex_lock, ilk_mutex_unlock, ILK_OK, ilk_mutex_lock, ilk_mutex_unlock,
+   ilk_mutex_free},
+  {new_fair, ilk_mutex_lock, ilk_mutex_unlock, ILK_OK, ilk_mutex_lock, ilk_mutex_unlock,
+   ilk_mutex_free},
+  {new_array, lock_element, unlock_element, ILK_OK, lock_range, unlock_range, ilk_lockarray_free},
+  {new_once, ilk_once_begin, end_once, 1, ilk_once_begin, no_end, ilk_once_free},
 };
 
 /* --- rings: each thread holds a lock and wants the next one's -------------------------------- */
@@ -176,7 +183,8 @@ START_TEST(a_cycle_through_all_kinds)
 }
 END_TEST
 
-/* --- readers ----------------------------------------------------------------------------------- */
+/* --- readers
+   ----------------------------------------------------------------------------------- */
 
 static struct {
   void *rw, *mutex, *semaphore;
@@ -290,8 +298,8 @@ START_TEST(a_cycle_through_a_writer_that_waits)
 }
 END_TEST
 
-/* A writer in front that waits with a deadline hides nothing: the one behind it waits for the reader, too, and
-   does not search again when the first has gone. */
+/* A writer in front that waits with a deadline hides nothing: the one behind it waits for the
+   reader, too, and does not search again when the first has gone. */
 START_TEST(a_cycle_behind_a_writer_with_a_deadline)
 {
   readers_begin();
@@ -331,7 +339,8 @@ START_TEST(a_cycle_through_the_queue_behind_a_writer_with_a_deadline)
 }
 END_TEST
 
-/* --- word locks --------------------------------------------------------------------------------- */
+/* --- word locks
+   --------------------------------------------------------------------------------- */
 
 static uint32_t word;
 
@@ -364,7 +373,8 @@ static void until_waits_for_word(struct waiter *w)
   until_asleep(w->tid);
 }
 
-/* Two sleep; the first gets the word and waits for the second, which fell asleep when we held it. */
+/* Two sleep; the first gets the word and waits for the second, which fell asleep when we held
+   it. */
 START_TEST(a_cycle_through_a_word_that_changed_hands)
 {
   void *mutex = new_mutex();
@@ -377,13 +387,15 @@ START_TEST(a_cycle_through_a_word_that_changed_hands)
   nap(250 * MS); /* they have searched */
   expect(ilk_word_unlock(&word, 0), ILK_OK);
   int results[] = {waiter_end(&first), waiter_end(&second)};
-  must((results[0] == ILK_EDEADLK && results[1] == ILK_OK) || (results[0] == ILK_OK && results[1] == ILK_EDEADLK) ||
+  must((results[0] == ILK_EDEADLK && results[1] == ILK_OK) ||
+       (results[0] == ILK_OK && results[1] == ILK_EDEADLK) ||
        (results[0] == ILK_OK && results[1] == ILK_OK)); /* if the second was faster */
   expect(ilk_mutex_free(mutex), ILK_OK);
 }
 END_TEST
 
-/* --- threads that join ---------------------------------------------------------------------------- */
+/* --- threads that join
+   ---------------------------------------------------------------------------- */
 
 static void lock_and_leave(void *mutex)
 {
@@ -412,7 +424,8 @@ START_TEST(a_cycle_through_a_join)
 }
 END_TEST
 
-/* --- no cycles ------------------------------------------------------------------------------------ */
+/* --- no cycles
+   ------------------------------------------------------------------------------------ */
 
 /* A wait with a deadline ends by itself. */
 START_TEST(no_cycle_where_one_waits_with_a_deadline)
@@ -438,8 +451,8 @@ START_TEST(no_cycle_where_one_waits_with_a_deadline)
 }
 END_TEST
 
-/* All that hold two took them in the order of the ring, and held them for longer than it takes until the
-   others search. */
+/* All that hold two took them in the order of the ring, and held them for longer than it takes
+   until the others search. */
 static int64_t ordered_end;
 
 static void *take_in_order(void *unused)

@@ -7,20 +7,20 @@ static const struct {
   int code, value;
   const char *name;
 } codes[] = {
-    {ILK_OK, 0, "ILK_OK"},
-    {ILK_OWNER_DIED, 1, "ILK_OWNER_DIED"},
-    {ILK_ETIMEDOUT, -1, "ILK_ETIMEDOUT"},
-    {ILK_EBUSY, -2, "ILK_EBUSY"},
-    {ILK_EHANDLE, -3, "ILK_EHANDLE"},
-    {ILK_EINVAL, -4, "ILK_EINVAL"},
-    {ILK_EPERM, -5, "ILK_EPERM"},
-    {ILK_EDEADLK, -6, "ILK_EDEADLK"},
-    {ILK_EOVERFLOW, -7, "ILK_EOVERFLOW"},
-    {ILK_ENOMEM, -8, "ILK_ENOMEM"},
-    {ILK_EBROKEN, -9, "ILK_EBROKEN"},
-    {ILK_ECLOSED, -10, "ILK_ECLOSED"},
-    {ILK_ECANCELED, -11, "ILK_ECANCELED"},
-    {ILK_ENOTSUP, -12, "ILK_ENOTSUP"},
+  {ILK_OK, 0, "ILK_OK"},
+  {ILK_OWNER_DIED, 1, "ILK_OWNER_DIED"},
+  {ILK_ETIMEDOUT, -1, "ILK_ETIMEDOUT"},
+  {ILK_EBUSY, -2, "ILK_EBUSY"},
+  {ILK_EHANDLE, -3, "ILK_EHANDLE"},
+  {ILK_EINVAL, -4, "ILK_EINVAL"},
+  {ILK_EPERM, -5, "ILK_EPERM"},
+  {ILK_EDEADLK, -6, "ILK_EDEADLK"},
+  {ILK_EOVERFLOW, -7, "ILK_EOVERFLOW"},
+  {ILK_ENOMEM, -8, "ILK_ENOMEM"},
+  {ILK_EBROKEN, -9, "ILK_EBROKEN"},
+  {ILK_ECLOSED, -10, "ILK_ECLOSED"},
+  {ILK_ECANCELED, -11, "ILK_ECANCELED"},
+  {ILK_ENOTSUP, -12, "ILK_ENOTSUP"},
 };
 
 START_TEST(codes_and_names)
@@ -63,8 +63,8 @@ START_TEST(last_error)
   expect(ilk_last_error(), ILK_EBUSY);
   expect(ilk_mutex_timedlock(m, 0), ILK_ETIMEDOUT);
   expect(ilk_last_error(), ILK_ETIMEDOUT);
-  expect_null(ilk_mutex_new(1000), ILK_EINVAL);           /* a handle */
-  expect_no_value(ilk_counter_load(m), ILK_EHANDLE);      /* a value */
+  expect_null(ilk_mutex_new(1000), ILK_EINVAL);      /* a handle */
+  expect_no_value(ilk_counter_load(m), ILK_EHANDLE); /* a value */
   expect_no_value(ilk_semaphore_value(NULL), ILK_EHANDLE);
 
   /* Success does not change it, nor do questions, nor another thread's failure. */
@@ -86,7 +86,8 @@ START_TEST(facts)
   expect(ilk_version(), ILK_VERSION);
   expect(ILK_VERSION, ILK_VERSION_MAJOR * 10000 + ILK_VERSION_MINOR * 100 + ILK_VERSION_PATCH);
   char version[32];
-  snprintf(version, sizeof version, "%d.%d.%d", ILK_VERSION_MAJOR, ILK_VERSION_MINOR, ILK_VERSION_PATCH);
+  snprintf(version, sizeof version, "%d.%d.%d", ILK_VERSION_MAJOR, ILK_VERSION_MINOR,
+           ILK_VERSION_PATCH);
   ck_assert_str_eq(version, PROJECT_VERSION);
   ck_assert_str_eq(ilk_backend(), EXPECTED_BACKEND);
   if (EXPECTED_SYMMETRIC)

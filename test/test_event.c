@@ -8,11 +8,13 @@ static void *new_event(void)
   return e;
 }
 
-static const struct shape shape = {new_event, ilk_event_timedwait, ilk_event_set, ilk_event_free, TIMES_OUT};
+static const struct shape shape = {new_event, ilk_event_timedwait, ilk_event_set, ilk_event_free,
+                                   TIMES_OUT};
 
 START_TEST(new_checks_its_flags)
 {
-  const int bad[] = {ILK_RECURSIVE, ILK_FAIR, ILK_UNOWNED, ILK_SHARED, ILK_PADDED, 32, -1, INT32_MIN};
+  const int bad[] = {ILK_RECURSIVE, ILK_FAIR, ILK_UNOWNED, ILK_SHARED,
+                     ILK_PADDED,    32,       -1,          INT32_MIN};
   for (int i = 0; i < LENGTH(bad); i++)
     expect_null(ilk_event_new(bad[i]), ILK_EINVAL);
 }

@@ -1,14 +1,17 @@
-/* Every call of the system that the library makes fails, in turn, over a program that uses every kind:
-   alone, or it and all of its kind after it. Each call of the library then returns a clear code, nothing
-   is held by two, nothing is stuck, all handles can be freed, and no memory is lost. See faults.h.
+/* Every call of the system that the library makes fails, in turn, over a program that uses every
+   kind: alone, or it and all of its kind after it. Each call of the library then returns a clear
+   code, nothing is held by two, nothing is stuck, all handles can be freed, and no memory is lost.
+   See faults.h.
 
-   INTERLOCK_TEST_SCALE above 1: every n-th call up to the last, or up to the MOST-th where there are more: of
-   barriers and yields, which differ little. Else the first MANY of each kind. */
+   INTERLOCK_TEST_SCALE above 1: every n-th call up to the last, or up to the MOST-th where there
+   are more: of barriers and yields, which differ little. Else the first MANY of each kind. */
 #include <check.h>
 
 /* Much of it runs in children that are no longer Check's: what fails ends them. */
 #undef ck_abort_msg
-#define ck_abort_msg(...) (fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), abort())
+#define ck_abort_msg(...)                                                                          \
+  (fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__),                   \
+   fputc('\n', stderr), abort())
 
 #include "support.h"
 
@@ -19,7 +22,8 @@
 #define MANY 12
 #define MOST 100
 
-static const char *const fault_names[FAULTS] = {"memory", "pages", "thread", "local", "sleep", "barrier", "file", "task", "yield"};
+static const char *const fault_names[FAULTS] = {"memory",  "pages", "thread", "local", "sleep",
+                                                "barrier", "file",  "task",   "yield"};
 
 /* What a call may fail with then; 0: it does not. */
 static int code;
@@ -50,7 +54,8 @@ static void *made_well(void *handle)
 
 static void use_locks(void)
 {
-  void *m = made_well(ilk_mutex_new(0)), *rw = made_well(ilk_rwlock_new(0)), *c = made_well(ilk_condition_new(0));
+  void *m = made_well(ilk_mutex_new(0)), *rw = made_well(ilk_rwlock_new(0)),
+       *c = made_well(ilk_condition_new(0));
   if (m && well(ilk_mutex_lock(m))) {
     expect(ilk_mutex_trylock(m), ILK_EBUSY);
     if (c && waits(ilk_condition_timedwait(c, m, 20 * US)))
@@ -87,8 +92,10 @@ static void use_arrays(void)
 
 static void use_counts(void)
 {
-  void *s = made_well(ilk_semaphore_new(1, 0)), *l = made_well(ilk_latch_new(1)), *c = made_well(ilk_counter_new(5));
-  void *e = made_well(ilk_event_new(0)), *b = made_well(ilk_barrier_new(2)), *o = made_well(ilk_once_new(0));
+  void *s = made_well(ilk_semaphore_new(1, 0)), *l = made_well(ilk_latch_new(1)),
+       *c = made_well(ilk_counter_new(5));
+  void *e = made_well(ilk_event_new(0)), *b = made_well(ilk_barrier_new(2)),
+       *o = made_well(ilk_once_new(0));
   if (s && well(ilk_semaphore_acquire(s))) {
     waits(ilk_semaphore_timedacquire(s, 20 * US));
     expect(ilk_semaphore_release(s, 2), ILK_OK);
@@ -201,7 +208,8 @@ static void use_many(bool more)
 
 static void use_the_rest(void)
 {
-  void *small = made_well(ilk_slices_new(8, NULL)), *large = made_well(ilk_slices_new(100000, NULL));
+  void *small = made_well(ilk_slices_new(8, NULL)),
+       *large = made_well(ilk_slices_new(100000, NULL));
   void *slices[] = {small, large};
   for (int i = 0; i < 2; i++) {
     if (!slices[i])
@@ -220,7 +228,8 @@ static void use_the_rest(void)
   waits(ilk_word_wait(&word, 0, 0, 20 * US));
 }
 
-/* --- several threads ----------------------------------------------------------------------------- */
+/* --- several threads
+   ----------------------------------------------------------------------------- */
 
 static struct {
   void *mutex, *rwlock, *array, *queue, *condition, *event, *barrier;
@@ -302,7 +311,8 @@ static void contend_in_threads(void)
 /* Returns how many calls of the kind were made while they could fail; some may `for_good`. */
 static int64_t use_threads(bool for_good)
 {
-  void **handles[] = {&shared.mutex, &shared.rwlock, &shared.array, &shared.queue, &shared.condition, &shared.event, &shared.barrier};
+  void **handles[] = {&shared.mutex,     &shared.rwlock, &shared.array,  &shared.queue,
+                      &shared.condition, &shared.event,  &shared.barrier};
   shared.mutex = made_well(ilk_mutex_new(0));
   shared.rwlock = made_well(ilk_rwlock_new(0));
   shared.array = made_well(ilk_lockarray_new(2, 0));
@@ -322,7 +332,8 @@ static int64_t use_threads(bool for_good)
   }
   int64_t calls = faults_end();
 
-  /* Nothing is stuck. The thread ends before no failure is expected any more: its last call may have had one. */
+  /* Nothing is stuck. The thread ends before no failure is expected any more: its last call may
+     have had one. */
   if (started)
     expect(ilk_thread_join(started), ILK_OK);
   if (!for_good)
@@ -349,11 +360,12 @@ static int64_t use_threads(bool for_good)
   return calls;
 }
 
-/* --- the program -------------------------------------------------------------------------------------- */
+/* --- the program
+   -------------------------------------------------------------------------------------- */
 
 static const int codes[FAULTS] = {
-    [FAULT_MEMORY] = ILK_ENOMEM, [FAULT_PAGES] = ILK_ENOMEM, [FAULT_THREAD] = ILK_ENOMEM,
-    [FAULT_LOCAL] = ILK_ENOMEM,  [FAULT_SLEEP] = ILK_ENOTSUP,
+  [FAULT_MEMORY] = ILK_ENOMEM, [FAULT_PAGES] = ILK_ENOMEM,  [FAULT_THREAD] = ILK_ENOMEM,
+  [FAULT_LOCAL] = ILK_ENOMEM,  [FAULT_SLEEP] = ILK_ENOTSUP,
 };
 
 struct plan {
@@ -405,13 +417,15 @@ static void with_fault(void *argument)
   use_every_kind(no_fault);
   must(fault_blocks - blocks < PASSES);
   must(sizeof(void *) < 8 || highest_slot - slots < PASSES);
-  /* Records of threads are pages, too, and are used again: one more if a thread began before another's was free. */
+  /* Records of threads are pages, too, and are used again: one more if a thread began before
+     another's was free. */
   must(fault_pages - pages < PASSES * 2048);
 }
 
 static struct attempt *attempt_new(void)
 {
-  struct attempt *a = mmap(NULL, sizeof *a, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  struct attempt *a =
+    mmap(NULL, sizeof *a, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   must(a != MAP_FAILED);
   return a;
 }
@@ -425,12 +439,13 @@ START_TEST(the_nth_call_fails)
     in_child(with_fault, a);
   } while (n < most && n < a->calls);
   if (scale() > 1)
-    fprintf(stderr, "# %s: %" PRId64 " of %" PRId64 " calls failed in turn%s\n", fault_names[_i / 2], n, a->calls,
-            _i % 2 ? ", with all after each" : "");
+    fprintf(stderr, "# %s: %" PRId64 " of %" PRId64 " calls failed in turn%s\n",
+            fault_names[_i / 2], n, a->calls, _i % 2 ? ", with all after each" : "");
 }
 END_TEST
 
-/* --- while the library is loaded: it is, in the test's own process -------------------------------------- */
+/* --- while the library is loaded: it is, in the test's own process
+   -------------------------------------- */
 
 static void load_with_fault(void *argument)
 {
@@ -456,15 +471,18 @@ END_TEST
 
 #if defined(__linux__) && !ASAN && !TSAN
 
-/* --- a sandbox ------------------------------------------------------------------------------------------- */
+/* --- a sandbox
+   ------------------------------------------------------------------------------------------- */
 
-/* Denied before the load; and later, where the program would not even begin without. Not futex, which the C
-   library cannot do without: see test_sandbox.c. */
-static const int denied_before[] = {SYS_membarrier, SYS_sched_yield, SYS_gettid, SYS_tgkill, SYS_sched_getaffinity, SYS_lseek};
+/* Denied before the load; and later, where the program would not even begin without. Not futex,
+   which the C library cannot do without: see test_sandbox.c. */
+static const int denied_before[] = {SYS_membarrier, SYS_sched_yield,       SYS_gettid,
+                                    SYS_tgkill,     SYS_sched_getaffinity, SYS_lseek};
 static const int denied_after[] = {
-    SYS_membarrier, SYS_sched_yield, SYS_gettid, SYS_tgkill, SYS_sched_getaffinity, SYS_lseek, SYS_openat, SYS_mmap, SYS_clone,
+  SYS_membarrier, SYS_sched_yield, SYS_gettid, SYS_tgkill, SYS_sched_getaffinity,
+  SYS_lseek,      SYS_openat,      SYS_mmap,   SYS_clone,
 #ifdef SYS_clone3
-    SYS_clone3,
+  SYS_clone3,
 #endif
 };
 
@@ -500,7 +518,8 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-  if (argc > 1 && !strcmp(argv[1], "loaded")) { /* with what the environment, or a sandbox, denies */
+  /* With what the environment, or a sandbox, denies. */
+  if (argc > 1 && !strcmp(argv[1], "loaded")) {
     alarm(10 * BUSY);
     use_every_kind(sandboxed);
     return 0;

@@ -223,7 +223,8 @@ START_TEST(fork_while_waited_for)
 }
 END_TEST
 
-/* --- at any moment ------------------------------------------------------------------------------ */
+/* --- at any moment
+   ------------------------------------------------------------------------------ */
 
 static void *use_everything(void *unused)
 {
@@ -332,7 +333,8 @@ static void child_has_written_little(void *unused)
   must(proc_bytes("smaps_rollup", "Private_Dirty") < 3 << 20);
 }
 
-/* Their slots fill 6.4 MB, which the child shares with its parent as long as neither writes there. */
+/* Their slots fill 6.4 MB, which the child shares with its parent as long as neither writes
+   there. */
 START_TEST(many_handles_are_not_copied)
 {
   if (TSAN || ASAN || proc_bytes("smaps_rollup", "Private_Dirty") < 0)
@@ -348,7 +350,8 @@ START_TEST(many_handles_are_not_copied)
     expect((i % 4 == 0   ? ilk_mutex_free
             : i % 4 == 1 ? ilk_rwlock_free
             : i % 4 == 2 ? ilk_condition_free
-                         : ilk_barrier_free)(handles[i]), ILK_OK);
+                         : ilk_barrier_free)(handles[i]),
+           ILK_OK);
 }
 END_TEST
 

@@ -1,10 +1,11 @@
-/* fork.c: the program's own fork handlers call the library, although they were registered before the
-   library's, and so run while the thread has all of its guards. */
+/* fork.c: the program's own fork handlers call the library, although they were registered before
+   the library's, and so run while the thread has all of its guards. */
 #include "support.h"
 
 static struct {
   bool on;
-  void *ours, *theirs, *lost[2]; /* mutexes: held over the fork; by another thread for a moment; forever */
+  /* Mutexes: held over the fork; by another thread for a moment; forever. */
+  void *ours, *theirs, *lost[2];
   void *tally, *local, *semaphore, *condition;
   _Atomic bool is_held, wanted;
   void *_Atomic freed; /* by another thread at any moment */
@@ -21,7 +22,8 @@ static void use_what_is_freed(void)
 /* A bit of everything that takes a guard. */
 static void make_calls(void)
 {
-  void *counter = ilk_counter_new(1), *tally = ilk_tally_new(), *locks = ilk_lockarray_new(3, 0), *latch = ilk_latch_new(1);
+  void *counter = ilk_counter_new(1), *tally = ilk_tally_new(), *locks = ilk_lockarray_new(3, 0),
+       *latch = ilk_latch_new(1);
   must(counter && tally && locks && latch);
   expect(ilk_tally_add(tally, 1), ILK_OK);
   expect(ilk_tally_add(h.tally, 1), ILK_OK);
@@ -103,8 +105,8 @@ START_TEST(a_programs_handlers_may_call)
   void **mutexes[] = {&h.ours, &h.theirs, &h.lost[0], &h.lost[1]};
   for (int i = 0; i < 4; i++)
     must((*mutexes[i] = ilk_mutex_new(0)) != NULL);
-  must((h.tally = ilk_tally_new()) && (h.local = ilk_local_new()) && (h.semaphore = ilk_semaphore_new(0, 0)) &&
-       (h.condition = ilk_condition_new(0)));
+  must((h.tally = ilk_tally_new()) && (h.local = ilk_local_new()) &&
+       (h.semaphore = ilk_semaphore_new(0, 0)) && (h.condition = ilk_condition_new(0)));
   for (int i = 0; i < 3; i++) {
     h.is_held = h.wanted = false;
     pthread_t holder = start(hold, NULL);

@@ -1,10 +1,12 @@
-/* gil.c: a wait in a thread that holds the GIL releases it, and the call reacquires it at its end. */
+/* gil.c: a wait in a thread that holds the GIL releases it, and the call reacquires it at its
+   end. */
 #include "waits.h"
 
 /* --- a GIL ------------------------------------------------------------------------------------ */
 
 static pthread_mutex_t gil = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic(void *) gil_holder;        /* as before Python 3.12: the state of the thread that holds it */
+/* As before Python 3.12: the state of the thread that holds it. */
+static _Atomic(void *) gil_holder;
 static _Thread_local void *attached, *own; /* the calling thread's, while it holds the GIL; ever */
 static _Thread_local char state;
 static _Atomic int saves, restores;
@@ -63,7 +65,8 @@ static void hook(void (*restorer)(void *))
 }
 static void hook_as_before_3_12(void)
 {
-  expect(ilk_gil_hooks(CODE(current_of_process), CODE(own_state), CODE(save), CODE(restore)), ILK_OK);
+  expect(ilk_gil_hooks(CODE(current_of_process), CODE(own_state), CODE(save), CODE(restore)),
+         ILK_OK);
 }
 static void unhook(void)
 {
@@ -76,7 +79,8 @@ static void expect_calls(int each)
   expect(restores, each);
 }
 
-/* --- calls in a thread that holds it ------------------------------------------------------------- */
+/* --- calls in a thread that holds it
+   ------------------------------------------------------------- */
 
 static int with_gil(int (*call)(void *, int64_t), void *handle, int64_t timeout_ns)
 {
@@ -113,7 +117,8 @@ static void wait_in_all_with_gil(int64_t timeout_ns)
   }
 }
 
-/* --- every wait ----------------------------------------------------------------------------------- */
+/* --- every wait
+   ----------------------------------------------------------------------------------- */
 
 /* This would be a deadlock: the thread that ends their wait needs the GIL. */
 START_TEST(every_wait_releases_it_for_whoever_ends_the_wait)
@@ -137,7 +142,8 @@ START_TEST(every_wait_releases_it_for_whoever_ends_the_wait)
     expect(waiter_end(&places[i].waiter), ILK_OK);
     expect(waits[i].free(places[i].handle), ILK_OK);
   }
-  must(saves >= LENGTH(waits) && restores == saves); /* those with a mutex make calls of their own */
+  /* Those with a mutex make calls of their own. */
+  must(saves >= LENGTH(waits) && restores == saves);
 }
 END_TEST
 
@@ -185,12 +191,14 @@ START_TEST(a_canceled_wait_reacquires_it)
 }
 END_TEST
 
-/* --- the end of a call: nothing of ours is left ------------------------------------------------------ */
+/* --- the end of a call: nothing of ours is left
+   ------------------------------------------------------ */
 
 static _Atomic int stuck;
 static _Atomic bool may_go_on;
 
-/* As PyEval_RestoreThread() once Python 3.14 has finalized: does not come back (until the test is over). */
+/* As PyEval_RestoreThread() once Python 3.14 has finalized: does not come back (until the test is
+   over). */
 static void restore_hangs(void *saved)
 {
   stuck++;
@@ -215,8 +223,9 @@ static void until_stuck(int n)
 /* A time-out does not end that wait: its thread keeps its place, or its part in a round. */
 static bool more_calls_come(int i)
 {
-  return waits[i].wait == call_condition_part || waits[i].wait == call_await || waits[i].wait == call_mutex_part ||
-         waits[i].wait == call_read_part || waits[i].wait == call_write_part;
+  return waits[i].wait == call_condition_part || waits[i].wait == call_await ||
+         waits[i].wait == call_mutex_part || waits[i].wait == call_read_part ||
+         waits[i].wait == call_write_part;
 }
 
 START_TEST(a_thread_that_hangs_without_it_is_in_nobodys_way)
@@ -281,7 +290,8 @@ START_TEST(a_thread_that_ends_without_it_leaves_nothing)
 }
 END_TEST
 
-/* Whatever a hook's thread does meanwhile, and other threads that hold the GIL: all calls go through. */
+/* Whatever a hook's thread does meanwhile, and other threads that hold the GIL: all calls go
+   through. */
 static void *object_of_hook;
 
 static void restore_uses_the_library(void *saved)
@@ -305,7 +315,8 @@ START_TEST(hooks_may_use_the_library_and_even_free_the_object)
 }
 END_TEST
 
-/* --- other ends of a wait -------------------------------------------------------------------------- */
+/* --- other ends of a wait
+   -------------------------------------------------------------------------- */
 
 static int lock_both(void *m, int64_t other)
 {
@@ -405,15 +416,18 @@ START_TEST(a_sleep_releases_it)
 }
 END_TEST
 
-/* --- nothing where nothing is to be done -------------------------------------------------------------- */
+/* --- nothing where nothing is to be done
+   -------------------------------------------------------------- */
 
 START_TEST(a_call_that_does_not_sleep_calls_no_hook)
 {
   hook(restore);
   take_gil();
-  void *m = made(ilk_mutex_new(0)), *fair = made(ilk_mutex_new(ILK_FAIR)), *rw = made(ilk_rwlock_new(0));
+  void *m = made(ilk_mutex_new(0)), *fair = made(ilk_mutex_new(ILK_FAIR)),
+       *rw = made(ilk_rwlock_new(0));
   void *s = made(ilk_semaphore_new(1, 0)), *e = made(ilk_event_new(0)), *q = made(ilk_queue_new(1));
-  void *l = made(ilk_latch_new(0)), *a = made(ilk_lockarray_new(4, 0)), *b = made(ilk_barrier_new(1));
+  void *l = made(ilk_latch_new(0)), *a = made(ilk_lockarray_new(4, 0)),
+       *b = made(ilk_barrier_new(1));
   void *o = made(ilk_once_new(0)), *c = made(ilk_counter_new(1));
   int64_t item;
   for (int i = 0; i < 3; i++) {
@@ -448,9 +462,9 @@ START_TEST(a_call_that_does_not_sleep_calls_no_hook)
   drop_gil();
   expect_calls(0);
   void *handles[] = {m, fair, rw, s, e, q, l, a, b, o, c};
-  int (*frees[])(void *) = {ilk_mutex_free, ilk_mutex_free, ilk_rwlock_free, ilk_semaphore_free, ilk_event_free,
-                            ilk_queue_free, ilk_latch_free, ilk_lockarray_free, ilk_barrier_free, ilk_once_free,
-                            ilk_counter_free};
+  int (*frees[])(void *) = {ilk_mutex_free,   ilk_mutex_free, ilk_rwlock_free, ilk_semaphore_free,
+                            ilk_event_free,   ilk_queue_free, ilk_latch_free,  ilk_lockarray_free,
+                            ilk_barrier_free, ilk_once_free,  ilk_counter_free};
   for (int i = 0; i < LENGTH(handles); i++)
     expect(frees[i](handles[i]), ILK_OK);
 }
@@ -472,7 +486,8 @@ START_TEST(a_thread_without_it_calls_no_hook)
 }
 END_TEST
 
-/* --- the hooks themselves ------------------------------------------------------------------------------ */
+/* --- the hooks themselves
+   ------------------------------------------------------------------------------ */
 
 START_TEST(three_of_them_are_needed)
 {
@@ -551,9 +566,11 @@ START_TEST(hooks_are_no_cancellation_points)
 }
 END_TEST
 
-/* --- a fork ------------------------------------------------------------------------------------------ */
+/* --- a fork
+   ------------------------------------------------------------------------------------------ */
 
-/* The records of those that sleep are used again in the child, by threads that have released nothing. */
+/* The records of those that sleep are used again in the child, by threads that have released
+   nothing. */
 static void wait_anew(void *semaphore)
 {
   int before = saves;
@@ -599,7 +616,8 @@ START_TEST(a_forks_child_has_released_nothing)
 }
 END_TEST
 
-/* --- many of them -------------------------------------------------------------------------------------- */
+/* --- many of them
+   -------------------------------------------------------------------------------------- */
 
 static struct {
   void *mutex, *queue;

@@ -6,16 +6,16 @@
 
 /* --- every function that takes a handle, in one shape ------------------------------------- */
 
-#define INT_CALL(name, expression)                                                              \
-  static int name(void *h)                                                                      \
-  {                                                                                             \
-    return (expression);                                                                        \
+#define INT_CALL(name, expression)                                                                 \
+  static int name(void *h)                                                                         \
+  {                                                                                                \
+    return (expression);                                                                           \
   }
 /* A call that returns a value: its code, or ILK_OK. */
-#define VALUE_CALL(name, expression)                                                            \
-  static int name(void *h)                                                                      \
-  {                                                                                             \
-    return (expression) == ILK_NO_VALUE ? ilk_last_error() : ILK_OK;                            \
+#define VALUE_CALL(name, expression)                                                               \
+  static int name(void *h)                                                                         \
+  {                                                                                                \
+    return (expression) == ILK_NO_VALUE ? ilk_last_error() : ILK_OK;                               \
   }
 
 INT_CALL(mutex_timedlock, ilk_mutex_timedlock(h, 1000))
@@ -23,7 +23,8 @@ INT_CALL(mutex_tick, ilk_mutex_timedlock(h, 0))
 INT_CALL(semaphore_timedacquire, ilk_semaphore_timedacquire(h, 1000))
 INT_CALL(semaphore_release, ilk_semaphore_release(h, 1))
 INT_CALL(semaphore_release_none, ilk_semaphore_release(h, 0))
-INT_CALL(semaphore_release_many, ilk_semaphore_release(h, INT64_MAX) == ILK_EOVERFLOW ? ILK_OK : ilk_last_error())
+INT_CALL(semaphore_release_many,
+         ilk_semaphore_release(h, INT64_MAX) == ILK_EOVERFLOW ? ILK_OK : ilk_last_error())
 VALUE_CALL(semaphore_value, ilk_semaphore_value(h))
 VALUE_CALL(counter_load, ilk_counter_load(h))
 INT_CALL(counter_store, ilk_counter_store(h, 11))
@@ -39,30 +40,46 @@ static const struct {
   enum kind kind;
   int (*call)(void *);
 } calls[] = {
-    {MUTEX, ilk_mutex_lock},           {MUTEX, ilk_mutex_trylock},
-    {MUTEX, mutex_timedlock},          {MUTEX, mutex_tick},
-    {MUTEX, ilk_mutex_unlock},         {MUTEX, ilk_mutex_is_locked},
-    {MUTEX, ilk_mutex_reset},          {MUTEX, ilk_mutex_free},
-    {SEMAPHORE, ilk_semaphore_acquire}, {SEMAPHORE, ilk_semaphore_tryacquire},
-    {SEMAPHORE, semaphore_timedacquire}, {SEMAPHORE, semaphore_release},
-    {SEMAPHORE, semaphore_release_none}, {SEMAPHORE, semaphore_release_many},
-    {SEMAPHORE, semaphore_value},      {SEMAPHORE, ilk_semaphore_free},
-    {COUNTER, counter_load},           {COUNTER, counter_store},
-    {COUNTER, counter_exchange},       {COUNTER, counter_fetch_add},
-    {COUNTER, counter_compare_exchange}, {COUNTER, counter_wait},
-    {COUNTER, counter_timedwait},      {COUNTER, ilk_counter_free},
+  {MUTEX, ilk_mutex_lock},
+  {MUTEX, ilk_mutex_trylock},
+  {MUTEX, mutex_timedlock},
+  {MUTEX, mutex_tick},
+  {MUTEX, ilk_mutex_unlock},
+  {MUTEX, ilk_mutex_is_locked},
+  {MUTEX, ilk_mutex_reset},
+  {MUTEX, ilk_mutex_free},
+  {SEMAPHORE, ilk_semaphore_acquire},
+  {SEMAPHORE, ilk_semaphore_tryacquire},
+  {SEMAPHORE, semaphore_timedacquire},
+  {SEMAPHORE, semaphore_release},
+  {SEMAPHORE, semaphore_release_none},
+  {SEMAPHORE, semaphore_release_many},
+  {SEMAPHORE, semaphore_value},
+  {SEMAPHORE, ilk_semaphore_free},
+  {COUNTER, counter_load},
+  {COUNTER, counter_store},
+  {COUNTER, counter_exchange},
+  {COUNTER, counter_fetch_add},
+  {COUNTER, counter_compare_exchange},
+  {COUNTER, counter_wait},
+  {COUNTER, counter_timedwait},
+  {COUNTER, ilk_counter_free},
 };
 
 static void *make(enum kind kind)
 {
-  void *h = kind == MUTEX ? ilk_mutex_new(0) : kind == SEMAPHORE ? ilk_semaphore_new(3, 9) : ilk_counter_new(7);
+  void *h = kind == MUTEX       ? ilk_mutex_new(0)
+            : kind == SEMAPHORE ? ilk_semaphore_new(3, 9)
+                                : ilk_counter_new(7);
   must(h != NULL);
   return h;
 }
 
 static int destroy(enum kind kind, void *h)
 {
-  return kind == MUTEX ? ilk_mutex_free(h) : kind == SEMAPHORE ? ilk_semaphore_free(h) : ilk_counter_free(h);
+  return kind == MUTEX       ? ilk_mutex_free(h)
+         : kind == SEMAPHORE ? ilk_semaphore_free(h)
+                             : ilk_counter_free(h);
 }
 
 /* Still as make() made it. */
@@ -145,7 +162,8 @@ START_TEST(near_misses)
   for (int i = 0; i < (JITTERED ? KINDS : LIVE); i++)
     for (unsigned a = 0; a < sizeof(void *) * 8; a++)
       for (unsigned b = a; b < sizeof(void *) * 8; b++) {
-        void *value = (void *)((uintptr_t)live[i] ^ (uintptr_t)1 << a ^ (a == b ? 0 : (uintptr_t)1 << b));
+        void *value =
+          (void *)((uintptr_t)live[i] ^ (uintptr_t)1 << a ^ (a == b ? 0 : (uintptr_t)1 << b));
         if (!is_live(value))
           check_refused(value, -1);
       }
@@ -155,7 +173,13 @@ START_TEST(near_misses)
     check_refused((void *)(i << (sizeof(void *) * 4)), -1);
     check_refused((void *)(UINTPTR_MAX / 2 - i), -1);
   }
-  void *pointers[] = {&variable, allocated, &pointers, (void *)(uintptr_t)ilk_mutex_new, stdout, ilk_backend(), (void *)(uintptr_t)pthread_create};
+  void *pointers[] = {&variable,
+                      allocated,
+                      &pointers,
+                      (void *)(uintptr_t)ilk_mutex_new,
+                      stdout,
+                      ilk_backend(),
+                      (void *)(uintptr_t)pthread_create};
   for (int i = 0; i < LENGTH(pointers); i++)
     check_refused(pointers[i], -1);
   free_live();
@@ -248,14 +272,16 @@ static void fire_at(void *h)
     }
     return;
   }
-  if (calls[i].call == ilk_mutex_free || calls[i].call == ilk_semaphore_free || calls[i].call == ilk_counter_free ||
-      calls[i].call == ilk_mutex_lock || calls[i].call == ilk_semaphore_acquire || calls[i].call == ilk_mutex_reset)
+  if (calls[i].call == ilk_mutex_free || calls[i].call == ilk_semaphore_free ||
+      calls[i].call == ilk_counter_free || calls[i].call == ilk_mutex_lock ||
+      calls[i].call == ilk_semaphore_acquire || calls[i].call == ilk_mutex_reset)
     return;
   int result = calls[i].call(h);
-  if (result >= 0 && calls[i].kind == MUTEX && calls[i].call != ilk_mutex_is_locked && calls[i].call != ilk_mutex_unlock)
+  if (result >= 0 && calls[i].kind == MUTEX && calls[i].call != ilk_mutex_is_locked &&
+      calls[i].call != ilk_mutex_unlock)
     expect(ilk_mutex_unlock(h), ILK_OK);
-  if (result < 0 && result != ILK_EHANDLE && result != ILK_EBUSY && result != ILK_ETIMEDOUT && result != ILK_EPERM &&
-      result != ILK_EOVERFLOW)
+  if (result < 0 && result != ILK_EHANDLE && result != ILK_EBUSY && result != ILK_ETIMEDOUT &&
+      result != ILK_EPERM && result != ILK_EOVERFLOW)
     ck_abort_msg("call %d answers %d", i, result);
 }
 
@@ -274,7 +300,7 @@ static void *recycle(void *unused)
   while (!fire.over) {
     void *private[6];
     for (int i = 0; i < 6; i++)
-      private[i] = make((enum kind)(i % KINDS));
+    private[i] = make((enum kind)(i % KINDS));
     expect(ilk_mutex_lock(private[3]), ILK_OK);
     jitter();
     for (int i = 0; i < 6; i++) {
@@ -347,7 +373,7 @@ static void *lock_or_find_it_gone(void *unused)
 }
 
 static const int all_flags[] = {
-    0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR,
+  0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR,
 };
 
 START_TEST(freed_while_waited_for)
@@ -423,8 +449,8 @@ static int free_mutex(void *m, int64_t unused)
   return ilk_mutex_free(m);
 }
 
-/* A free waits for a thread that is stopped inside. No other thread waits with it: neither a new one, nor a
-   try or another call with that handle. */
+/* A free waits for a thread that is stopped inside. No other thread waits with it: neither a new
+   one, nor a try or another call with that handle. */
 START_TEST(all_waited_for_a_free_that_waited)
 {
   stop_mutex = ilk_mutex_new(0);
@@ -498,7 +524,8 @@ START_TEST(near_misses_while_freed)
 }
 END_TEST
 
-/* --- two copies -------------------------------------------------------------------------------- */
+/* --- two copies
+   -------------------------------------------------------------------------------- */
 
 /* The file of the library, or false: it is linked into the test. */
 static bool library_file(char *path, size_t size)
@@ -544,13 +571,15 @@ START_TEST(handles_of_another_copy_of_the_library_are_none)
     taken += (ilk_mutex_lock(theirs[i]) != ILK_EHANDLE) + (other_lock(ours[i]) != ILK_EHANDLE);
   must(taken == 0 || (sizeof(void *) == 4 && taken < 16));
   for (int i = 0; i < 8; i++) {
-    expect(ilk_mutex_free(ours[i]), taken && ilk_mutex_is_locked(ours[i]) == 1 ? ILK_EBUSY : ILK_OK);
+    expect(ilk_mutex_free(ours[i]),
+           taken && ilk_mutex_is_locked(ours[i]) == 1 ? ILK_EBUSY : ILK_OK);
     other_free(theirs[i]);
   }
 }
 END_TEST
 
-/* --- no memory --------------------------------------------------------------------------------- */
+/* --- no memory
+   --------------------------------------------------------------------------------- */
 
 static void limit_memory(void)
 {
@@ -621,9 +650,10 @@ static void *first_call(void *argument)
   pthread_barrier_wait(&memory_is_out);
   int (*call)(void *) = calls[i].call;
   int result = call(targets[calls[i].kind]);
-  bool needs_no_record = call == ilk_mutex_is_locked || call == semaphore_value || call == ilk_mutex_free ||
-                         call == ilk_semaphore_free || call == ilk_counter_free || calls[i].kind == SEMAPHORE ||
-                         (calls[i].kind == COUNTER && call != counter_wait && call != counter_timedwait);
+  bool needs_no_record =
+    call == ilk_mutex_is_locked || call == semaphore_value || call == ilk_mutex_free ||
+    call == ilk_semaphore_free || call == ilk_counter_free || calls[i].kind == SEMAPHORE ||
+    (calls[i].kind == COUNTER && call != counter_wait && call != counter_timedwait);
   if (result != ILK_ENOMEM && !(needs_no_record && (result >= 0 || result == ILK_EHANDLE)))
     ck_abort_msg("call %d answers %d, not ILK_ENOMEM", i, result);
   if (i == 0) {

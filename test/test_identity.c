@@ -145,7 +145,8 @@ START_TEST(owner_died_for_a_later_thread)
 }
 END_TEST
 
-/* A chain of waiters that each acquire a dead owner's lock and die too; the last one's lock may be freed. */
+/* A chain of waiters that each acquire a dead owner's lock and die too; the last one's lock may be
+   freed. */
 START_TEST(owner_died_again_and_again)
 {
   void *m = ilk_mutex_new(owned_flags[_i]);
@@ -348,7 +349,8 @@ static int lock_and_exit_at_once(void *m, int64_t unused)
   pthread_exit(NULL);
 }
 
-/* Many short-lived threads: records are used again, and no thread's death is mistaken for another's. */
+/* Many short-lived threads: records are used again, and no thread's death is mistaken for
+   another's. */
 START_TEST(many_short_lives)
 {
   void *m = ilk_mutex_new(0), *mine = ilk_mutex_new(0);
@@ -404,8 +406,8 @@ static int count_threads(void)
   return atoi(strchr(handles, ',') + 1);
 }
 
-/* A thread that calls in the last round of its destructors, after the library's own. Where the system
-   cannot tell that it is gone, what it holds stays. */
+/* A thread that calls in the last round of its destructors, after the library's own. Where the
+   system cannot tell that it is gone, what it holds stays. */
 START_TEST(what_is_locked_in_a_last_destructor_is_a_dead_threads)
 {
   if (TSAN || ASAN)
@@ -463,7 +465,8 @@ int main(void)
   tcase_add_test(exits, owner_died_three_deep);
   tcase_add_loop_test(exits, owner_died_for_a_sleeping_thread, 0, LENGTH(owned_flags));
   tcase_add_loop_test(exits, unowned_outlives_its_thread, 0, LENGTH(unowned_flags));
-  tcase_add_loop_test(exits, timed_out_waiter_swallows_owners_death_parking_lot_465, 0, LENGTH(owned_flags));
+  tcase_add_loop_test(exits, timed_out_waiter_swallows_owners_death_parking_lot_465, 0,
+                      LENGTH(owned_flags));
   tcase_add_loop_test(exits, destructor_unlocks, 0, LENGTH(owned_flags));
   tcase_add_test(exits, wait_is_no_cancellation_point);
   tcase_add_test(exits, many_short_lives);

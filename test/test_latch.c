@@ -23,7 +23,8 @@ static int finish(void *l)
   return ilk_latch_count_down(l, 1);
 }
 
-static const struct shape shape = {new_latch_of_1, ilk_latch_timedwait, finish, ilk_latch_free, TIMES_OUT};
+static const struct shape shape = {new_latch_of_1, ilk_latch_timedwait, finish, ilk_latch_free,
+                                   TIMES_OUT};
 
 START_TEST(new_checks_its_count)
 {
@@ -168,8 +169,8 @@ static void *worker(void *unused)
   }
 }
 
-/* A waiter sees the writes of each thread, and the wake for one set's end, if it arrives late, does not end
-   the wait for the next set. */
+/* A waiter sees the writes of each thread, and the wake for one set's end, if it arrives late, does
+   not end the wait for the next set. */
 START_TEST(wait_group)
 {
   work.latch = new_latch(0);
@@ -204,7 +205,8 @@ START_TEST(wait_group)
 }
 END_TEST
 
-/* --- freed ---------------------------------------------------------------------------------------- */
+/* --- freed
+   ---------------------------------------------------------------------------------------- */
 
 START_TEST(bug_1_freed_by_the_first_through)
 {

@@ -106,7 +106,8 @@ START_TEST(memory_is_used_again)
       before = resident();
   }
   if (!TSAN && !ASAN)
-    must(resident() < before + 64 * sysconf(_SC_PAGESIZE)); /* 50 more rounds of 8 KB each would be 100 */
+    /* 50 more rounds of 8 KB each would be 100 */
+    must(resident() < before + 64 * sysconf(_SC_PAGESIZE));
 }
 END_TEST
 
@@ -228,7 +229,8 @@ START_TEST(fork_while_another_thread_is_inside_cpython_112275)
       bool good = ilk_local_get(local) == &local && ilk_local_get(current) == NULL;
       for (int j = 0; j < (ASAN ? 1 : 10) && good; j++) {
         void *l = ilk_local_new();
-        good = l && ilk_local_get(l) == NULL && ilk_local_set(l, l) == ILK_OK && ilk_local_get(l) == l;
+        good =
+          l && ilk_local_get(l) == NULL && ilk_local_set(l, l) == ILK_OK && ilk_local_get(l) == l;
       }
       if (!TSAN && !ASAN) /* which do not let a fork's child start threads */
         good = good && elsewhere(call_set_fresh, local, 9) == ILK_OK;

@@ -80,7 +80,9 @@ START_TEST(lock_and_unlock)
 {
   void *a = new_array(5, all_flags[_i]);
   for (int64_t i = 0; i < 5; i++) {
-    expect(i == 0 ? ilk_lockarray_lock(a, i) : i == 1 ? ilk_lockarray_trylock(a, i) : ilk_lockarray_timedlock(a, i, SECOND),
+    expect(i == 0   ? ilk_lockarray_lock(a, i)
+           : i == 1 ? ilk_lockarray_trylock(a, i)
+                    : ilk_lockarray_timedlock(a, i, SECOND),
            ILK_OK);
     at = i;
     expect(elsewhere(call_try, a, 0), ILK_EBUSY);
@@ -134,7 +136,13 @@ START_TEST(any_value_as_a_handle)
 {
   void *freed = new_array(1, 0), *mutex = ilk_mutex_new(0);
   free_array(freed);
-  void *const bad[] = {NULL, freed, mutex, &at, (void *)1, (void *)UINTPTR_MAX, (void *)((uintptr_t)freed ^ 1),
+  void *const bad[] = {NULL,
+                       freed,
+                       mutex,
+                       &at,
+                       (void *)1,
+                       (void *)UINTPTR_MAX,
+                       (void *)((uintptr_t)freed ^ 1),
                        (void *)((uintptr_t)freed ^ (uintptr_t)1 << (sizeof(void *) * 8 - 8))};
   for (int i = 0; i < LENGTH(bad); i++) {
     expect(ilk_lockarray_lock(bad[i], 0), ILK_EHANDLE);
@@ -364,8 +372,8 @@ static int hold_and_die(void *a, int64_t i)
   return result;
 }
 
-/* All threads that sleep when the holder dies acquire it, one after the other; the death is reported to the
-   first. The same for a thread that is just about to sleep. */
+/* All threads that sleep when the holder dies acquire it, one after the other; the death is
+   reported to the first. The same for a thread that is just about to sleep. */
 START_TEST(owner_dies_while_others_sleep)
 {
   void *a = new_array(3, 0);
@@ -721,7 +729,8 @@ static void *hammer_run(void *argument)
     void *a = h->a;
     int64_t i = below(3);
     bool range = below(2);
-    int result = range ? ilk_lockarray_lock_range(a, 0, i + 1) : ilk_lockarray_timedlock(a, i, below(100 * US));
+    int result = range ? ilk_lockarray_lock_range(a, 0, i + 1)
+                       : ilk_lockarray_timedlock(a, i, below(100 * US));
     if (result == ILK_OK) {
       jitter();
       /* A held lock is not freed. */
@@ -857,8 +866,8 @@ START_TEST(bug_12_fork_while_others_hold_and_wait)
 }
 END_TEST
 
-/* No call reads memory that was never used: else the free of a large array, and the report, would take seconds
-   and map all of it. */
+/* No call reads memory that was never used: else the free of a large array, and the report, would
+   take seconds and map all of it. */
 START_TEST(a_large_array_that_is_hardly_used_is_not_read)
 {
   enum { N = 200000000 };

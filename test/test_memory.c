@@ -1,6 +1,6 @@
-/* memory.c, cells.c, thread_record.c: nothing is allocated or freed under a lock of the library, or within a pin;
-   and allocations that fail. The program's allocator is this file's, so it sees what the C library
-   allocates for us as well. */
+/* memory.c, cells.c, thread_record.c: nothing is allocated or freed under a lock of the library, or
+   within a pin; and allocations that fail. The program's allocator is this file's, so it sees what
+   the C library allocates for us as well. */
 #include "memory.h"
 
 #include "support.h"
@@ -16,8 +16,9 @@ static _Thread_local bool is_watched;
 
 #if OWN_ALLOCATOR
 
-static _Atomic bool fork_follows; /* the next watched thread that allocates stops until a fork has begun */
-static _Atomic int inside;        /* 1: it stands there; 2: it may go on */
+/* The next watched thread that allocates stops until a fork has begun. */
+static _Atomic bool fork_follows;
+static _Atomic int inside; /* 1: it stands there; 2: it may go on */
 static _Thread_local bool is_main;
 static _Atomic bool calloc_fails; /* but for the main thread */
 static pthread_mutex_t allocator = PTHREAD_MUTEX_INITIALIZER;
@@ -96,7 +97,8 @@ __attribute__((constructor(101))) static void make_keys(void)
     pthread_key_create(&key, NULL);
 }
 
-/* --- every kind, its first and its later calls, in a thread that is new ------------------------------- */
+/* --- every kind, its first and its later calls, in a thread that is new
+   ------------------------------- */
 
 static void nothing(void *unused)
 {
@@ -106,9 +108,11 @@ static void nothing(void *unused)
 static void use_every_kind(void)
 {
   void *mutex = ilk_mutex_new(0), *rwlock = ilk_rwlock_new(0), *condition = ilk_condition_new(0);
-  void *semaphore = ilk_semaphore_new(1, 0), *event = ilk_event_new(0), *barrier = ilk_barrier_new(1);
+  void *semaphore = ilk_semaphore_new(1, 0), *event = ilk_event_new(0),
+       *barrier = ilk_barrier_new(1);
   void *latch = ilk_latch_new(1), *once = ilk_once_new(0), *counter = ilk_counter_new(0);
-  void *locks = ilk_lockarray_new(100000, 0), *few_locks = ilk_lockarray_new(3, 0), *queue = ilk_queue_new(4);
+  void *locks = ilk_lockarray_new(100000, 0), *few_locks = ilk_lockarray_new(3, 0),
+       *queue = ilk_queue_new(4);
   int64_t item;
   expect(ilk_mutex_lock(mutex), ILK_OK);
   expect(ilk_condition_timedwait(condition, mutex, 1), ILK_ETIMEDOUT);
@@ -181,7 +185,8 @@ END_TEST
 
 #if OWN_ALLOCATOR
 
-/* --- a thread whose exit the system cannot tell us of ---------------------------------------------------- */
+/* --- a thread whose exit the system cannot tell us of
+   ---------------------------------------------------- */
 
 static void *held;
 static _Atomic int go, finished;
@@ -216,7 +221,8 @@ START_TEST(a_join_is_true_where_a_threads_exit_goes_unnoticed)
 }
 END_TEST
 
-/* --- a fork while a thread is about to enter the allocator -------------------------------------------- */
+/* --- a fork while a thread is about to enter the allocator
+   -------------------------------------------- */
 
 static void prepare(void)
 {
@@ -263,7 +269,8 @@ static void fork_within(void *function)
   pthread_atfork(prepare, after, after);
   tally = ilk_tally_new();
   fork_follows = true;
-  pthread_t thread = start((void *(*)(void *))(uintptr_t)function, NULL), freer = start(free_it, NULL);
+  pthread_t thread = start((void *(*)(void *))(uintptr_t)function, NULL),
+            freer = start(free_it, NULL);
   while (!inside)
     sched_yield();
   pid_t child = fork();

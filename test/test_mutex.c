@@ -1,11 +1,11 @@
-/* mutex.c: the result of each call, and the order in which threads acquire. test_stress.c tests exclusion
-   under load, test_block.c deadlock cycles and timeouts. */
+/* mutex.c: the result of each call, and the order in which threads acquire. test_stress.c tests
+   exclusion under load, test_block.c deadlock cycles and timeouts. */
 #include <limits.h>
 
 #include "support.h"
 
 static const int all_flags[] = {
-    0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR,
+  0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR,
 };
 static const int owned_flags[] = {0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE};
 static const int fair_flags[] = {ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_FAIR | ILK_UNOWNED};
@@ -25,8 +25,15 @@ static void free_mutex(void *m)
 
 START_TEST(new_refuses_unknown_flags)
 {
-  const int bad[] = {8, 16, 32, -1, INT_MIN, 1 << 30, ILK_RECURSIVE | ILK_UNOWNED,
-                     ILK_RECURSIVE | ILK_UNOWNED | ILK_FAIR, ILK_FAIR | 8};
+  const int bad[] = {8,
+                     16,
+                     32,
+                     -1,
+                     INT_MIN,
+                     1 << 30,
+                     ILK_RECURSIVE | ILK_UNOWNED,
+                     ILK_RECURSIVE | ILK_UNOWNED | ILK_FAIR,
+                     ILK_FAIR | 8};
   for (int i = 0; i < LENGTH(bad); i++)
     expect_null(ilk_mutex_new(bad[i]), ILK_EINVAL);
 }
@@ -37,7 +44,10 @@ START_TEST(lock_and_unlock)
   void *m = new_mutex(all_flags[_i]);
   for (int round = 0; round < 3; round++) {
     expect(ilk_mutex_is_locked(m), 0);
-    expect(round == 0 ? ilk_mutex_lock(m) : round == 1 ? ilk_mutex_trylock(m) : ilk_mutex_timedlock(m, SECOND), ILK_OK);
+    expect(round == 0   ? ilk_mutex_lock(m)
+           : round == 1 ? ilk_mutex_trylock(m)
+                        : ilk_mutex_timedlock(m, SECOND),
+           ILK_OK);
     expect(ilk_mutex_is_locked(m), 1);
     expect(elsewhere(call_trylock, m, 0), ILK_EBUSY);
     expect(elsewhere(ilk_mutex_timedlock, m, 0), ILK_ETIMEDOUT);
@@ -138,8 +148,8 @@ static void *take_a_turn(void *unused)
   return NULL;
 }
 
-/* Two threads lock, a third unlocks twice, each time as soon as it can: the thread that has just acquired it
-   may still be in the queue in which the other sleeps. */
+/* Two threads lock, a third unlocks twice, each time as soon as it can: the thread that has just
+   acquired it may still be in the queue in which the other sleeps. */
 START_TEST(unowned_is_unlocked_as_it_is_taken)
 {
   turns.mutex = new_mutex(unowned_flags[_i]);
@@ -167,7 +177,10 @@ START_TEST(recursive_depth)
   void *m = new_mutex(ILK_RECURSIVE | (_i ? ILK_FAIR : 0));
   enum { DEPTH = 1000 };
   for (int i = 0; i < DEPTH; i++)
-    expect(i % 3 == 0 ? ilk_mutex_lock(m) : i % 3 == 1 ? ilk_mutex_trylock(m) : ilk_mutex_timedlock(m, 0), ILK_OK);
+    expect(i % 3 == 0   ? ilk_mutex_lock(m)
+           : i % 3 == 1 ? ilk_mutex_trylock(m)
+                        : ilk_mutex_timedlock(m, 0),
+           ILK_OK);
   struct waiter w;
   waiter_sleep(&w, call_visit, m, -1);
   for (int i = 0; i < DEPTH - 1; i++)
@@ -252,7 +265,9 @@ START_TEST(unlock_of_a_freed_one_spares_its_successor)
     expect(elsewhere(call_unlock, m, 0), ILK_OK);
     expect(elsewhere(call_free, m, 0), ILK_OK);
     for (int i = 0; i < SUCCESSORS; i++)
-      successors[i] = kind == 0 ? new_mutex(0) : kind == 1 ? ilk_counter_new(0) : ilk_semaphore_new(0, 0);
+      successors[i] = kind == 0   ? new_mutex(0)
+                      : kind == 1 ? ilk_counter_new(0)
+                                  : ilk_semaphore_new(0, 0);
     expect(ilk_mutex_unlock(m), ILK_EHANDLE);
     for (int i = 0; i < SUCCESSORS; i++) {
       if (kind == 0) {
@@ -302,7 +317,6 @@ static struct {
   int order[16]; /* guarded by the mutex under test */
   int n;
 } arrivals;
-
 
 static int arrive(void *argument, int64_t number)
 {

@@ -141,7 +141,8 @@ START_TEST(failure_passes_it_on_to_one)
 }
 END_TEST
 
-/* --- runners that die -------------------------------------------------------------------------- */
+/* --- runners that die
+   -------------------------------------------------------------------------- */
 
 START_TEST(the_thread_that_began_exited)
 {
@@ -196,7 +197,7 @@ END_TEST
 static void after_fork(void *mine)
 {
   expect(ilk_once_begin(mine), ILK_EDEADLK); /* the thread that forked began it */
-  if (!TSAN) { /* which knows no thread in such a child */
+  if (!TSAN) {                               /* which knows no thread in such a child */
     struct waiter own;
     waiter_sleep(&own, call_do, mine, 1);
     expect(ilk_once_end(mine, 1), ILK_OK);
@@ -229,7 +230,8 @@ START_TEST(bug_12_fork_while_another_does_it)
 }
 END_TEST
 
-/* --- deadlock cycles -------------------------------------------------------------------------------------- */
+/* --- deadlock cycles
+   -------------------------------------------------------------------------------------- */
 
 struct party {
   void *mine, *other;
@@ -247,7 +249,8 @@ static void *need_the_other(void *argument)
   p->result = ilk_once_begin(p->other);
   if (p->result == 1) /* after the other one's failure */
     expect(ilk_once_end(p->other, 1), ILK_OK);
-  expect(p->through_mutex ? ilk_mutex_unlock(p->mine) : ilk_once_end(p->mine, p->result >= 0), ILK_OK);
+  expect(p->through_mutex ? ilk_mutex_unlock(p->mine) : ilk_once_end(p->mine, p->result >= 0),
+         ILK_OK);
   return NULL;
 }
 
@@ -256,7 +259,8 @@ START_TEST(deadlock_cycle_of_two)
   void *a = new_once(), *b = new_once();
   pthread_barrier_t both;
   pthread_barrier_init(&both, NULL, 2);
-  struct party p[2] = {{.mine = a, .other = b, .both = &both}, {.mine = b, .other = a, .both = &both}};
+  struct party p[2] = {{.mine = a, .other = b, .both = &both},
+                       {.mine = b, .other = a, .both = &both}};
   int64_t begin = now();
   pthread_t threads[2] = {start(need_the_other, &p[0]), start(need_the_other, &p[1])};
   join(threads[0]);
@@ -283,7 +287,8 @@ START_TEST(deadlock_cycle_through_a_mutex)
     expect(ilk_mutex_unlock(m), ILK_OK);
   expect(ilk_once_end(o, 1), ILK_OK);
   join(thread);
-  must(p.result == ILK_EDEADLK || (result == ILK_EDEADLK && p.result == 0)); /* it may be reported to both */
+  /* It may be reported to both. */
+  must(p.result == ILK_EDEADLK || (result == ILK_EDEADLK && p.result == 0));
   expect(ilk_mutex_free(m), ILK_OK);
   free_once(o);
 }
@@ -330,7 +335,8 @@ START_TEST(bug_3_signals_end_no_wait)
 }
 END_TEST
 
-/* --- a once that runs twice --------------------------------------------------------------------------- */
+/* --- a once that runs twice
+   --------------------------------------------------------------------------- */
 
 enum { ONCES = 64, THREADS = 4 };
 
@@ -375,7 +381,8 @@ START_TEST(done_once_and_seen_by_all)
 }
 END_TEST
 
-/* --- freed ------------------------------------------------------------------------------------------------ */
+/* --- freed
+   ------------------------------------------------------------------------------------------------ */
 
 START_TEST(bug_1_freed_by_the_first_through)
 {

@@ -148,7 +148,8 @@ static int call_put_5(void *q, int64_t timeout_ns)
 static int call_get(void *q, int64_t timeout_ns)
 {
   int64_t item = 0;
-  int result = timeout_ns == -1 ? ilk_queue_get(q, &item) : ilk_queue_timedget(q, &item, timeout_ns);
+  int result =
+    timeout_ns == -1 ? ilk_queue_get(q, &item) : ilk_queue_timedget(q, &item, timeout_ns);
   return result == ILK_OK ? (int)item : result;
 }
 
@@ -299,7 +300,7 @@ static struct {
   bool shaken;
   _Atomic int producers, consumers;
   _Atomic int64_t put, taken;
-  char seen[PRODUCERS][MOST]; /* plain: each item is one consumer's */
+  char seen[PRODUCERS][MOST];       /* plain: each item is one consumer's */
   int64_t letters[PRODUCERS][MOST]; /* plain memory that the queue orders */
 } mill;
 
@@ -307,8 +308,7 @@ static int put_somehow(void *q, int64_t item)
 {
   int result;
   switch (below(3)) {
-  case 0:
-    return ilk_queue_put(q, item);
+  case 0: return ilk_queue_put(q, item);
   case 1:
     while ((result = ilk_queue_tryput(q, item)) == ILK_EBUSY)
       sched_yield();
@@ -324,8 +324,7 @@ static int get_somehow(void *q, int64_t *item)
 {
   int result;
   switch (below(3)) {
-  case 0:
-    return ilk_queue_get(q, item);
+  case 0: return ilk_queue_get(q, item);
   case 1:
     while ((result = ilk_queue_tryget(q, item)) == ILK_EBUSY)
       sched_yield();
@@ -343,7 +342,9 @@ static void *produce(void *unused)
   int64_t self = mill.producers++, i = 0;
   for (; i < mill.items && now() < mill.end; i++) {
     mill.letters[self][i] = self ^ i ^ 12345;
-    expect(mill.shaken ? put_somehow(mill.queue, self << 32 | i) : ilk_queue_put(mill.queue, self << 32 | i), ILK_OK);
+    expect(mill.shaken ? put_somehow(mill.queue, self << 32 | i)
+                       : ilk_queue_put(mill.queue, self << 32 | i),
+           ILK_OK);
     if (mill.shaken)
       jitter();
   }
@@ -357,10 +358,11 @@ static void *consume(void *unused)
   int64_t last[PRODUCERS], item, n = 0;
   memset(last, -1, sizeof last);
   int result;
-  while ((result = mill.shaken ? get_somehow(mill.queue, &item) : ilk_queue_get(mill.queue, &item)) == ILK_OK) {
+  while ((result = mill.shaken ? get_somehow(mill.queue, &item)
+                               : ilk_queue_get(mill.queue, &item)) == ILK_OK) {
     int64_t producer = item >> 32, i = (int32_t)item;
     must(0 <= producer && producer < PRODUCERS && 0 <= i && i < mill.items);
-    must(last[producer] < i); /* in each producer's order */
+    must(last[producer] < i);      /* in each producer's order */
     must(!mill.seen[producer][i]); /* once */
     must(mill.letters[producer][i] == (producer ^ i ^ 12345));
     mill.seen[producer][i] = 1;
@@ -412,7 +414,8 @@ static void *take_and_put_back(void *unused)
   int64_t item;
   for (int i = 0; i < mill.items; i++)
     if (ilk_queue_tryget(mill.queue, &item) == ILK_OK)
-      expect(ilk_queue_tryput(mill.queue, item), ILK_OK); /* there is room: what we took, or another */
+      /* There is room: what we took, or another. */
+      expect(ilk_queue_tryput(mill.queue, item), ILK_OK);
   return NULL;
 }
 
@@ -422,7 +425,8 @@ static void *put_and_take(void *unused)
   int64_t item;
   for (int i = 0; i < mill.items; i++) {
     expect(ilk_queue_tryput(mill.queue, i), ILK_OK);
-    expect(ilk_queue_get(mill.queue, &item), ILK_OK); /* ours, or another's whose owner takes ours */
+    /* Ours, or another's whose owner takes ours. */
+    expect(ilk_queue_get(mill.queue, &item), ILK_OK);
   }
   return NULL;
 }
@@ -441,8 +445,8 @@ static void *put_and_get_until_over(void *unused)
   return NULL;
 }
 
-/* Another thread is stopped, now and then in the middle of a put. A try returns all the same, a wait ends at its
-   deadline, and a put finds room if there is any. */
+/* Another thread is stopped, now and then in the middle of a put. A try returns all the same, a
+   wait ends at its deadline, and a put finds room if there is any. */
 START_TEST(a_try_waited_for_a_thread_that_did_not_run)
 {
   stop_queue = new_queue(2);
@@ -526,7 +530,8 @@ START_TEST(close_while_they_put)
 }
 END_TEST
 
-/* --- no thread sleeps while there is an item or space ---------------------------------------------- */
+/* --- no thread sleeps while there is an item or space
+   ---------------------------------------------- */
 
 static struct {
   void *there, *back;
@@ -583,7 +588,8 @@ START_TEST(wake_swallowed_by_a_timeout_llvm_201937)
 }
 END_TEST
 
-/* --- freed while it is used -------------------------------------------------------------------- */
+/* --- freed while it is used
+   -------------------------------------------------------------------- */
 
 static void *_Atomic current;
 static _Atomic bool over;
@@ -595,7 +601,8 @@ static void *use_whatever(void *argument)
   int64_t item;
   while (!over) {
     void *q = current;
-    int result = puts_too && below(2) ? ilk_queue_tryput(q, (intptr_t)q) : ilk_queue_tryget(q, &item);
+    int result =
+      puts_too && below(2) ? ilk_queue_tryput(q, (intptr_t)q) : ilk_queue_tryget(q, &item);
     must(result == ILK_OK || result == ILK_EBUSY || result == ILK_EHANDLE || result == ILK_ECLOSED);
     if (below(64) == 0)
       ilk_queue_close(q);
@@ -669,7 +676,8 @@ START_TEST(touch_after_release_glibc_12674)
 }
 END_TEST
 
-/* --- fork ---------------------------------------------------------------------------------------- */
+/* --- fork
+   ---------------------------------------------------------------------------------------- */
 
 static void *churn(void *argument)
 {

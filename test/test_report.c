@@ -37,12 +37,12 @@ static const char *line_with(const char *text, const char *format, ...)
   return line;
 }
 
-#define must_say(line, ...)                                                                     \
-  do {                                                                                          \
-    char expected_[256];                                                                          \
-    snprintf(expected_, sizeof expected_, __VA_ARGS__);                                             \
-    if (!strstr((line), expected_))                                                               \
-      ck_abort_msg("no \"%s\" in: %s", expected_, (line));                                        \
+#define must_say(line, ...)                                                                        \
+  do {                                                                                             \
+    char expected_[256];                                                                           \
+    snprintf(expected_, sizeof expected_, __VA_ARGS__);                                            \
+    if (!strstr((line), expected_))                                                                \
+      ck_abort_msg("no \"%s\" in: %s", expected_, (line));                                         \
   } while (0)
 
 /* The number of seconds that stands after `before`, as "2.13 s" or as "17 ms". */
@@ -87,7 +87,8 @@ START_TEST(the_first_line)
 {
   void *m = made(ilk_mutex_new(0));
   char *text = report();
-  const char *line = line_with(text, "interlock %d.%d.%d ", ILK_VERSION_MAJOR, ILK_VERSION_MINOR, ILK_VERSION_PATCH);
+  const char *line =
+    line_with(text, "interlock %d.%d.%d ", ILK_VERSION_MAJOR, ILK_VERSION_MINOR, ILK_VERSION_PATCH);
   must(strncmp(text, line, strlen(line)) == 0);
   must_say(line, "%s", (char *)ilk_backend());
   must_say(line, "%s", (char *)ilk_fence());
@@ -138,7 +139,8 @@ START_TEST(a_mutex_its_holder_and_its_waiters)
   double longest = seconds_after(line, "longest ");
   must(least <= longest && longest <= most);
   line = line_with(text, "(native %d)  waits", w[0].tid);
-  must_say(line, "waits for mutex %p, held by thread %d (native %d), for ", m, (int)holder_id, (int)holder_native);
+  must_say(line, "waits for mutex %p, held by thread %d (native %d), for ", m, (int)holder_id,
+           (int)holder_native);
   longest = seconds_after(line, ", for ");
   must(least <= longest && longest <= most);
   line = line_with(text, "(native %d)  waits", w[1].tid);
@@ -195,8 +197,8 @@ START_TEST(a_lock_array)
   const char *line = line_with(text, "lockarray %p  ", a);
   must_say(line, "2 of 100 locked: [7] by thread %d, [99] by thread %d", id, id);
   must_say(line, ", 1 waiting, longest ");
-  must_say(line_with(text, "(native %d)  waits", w.tid), "lockarray %p [7], held by thread %d (native %d)", a, id,
-           own_tid());
+  must_say(line_with(text, "(native %d)  waits", w.tid),
+           "lockarray %p [7], held by thread %d (native %d)", a, id, own_tid());
   free(text);
   expect(ilk_lockarray_lock_range(a, 8, 20), ILK_OK);
   text = report();
@@ -231,8 +233,8 @@ START_TEST(words_and_sleepers)
   waiter_sleep(&w[1], sleep_call, NULL, 60 * SECOND);
   char *text = report();
   const char *line = line_with(text, "(native %d)  ", w[0].tid);
-  must_say(line, "waits for the word at %p, held by thread %d (native %d), for ", (void *)&word, (int)ilk_thread_id(),
-           own_tid());
+  must_say(line, "waits for the word at %p, held by thread %d (native %d), for ", (void *)&word,
+           (int)ilk_thread_id(), own_tid());
   must_say(line_with(text, "(native %d)  ", w[1].tid), "sleeps, for ");
   free(text);
   expect(ilk_word_unlock(&word, 0), ILK_OK);
@@ -284,7 +286,8 @@ START_TEST(values)
   must_say(line_with(text, "semaphore %p", s[1]), "value 7");
   must(!strstr(line_with(text, "semaphore %p", s[1]), "of"));
   must_say(line_with(text, "counter %p", c), "value -12345678901");
-  must_say(line_with(text, "mutex %p", m), "locked (unowned), last by thread %d", (int)ilk_thread_id());
+  must_say(line_with(text, "mutex %p", m), "locked (unowned), last by thread %d",
+           (int)ilk_thread_id());
   free(text);
   expect(ilk_barrier_leave(b[0], ticket), ILK_ETIMEDOUT);
   for (int i = 0; i < 2; i++) {
@@ -309,20 +312,20 @@ START_TEST(each_kind_has_a_line)
     void *handle;
     int (*free)(void *);
   } kinds[] = {
-      {"mutex", made(ilk_mutex_new(0)), ilk_mutex_free},
-      {"rwlock", made(ilk_rwlock_new(0)), ilk_rwlock_free},
-      {"semaphore", made(ilk_semaphore_new(0, 0)), ilk_semaphore_free},
-      {"condition", made(ilk_condition_new(0)), ilk_condition_free},
-      {"event", made(ilk_event_new(0)), ilk_event_free},
-      {"barrier", made(ilk_barrier_new(2)), ilk_barrier_free},
-      {"latch", made(ilk_latch_new(3)), ilk_latch_free},
-      {"once", made(ilk_once_new(0)), ilk_once_free},
-      {"counter", made(ilk_counter_new(0)), ilk_counter_free},
-      {"tally", made(ilk_tally_new()), ilk_tally_free},
-      {"lockarray", made(ilk_lockarray_new(2, 0)), ilk_lockarray_free},
-      {"queue", made(ilk_queue_new(2)), ilk_queue_free},
-      {"thread", made(ilk_thread_start((void *)(uintptr_t)nothing, NULL)), ilk_thread_join},
-      {"local", made(ilk_local_new()), ilk_local_free},
+    {"mutex", made(ilk_mutex_new(0)), ilk_mutex_free},
+    {"rwlock", made(ilk_rwlock_new(0)), ilk_rwlock_free},
+    {"semaphore", made(ilk_semaphore_new(0, 0)), ilk_semaphore_free},
+    {"condition", made(ilk_condition_new(0)), ilk_condition_free},
+    {"event", made(ilk_event_new(0)), ilk_event_free},
+    {"barrier", made(ilk_barrier_new(2)), ilk_barrier_free},
+    {"latch", made(ilk_latch_new(3)), ilk_latch_free},
+    {"once", made(ilk_once_new(0)), ilk_once_free},
+    {"counter", made(ilk_counter_new(0)), ilk_counter_free},
+    {"tally", made(ilk_tally_new()), ilk_tally_free},
+    {"lockarray", made(ilk_lockarray_new(2, 0)), ilk_lockarray_free},
+    {"queue", made(ilk_queue_new(2)), ilk_queue_free},
+    {"thread", made(ilk_thread_start((void *)(uintptr_t)nothing, NULL)), ilk_thread_join},
+    {"local", made(ilk_local_new()), ilk_local_free},
   };
   char *text = report();
   for (int i = 0; i < LENGTH(kinds); i++)

@@ -1,5 +1,5 @@
-/* Resumable waits: the place in a queue is kept between the parts, and a thread that is away, or runs a signal
-   handler, delays no other thread. */
+/* Resumable waits: the place in a queue is kept between the parts, and a thread that is away, or
+   runs a signal handler, delays no other thread. */
 #include "support.h"
 
 /* A lock as this test needs it. */
@@ -12,13 +12,13 @@ struct lock {
 };
 
 static const struct lock locks[] = {
-    {ilk_mutex_new, 0, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
-    {ilk_mutex_new, ILK_FAIR, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
-    {ilk_mutex_new, ILK_RECURSIVE, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
-    {ilk_mutex_new, ILK_UNOWNED, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
-    {ilk_mutex_new, ILK_UNOWNED | ILK_FAIR, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
-    {ilk_rwlock_new, 0, ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, ilk_rwlock_free},
-    {ilk_rwlock_new, ILK_FAIR, ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, ilk_rwlock_free},
+  {ilk_mutex_new, 0, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+  {ilk_mutex_new, ILK_FAIR, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+  {ilk_mutex_new, ILK_RECURSIVE, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+  {ilk_mutex_new, ILK_UNOWNED, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+  {ilk_mutex_new, ILK_UNOWNED | ILK_FAIR, ilk_mutex_timedlock, ilk_mutex_unlock, ilk_mutex_free},
+  {ilk_rwlock_new, 0, ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, ilk_rwlock_free},
+  {ilk_rwlock_new, ILK_FAIR, ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, ilk_rwlock_free},
 };
 
 static const struct lock *lock;
@@ -271,7 +271,8 @@ START_TEST(begin_and_end_check_their_handle)
 }
 END_TEST
 
-/* --- readers and writers ----------------------------------------------------------------------- */
+/* --- readers and writers
+   ----------------------------------------------------------------------- */
 
 static int read_in_order(void *rw, int64_t timeout_ns)
 {
@@ -311,7 +312,8 @@ START_TEST(a_reader_keeps_its_slot)
 }
 END_TEST
 
-/* Newcomers are not kept out for a writer that is away, in the queue or while it waited for readers. */
+/* Newcomers are not kept out for a writer that is away, in the queue or while it waited for
+   readers. */
 START_TEST(readers_pass_a_writer_between_two_parts)
 {
   void *rw = ilk_rwlock_new(_i ? ILK_FAIR : 0);
@@ -331,7 +333,8 @@ START_TEST(readers_pass_a_writer_between_two_parts)
   waiter_until_asleep(&first);
   expect(elsewhere(read_in_order, rw, 0), ILK_ETIMEDOUT);
   expect(ilk_rwlock_read_unlock(rw), ILK_OK);
-  must(waiter_end(&first) + waiter_end(&second) == 3); /* `second` waits for readers, so it is inside already */
+  /* `second` waits for readers, so it is inside already */
+  must(waiter_end(&first) + waiter_end(&second) == 3);
   expect(ilk_rwlock_free(rw), ILK_OK);
 }
 END_TEST
@@ -374,7 +377,8 @@ static void stay(int signal)
   }
 }
 
-/* The mutex was handed off to the thread in the handler: it had waited for a millisecond when it fell asleep. */
+/* The mutex was handed off to the thread in the handler: it had waited for a millisecond when it
+   fell asleep. */
 static bool was_handed_off(void)
 {
   char text[4000], holder[60];
@@ -409,8 +413,8 @@ static bool passes_the_wake_on(void)
   return !handed_off;
 }
 
-/* The wake that a release gives to it is of use to those behind it. But a fair lock waits for its first, and
-   plain pthreads do not tell. */
+/* The wake that a release gives to it is of use to those behind it. But a fair lock waits for its
+   first, and plain pthreads do not tell. */
 START_TEST(a_waiter_in_a_signal_handler_keeps_no_wake)
 {
   if (locks[_i].flags & ILK_FAIR || strcmp(EXPECTED_BACKEND, "futex") != 0)
@@ -471,7 +475,8 @@ static void *in_slices(void *unused)
       jitter();
     if (code == ILK_OK)
       visit();
-    if (lock->make == ilk_rwlock_new && below(4) == 0 && ilk_rwlock_read_timedlock(handle, below(20) * US) == ILK_OK) {
+    if (lock->make == ilk_rwlock_new && below(4) == 0 &&
+        ilk_rwlock_read_timedlock(handle, below(20) * US) == ILK_OK) {
       must(inside == 0);
       expect(ilk_rwlock_read_unlock(handle), ILK_OK);
     }

@@ -14,7 +14,8 @@ _Static_assert(sizeof(int64_t[8]) == ILK_ROBUST_SIZE, "a row of eight");
 
 static struct shared *shared_new(void)
 {
-  void *memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void *memory =
+    mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   must(memory != MAP_FAILED);
   return memory;
 }
@@ -51,7 +52,8 @@ static void process_kill(pid_t child)
   must(waitpid(child, &status, 0) == child);
 }
 
-/* --- calls ------------------------------------------------------------------------------------- */
+/* --- calls
+   ------------------------------------------------------------------------------------- */
 
 START_TEST(arguments_are_checked)
 {
@@ -99,7 +101,8 @@ START_TEST(lock_and_unlock)
     if (!TSAN)
       expect(elsewhere(call_unlock_robust, s->lock, 0), ILK_EPERM);
     int64_t before = now();
-    expect(elsewhere(ilk_robust_timedlock, s->lock, 250 * MS), ILK_ETIMEDOUT); /* in several sleeps */
+    /* In several sleeps. */
+    expect(elsewhere(ilk_robust_timedlock, s->lock, 250 * MS), ILK_ETIMEDOUT);
     must(now() - before >= 250 * MS);
     expect(ilk_robust_unlock(s->lock), ILK_OK);
   }
@@ -125,7 +128,8 @@ START_TEST(a_wait_is_cancelled)
 }
 END_TEST
 
-/* --- deaths ------------------------------------------------------------------------------------ */
+/* --- deaths
+   ------------------------------------------------------------------------------------ */
 
 static void lock_and_stay(void *shared)
 {
@@ -142,7 +146,8 @@ static void lock_and_stay(void *shared)
 START_TEST(a_holder_is_killed)
 {
   struct shared *s = shared_new();
-  for (int round = 0; round < 2; round++) { /* the first holder's death is reported to the second, which dies too */
+  /* The first holder's death is reported to the second, which dies too. */
+  for (int round = 0; round < 2; round++) {
     pid_t child = child_start(lock_and_stay, s);
     until_ready(s, round + 1);
     expect(ilk_robust_trylock(s->lock), ILK_EBUSY);
@@ -245,7 +250,8 @@ START_TEST(a_forks_child_does_not_hold_it)
 }
 END_TEST
 
-/* A waiter is killed asleep; or after its wake and before it runs, as a batch process on our processor. */
+/* A waiter is killed asleep; or after its wake and before it runs, as a batch process on our
+   processor. */
 START_TEST(a_waiter_is_killed)
 {
   struct shared *s = shared_new();
@@ -275,14 +281,17 @@ START_TEST(a_waiter_is_killed)
 }
 END_TEST
 
-/* --- stress ------------------------------------------------------------------------------------- */
+/* --- stress
+   ------------------------------------------------------------------------------------- */
 
-/* If a thread finds another inside, that one's death was reported to it, or the lock does not exclude. */
+/* If a thread finds another inside, that one's death was reported to it, or the lock does not
+   exclude. */
 static void lock_for_ever(void *shared)
 {
   struct shared *s = shared;
   for (;;) {
-    int code = below(4) ? ilk_robust_lock(s->lock) : ilk_robust_timedlock(s->lock, below(2000) * US);
+    int code =
+      below(4) ? ilk_robust_lock(s->lock) : ilk_robust_timedlock(s->lock, below(2000) * US);
     if (code == ILK_ETIMEDOUT)
       continue;
     must(code == ILK_OK || code == ILK_OWNER_DIED);

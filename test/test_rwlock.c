@@ -543,7 +543,8 @@ static void *hold_for_fork(void *locks)
   return NULL;
 }
 
-/* The first is another thread's, for reading, the second too, for writing, the third is held by the thread that forked, for reading. */
+/* The first is another thread's, for reading, the second too, for writing, the third is held by the
+   thread that forked, for reading. */
 static void take_all(void *locks)
 {
   void **rw = locks;

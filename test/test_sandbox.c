@@ -5,7 +5,8 @@
 
 #ifdef __linux__
 
-/* --- the barrier on all threads ----------------------------------------------------------------- */
+/* --- the barrier on all threads
+   ----------------------------------------------------------------- */
 
 static void fence_is_symmetric(void *unused)
 {
@@ -126,7 +127,8 @@ START_TEST(no_wake_is_lost_once_the_barrier_is_denied)
 }
 END_TEST
 
-/* --- sleeping ------------------------------------------------------------------------------------- */
+/* --- sleeping
+   ------------------------------------------------------------------------------------- */
 
 static bool deny_sleep(void)
 {
@@ -145,8 +147,10 @@ static void wait_until_refused(void *unused)
 {
   (void)unused;
   uint32_t word = 0;
-  void *event = ilk_event_new(0), *semaphore = ilk_semaphore_new(0, 0), *counter = ilk_counter_new(0);
-  void *mutex = ilk_mutex_new(0), *unowned = ilk_mutex_new(ILK_UNOWNED), *condition = ilk_condition_new(0);
+  void *event = ilk_event_new(0), *semaphore = ilk_semaphore_new(0, 0),
+       *counter = ilk_counter_new(0);
+  void *mutex = ilk_mutex_new(0), *unowned = ilk_mutex_new(ILK_UNOWNED),
+       *condition = ilk_condition_new(0);
   void *barrier = ilk_barrier_new(2), *latch = ilk_latch_new(1), *queue = ilk_queue_new(1);
   expect(ilk_mutex_lock(mutex), ILK_OK);
   expect(ilk_mutex_lock(unowned), ILK_OK);

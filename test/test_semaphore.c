@@ -26,7 +26,8 @@ START_TEST(new_checks_its_arguments)
   expect_null(ilk_semaphore_new(INT64_MAX, 0), ILK_EINVAL);
   expect_null(ilk_semaphore_new(INT64_MAX, INT64_MAX), ILK_EINVAL);
 
-  const int64_t good[][2] = {{0, 0}, {0, 1}, {4, 4}, {7, -1}, {7, INT64_MIN}, {INT32_MAX, 0}, {INT32_MAX, INT32_MAX}};
+  const int64_t good[][2] = {
+    {0, 0}, {0, 1}, {4, 4}, {7, -1}, {7, INT64_MIN}, {INT32_MAX, 0}, {INT32_MAX, INT32_MAX}};
   for (int i = 0; i < LENGTH(good); i++) {
     void *s = new_semaphore(good[i][0], good[i][1]);
     expect(ilk_semaphore_value(s), good[i][0]);
@@ -169,11 +170,14 @@ START_TEST(touch_after_release_glibc_12674)
   pthread_t releaser = start(release_each, NULL);
   for (int64_t end = stress_end(200); now() < end;) {
     void *s = post.semaphore;
-    expect(below(2) ? ilk_semaphore_acquire(s) : ilk_semaphore_timedacquire(s, 3600 * SECOND), ILK_OK);
+    expect(below(2) ? ilk_semaphore_acquire(s) : ilk_semaphore_timedacquire(s, 3600 * SECOND),
+           ILK_OK);
     free_semaphore(s);
     void *successors[3]; /* one of them in its slot */
     for (int i = 0; i < 3; i++)
-      successors[i] = i == 0 ? new_semaphore(3, 3) : i == 1 ? ilk_counter_new(77) : ilk_mutex_new(0);
+      successors[i] = i == 0   ? new_semaphore(3, 3)
+                      : i == 1 ? ilk_counter_new(77)
+                               : ilk_mutex_new(0);
     spin(below(300));
     expect(ilk_semaphore_value(successors[0]), 3);
     expect(ilk_counter_load(successors[1]), 77);
@@ -232,9 +236,7 @@ static void *taker(void *unused)
       result = ilk_semaphore_timedacquire(load.semaphore, below(100) * US);
       must(result == ILK_OK || result == ILK_ETIMEDOUT);
       break;
-    default:
-      result = ilk_semaphore_acquire(load.semaphore);
-      expect(result, ILK_OK);
+    default: result = ilk_semaphore_acquire(load.semaphore); expect(result, ILK_OK);
     }
     taken += result == ILK_OK;
     jitter();

@@ -1,5 +1,5 @@
-/* Calls in signal handlers: ilk_semaphore_release(), ilk_event_set() and ilk_counter_fetch_add(), whatever the handler has
-   interrupted. */
+/* Calls in signal handlers: ilk_semaphore_release(), ilk_event_set() and ilk_counter_fetch_add(),
+   whatever the handler has interrupted. */
 #include <limits.h>
 
 #include "support.h"
@@ -59,23 +59,21 @@ static void allocate(int64_t size)
   free(memory);
 }
 
-/* --- a thread's first call, and its last -------------------------------------------------------- */
+/* --- a thread's first call, and its last
+   -------------------------------------------------------- */
 
 /* The first call is the handler's, or ours, or ours is interrupted by the handler's. */
 static void *live_for_a_moment(void *number)
 {
   allocate(100 + below(1000));
   switch ((intptr_t)number % 3) {
-  case 0:
-    break;
+  case 0: break;
   case 1:
     ilk_counter_fetch_add(calls.counter, 1);
     ilk_semaphore_release(calls.semaphore, 1);
     calls.added++;
     break;
-  case 2:
-    ilk_thread_id();
-    break;
+  case 2: ilk_thread_id(); break;
   }
   for (int i = 0; i < 20; i++)
     allocate(100 + below(100000));
@@ -91,7 +89,8 @@ START_TEST(a_first_call_in_a_handler_hung)
     for (int i = 0; i < LENGTH(threads); i++)
       threads[i] = start(live_for_a_moment, (void *)(n + i));
     for (int i = 0; i < 40; i++) {
-      pthread_kill(threads[i % LENGTH(threads)], SIGUSR1); /* which may be gone, and is not joined yet */
+      /* Which may be gone, and is not joined yet. */
+      pthread_kill(threads[i % LENGTH(threads)], SIGUSR1);
       spin(below(1000));
     }
     for (int i = 0; i < LENGTH(threads); i++)
@@ -102,7 +101,8 @@ START_TEST(a_first_call_in_a_handler_hung)
 }
 END_TEST
 
-/* The handler's call is the first while the thread allocates, and there is no record to be used again. */
+/* The handler's call is the first while the thread allocates, and there is no record to be used
+   again. */
 static _Atomic int allocating;
 
 static void *allocate_until_over(void *unused)
@@ -133,7 +133,8 @@ START_TEST(a_first_call_in_a_handler_within_malloc_hung)
 }
 END_TEST
 
-/* --- in the middle of all other calls --------------------------------------------------------------- */
+/* --- in the middle of all other calls
+   --------------------------------------------------------------- */
 
 static void *call_everything(void *unused)
 {
@@ -148,7 +149,8 @@ static void *call_everything(void *unused)
       calls.taken++;
     ilk_event_timedwait(calls.event, below(30) * US);
     expect(ilk_event_clear(calls.event), ILK_OK);
-    int result = ilk_counter_timedwait(calls.counter, ilk_counter_load(calls.counter) + 2, below(30) * US);
+    int result =
+      ilk_counter_timedwait(calls.counter, ilk_counter_load(calls.counter) + 2, below(30) * US);
     must(result == ILK_OK || result == ILK_ETIMEDOUT);
     expect(ilk_mutex_lock(m), ILK_OK);
     expect(ilk_mutex_unlock(m), ILK_OK);
@@ -173,7 +175,8 @@ START_TEST(handlers_in_the_middle_of_other_calls)
 }
 END_TEST
 
-/* --- the pin of the call that is interrupted --------------------------------------------------------------- */
+/* --- the pin of the call that is interrupted
+   --------------------------------------------------------------- */
 
 static void *_Atomic target;
 static _Atomic int64_t handled, adds;
@@ -196,13 +199,15 @@ static void *add_to_target(void *unused)
   return NULL;
 }
 
-/* The add that was interrupted is no longer protected, and goes to another counter in the same place. */
+/* The add that was interrupted is no longer protected, and goes to another counter in the same
+   place. */
 START_TEST(a_handler_ended_the_pin_of_the_call_that_it_interrupted)
 {
   begin_calls();
   struct sigaction action = {.sa_handler = add_to_another, .sa_flags = SA_RESTART};
   sigaction(SIGUSR1, &action, NULL);
-  void *filler = ilk_counter_new(0); /* in the only free slot: from here on, each round's successors use the target's */
+  /* In the only free slot: from here on, each round's successors use the target's. */
+  void *filler = ilk_counter_new(0);
   target = ilk_counter_new(0);
   pthread_t thread = start(add_to_target, NULL);
   for (int64_t end = stress_end(JITTERED ? 300 : 600); now() < end;) {
@@ -235,7 +240,8 @@ START_TEST(a_handler_ended_the_pin_of_the_call_that_it_interrupted)
 }
 END_TEST
 
-/* --- a handler uses what the call that it interrupted uses, and another thread frees it ---------------- */
+/* --- a handler uses what the call that it interrupted uses, and another thread frees it
+   ---------------- */
 
 static void use_target(int signal)
 {
@@ -278,7 +284,8 @@ START_TEST(a_handler_waited_for_a_free_that_waited_for_its_thread)
 }
 END_TEST
 
-/* --- a handler uses what its own thread frees ------------------------------------------------------------- */
+/* --- a handler uses what its own thread frees
+   ------------------------------------------------------------- */
 
 static void *_Atomic freed_here[3]; /* semaphore, event, counter */
 
@@ -332,7 +339,8 @@ START_TEST(a_handler_waited_for_the_free_that_it_interrupted)
 }
 END_TEST
 
-/* --- a handler has interrupted the making of an object, and another thread frees what it uses -------------- */
+/* --- a handler has interrupted the making of an object, and another thread frees what it uses
+   -------------- */
 
 static void *make_and_free(void *unused)
 {
@@ -370,7 +378,8 @@ START_TEST(a_handler_waited_for_a_free_that_needed_the_table_of_handles)
 }
 END_TEST
 
-/* --- ending threads whose exit went unnoticed ----------------------------------------------------- */
+/* --- ending threads whose exit went unnoticed
+   ----------------------------------------------------- */
 
 static pthread_key_t last_key;
 
@@ -402,8 +411,8 @@ static void *end_others(void *mutex)
   return NULL;
 }
 
-/* A thread that ended another had no record for a moment. A handler's call then made it a second one, and the first, with
-   all that the thread held, stayed when the thread exited. */
+/* A thread that ended another had no record for a moment. A handler's call then made it a second
+   one, and the first, with all that the thread held, stayed when the thread exited. */
 START_TEST(a_handlers_call_hid_its_threads_record)
 {
   if (TSAN || ASAN)
@@ -424,7 +433,8 @@ END_TEST
 
 int main(void)
 {
-  /* Where threads sleep on condition variables, no wake is safe in a handler, and the header says so. */
+  /* Where threads sleep on condition variables, no wake is safe in a handler, and the header says
+     so. */
   bool promised = strcmp(ilk_backend(), "futex") == 0;
   Suite *s = suite_create("signals");
   TCase *handlers = test_case(s, "handlers", 20);

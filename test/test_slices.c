@@ -20,7 +20,8 @@ static int64_t total(void *slices, int *n)
 {
   int64_t sum = 0;
   *n = 0;
-  for (int64_t *slice = ilk_slices_next(slices, NULL); slice; slice = ilk_slices_next(slices, slice)) {
+  for (int64_t *slice = ilk_slices_next(slices, NULL); slice;
+       slice = ilk_slices_next(slices, slice)) {
     must(((uintptr_t)slice & 63) == 0);
     sum += *slice;
     ++*n;

@@ -46,21 +46,22 @@ static int warnings(void)
   return n;
 }
 
-#define must_say(text, ...)                                                                     \
-  do {                                                                                          \
-    char expected_[256];                                                                          \
-    snprintf(expected_, sizeof expected_, __VA_ARGS__);                                             \
-    if (!strstr((text), expected_))                                                               \
-      ck_abort_msg("no \"%s\" in: %s", expected_, (text));                                        \
+#define must_say(text, ...)                                                                        \
+  do {                                                                                             \
+    char expected_[256];                                                                           \
+    snprintf(expected_, sizeof expected_, __VA_ARGS__);                                            \
+    if (!strstr((text), expected_))                                                                \
+      ck_abort_msg("no \"%s\" in: %s", expected_, (text));                                         \
   } while (0)
 
-#define must_not_say(text, unwanted)                                                            \
-  do {                                                                                          \
-    if (strstr((text), unwanted))                                                               \
-      ck_abort_msg("\"%s\" in: %s", unwanted, (text));                                          \
+#define must_not_say(text, unwanted)                                                               \
+  do {                                                                                             \
+    if (strstr((text), unwanted))                                                                  \
+      ck_abort_msg("\"%s\" in: %s", unwanted, (text));                                             \
   } while (0)
 
-/* --- probes -------------------------------------------------------------------------------------- */
+/* --- probes
+   -------------------------------------------------------------------------------------- */
 
 static struct {
   _Atomic int next, calls, answer; /* calls: those that are noted */
@@ -295,7 +296,8 @@ START_TEST(a_message_is_no_cancellation_point)
 {
   probe_with(holds_the_gil_and_has_a_cancellation_point);
   void *s = new_semaphore();
-  for (timeout_of_canceled = 1200 * MS; warnings() == 0 && timeout_of_canceled < 2 * PATIENCE; timeout_of_canceled *= 2) {
+  for (timeout_of_canceled = 1200 * MS; warnings() == 0 && timeout_of_canceled < 2 * PATIENCE;
+       timeout_of_canceled *= 2) {
     asked.answer = PENDING;
     join(start(wait_with_a_cancel_pending, s));
     expect(asked.answer, ILK_ETIMEDOUT);
@@ -305,7 +307,8 @@ START_TEST(a_message_is_no_cancellation_point)
 }
 END_TEST
 
-/* --- with hooks -------------------------------------------------------------------------------- */
+/* --- with hooks
+   -------------------------------------------------------------------------------- */
 
 static _Thread_local int gil;
 
@@ -326,7 +329,8 @@ static void restore(void *state)
 
 static void hook(void)
 {
-  expect(ilk_gil_hooks((void *)(uintptr_t)current_state, NULL, (void *)(uintptr_t)save, (void *)(uintptr_t)restore),
+  expect(ilk_gil_hooks((void *)(uintptr_t)current_state, NULL, (void *)(uintptr_t)save,
+                       (void *)(uintptr_t)restore),
          ILK_OK);
 }
 

@@ -43,16 +43,11 @@ static void expect_taken_by_another(int result)
 static int take_mutex(void)
 {
   switch (below(8)) {
-  case 0:
-    return ilk_mutex_trylock(guarded.handle);
-  case 1:
-    return ilk_mutex_timedlock(guarded.handle, 0);
-  case 2:
-    return ilk_mutex_timedlock(guarded.handle, below(50) * US);
-  case 3:
-    return ilk_mutex_timedlock(guarded.handle, below(2) ? 3600 * SECOND : INT64_MAX);
-  default:
-    return ilk_mutex_lock(guarded.handle);
+  case 0: return ilk_mutex_trylock(guarded.handle);
+  case 1: return ilk_mutex_timedlock(guarded.handle, 0);
+  case 2: return ilk_mutex_timedlock(guarded.handle, below(50) * US);
+  case 3: return ilk_mutex_timedlock(guarded.handle, below(2) ? 3600 * SECOND : INT64_MAX);
+  default: return ilk_mutex_lock(guarded.handle);
   }
 }
 
@@ -107,7 +102,7 @@ static void check_sections(void)
 }
 
 static const int all_flags[] = {
-    0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR,
+  0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR,
 };
 
 START_TEST(mutex_excludes)
@@ -215,16 +210,11 @@ static _Atomic int64_t inside;
 static int take_semaphore(void)
 {
   switch (below(6)) {
-  case 0:
-    return ilk_semaphore_tryacquire(guarded.handle);
-  case 1:
-    return ilk_semaphore_timedacquire(guarded.handle, 0);
-  case 2:
-    return ilk_semaphore_timedacquire(guarded.handle, below(50) * US);
-  case 3:
-    return ilk_semaphore_timedacquire(guarded.handle, below(2) ? 3600 * SECOND : INT64_MAX);
-  default:
-    return ilk_semaphore_acquire(guarded.handle);
+  case 0: return ilk_semaphore_tryacquire(guarded.handle);
+  case 1: return ilk_semaphore_timedacquire(guarded.handle, 0);
+  case 2: return ilk_semaphore_timedacquire(guarded.handle, below(50) * US);
+  case 3: return ilk_semaphore_timedacquire(guarded.handle, below(2) ? 3600 * SECOND : INT64_MAX);
+  default: return ilk_semaphore_acquire(guarded.handle);
   }
 }
 
@@ -329,8 +319,9 @@ int main(void)
 {
   Suite *s = suite_create("stress");
   TCase *exclusion = test_case(s, "exclusion", 20);
-  tcase_add_loop_test(exclusion, mutex_excludes, 0, 2 * LENGTH(all_flags)); /* the second half in a storm */
-  tcase_add_loop_test(exclusion, mutex_excludes_while_holders_die, 0, 4);   /* the owned ones */
+  /* The second half in a storm. */
+  tcase_add_loop_test(exclusion, mutex_excludes, 0, 2 * LENGTH(all_flags));
+  tcase_add_loop_test(exclusion, mutex_excludes_while_holders_die, 0, 4); /* the owned ones */
   tcase_add_loop_test(exclusion, unowned_passes_from_thread_to_thread, 0, 2);
   tcase_add_loop_test(exclusion, semaphore_excludes, 0, 4);
   tcase_add_loop_test(exclusion, touch_after_release_musl_88c4e720, 0, LENGTH(all_flags));

@@ -293,7 +293,8 @@ static void *add_until_it_is_gone(void *t)
   return NULL;
 }
 
-/* Every thread's record caches it: the free removes it from all, or they would add to it forever. */
+/* Every thread's record caches it: the free removes it from all, or they would add to it
+   forever. */
 START_TEST(after_a_free_no_thread_adds)
 {
   pthread_t threads[4];
@@ -334,7 +335,8 @@ static void *free_it_too(void *first)
   return NULL;
 }
 
-/* A thread whose free returns that it is freed already must not add either, while the other free still runs. */
+/* A thread whose free returns that it is freed already must not add either, while the other free
+   still runs. */
 START_TEST(freed_by_two)
 {
   pthread_barrier_init(&contested.named, NULL, 2);
@@ -383,9 +385,10 @@ START_TEST(fork_while_another_thread_is_inside_cpython_112275)
     if (child == 0) {
       alarm(10 * BUSY);
       int64_t sum = ilk_tally_sum(quiet), noisy = ilk_tally_sum(tally);
-      bool good = sum == 42 && ilk_tally_add(tally, 3) == ILK_OK && ilk_tally_sum(tally) == noisy + 3 &&
-                  ilk_tally_reset(tally) == ILK_OK && ilk_tally_sum(tally) == 0 &&
-                  ilk_tally_free(tally) == ILK_OK && (tally = ilk_tally_new()) && ilk_tally_sum(tally) == 0;
+      bool good = sum == 42 && ilk_tally_add(tally, 3) == ILK_OK &&
+                  ilk_tally_sum(tally) == noisy + 3 && ilk_tally_reset(tally) == ILK_OK &&
+                  ilk_tally_sum(tally) == 0 && ilk_tally_free(tally) == ILK_OK &&
+                  (tally = ilk_tally_new()) && ilk_tally_sum(tally) == 0;
       if (!TSAN && !ASAN) /* which do not let a fork's child start threads */
         good = good && elsewhere(call_add, quiet, 8) == ILK_OK && ilk_tally_sum(quiet) == 50;
       _exit(good ? 0 : 1);

@@ -41,7 +41,9 @@ START_TEST(start_and_join)
   for (int i = 0; i < 20; i++)
     threads[i] = start_thread(store_1, &plain[i]);
   for (int i = 0; i < 20; i++) {
-    expect(i % 2 ? ilk_thread_join(threads[i]) : ilk_thread_timedjoin(threads[i], i % 4 ? -1 : INT64_MAX), ILK_OK);
+    expect(i % 2 ? ilk_thread_join(threads[i])
+                 : ilk_thread_timedjoin(threads[i], i % 4 ? -1 : INT64_MAX),
+           ILK_OK);
     expect(plain[i], 1);
     expect(ilk_thread_join(threads[i]), ILK_EHANDLE); /* freed */
     expect(ilk_thread_free(threads[i]), ILK_EHANDLE);
@@ -110,7 +112,8 @@ START_TEST(join_self_is_a_deadlock)
 }
 END_TEST
 
-/* --- a deadlock cycle ------------------------------------------------------------------------------- */
+/* --- a deadlock cycle
+   ------------------------------------------------------------------------------- */
 
 static void *mutex;
 
@@ -191,7 +194,8 @@ START_TEST(every_end_counts)
   expect(ilk_thread_join(start_thread(be_cancelled, NULL)), ILK_OK);
   void *m = ilk_mutex_new(0);
   expect(ilk_thread_join(start_thread(hold, m)), ILK_OK);
-  expect(ilk_mutex_trylock(m), ILK_OWNER_DIED); /* at once: the thread is gone, not only its function */
+  /* At once: the thread is gone, not only its function. */
+  expect(ilk_mutex_trylock(m), ILK_OWNER_DIED);
   expect(ilk_mutex_unlock(m), ILK_OK);
   expect(ilk_mutex_free(m), ILK_OK);
 }
@@ -274,7 +278,8 @@ START_TEST(storm_of_signals_cpython_148820)
   must(now() - before >= 30 * MS);
   expect(w[0].result, PENDING);
   storm_end(&storm);
-  expect(waiter_end(&w[1]), ILK_ETIMEDOUT); /* before the thread may end: then it would not be one */
+  /* Before the thread may end: then it would not be one. */
+  expect(waiter_end(&w[1]), ILK_ETIMEDOUT);
   go = true;
   expect(waiter_end(&w[0]), ILK_OK);
 }

@@ -44,7 +44,8 @@ static void sleeper_start(struct sleeper *s, int number, atomic_u32 *word, int64
   until_asleep(s->tid);
 }
 
-/* Wakes n in all: a system that stops a process takes its sleepers out of their queue for a moment. */
+/* Wakes n in all: a system that stops a process takes its sleepers out of their queue for a
+   moment. */
 static void wake_so_many(atomic_u32 *word, int n)
 {
   for (int got = 0; got < n;) {
@@ -239,7 +240,8 @@ START_TEST(no_wake_is_lost)
     store_release(&words[0], i + 1);
     wait_wake(&words[0], 1, false);
     while (load_acquire(&words[1]) == i)
-      expect(wait_on(&words[1], i, i % 2 ? now() + 3600 * SECOND : WAIT_FOREVER, false), WAIT_WOKEN);
+      expect(wait_on(&words[1], i, i % 2 ? now() + 3600 * SECOND : WAIT_FOREVER, false),
+             WAIT_WOKEN);
   }
   join(follower);
 }
@@ -271,7 +273,8 @@ START_TEST(private_futex_on_shared_memory)
 }
 END_TEST
 
-/* --- wakes that arrive late, and meant for another thread -------------------------------------- */
+/* --- wakes that arrive late, and meant for another thread
+   -------------------------------------- */
 
 static int call_wait_for_5(void *c, int64_t timeout_ns)
 {
@@ -299,7 +302,8 @@ static void *stray_wakes(void *unused)
 START_TEST(delayed_wake_reaches_reused_memory_parking_lot)
 {
   enum { MUTEXES = 6 };
-  static const int flags[MUTEXES] = {0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
+  static const int flags[MUTEXES] = {
+    0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
   struct waiter waiters[MUTEXES + 2], timed[MUTEXES + 2];
   for (int i = 0; i < MUTEXES; i++) {
     stray.handles[i] = ilk_mutex_new(flags[i]);
@@ -310,7 +314,9 @@ START_TEST(delayed_wake_reaches_reused_memory_parking_lot)
   stray.n = MUTEXES + 2;
   pthread_t waker = start(stray_wakes, NULL);
   for (int i = 0; i < stray.n; i++) {
-    int (*call)(void *, int64_t) = i < MUTEXES ? call_visit : i == MUTEXES ? ilk_semaphore_timedacquire : call_wait_for_5;
+    int (*call)(void *, int64_t) = i < MUTEXES    ? call_visit
+                                   : i == MUTEXES ? ilk_semaphore_timedacquire
+                                                  : call_wait_for_5;
     waiter_start(&waiters[i], call, stray.handles[i], -1);
     waiter_start(&timed[i], call, stray.handles[i], 30 * MS);
   }

@@ -1,7 +1,8 @@
 /* What only Windows has: callbacks at thread exit, and libraries that can be unloaded. */
 #include "support.h"
 
-/* --- a callback after the library's -------------------------------------------------------------- */
+/* --- a callback after the library's
+   -------------------------------------------------------------- */
 
 static struct {
   _Atomic bool on;
@@ -9,8 +10,8 @@ static struct {
   void *mutex;
 } late;
 
-/* The program's callbacks run after those of its libraries. So the library gives the thread a second record, whose end it
-   does not notice. */
+/* The program's callbacks run after those of its libraries. So the library gives the thread a
+   second record, whose end it does not notice. */
 static void NTAPI late_detach(void *module, DWORD reason, void *reserved)
 {
   (void)module, (void)reserved;
@@ -65,7 +66,8 @@ START_TEST(exit_thread_is_an_exit)
 }
 END_TEST
 
-/* --- the library stays ----------------------------------------------------------------------------- */
+/* --- the library stays
+   ----------------------------------------------------------------------------- */
 
 START_TEST(free_library_does_not_unload_it)
 {
@@ -80,15 +82,19 @@ START_TEST(free_library_does_not_unload_it)
 }
 END_TEST
 
-/* --- what is exported ------------------------------------------------------------------------------ */
+/* --- what is exported
+   ------------------------------------------------------------------------------ */
 
 START_TEST(only_the_api_is_exported)
 {
   const char *base = (const char *)GetModuleHandleA("libinterlock-0.dll");
   must(base != NULL);
-  const IMAGE_NT_HEADERS *header = (const IMAGE_NT_HEADERS *)(base + ((const IMAGE_DOS_HEADER *)base)->e_lfanew);
-  const IMAGE_DATA_DIRECTORY *directory = &header->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_EXPORT];
-  const IMAGE_EXPORT_DIRECTORY *exports = (const IMAGE_EXPORT_DIRECTORY *)(base + directory->VirtualAddress);
+  const IMAGE_NT_HEADERS *header =
+    (const IMAGE_NT_HEADERS *)(base + ((const IMAGE_DOS_HEADER *)base)->e_lfanew);
+  const IMAGE_DATA_DIRECTORY *directory =
+    &header->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_EXPORT];
+  const IMAGE_EXPORT_DIRECTORY *exports =
+    (const IMAGE_EXPORT_DIRECTORY *)(base + directory->VirtualAddress);
   const DWORD *names = (const DWORD *)(base + exports->AddressOfNames);
   must(exports->NumberOfNames > 100);
   for (DWORD i = 0; i < exports->NumberOfNames; i++)

@@ -50,7 +50,8 @@ static int call_wait_0(void *word, int64_t timeout_ns)
   return ilk_word_wait(word, 0, flags, timeout_ns);
 }
 
-/* Wakes n in all: a system that stops a process takes its sleepers out of their queue for a moment. */
+/* Wakes n in all: a system that stops a process takes its sleepers out of their queue for a
+   moment. */
 static void wake_so_many(void *word, int n)
 {
   for (int got = 0; got < n;) {
@@ -117,8 +118,9 @@ START_TEST(lock_and_unlock)
   uint32_t word = 0;
   expect(ilk_word_unlock(&word, flags), ILK_EPERM);
   for (int round = 0; round < 3; round++) {
-    expect(round == 0 ? ilk_word_lock(&word, flags)
-                      : round == 1 ? ilk_word_trylock(&word, flags) : ilk_word_timedlock(&word, flags, SECOND),
+    expect(round == 0   ? ilk_word_lock(&word, flags)
+           : round == 1 ? ilk_word_trylock(&word, flags)
+                        : ilk_word_timedlock(&word, flags, SECOND),
            ILK_OK);
     must(word != 0);
     expect(ilk_word_lock(&word, flags), ILK_EDEADLK);
@@ -265,8 +267,9 @@ START_TEST(a_later_owner_dies)
 }
 END_TEST
 
-/* A thread that has waited long wakes, finds the lock held, requests the next release for itself, and times out
-   before that. The lock is then reserved for a sleeper, and no thread sleeps. This must lock out no thread. */
+/* A thread that has waited long wakes, finds the lock held, requests the next release for itself,
+   and times out before that. The lock is then reserved for a sleeper, and no thread sleeps. This
+   must lock out no thread. */
 START_TEST(a_starving_waiter_that_times_out)
 {
   flags = 0;
@@ -290,8 +293,9 @@ END_TEST
 static int inline_lock(void *word)
 {
   uint32_t seen = 0;
-  if (atomic_compare_exchange_strong_explicit((_Atomic uint32_t *)word, &seen, (uint32_t)ilk_word_id(),
-                                              memory_order_acquire, memory_order_relaxed))
+  if (atomic_compare_exchange_strong_explicit((_Atomic uint32_t *)word, &seen,
+                                              (uint32_t)ilk_word_id(), memory_order_acquire,
+                                              memory_order_relaxed))
     return ILK_OK;
   return ilk_word_lock(word, 0);
 }
@@ -299,8 +303,8 @@ static int inline_lock(void *word)
 static int inline_unlock(void *word)
 {
   uint32_t seen = (uint32_t)ilk_word_id();
-  if (atomic_compare_exchange_strong_explicit((_Atomic uint32_t *)word, &seen, 0, memory_order_release,
-                                              memory_order_relaxed))
+  if (atomic_compare_exchange_strong_explicit((_Atomic uint32_t *)word, &seen, 0,
+                                              memory_order_release, memory_order_relaxed))
     return ILK_OK;
   return ilk_word_unlock(word, 0);
 }
@@ -423,7 +427,8 @@ START_TEST(one_that_overtook_a_sleeper_dies)
     int told = 0;
     for (int i = 0; i < 2; i++)
       told += waiter_end(&w[i]) == ILK_OWNER_DIED;
-    told += ilk_word_lock(&word, 0) == ILK_OWNER_DIED; /* both may have been served before it came */
+    /* Both may have been served before it came. */
+    told += ilk_word_lock(&word, 0) == ILK_OWNER_DIED;
     expect(told, 1);
   }
 }
@@ -539,7 +544,8 @@ static void *stress_run(void *argument)
     if (result == ILK_OK) {
       s->plain++, added++;
       jitter();
-      expect(!flags && below(2) ? inline_unlock(&s->word) : ilk_word_unlock(&s->word, flags), ILK_OK);
+      expect(!flags && below(2) ? inline_unlock(&s->word) : ilk_word_unlock(&s->word, flags),
+             ILK_OK);
     }
     jitter();
   }
@@ -773,7 +779,8 @@ START_TEST(bug_3_signal_storm)
 }
 END_TEST
 
-/* --- processes that are killed ------------------------------------------------------------------ */
+/* --- processes that are killed
+   ------------------------------------------------------------------ */
 
 static void lock_shared(void *word)
 {
@@ -797,7 +804,8 @@ static pid_t child_that_waits(_Atomic uint32_t *word)
   return child;
 }
 
-/* True: of the signal. False: it was faster and has ended; or it got the lock first, which we take from it. */
+/* True: of the signal. False: it was faster and has ended; or it got the lock first, which we take
+   from it. */
 static bool child_kill(pid_t child, _Atomic uint32_t *word)
 {
   int status;

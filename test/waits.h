@@ -54,7 +54,8 @@ static int call_write(void *rw, int64_t timeout_ns)
 }
 
 /* A part of a resumable wait. */
-static int part(int (*lock)(void *, int64_t), int (*unlock)(void *), void *handle, int64_t timeout_ns)
+static int part(int (*lock)(void *, int64_t), int (*unlock)(void *), void *handle,
+                int64_t timeout_ns)
 {
   expect(ilk_wait_begin(handle), ILK_OK);
   int result = lock(handle, timeout_ns);
@@ -320,36 +321,37 @@ static const struct {
   int (*let_on)(void *);
   int (*free)(void *);
 } waits[] = {
-    {"mutex", true, new_plain, call_visit, ilk_mutex_unlock, ilk_mutex_free},
-    {"mutex", true, new_fair, call_visit, ilk_mutex_unlock, ilk_mutex_free},
-    {"mutex", false, new_unowned, call_visit, ilk_mutex_unlock, ilk_mutex_free},
-    {"rwlock", true, new_written, call_read, ilk_rwlock_write_unlock, ilk_rwlock_free},
-    {"rwlock", false, new_read, call_write, ilk_rwlock_read_unlock, ilk_rwlock_free},
-    {"semaphore", false, new_semaphore, ilk_semaphore_timedacquire, release_one, ilk_semaphore_free},
-    {"condition", false, new_condition, call_condition, ilk_condition_notify_all, ilk_condition_free},
-    {"condition", false, new_condition, call_condition_part, ilk_condition_notify_all, ilk_condition_free},
-    {"event", false, new_event, ilk_event_timedwait, ilk_event_set, ilk_event_free},
-    {"barrier", false, new_barrier, call_arrive, arrive_last, ilk_barrier_free},
-    {"barrier", false, new_barrier, call_await, arrive_last, ilk_barrier_free},
-    {"barrier", false, new_shut, call_arrive_outside, complete_round, ilk_barrier_free},
-    {"latch", false, new_latch, ilk_latch_timedwait, count_down, ilk_latch_free},
-    {"once", true, new_once, call_once_timed, end_once, ilk_once_free},
-    {"counter", false, new_counter, call_wait_for_1, add_one, ilk_counter_free},
-    {"lockarray", true, new_lockarray, call_lock_3, unlock_3, ilk_lockarray_free},
-    {"lockarray", true, new_lockarray, call_pair, unlock_3, ilk_lockarray_free},
-    {"lockarray", true, new_lockarray, call_range, unlock_3, ilk_lockarray_free},
-    {"queue", false, new_queue, call_get, put_one, ilk_queue_free},
-    {"queue", false, new_full_queue, call_put, get_one, ilk_queue_free},
-    {"thread", false, new_thread, ilk_thread_timedjoin, end_thread, free_nothing},
-    {"mutex", true, new_plain, call_mutex_part, ilk_mutex_unlock, ilk_mutex_free},
-    {"mutex", true, new_fair, call_mutex_part, ilk_mutex_unlock, ilk_mutex_free},
-    {"rwlock", true, new_written, call_read_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
-    {"rwlock", true, new_written, call_write_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
-    {"the word at", true, new_word, call_word, unlock_word, free_nothing},
+  {"mutex", true, new_plain, call_visit, ilk_mutex_unlock, ilk_mutex_free},
+  {"mutex", true, new_fair, call_visit, ilk_mutex_unlock, ilk_mutex_free},
+  {"mutex", false, new_unowned, call_visit, ilk_mutex_unlock, ilk_mutex_free},
+  {"rwlock", true, new_written, call_read, ilk_rwlock_write_unlock, ilk_rwlock_free},
+  {"rwlock", false, new_read, call_write, ilk_rwlock_read_unlock, ilk_rwlock_free},
+  {"semaphore", false, new_semaphore, ilk_semaphore_timedacquire, release_one, ilk_semaphore_free},
+  {"condition", false, new_condition, call_condition, ilk_condition_notify_all, ilk_condition_free},
+  {"condition", false, new_condition, call_condition_part, ilk_condition_notify_all,
+   ilk_condition_free},
+  {"event", false, new_event, ilk_event_timedwait, ilk_event_set, ilk_event_free},
+  {"barrier", false, new_barrier, call_arrive, arrive_last, ilk_barrier_free},
+  {"barrier", false, new_barrier, call_await, arrive_last, ilk_barrier_free},
+  {"barrier", false, new_shut, call_arrive_outside, complete_round, ilk_barrier_free},
+  {"latch", false, new_latch, ilk_latch_timedwait, count_down, ilk_latch_free},
+  {"once", true, new_once, call_once_timed, end_once, ilk_once_free},
+  {"counter", false, new_counter, call_wait_for_1, add_one, ilk_counter_free},
+  {"lockarray", true, new_lockarray, call_lock_3, unlock_3, ilk_lockarray_free},
+  {"lockarray", true, new_lockarray, call_pair, unlock_3, ilk_lockarray_free},
+  {"lockarray", true, new_lockarray, call_range, unlock_3, ilk_lockarray_free},
+  {"queue", false, new_queue, call_get, put_one, ilk_queue_free},
+  {"queue", false, new_full_queue, call_put, get_one, ilk_queue_free},
+  {"thread", false, new_thread, ilk_thread_timedjoin, end_thread, free_nothing},
+  {"mutex", true, new_plain, call_mutex_part, ilk_mutex_unlock, ilk_mutex_free},
+  {"mutex", true, new_fair, call_mutex_part, ilk_mutex_unlock, ilk_mutex_free},
+  {"rwlock", true, new_written, call_read_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
+  {"rwlock", true, new_written, call_write_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
+  {"the word at", true, new_word, call_word, unlock_word, free_nothing},
 #ifndef _WIN32 /* which has no robust mutexes */
-    {"the word at", false, new_robust, call_robust, ilk_robust_unlock, free_nothing},
+  {"the word at", false, new_robust, call_robust, ilk_robust_unlock, free_nothing},
 #endif
-    {"the word at", false, new_word_to_wait_for, call_word_wait, wake_word, free_nothing},
+  {"the word at", false, new_word_to_wait_for, call_word_wait, wake_word, free_nothing},
 };
 
 static struct waiter waiters[LENGTH(waits)];

@@ -31,10 +31,12 @@ int main(void)
     ilk_thread_join(threads[i]);
   for (int step = 0; step < STEPS; step++)
     for (int i = 1; i <= CELLS; i++)
-      alone[1 - step % 2][i] = (alone[step % 2][i - 1] + 2 * alone[step % 2][i] + alone[step % 2][i + 1]) / 4;
+      alone[1 - step % 2][i] =
+        (alone[step % 2][i - 1] + 2 * alone[step % 2][i] + alone[step % 2][i + 1]) / 4;
   int wrong = 0;
   for (int i = 1; i <= CELLS; i++)
     wrong += rod[STEPS % 2][i] != alone[STEPS % 2][i];
-  printf("after %d steps the middle has %.3f degrees; %d cells differ\n", STEPS, rod[STEPS % 2][CELLS / 2], wrong);
+  printf("after %d steps the middle has %.3f degrees; %d cells differ\n", STEPS,
+         rod[STEPS % 2][CELLS / 2], wrong);
   return wrong;
 }

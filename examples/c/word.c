@@ -22,8 +22,10 @@ static void sell(struct table *t, int price)
 
 int main(void)
 {
-  struct table *t = mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (ilk_word_trylock(&t->lock, ILK_SHARED) == ILK_ENOTSUP || ilk_word_unlock(&t->lock, ILK_SHARED))
+  struct table *t =
+    mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (ilk_word_trylock(&t->lock, ILK_SHARED) == ILK_ENOTSUP ||
+      ilk_word_unlock(&t->lock, ILK_SHARED))
     return puts("no words shared between processes here") < 0;
   if (fork() == 0) {
     ilk_atomic_store_u32(&t->ready, 1);

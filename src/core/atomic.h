@@ -1,5 +1,6 @@
-/* Atomic operations with the memory order in their names. The library contains no plain load or store of an atomic, and
-   uses only these names, so a model checker or a test can put its own operations behind them. */
+/* Atomic operations with the memory order in their names. The library contains no plain load or
+   store of an atomic, and uses only these names, so a model checker or a test can put its own
+   operations behind them. */
 #ifndef INTERLOCK_ATOMIC_H
 #define INTERLOCK_ATOMIC_H
 
@@ -21,10 +22,10 @@ typedef _Atomic uintptr_t atomic_word; /* a handle or an address */
 #define store_seq_cst(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
 
 /* Stores only a value that differs, so that a fork's child does not copy the page without need. */
-#define update_relaxed(p, v)                                                                    \
-  do {                                                                                          \
-    if (load_relaxed(p) != (v))                                                                 \
-      store_relaxed((p), (v));                                                                  \
+#define update_relaxed(p, v)                                                                       \
+  do {                                                                                             \
+    if (load_relaxed(p) != (v))                                                                    \
+      store_relaxed((p), (v));                                                                     \
   } while (0)
 
 #define exchange_acquire(p, v) atomic_exchange_explicit((p), (v), memory_order_acquire)
@@ -47,26 +48,26 @@ typedef _Atomic uintptr_t atomic_word; /* a handle or an address */
 
 #define fence_seq_cst() atomic_thread_fence(memory_order_seq_cst)
 
-/* Strong compare-and-swap. `expected` is a pointer and receives the value that was loaded. A failure is relaxed in the
-   first three, and a load of the named order in the others. */
-#define cas_relaxed(p, expected, desired)                                                       \
-  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_relaxed,     \
+/* Strong compare-and-swap. `expected` is a pointer and receives the value that was loaded. A
+   failure is relaxed in the first three, and a load of the named order in the others. */
+#define cas_relaxed(p, expected, desired)                                                          \
+  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_relaxed,        \
                                           memory_order_relaxed)
-#define cas_acquire(p, expected, desired)                                                       \
-  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acquire,     \
+#define cas_acquire(p, expected, desired)                                                          \
+  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acquire,        \
                                           memory_order_relaxed)
-#define cas_release(p, expected, desired)                                                       \
-  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_release,     \
+#define cas_release(p, expected, desired)                                                          \
+  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_release,        \
                                           memory_order_relaxed)
-#define cas_acq_rel(p, expected, desired)                                                       \
-  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acq_rel,     \
+#define cas_acq_rel(p, expected, desired)                                                          \
+  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acq_rel,        \
                                           memory_order_acquire)
-#define cas_seq_cst(p, expected, desired)                                                       \
-  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_seq_cst,     \
+#define cas_seq_cst(p, expected, desired)                                                          \
+  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_seq_cst,        \
                                           memory_order_seq_cst)
 
-/* The number of checks in a spin loop of fixed length before a wait: longer than a short critical section, or than the next
-   step of a queue's put. */
+/* The number of checks in a spin loop of fixed length before a wait: longer than a short critical
+   section, or than the next step of a queue's put. */
 #define SPINS 40
 
 /* For a spin loop: yields to the sibling hardware thread and saves power. */

@@ -1,6 +1,6 @@
-/* Waits for a step of another thread for which there is no wake. First a few yields: that thread is usually running. Then
-   short sleeps, each longer than the last: that thread may have been preempted, perhaps by the caller, if it has a higher
-   priority. */
+/* Waits for a step of another thread for which there is no wake. First a few yields: that thread is
+   usually running. Then short sleeps, each longer than the last: that thread may have been
+   preempted, perhaps by the caller, if it has a higher priority. */
 #ifndef INTERLOCK_BACKOFF_H
 #define INTERLOCK_BACKOFF_H
 

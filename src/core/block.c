@@ -11,16 +11,16 @@
 
 atomic_u32 block_cancelled;
 
-/* A wait without a deadline searches for a deadlock cycle once it has lasted this long (cycle.c). If the search is
-   inconclusive, it is repeated after a pause, which grows. */
+/* A wait without a deadline searches for a deadlock cycle once it has lasted this long (cycle.c).
+   If the search is inconclusive, it is repeated after a pause, which grows. */
 #define CYCLE_DELAY (100 * NS_PER_MS)
 #define CYCLE_PAUSE NS_PER_MS
 
 /* A wait that has lasted this long may print a message (see stall.c). */
 #define STALL_DELAY NS_PER_S
 
-/* In shared memory a waiter may be killed after it was woken and before it rechecks, and its wake is lost for the others.
-   So each of them compares the word this often. */
+/* In shared memory a waiter may be killed after it was woken and before it rechecks, and its wake
+   is lost for the others. So each of them compares the word this often. */
 #define SHARED_WATCH (100 * NS_PER_MS)
 
 #define FORCE_WAKE_PAUSE (NS_PER_MS / 50)
@@ -33,11 +33,12 @@ void block_wake(struct object *object, int n)
 
 struct object *block_pin(struct thread *me, void *handle)
 {
-  /* The object that this thread itself waits for is pinned. If this wait is already satisfied, a free may be waiting for
-     this thread, so this thread must not wait for the free. */
+  /* The object that this thread itself waits for is pinned. If this wait is already satisfied, a
+     free may be waiting for this thread, so this thread must not wait for the free. */
   if (load_relaxed(&me->pin[PIN_INNER]) == (uintptr_t)handle)
     return handle_object(handle);
-  /* Another thread's object may be freed meanwhile. An object that is being freed blocks no thread. */
+  /* Another thread's object may be freed meanwhile. An object that is being freed blocks no
+     thread. */
   bool pinned = handle_enter_timed(me, PIN_INSPECT, handle, handle_kind(handle), 0) == ILK_OK;
   return pinned ? handle_object(handle) : NULL;
 }
@@ -65,10 +66,12 @@ static bool holder_is_dead(struct thread *me, void *handle, int64_t index)
 }
 
 /* Returns when the wait began. */
-static int64_t publish(struct thread *me, void *handle, int64_t index, atomic_u32 *word, int64_t deadline, int flags)
+static int64_t publish(struct thread *me, void *handle, int64_t index, atomic_u32 *word,
+                       int64_t deadline, int flags)
 {
   int64_t since = clock_now();
-  /* Release: a thread that loads one of these also loads the end of the previous episode (block_load()). */
+  /* Release: a thread that loads one of these also loads the end of the previous episode
+     (block_load()). */
   store_release(&me->blocked_handle, (uintptr_t)handle);
   store_release(&me->blocked_index, index);
   store_release(&me->blocked_word, (uintptr_t)word);
@@ -83,9 +86,9 @@ static int64_t publish(struct thread *me, void *handle, int64_t index, atomic_u3
 
 bool block_load(struct thread *record, struct blocked *b)
 {
-  /* seq_cst: Dekker with a wait that publishes its episode and then checks what the caller has just stored (a cancel, a
-     thread's death). The other loads acquire: each comes before the next, and the second load of the episode, the last,
-     shows whether all belong to one sleep. */
+  /* seq_cst: Dekker with a wait that publishes its episode and then checks what the caller has just
+     stored (a cancel, a thread's death). The other loads acquire: each comes before the next, and
+     the second load of the episode, the last, shows whether all belong to one sleep. */
   b->episode = load_seq_cst(&record->episode);
   if (!(b->episode & 1))
     return false;
@@ -108,7 +111,8 @@ void block_force_wake(struct thread *record, const struct blocked *b)
   }
 }
 
-/* True if a wait for this can be part of a deadlock cycle: a certain thread must act for it to end. */
+/* True if a wait for this can be part of a deadlock cycle: a certain thread must act for it to
+   end. */
 static bool has_holder(void *handle, int64_t index, int flags)
 {
   if (handle)
@@ -137,10 +141,12 @@ static int64_t earlier(int64_t a, int64_t b)
 }
 
 /* `sleep` may be NULL: the sleep is on the word. */
-static int sleep_until_woken(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
-                       struct block_sleep *sleep, int64_t deadline, int flags)
+static int sleep_until_woken(struct thread *me, void *handle, int64_t index, atomic_u32 *word,
+                             uint32_t expected, struct block_sleep *sleep, int64_t deadline,
+                             int flags)
 {
-  if (load_relaxed(&me->deferred_count)) /* the threads to be woken may be part of a deadlock cycle */
+  /* The threads to be woken may be part of a deadlock cycle. */
+  if (load_relaxed(&me->deferred_count))
     waitq_wake_deferred(me);
   gil_release(me);
   /* May the thread that must act have exited unnoticed? */
@@ -151,8 +157,10 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
   int64_t since = publish(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
   bool may_deadlock = deadline == WAIT_FOREVER && has_holder(handle, index, flags);
-  bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed(); /* a plain sleep ends by itself */
-  int64_t cycle_at = may_deadlock || may_be_gone ? since + CYCLE_DELAY : WAIT_FOREVER, pause = CYCLE_PAUSE;
+  /* A plain sleep ends by itself. */
+  bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed();
+  int64_t cycle_at = may_deadlock || may_be_gone ? since + CYCLE_DELAY : WAIT_FOREVER,
+          pause = CYCLE_PAUSE;
   int64_t watch_at = flags & BLOCK_SHARED ? since + SHARED_WATCH : WAIT_FOREVER;
   int64_t stall_at = may_stall ? since + STALL_DELAY : WAIT_FOREVER;
   int result = ILK_OK;
@@ -163,14 +171,15 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
     }
     if (holder_is_dead(me, handle, index))
       break; /* it may have exited before it could load this wait */
-    /* Not left to the sleep: if the word changes all the time, each sleep ends before the system checks the deadline. */
+    /* Not left to the sleep: if the word changes all the time, each sleep ends before the system
+       checks the deadline. */
     if (since >= deadline) {
       result = ILK_ETIMEDOUT;
       break;
     }
     int64_t until = earlier(earlier(deadline, cycle_at), earlier(stall_at, watch_at));
     enum wait_result slept =
-        sleep ? sleep->until(sleep, until) : wait_on(word, expected, until, flags & BLOCK_SHARED);
+      sleep ? sleep->until(sleep, until) : wait_on(word, expected, until, flags & BLOCK_SHARED);
     if (slept == WAIT_REFUSED) {
       if (!always)
         result = ILK_ENOTSUP;
@@ -216,7 +225,8 @@ int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint
   return sleep_until_woken(me, handle, index, word, expected, NULL, deadline, flags);
 }
 
-int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline, int flags)
+int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline,
+               int flags)
 {
   return sleep_until_woken(me, NULL, 0, word, 0, sleep, deadline, flags);
 }

@@ -1,4 +1,5 @@
-/* Every wait sleeps here. This module alone handles deadlines, cancelling and the search for deadlock cycles (cycle.h). */
+/* Every wait sleeps here. This module alone handles deadlines, cancelling and the search for
+   deadlock cycles (cycle.h). */
 #ifndef INTERLOCK_BLOCK_H
 #define INTERLOCK_BLOCK_H
 
@@ -15,23 +16,25 @@ enum block_flags {
   BLOCK_WORD = 4,   /* the word is in the caller's memory and belongs to no object */
 };
 
-/* Sleeps while *word == expected, at most until `deadline`. Returns ILK_OK: recheck (the word has changed, a wake, or
-   spuriously); ILK_ETIMEDOUT: the deadline has passed; ILK_ECANCELED: ilk_cancel(1); ILK_EDEADLK: the wait is part of a
-   deadlock cycle; ILK_ENOTSUP: the system refuses to sleep. The caller rechecks after each of these
-   (ilk_word_wait() leaves that to its own caller). `handle` (or NULL) and `index` say what the
-   thread waits for, for the search for deadlock cycles and for the report. Without a handle,
-   `index` is the id of the thread that must act while *word == expected, or 0; that thread's death
-   ends the sleep. block() releases Python's GIL if this thread holds it, so a call that reaches it
-   ends with gil_reacquire() (see gil.h). */
+/* Sleeps while *word == expected, at most until `deadline`. Returns ILK_OK: recheck (the word has
+   changed, a wake, or spuriously); ILK_ETIMEDOUT: the deadline has passed; ILK_ECANCELED:
+   ilk_cancel(1); ILK_EDEADLK: the wait is part of a deadlock cycle; ILK_ENOTSUP: the system refuses
+   to sleep. The caller rechecks after each of these (ilk_word_wait() leaves that to its own
+   caller). `handle` (or NULL) and `index` say what the thread waits for, for the search for
+   deadlock cycles and for the report. Without a handle, `index` is the id of the thread that must
+   act while *word == expected, or 0; that thread's death ends the sleep. block() releases Python's
+   GIL if this thread holds it, so a call that reaches it ends with gil_reacquire() (see gil.h). */
 int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags);
 
-/* The same for a sleep by other means than wait_on(). sleep->until() returns what wait_on() would, and is called again if it
-   times out before the deadline. `word` is what other threads load and wake. */
+/* The same for a sleep by other means than wait_on(). sleep->until() returns what wait_on() would,
+   and is called again if it times out before the deadline. `word` is what other threads load and
+   wake. */
 struct block_sleep {
   enum wait_result (*until)(struct block_sleep *, int64_t until);
 };
-int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline, int flags);
+int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline,
+               int flags);
 
 /* What a thread is blocked on, as loaded by another thread. */
 struct blocked {
@@ -46,10 +49,12 @@ struct blocked {
 /* Loads what the thread is blocked on. False: it is not blocked. */
 bool block_load(struct thread *record, struct blocked *b);
 
-/* Pins an object for which some thread waits; NULL: it is gone. Ends with handle_leave(me, PIN_INSPECT). */
+/* Pins an object for which some thread waits; NULL: it is gone. Ends with handle_leave(me,
+   PIN_INSPECT). */
 struct object *block_pin(struct thread *me, void *handle);
 
-/* The id of the thread that must act for a wait to end; 0: no particular thread. It may change at any moment. */
+/* The id of the thread that must act for a wait to end; 0: no particular thread. It may change at
+   any moment. */
 uint32_t block_awaited(struct thread *me, void *handle, int64_t index);
 
 /* Forces the thread to recheck: wakes it until that sleep has ended. */
@@ -58,15 +63,16 @@ void block_force_wake(struct thread *record, const struct blocked *b);
 /* Not 0: every wait ends with ILK_ECANCELED (see cancel.c). */
 extern HIDDEN atomic_u32 block_cancelled;
 
-/* The event count of an object without a queue. A waiter prepares (counts itself), loads the `epoch`, checks the
-   object, and sleeps on that epoch. A thread that changes the object loads `waiters`, and advances the epoch before it
-   wakes.
+/* The event count of an object without a queue. A waiter prepares (counts itself), loads the
+   `epoch`, checks the object, and sleeps on that epoch. A thread that changes the object loads
+   `waiters`, and advances the epoch before it wakes.
 
        waiter:  waiters += 1;  t = epoch;  check;  sleep while epoch == t
        waker:   change;  load waiters;  epoch += 1;  wake
 
-   All operations are seq_cst. If the waker's load of `waiters` misses the waiter, the waiter's check comes after the change.
-   Otherwise the epoch advances after the change, so a waiter that checked too early does not fall asleep, or is woken. */
+   All operations are seq_cst. If the waker's load of `waiters` misses the waiter, the waiter's
+   check comes after the change. Otherwise the epoch advances after the change, so a waiter that
+   checked too early does not fall asleep, or is woken. */
 static inline void block_prepare_wait(struct object *object)
 {
   add_seq_cst(&object->waiters, 1);
@@ -77,9 +83,10 @@ static inline void block_finish_wait(struct object *object)
   sub_seq_cst(&object->waiters, 1);
 }
 
-/* Waits on the object's event count until check() returns something else than ILK_EBUSY, and returns that. Or until the
-   wait ends early (see block()): then it calls check() once more, with `ended` as what ended the wait (ILK_OK before), and
-   returns `ended` if that is busy, too. check() is called with the object pinned and this thread counted as a waiter. */
+/* Waits on the object's event count until check() returns something else than ILK_EBUSY, and
+   returns that. Or until the wait ends early (see block()): then it calls check() once more, with
+   `ended` as what ended the wait (ILK_OK before), and returns `ended` if that is busy, too. check()
+   is called with the object pinned and this thread counted as a waiter. */
 int block_until(const struct call *c, int64_t deadline,
                 int (*check)(const struct call *c, void *context, int ended), void *context);
 

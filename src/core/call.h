@@ -21,12 +21,13 @@ struct call {
   struct object *object;
 };
 
-/* ILK_OK: the object is pinned. ILK_ENOMEM: the thread has no record. ILK_EHANDLE: this is no live handle of that kind.
-   ILK_ETIMEDOUT: the time-out is 0, and a close is undecided. */
+/* ILK_OK: the object is pinned. ILK_ENOMEM: the thread has no record. ILK_EHANDLE: this is no live
+   handle of that kind. ILK_ETIMEDOUT: the time-out is 0, and a close is undecided. */
 static inline int call_begin_timed(struct call *c, void *handle, enum kind kind, int64_t timeout_ns)
 {
   *c = (struct call){thread_self(), handle, handle_object(handle)};
-  return unlikely(!c->me) ? ILK_ENOMEM : handle_enter_timed(c->me, PIN_INNER, handle, kind, timeout_ns);
+  return unlikely(!c->me) ? ILK_ENOMEM
+                          : handle_enter_timed(c->me, PIN_INNER, handle, kind, timeout_ns);
 }
 
 static inline int call_begin(struct call *c, void *handle, enum kind kind)
@@ -46,7 +47,8 @@ static inline void call_end_wait(const struct call *c)
   gil_reacquire(c->me);
 }
 
-/* For a call that finds CLOSING in the head and is not a waiter: ends it, and begins it again once the close is decided. */
+/* For a call that finds CLOSING in the head and is not a waiter: ends it, and begins it again once
+   the close is decided. */
 static inline int call_retry(const struct call *c, int64_t timeout_ns)
 {
   return handle_retry(c->me, PIN_INNER, c->handle, timeout_ns);

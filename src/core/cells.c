@@ -20,14 +20,15 @@ static os_lock numbers_lock = OS_LOCK_INIT;
 static uint32_t numbers_used; /* numbers below this were in use at least once */
 static uint32_t *returned;    /* those of them that are free */
 static size_t returned_count;
-static size_t returned_capacity;  /* at least numbers_used: to return a number cannot fail */
+static size_t returned_capacity; /* at least numbers_used: to return a number cannot fail */
 static uint64_t last_serial;
 
 /* Takes a number that was returned, or a new one if its return could be stored. */
 static bool number_take(uint32_t *number)
 {
   if (returned_count)
-    *number = returned[--returned_count]; /* the last: the threads have probably allocated its cell */
+    *number =
+      returned[--returned_count]; /* the last: the threads have probably allocated its cell */
   else if (numbers_used < returned_capacity)
     *number = numbers_used++;
   else
@@ -63,7 +64,8 @@ bool cells_take(struct cell_position *position)
     size_t capacity = returned_capacity ? 2 * returned_capacity : CAPACITY_FIRST;
     serial = ++last_serial;
     guard_unlock(&numbers_lock);
-    uint32_t *grown = taken || capacity > NUMBERS_MAX ? NULL : memory_resize(spare, capacity * sizeof *spare);
+    uint32_t *grown =
+      taken || capacity > NUMBERS_MAX ? NULL : memory_resize(spare, capacity * sizeof *spare);
     if (!grown)
       break;
     spare = grown;
@@ -135,7 +137,8 @@ struct cell *cells_make(struct cells *own, const struct cell_position *position)
   if (!cell)
     return NULL;
   store_relaxed(&cell->value, 0);
-  /* Release: a thread that loads the serial does not load a value of the number's earlier object. */
+  /* Release: a thread that loads the serial does not load a value of the number's earlier
+     object. */
   store_release(&cell->serial, position->serial);
   return cell;
 }

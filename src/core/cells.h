@@ -1,18 +1,20 @@
-/* Cells: the values that each thread keeps for an object (a tally, a local). A thread finds its cell in a few instructions,
-   and only that thread writes it.
+/* Cells: the values that each thread keeps for an object (a tally, a local). A thread finds its
+   cell in a few instructions, and only that thread writes it.
 
-   An object has a number, small and reused, and a serial, which is never reused. A thread's record has cells by number, in
-   levels that double in size. A near level is an array of cells; a far level is a directory of chunks of cells. Arrays,
-   directories and chunks are allocated when the thread first needs them, so a thread pays for the objects that it uses,
-   not for those that exist. A cell is valid for the object whose serial it contains. A cell that is left over from an
-   earlier object with the same number is therefore invalid.
+   An object has a number, small and reused, and a serial, which is never reused. A thread's record
+   has cells by number, in levels that double in size. A near level is an array of cells; a far
+   level is a directory of chunks of cells. Arrays, directories and chunks are allocated when the
+   thread first needs them, so a thread pays for the objects that it uses, not for those that exist.
+   A cell is valid for the object whose serial it contains. A cell that is left over from an earlier
+   object with the same number is therefore invalid.
 
    Invariants:
-   I1  An array, directory or chunk is never moved or freed, and stays with its record. So any thread may read any cell at
-       any time.
+   I1  An array, directory or chunk is never moved or freed, and stays with its record. So any
+       thread may read any cell at any time.
    I2  Only the thread of a record writes its cells; before it starts, the thread that reserves the
        record may clear them.
-   I3  No two live objects have the same number, and no two objects, live or not, the same serial. */
+   I3  No two live objects have the same number, and no two objects, live or not, the same
+       serial. */
 #ifndef INTERLOCK_CELLS_H
 #define INTERLOCK_CELLS_H
 
@@ -32,8 +34,8 @@ struct cell {
 /* NULL: not allocated yet. */
 typedef _Atomic(struct cell *) cells_array;
 
-/* A record's cells. `near` also has elements for the far levels, which are always NULL, so that most accesses need one load
-   and one check. */
+/* A record's cells. `near` also has elements for the far levels, which are always NULL, so that
+   most accesses need one load and one check. */
 struct cells {
   cells_array near[CELLS_NEAR + CELLS_FAR];
   _Atomic(cells_array *) far[CELLS_FAR]; /* directories; the first has two chunks */
@@ -61,7 +63,8 @@ static inline struct cell *cells_at(struct cells *cells, const struct cell_posit
   return likely(array) ? &array[position->offset] : cells_at_far(cells, position);
 }
 
-/* The valid cell for that position; NULL: there is no value. Any thread may call it for any record. */
+/* The valid cell for that position; NULL: there is no value. Any thread may call it for any
+   record. */
 static inline struct cell *cells_find(struct cells *cells, const struct cell_position *position)
 {
   struct cell *cell = cells_at(cells, position);
@@ -69,11 +72,12 @@ static inline struct cell *cells_find(struct cells *cells, const struct cell_pos
   return likely(cell && load_acquire(&cell->serial) == position->serial) ? cell : NULL;
 }
 
-/* The calling thread's cell for that position, made valid with the value 0. NULL: it is not allocated yet; then the caller
-   unpins, calls cells_allocate(), and starts again. */
+/* The calling thread's cell for that position, made valid with the value 0. NULL: it is not
+   allocated yet; then the caller unpins, calls cells_allocate(), and starts again. */
 COLD struct cell *cells_make(struct cells *own, const struct cell_position *position);
 
-/* Allocates the calling thread's cell for that position. It allocates, so not while an object is pinned. False: no memory. */
+/* Allocates the calling thread's cell for that position. It allocates, so not while an object is
+   pinned. False: no memory. */
 COLD bool cells_allocate(struct cells *own, const struct cell_position *position);
 
 /* Makes all cells invalid. Called by the thread that reserves the record. */

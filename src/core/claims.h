@@ -1,21 +1,24 @@
-/* An event count (block.h) whose wakers claim the waiters that they wake. A waiter counts as one until a waker claims it, not
-   until it runs again. So changes that follow before the woken thread runs find no waiter, and make no system call.
+/* An event count (block.h) whose wakers claim the waiters that they wake. A waiter counts as one
+   until a waker claims it, not until it runs again. So changes that follow before the woken thread
+   runs find no waiter, and make no system call.
 
        waiter:  e = epoch;  unclaimed += 1;  check;  sleep while epoch == e;
                 claimed > 0 ? claimed -= 1 : unclaimed -= 1;  and again from the start
        waker:   change;  load unclaimed: not 0, then  unclaimed -= 1, claimed += 1;  epoch += 1;  wake one
 
-   Both counts are in one word, and change by one atomic operation. A claim is of one waiter, but of none in particular: the
-   first that leaves takes it, whether it was woken or not.
+   Both counts are in one word, and change by one atomic operation. A claim is of one waiter, but of
+   none in particular: the first that leaves takes it, whether it was woken or not.
 
    Invariants:
    I1  unclaimed + claimed is the number of registered threads.
-   I2  No thread that was registered before a claim falls asleep after it: it loaded the epoch before it registered, and
-       the claim is followed by a new epoch. A thread registers anew before each sleep.
-   I3  The sleeping threads, and those that registered after the last claim, are together at most `unclaimed` plus the
-       wakes that follow a claim and have not been made yet. A claim takes one from `unclaimed` and adds such a wake. A thread
-       that leaves takes from `claimed` first; once that is 0, `unclaimed` counts this thread, too (I1). So a change finds
-       `unclaimed` 0 only if each sleeping thread is about to be woken.
+   I2  No thread that was registered before a claim falls asleep after it: it loaded the epoch
+       before it registered, and the claim is followed by a new epoch. A thread registers anew
+       before each sleep.
+   I3  The sleeping threads, and those that registered after the last claim, are together at most
+       `unclaimed` plus the wakes that follow a claim and have not been made yet. A claim takes one
+       from `unclaimed` and adds such a wake. A thread that leaves takes from `claimed` first; once
+       that is 0, `unclaimed` counts this thread, too (I1). So a change finds `unclaimed` 0 only if
+       each sleeping thread is about to be woken.
 
    Checked by test/models/queue.pml. */
 #ifndef INTERLOCK_CLAIMS_H
@@ -34,11 +37,13 @@ struct claims {
 #define CLAIMED_ONE (UINT32_C(1) << UNCLAIMED_BITS)
 #define CLAIMED_MAX (UINT32_MAX >> UNCLAIMED_BITS) /* beyond it, wakers wake without a claim */
 
-/* Registers the calling thread and returns the epoch on which it may sleep. Then it checks, sleeps or not, and leaves. */
+/* Registers the calling thread and returns the epoch on which it may sleep. Then it checks, sleeps
+   or not, and leaves. */
 static inline uint32_t claims_enter(struct claims *c)
 {
   uint32_t epoch = load_seq_cst(&c->epoch);
-  add_seq_cst(&c->waiters, 1); /* before the caller's check: Dekker with a change and claims_are_waiting() */
+  /* Before the caller's check: Dekker with a change and claims_are_waiting(). */
+  add_seq_cst(&c->waiters, 1);
   return epoch;
 }
 

@@ -15,7 +15,8 @@ static inline int64_t clock_now(void)
   return os_clock();
 }
 
-/* The deadline of a wait that begins now. WAIT_FOREVER if the time-out is negative, or beyond the range of the clock. */
+/* The deadline of a wait that begins now. WAIT_FOREVER if the time-out is negative, or beyond the
+   range of the clock. */
 static inline int64_t clock_deadline(int64_t timeout_ns)
 {
   if (timeout_ns < 0)

@@ -1,26 +1,30 @@
-/* The search for deadlock cycles. A blocked thread has a link to each thread that must act before it can continue: the thread
-   that holds its mutex, word lock, once or array lock; the thread that it joins; for a readers-writer lock the thread that
-   holds it for writing, for a writer also all readers, and for a reader the writers before it in the queue. All of them must
-   act, so a cycle of links between threads that are blocked without a deadline never ends by itself.
+/* The search for deadlock cycles. A blocked thread has a link to each thread that must act before
+   it can continue: the thread that holds its mutex, word lock, once or array lock; the thread that
+   it joins; for a readers-writer lock the thread that holds it for writing, for a writer also all
+   readers, and for a reader the writers before it in the queue. All of them must act, so a cycle of
+   links between threads that are blocked without a deadline never ends by itself.
 
-   Every cycle is found. The last of its threads to block finds the others blocked (episodes are seq_cst), and the locks that
-   a blocked thread holds do not change. A thread that has been blocked for a while searches along all links, breadth first,
-   and so finds a cycle through itself if there is one. But the links that it finds may be of different moments.
+   Every cycle is found. The last of its threads to block finds the others blocked (episodes are
+   seq_cst), and the locks that a blocked thread holds do not change. A thread that has been blocked
+   for a while searches along all links, breadth first, and so finds a cycle through itself if there
+   is one. But the links that it finds may be of different moments.
 
-   No other cycle is reported. At the end, all threads of the path are in the same episodes of blocking as when the search
-   reached them (`search_episode`). Between the two, each link of the path is checked again. A blocked thread neither
-   acquires nor releases; at most, a release hands it the mutex that it waits for, and its link then leads to itself, which
-   is no link. So each link that was loaded while both its threads were blocked existed for all that time, and all links
-   existed at once. If the check fails, the search is repeated, because the path may have hidden a cycle. ilk_mutex_reset()
-   breaks this rule, as its documentation says.
+   No other cycle is reported. At the end, all threads of the path are in the same episodes of
+   blocking as when the search reached them (`search_episode`). Between the two, each link of the
+   path is checked again. A blocked thread neither acquires nor releases; at most, a release hands
+   it the mutex that it waits for, and its link then leads to itself, which is no link. So each link
+   that was loaded while both its threads were blocked existed for all that time, and all links
+   existed at once. If the check fails, the search is repeated, because the path may have hidden a
+   cycle. ilk_mutex_reset() breaks this rule, as its documentation says.
 
-   One thread of a cycle reports it. One search runs at a time, and for the next search a thread that is about to report no
-   longer counts as blocked.
+   One thread of a cycle reports it. One search runs at a time, and for the next search a thread
+   that is about to report no longer counts as blocked.
 
-   A search takes one step for each thread that it reaches. For each readers-writer lock on which it reaches a writer, it also
-   goes through the live threads once, and for a queued reader through its queue up to the last
-   writer. It runs in the waiting thread, once in each sleep without a deadline, and again if it was
-   inconclusive, or if the thread that must act may have exited unnoticed.
+   A search takes one step for each thread that it reaches. For each readers-writer lock on which it
+   reaches a writer, it also goes through the live threads once, and for a queued reader through its
+   queue up to the last writer. It runs in the waiting thread, once in each sleep without a
+   deadline, and again if it was inconclusive, or if the thread that must act may have exited
+   unnoticed.
 
    Checked by test/models/cycle.pml. */
 #include "cycle.h"
@@ -33,7 +37,8 @@
 static atomic_u32 searching;
 static uint64_t searches;
 
-/* The locks whose readers this search has visited, indexed by the slot modulo VISITED. A lock that is evicted is visited again. */
+/* The locks whose readers this search has visited, indexed by the slot modulo VISITED. A lock that
+   is evicted is visited again. */
 #define VISITED 256
 static struct visited {
   uint64_t search;
@@ -57,10 +62,12 @@ static bool *readers_visited(void *handle)
   return &v->readers;
 }
 
-/* The episode of a thread that is blocked without a deadline and not about to report a cycle; else 0. */
+/* The episode of a thread that is blocked without a deadline and not about to report a cycle; else
+   0. */
 static uint32_t stuck_episode(struct thread *record)
 {
-  /* seq_cst: the last thread of a cycle to block finds the others blocked. Acquire: and what they hold. */
+  /* seq_cst: the last thread of a cycle to block finds the others blocked. Acquire: and what they
+     hold. */
   uint32_t episode = load_seq_cst(&record->episode);
   bool stuck = episode & 1 && load_acquire(&record->blocked_deadline) == WAIT_FOREVER &&
                record->search_reported != episode;
@@ -74,8 +81,9 @@ static void visit_id(struct cycle_visitor *visitor, uint32_t id)
     visitor->visit(visitor, record);
 }
 
-/* The holder of the private word lock for which a thread waits; 0: it waits for something else. The holder that the waiter has
-   published (b->index) is the last that it loaded; other threads may have held the lock since. */
+/* The holder of the private word lock for which a thread waits; 0: it waits for something else. The
+   holder that the waiter has published (b->index) is the last that it loaded; other threads may
+   have held the lock since. */
 static uint32_t word_holder(struct thread *me, struct thread *waiter, const struct blocked *b)
 {
   if (!(b->flags & BLOCK_WORD) || !b->index)
@@ -127,7 +135,8 @@ static void visit_new(struct cycle_visitor *visitor, struct thread *record)
   s->last = record;
 }
 
-/* The last thread of a path from `me` back to `me`, linked by `search_from`; NULL: there is none. */
+/* The last thread of a path from `me` back to `me`, linked by `search_from`; NULL: there is
+   none. */
 static struct thread *search(struct thread *me)
 {
   searches++;
@@ -165,7 +174,8 @@ static bool is_linked(struct thread *me, struct thread *from, struct thread *to)
   return m.found;
 }
 
-/* True if all links of the path exist, and after that all its threads are in the episodes in which the search reached them. */
+/* True if all links of the path exist, and after that all its threads are in the episodes in which
+   the search reached them. */
 static bool is_cycle(struct thread *me, struct thread *end)
 {
   struct thread *to = me;
@@ -181,8 +191,8 @@ static bool is_cycle(struct thread *me, struct thread *end)
   return true;
 }
 
-/* A thread of the cycle that can report it. There is one, because not all threads of a cycle can be at the end of a condition's
-   wait. */
+/* A thread of the cycle that can report it. There is one, because not all threads of a cycle can be
+   at the end of a condition's wait. */
 static struct thread *reporter_of(struct thread *end)
 {
   for (struct thread *r = end; r; r = r->search_from)

@@ -1,11 +1,12 @@
-/* Deadlock cycles: threads that all wait without a deadline, each for a lock that the next one holds. */
+/* Deadlock cycles: threads that all wait without a deadline, each for a lock that the next one
+   holds. */
 #ifndef INTERLOCK_CYCLE_H
 #define INTERLOCK_CYCLE_H
 
 #include "thread_record.h"
 
-/* Called for each thread that must act before a certain waiter can continue (kind_operations.each_blocker). It acquires no lock.
-   The waiter itself is ignored. */
+/* Called for each thread that must act before a certain waiter can continue
+   (kind_operations.each_blocker). It acquires no lock. The waiter itself is ignored. */
 struct cycle_visitor {
   void (*visit)(struct cycle_visitor *, struct thread *record);
   bool *readers_visited; /* set by the kind once all readers of this lock have been visited */
@@ -17,9 +18,10 @@ enum cycle {
   CYCLE_AGAIN /* inconclusive: another thread searches, or threads ran meanwhile; call again after a pause */
 };
 
-/* Searches for a deadlock cycle through the caller, which is blocked without a deadline. Exactly one thread of a cycle reports
-   it: the caller, if this returns CYCLE_FOUND with *other == NULL. A caller that cannot report (`always`, see block.h) gets
-   in *other a thread that can, which it must force to search again. */
+/* Searches for a deadlock cycle through the caller, which is blocked without a deadline. Exactly
+   one thread of a cycle reports it: the caller, if this returns CYCLE_FOUND with *other == NULL. A
+   caller that cannot report (`always`, see block.h) gets in *other a thread that can, which it must
+   force to search again. */
 enum cycle cycle_find(struct thread *me, bool always, struct thread **other);
 
 /* In a fork's child. */

@@ -33,9 +33,9 @@ int ilk_last_error(void)
 void *ilk_error_name(int code)
 {
   static const char *const names[] = {
-      "ILK_OK",         "ILK_ETIMEDOUT", "ILK_EBUSY",     "ILK_EHANDLE", "ILK_EINVAL",
-      "ILK_EPERM",      "ILK_EDEADLK",   "ILK_EOVERFLOW", "ILK_ENOMEM",  "ILK_EBROKEN",
-      "ILK_ECLOSED",    "ILK_ECANCELED", "ILK_ENOTSUP",
+    "ILK_OK",      "ILK_ETIMEDOUT", "ILK_EBUSY",     "ILK_EHANDLE", "ILK_EINVAL",
+    "ILK_EPERM",   "ILK_EDEADLK",   "ILK_EOVERFLOW", "ILK_ENOMEM",  "ILK_EBROKEN",
+    "ILK_ECLOSED", "ILK_ECANCELED", "ILK_ENOTSUP",
   };
   const char *name = "ILK_UNKNOWN";
   if (code == ILK_OWNER_DIED)

@@ -16,12 +16,13 @@ bool fence_probe(void)
 
 #else
 
-/* How long a heavy side waits where the system's barrier has failed: many times the time in which a full store buffer
-   reaches memory (see fence.h). */
+/* How long a heavy side waits where the system's barrier has failed: many times the time in which a
+   full store buffer reaches memory (see fence.h). */
 #define GRACE (NS_PER_MS / 5)
 
 _Atomic bool fence_asymmetric;
-static bool was_asymmetric; /* when the library was loaded; some light sides may still be asymmetric */
+/* When the library was loaded; some light sides may still be asymmetric. */
+static bool was_asymmetric;
 
 /* A fork's child inherits the registration with the memory. */
 void fence_setup(void)

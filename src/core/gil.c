@@ -3,8 +3,8 @@
 #include "memory.h"
 #include "os.h"
 
-/* Immutable once published, and never freed: a thread may be about to call them, or may return to them after a long wait
-   (I3). Equal sets are stored once, however often they are installed. */
+/* Immutable once published, and never freed: a thread may be about to call them, or may return to
+   them after a long wait (I3). Equal sets are stored once, however often they are installed. */
 struct gil_hooks {
   void *(*current)(void);
   void *(*own)(void); /* or NULL */
@@ -18,13 +18,15 @@ static _Atomic(struct gil_hooks *) all; /* newest first */
 
 static bool is_same(const struct gil_hooks *a, const struct gil_hooks *b)
 {
-  return a->current == b->current && a->own == b->own && a->save == b->save && a->restore == b->restore;
+  return a->current == b->current && a->own == b->own && a->save == b->save &&
+         a->restore == b->restore;
 }
 
 /* Adds the set, or returns the equal one. */
 static struct gil_hooks *add(struct gil_hooks *set)
 {
-  struct gil_hooks *newest = load_acquire(&all); /* pairs with the exchange below, as all loads of it */
+  /* Pairs with the exchange below, as all loads of it. */
+  struct gil_hooks *newest = load_acquire(&all);
   do {
     for (struct gil_hooks *known = newest; known; known = known->older)
       if (is_same(known, set))
@@ -45,9 +47,9 @@ int ilk_gil_hooks(void *current, void *own, void *save, void *restore)
   struct gil_hooks *set = memory_new(sizeof *set);
   if (!set)
     return fail(ILK_ENOMEM);
-  *set = (struct gil_hooks){
-      (void *(*)(void))(uintptr_t)current, (void *(*)(void))(uintptr_t)own,
-      (void *(*)(void))(uintptr_t)save, (void (*)(void *))(uintptr_t)restore, NULL};
+  *set = (struct gil_hooks){(void *(*)(void))(uintptr_t)current, (void *(*)(void))(uintptr_t)own,
+                            (void *(*)(void))(uintptr_t)save, (void (*)(void *))(uintptr_t)restore,
+                            NULL};
   struct gil_hooks *added = add(set);
   if (added != set)
     memory_free(set, sizeof *set);
@@ -55,8 +57,8 @@ int ilk_gil_hooks(void *current, void *own, void *save, void *restore)
   return ILK_OK;
 }
 
-/* `current` may return the state of whichever thread holds the GIL; then `own` returns the caller's. Only the calling thread
-   changes whether they are equal, so the result stays true. */
+/* `current` may return the state of whichever thread holds the GIL; then `own` returns the
+   caller's. Only the calling thread changes whether they are equal, so the result stays true. */
 static bool holds_gil(const struct gil_hooks *hooks)
 {
   void *state = hooks->current();
@@ -77,7 +79,9 @@ void gil_release_slow(struct thread *me)
 void gil_reacquire_slow(struct thread *me)
 {
   void *state = me->gil_state;
-  me->gil_state = NULL; /* first: restore() may not return (I2), and then the thread's destructors may call the library */
+  /* First: restore() may not return (I2), and then the thread's destructors may call the
+     library. */
+  me->gil_state = NULL;
   int cancel = os_cancel_disable();
   me->gil_hooks->restore(state);
   os_cancel_restore(cancel);

@@ -1,6 +1,6 @@
-/* Python's GIL, for a wait of a thread that holds it. The thread that would end the wait may need the GIL. So the wait
-   releases it, and the call that waited reacquires it at its end. The library itself has no Python code: it calls
-   functions that the Python package installs (ilk_gil_hooks).
+/* Python's GIL, for a wait of a thread that holds it. The thread that would end the wait may need
+   the GIL. So the wait releases it, and the call that waited reacquires it at its end. The library
+   itself has no Python code: it calls functions that the Python package installs (ilk_gil_hooks).
 
    A call that may reach block():
 
@@ -8,15 +8,15 @@
                                      ^ the first one releases the GIL
 
    Invariants:
-   I1  A record's `gil_state` is written only by its own thread: set by the first block() of a call, and NULL again when
-       the call returns.
+   I1  A record's `gil_state` is written only by its own thread: set by the first block() of a call,
+       and NULL again when the call returns.
    I2  gil_reacquire() is the last step of a call. At that point the call holds no pin and no lock
        of the library, and no slot in a queue and no count but those of a resumable wait. Once the
        interpreter has finalized, Python ends the thread there, or lets it sleep forever: then a
        lock that the call acquired is a dead thread's, or stays held. The thread that holds the GIL
        may call the library meanwhile, and never waits for a thread that is inside it.
-   I3  The GIL is reacquired by the hooks that released it, even if others have been installed since: the thread returns to
-       code that relies on it.
+   I3  The GIL is reacquired by the hooks that released it, even if others have been installed
+       since: the thread returns to code that relies on it.
    I4  save() and restore() run with cancellation disabled, because they sleep in cancellation
        points. */
 #ifndef INTERLOCK_GIL_H

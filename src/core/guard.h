@@ -1,9 +1,10 @@
-/* Guards: the library's own locks. Each is held for a moment. A thread that holds one does not sleep, and neither allocates
-   nor frees memory (see memory.h).
+/* Guards: the library's own locks. Each is held for a moment. A thread that holds one does not
+   sleep, and neither allocates nor frees memory (see memory.h).
 
-   During a fork the forking thread holds all guards, from the library's prepare handler to its parent or child handler.
-   Fork handlers of the program that were registered before the library's run in between, and may call the library: the
-   thread then holds every guard already. If it must sleep there, fork.c releases the guards for that time. */
+   During a fork the forking thread holds all guards, from the library's prepare handler to its
+   parent or child handler. Fork handlers of the program that were registered before the library's
+   run in between, and may call the library: the thread then holds every guard already. If it must
+   sleep there, fork.c releases the guards for that time. */
 #ifndef INTERLOCK_GUARD_H
 #define INTERLOCK_GUARD_H
 

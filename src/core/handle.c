@@ -1,5 +1,5 @@
-/* The table of handles: takes slots, makes objects live, returns slots, and visits all live objects. See handle.h. The close
-   of a handle is in handle_close.c. */
+/* The table of handles: takes slots, makes objects live, returns slots, and visits all live
+   objects. See handle.h. The close of a handle is in handle_close.c. */
 #include "handle.h"
 
 #include "clock.h"
@@ -20,7 +20,8 @@ struct free_slot {
 static os_lock table_lock = OS_LOCK_INIT;
 _Thread_local bool handle_table_mine ILK_TLS_MODEL;
 
-static uint32_t slots_used = 1;        /* slots below this were used at least once; slot 0 is for NULL */
+/* Slots below this were used at least once; slot 0 is for NULL. */
+static uint32_t slots_used = 1;
 static uint32_t free_first, free_last; /* index + 1: first in, first out */
 static int64_t live;
 
@@ -50,8 +51,8 @@ static struct free_slot *slot_at(uint32_t index)
 /* The generation before the first of each slot. */
 static uint32_t generation_first;
 
-/* Random, so that another copy of the library in the process chooses another number: its addresses differ, and perhaps the
-   time. */
+/* Random, so that another copy of the library in the process chooses another number: its addresses
+   differ, and perhaps the time. */
 void handle_setup(void)
 {
   uint64_t seed = (uint64_t)clock_now() ^ (uintptr_t)&generation_first;
@@ -59,7 +60,8 @@ void handle_setup(void)
   generation_first = (uint32_t)(seed >> 32) & GENERATION_MASK;
 }
 
-/* Takes a slot from the free list, or one that was never used. 0: there is none among `*limit` slots. */
+/* Takes a slot from the free list, or one that was never used. 0: there is none among `*limit`
+   slots. */
 static uint32_t take_slot(uint32_t *limit)
 {
   uint32_t index = 0;
@@ -112,7 +114,8 @@ static void slot_put_back(void *handle, bool reusable)
   uint32_t uses = (handle_tag(handle) - generation_first) & GENERATION_MASK;
   struct free_slot *slot = slot_at(index);
   bool used_up = uses == GENERATION_MASK;
-  store_release(&slot->object.tag_flags, head_state(load_relaxed(&slot->object.tag_flags))); /* the kind's flags stay */
+  /* The kind's flags stay. */
+  store_release(&slot->object.tag_flags, head_state(load_relaxed(&slot->object.tag_flags)));
   store_release(&slot->object.head, 0);
   if (!reusable || (used_up && !HANDLE_GENERATIONS_WRAP))
     return;
@@ -160,7 +163,8 @@ static void each(void (*visit)(void *, struct object *, enum kind, void *), void
     struct object *object = &handle_slots[i].object;
     uint64_t head = load_acquire(&object->head);
     if (head >> 32)
-      visit(handle_make((uint32_t)(head >> 32) & ~TAG_CLOSING, i), object, head_kind(head), context);
+      visit(handle_make((uint32_t)(head >> 32) & ~TAG_CLOSING, i), object, head_kind(head),
+            context);
   }
 }
 
@@ -175,11 +179,13 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
 {
   (void)context;
   bool closing = load_relaxed(&object->head) & CLOSING;
-  if (closing && handle_is_undecided(object, handle)) { /* the thread that was closing it does not exist here */
+  /* The thread that was closing it does not exist here. */
+  if (closing && handle_is_undecided(object, handle)) {
     and_relaxed(&object->head, ~CLOSING);
     and_relaxed(&object->tag_flags, ~CLOSING);
   } else if (closing) {
-    /* Another thread was freeing what the object owns, and it is unknown how far it came. So that leaks. */
+    /* Another thread was freeing what the object owns, and it is unknown how far it came. So that
+       leaks. */
     store_relaxed(&object->tag_flags, 0);
     store_relaxed(&object->head, 0);
     live--;

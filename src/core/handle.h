@@ -1,9 +1,10 @@
-/* Handles. Any pointer-sized value may be passed where a handle is expected: it is a live handle of the right kind, or the
-   call returns ILK_EHANDLE.
+/* Handles. Any pointer-sized value may be passed where a handle is expected: it is a live handle of
+   the right kind, or the call returns ILK_EHANDLE.
 
-   An object fills a slot of one cache line, in a region that starts small, grows in place and is never unmapped. A slot
-   begins with its `head`: the tag (kind and generation) in the upper half, and 32 bits of the object's state in the lower
-   half. A handle is the tag and the index of the slot:
+   An object fills a slot of one cache line, in a region that starts small, grows in place and is
+   never unmapped. A slot begins with its `head`: the tag (kind and generation) in the upper half,
+   and 32 bits of the object's state in the lower half. A handle is the tag and the index of the
+   slot:
 
        bit  63  62    61..58  57     56..32      31..0
             0   LIVE  kind    0      generation  index      64-bit systems
@@ -19,8 +20,8 @@
 
    A call changes an object in one of two ways. Both are safe against a concurrent free:
 
-   1. One compare-and-swap of the whole head checks the tag and changes the state atomically. So it cannot change the next
-      object in the slot.
+   1. One compare-and-swap of the whole head checks the tag and changes the state atomically. So it
+      cannot change the next object in the slot.
    2. Everything else happens while the object cannot be freed: the thread holds the lock that the
       object is, or pins the object with a hazard pointer ("pin"). To pin it, the thread stores the
       handle in its own record and then checks the tag. handle_close() changes the tag and then
@@ -52,7 +53,8 @@
    I4  Each wait that `waiters` counts is of a thread that pins the object, or a resumable wait
        between two parts (P4 in resumable.h). So no thread waits in a freed object.
 
-   Checked by test/models/handle.pml and handler.pml, and by the scenarios handle* of test/models/real. */
+   Checked by test/models/handle.pml and handler.pml, and by the scenarios handle* of
+   test/models/real. */
 #ifndef INTERLOCK_HANDLE_H
 #define INTERLOCK_HANDLE_H
 
@@ -83,16 +85,18 @@ enum kind {
 
 /* The first part of every object. The part of its kind follows, within the cache line. */
 struct object {
-  atomic_u64 head;    /* tag << 32 | state */
-  atomic_u64 tag_flags;    /* a copy of the tag: a load of a head that was just swapped would stall; and, in the lower half,
+  atomic_u64 head; /* tag << 32 | state */
+  atomic_u64
+    tag_flags; /* a copy of the tag: a load of a head that was just swapped would stall; and, in the lower half,
                          flags of the kind that the same load returns (see mutex_state.h) */
   atomic_u32 waiters; /* the number of threads that wait (see block.h) */
-  atomic_u32 epoch;    /* the epoch of the event count on which they sleep, where there is no queue */
+  /* The epoch of the event count on which they sleep, where there is no queue. */
+  atomic_u32 epoch;
 };
 
-/* The first 32 bits after it are atomic in every kind, because a delayed call for the slot's earlier object may still load
-   them (a mutex's `has_waiters`, a semaphore's maximum, a readers-writer lock's writer). A kind without an atomic there begins
-   with this. */
+/* The first 32 bits after it are atomic in every kind, because a delayed call for the slot's
+   earlier object may still load them (a mutex's `has_waiters`, a semaphore's maximum, a
+   readers-writer lock's writer). A kind without an atomic there begins with this. */
 #define DELAYED_LOADS atomic_u32 delayed_loads
 
 struct cycle_visitor; /* see cycle.h */
@@ -102,20 +106,23 @@ struct kind_operations {
   const char *name;
   /* True if it has a queue in which ilk_wait_begin() keeps a slot. */
   bool keeps_slots;
-  /* The id of the thread that must act before a thread that waits for part `index` can continue; 0: none. */
+  /* The id of the thread that must act before a thread that waits for part `index` can continue; 0:
+     none. */
   uint32_t (*holder)(struct object *, int64_t index);
-  /* The same where several threads may have to act: visits each of them, or each that is blocked. `waiter` sleeps for part
-     `index`, or did a moment ago. NULL: holder() suffices. */
-  void (*each_blocker)(struct object *, struct thread *waiter, int64_t index, struct cycle_visitor *);
+  /* The same where several threads may have to act: visits each of them, or each that is blocked.
+     `waiter` sleeps for part `index`, or did a moment ago. NULL: holder() suffices. */
+  void (*each_blocker)(struct object *, struct thread *waiter, int64_t index,
+                       struct cycle_visitor *);
   /* The thread that held it has exited: wakes a waiter, which rechecks. */
   void (*holder_died)(struct object *, int64_t index);
-  /* True if the condition that all waiters wait for is satisfied, so that those still counted are about to leave. A free
-     then waits for them instead of returning ILK_EBUSY. So the thread that wakes them must keep its pin until it has woken
-     them. NULL: never. */
+  /* True if the condition that all waiters wait for is satisfied, so that those still counted are
+     about to leave. A free then waits for them instead of returning ILK_EBUSY. So the thread that
+     wakes them must keep its pin until it has woken them. NULL: never. */
   bool (*satisfied)(struct object *);
   /* Writes the state in words, "locked by thread 3", to text[size], for the report. */
   void (*describe)(void *handle, struct object *, char *text, size_t size);
-  /* In a fork's child, where the other threads no longer exist, whatever they were doing. `waiters` is already 0. */
+  /* In a fork's child, where the other threads no longer exist, whatever they were doing. `waiters`
+     is already 0. */
   void (*after_fork)(struct object *);
 };
 
@@ -182,7 +189,8 @@ static inline enum kind handle_kind(void *handle)
 
 static inline bool handle_is(void *handle, enum kind kind)
 {
-  return (handle_tag(handle) & (TAG_KIND_MASK | TAG_LIVE | TAG_CLOSING)) == (TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT);
+  return (handle_tag(handle) & (TAG_KIND_MASK | TAG_LIVE | TAG_CLOSING)) ==
+         (TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT);
 }
 
 /* The head, or cached tag, of a live object with that handle and state. */
@@ -203,7 +211,8 @@ static inline bool head_is(uint64_t head, void *handle)
 
 #define CLOSING ((uint64_t)TAG_CLOSING << 32) /* in a head */
 
-/* True if the head is that of the live object with this handle, also while its close is undecided. */
+/* True if the head is that of the live object with this handle, also while its close is
+   undecided. */
 static inline bool head_is_undecided(uint64_t head, void *handle)
 {
   return head_is(head & ~CLOSING, handle);
@@ -216,16 +225,19 @@ union slot {
   unsigned char line[CACHE_LINE];
 };
 
-extern HIDDEN union slot *handle_slots; /* constant once the library is loaded; slot 0 is never live */
-extern HIDDEN atomic_u32 handle_limit;  /* the number of slots that may be accessed */
-extern HIDDEN union slot handle_none;      /* used for an index out of range: never live */
+/* Constant once the library is loaded; slot 0 is never live. */
+extern HIDDEN union slot *handle_slots;
+extern HIDDEN atomic_u32 handle_limit; /* the number of slots that may be accessed */
+extern HIDDEN union slot handle_none;  /* used for an index out of range: never live */
 
-/* Readable for a handle of any value. Only its head says whether it is the object of that handle. */
+/* Readable for a handle of any value. Only its head says whether it is the object of that
+   handle. */
 static inline struct object *handle_object(void *handle)
 {
   uint32_t index = handle_index(handle);
   /* Relaxed: a thread that has a handle has synchronized with the thread that made it. */
-  struct object *object = likely(index < load_relaxed(&handle_limit)) ? &handle_slots[index].object : &handle_none.object;
+  struct object *object =
+    likely(index < load_relaxed(&handle_limit)) ? &handle_slots[index].object : &handle_none.object;
   if (!object) /* so that callers need no check of the result */
     __builtin_unreachable();
   return object;
@@ -244,21 +256,27 @@ static inline void *handle_of(struct object *object)
   return handle_make(tag, (uint32_t)((union slot *)object - handle_slots));
 }
 
-/* handle_enter() without its slow path, for a fast path that must save no registers. NULL: it did not succeed, and the pin
-   may be set; the caller then takes its slow path and calls handle_enter() with the same pin. */
-static inline struct object *handle_enter_fast(struct thread *me, enum pin pin, void *handle, enum kind kind)
+/* handle_enter() without its slow path, for a fast path that must save no registers. NULL: it did
+   not succeed, and the pin may be set; the caller then takes its slow path and calls handle_enter()
+   with the same pin. */
+static inline struct object *handle_enter_fast(struct thread *me, enum pin pin, void *handle,
+                                               enum kind kind)
 {
   struct object *object = handle_object(handle);
   if (unlikely(!handle_is(handle, kind)))
     return NULL;
   /* Dekker with handle_close(). The acquire pairs with the release in handle_publish(). */
-  return likely(head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->tag_flags), handle)) ? object : NULL;
+  return likely(head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->tag_flags), handle))
+           ? object
+           : NULL;
 }
 
 COLD int handle_enter_slow(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns);
 
-/* Pins the object: it is not freed before handle_leave(). NULL: this is no live handle of that kind, and nothing is pinned. */
-static inline struct object *handle_enter(struct thread *me, enum pin pin, void *handle, enum kind kind)
+/* Pins the object: it is not freed before handle_leave(). NULL: this is no live handle of that
+   kind, and nothing is pinned. */
+static inline struct object *handle_enter(struct thread *me, enum pin pin, void *handle,
+                                          enum kind kind)
 {
   if (unlikely(!handle_is(handle, kind)))
     return NULL;
@@ -268,29 +286,33 @@ static inline struct object *handle_enter(struct thread *me, enum pin pin, void 
   return object;
 }
 
-/* The same for a call with a time-out: ILK_OK, ILK_EHANDLE, or, if the time-out is 0, ILK_ETIMEDOUT: a close is undecided,
-   and the call does not wait for the decision. */
-static inline int handle_enter_timed(struct thread *me, enum pin pin, void *handle, enum kind kind, int64_t timeout_ns)
+/* The same for a call with a time-out: ILK_OK, ILK_EHANDLE, or, if the time-out is 0,
+   ILK_ETIMEDOUT: a close is undecided, and the call does not wait for the decision. */
+static inline int handle_enter_timed(struct thread *me, enum pin pin, void *handle, enum kind kind,
+                                     int64_t timeout_ns)
 {
   if (unlikely(!handle_is(handle, kind)))
     return ILK_EHANDLE;
-  return likely(handle_enter_fast(me, pin, handle, kind)) ? ILK_OK : handle_enter_slow(me, pin, handle, timeout_ns);
+  return likely(handle_enter_fast(me, pin, handle, kind))
+           ? ILK_OK
+           : handle_enter_slow(me, pin, handle, timeout_ns);
 }
 
 static inline void handle_leave(struct thread *me, enum pin pin)
 {
-  store_release(&me->pin[pin], 0); /* what the call did happens before handle_close() loads the cleared pin */
+  /* What the call did happens before handle_close() loads the cleared pin. */
+  store_release(&me->pin[pin], 0);
 }
 
-/* For a pinned call that finds CLOSING in the head and is not a waiter: unpins, so that the close can be decided, and then
-   does and returns what handle_enter_timed() does. */
+/* For a pinned call that finds CLOSING in the head and is not a waiter: unpins, so that the close
+   can be decided, and then does and returns what handle_enter_timed() does. */
 COLD int handle_retry(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns);
 
 /* --- calls in signal handlers ----------------------------------------------------
 
-   A signal handler may have interrupted a call of its thread that uses the pin, or the creation of the thread's record.
-   Then the pin is counted instead (handle_close.c). A call with a counted pin may find CLOSING in the head. It changes the
-   state all the same: the close then starts again. */
+   A signal handler may have interrupted a call of its thread that uses the pin, or the creation of
+   the thread's record. Then the pin is counted instead (handle_close.c). A call with a counted pin
+   may find CLOSING in the head. It changes the state all the same: the close then starts again. */
 
 COLD struct object *handle_enter_safely_slow(struct thread **me, void *handle, enum kind kind);
 COLD void handle_leave_counted(void *handle);
@@ -325,8 +347,8 @@ static inline bool handle_may_change(bool counted, uint64_t head, void *handle)
 
 /* --- making and freeing ------------------------------------------------------ */
 
-/* Reserves a slot for a new object, zeroed and not live yet. *handle is the handle that handle_publish() will make live.
-   NULL: no memory. */
+/* Reserves a slot for a new object, zeroed and not live yet. *handle is the handle that
+   handle_publish() will make live. NULL: no memory. */
 struct object *handle_reserve(enum kind kind, void **handle);
 
 /* Makes the object live, with that state, and returns its handle. */
@@ -335,13 +357,14 @@ void *handle_publish(struct object *object, void *handle, uint32_t state);
 /* Returns a reserved slot that was not published. */
 void handle_abandon(struct object *object, void *handle);
 
-/* Ends the life of the handle. ILK_OK; ILK_EHANDLE; ILK_EBUSY: `busy` (may be NULL) returned true for the state, or a thread
-   waits in the object. After ILK_OK no thread is inside the object or will be; the caller frees what the object owns and
-   calls handle_recycle(). */
+/* Ends the life of the handle. ILK_OK; ILK_EHANDLE; ILK_EBUSY: `busy` (may be NULL) returned true
+   for the state, or a thread waits in the object. After ILK_OK no thread is inside the object or
+   will be; the caller frees what the object owns and calls handle_recycle(). */
 int handle_close(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state));
 void handle_recycle(void *handle, bool reusable);
 
-/* handle_close() and handle_recycle(): all of ilk_KIND_free() for a kind whose objects own nothing. */
+/* handle_close() and handle_recycle(): all of ilk_KIND_free() for a kind whose objects own
+   nothing. */
 int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state));
 
 int64_t handle_live(void);
@@ -349,7 +372,8 @@ int64_t handle_live(void);
 void handle_setup(void); /* once, when the library is loaded */
 
 /* Visits each object that is live, or closed and not yet recycled, with the table locked. */
-void handle_each(void (*visit)(void *handle, struct object *object, enum kind kind, void *context), void *context);
+void handle_each(void (*visit)(void *handle, struct object *object, enum kind kind, void *context),
+                 void *context);
 
 /* Around fork(). */
 void handle_before_fork(void);

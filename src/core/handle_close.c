@@ -1,9 +1,10 @@
 /* The close of a handle, and what calls do that meet one. See handle.h.
 
-   A call in a signal handler cannot pin with its thread's record if the handler has interrupted a call that uses the pin, or
-   the creation of the record. Then the pin is counted, in one of a few counters, indexed by the slot. A counted call may
-   also have to continue while a close is undecided: its thread may be the one that closes, or may hold the table's lock,
-   which the close needs.
+   A call in a signal handler cannot pin with its thread's record if the handler has interrupted a
+   call that uses the pin, or the creation of the record. Then the pin is counted, in one of a few
+   counters, indexed by the slot. A counted call may also have to continue while a close is
+   undecided: its thread may be the one that closes, or may hold the table's lock, which the close
+   needs.
 
        counted call                         close, with the table's lock
        count += 1                           deciding = handle
@@ -18,9 +19,9 @@
    C2  A counted call whose thread may hold the table's lock (handle_table_mine) continues if it
        loads another value than its handle from `deciding`, and then CLOSING from the cached tag. A
        later decision loads its count (Dekker) and reopens the object.
-   C3  A counted call waits only for a decision that a thread with the table's lock is making, or, where handle_table_mine is
-       false, for a close. Neither waits for that thread without bound: a close that takes too long
-       reopens the object.
+   C3  A counted call waits only for a decision that a thread with the table's lock is making, or,
+       where handle_table_mine is false, for a close. Neither waits for that thread without bound: a
+       close that takes too long reopens the object.
 
    Checked by test/models/handler.pml. */
 #include "backoff.h"
@@ -52,15 +53,18 @@ static struct thread *pinner(void *handle)
 {
   for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
     for (int i = 0; i < PINS; i++)
-      if (load_seq_cst(&r->pin[i]) == (uintptr_t)handle) /* heavy side; pairs with handle_leave() too */
+      /* Heavy side; pairs with handle_leave() too. */
+      if (load_seq_cst(&r->pin[i]) == (uintptr_t)handle)
         return r;
   return NULL;
 }
 
-/* The counted pins. There are several counters, so that a pin rarely delays the free of another object. */
+/* The counted pins. There are several counters, so that a pin rarely delays the free of another
+   object. */
 #define COUNTS 64
 static atomic_u32 counts[COUNTS];
-static atomic_word deciding; /* the handle whose close is being decided; written with the table's lock */
+/* The handle whose close is being decided; written with the table's lock. */
+static atomic_word deciding;
 
 static atomic_u32 *count_of(void *handle)
 {
@@ -70,7 +74,8 @@ static atomic_u32 *count_of(void *handle)
 static bool is_waited_for(struct object *object, enum kind kind)
 {
   const struct kind_operations *operations = kind_operations[kind];
-  return load_seq_cst(&object->waiters) && !(operations->satisfied && operations->satisfied(object));
+  return load_seq_cst(&object->waiters) &&
+         !(operations->satisfied && operations->satisfied(object));
 }
 
 /* --- closing -------------------------------------------------------------------------- */
@@ -84,12 +89,12 @@ struct closing {
   void *handle;
   enum kind kind;
   bool (*busy)(struct object *, uint32_t state); /* or NULL */
-  uint64_t head; /* with CLOSING */
+  uint64_t head;                                 /* with CLOSING */
 };
 
-/* With the table locked: sets CLOSING, unless the object is busy. From then on compare-and-swaps of the head fail, and calls
-   that pin load CLOSING. The cached tag gets it first and loses it last, so no call pins while the
-   head has it. */
+/* With the table locked: sets CLOSING, unless the object is busy. From then on compare-and-swaps of
+   the head fail, and calls that pin load CLOSING. The cached tag gets it first and loses it last,
+   so no call pins while the head has it. */
 static int begin_close(struct closing *c)
 {
   uint64_t head = load_acquire(&c->object->head);
@@ -109,16 +114,19 @@ static int begin_close(struct closing *c)
   return ILK_OK;
 }
 
-/* Waits until no thread pins the object. ILK_OK; ILK_EBUSY: a thread waits in the object; AGAIN_LATER: it takes too long. */
+/* Waits until no thread pins the object. ILK_OK; ILK_EBUSY: a thread waits in the object;
+   AGAIN_LATER: it takes too long. */
 static int await_pins(const struct closing *c)
 {
   fence_heavy(); /* from here on, pins that were set before CLOSING are visible */
   struct backoff backoff = {0};
   struct thread *inside;
   /* seq_cst: Dekker with enter_counted(). */
-  for (; (inside = pinner(c->handle)) || load_seq_cst(count_of(c->handle)); wait_for_others(&backoff)) {
+  for (; (inside = pinner(c->handle)) || load_seq_cst(count_of(c->handle));
+       wait_for_others(&backoff)) {
     if (inside)
-      waitq_wake_thread(inside); /* its wait may be satisfied, and its wake deferred (see waitq.h) */
+      /* Its wait may be satisfied, and its wake deferred (see waitq.h). */
+      waitq_wake_thread(inside);
     if (is_waited_for(c->object, c->kind))
       return ILK_EBUSY;
     if (backoff_is_longest(&backoff))
@@ -131,8 +139,10 @@ static int await_pins(const struct closing *c)
 static int end_close(const struct closing *c, int result)
 {
   store_seq_cst(&deciding, (uintptr_t)c->handle); /* C2; pairs with enter_counted() */
-  /* A counted call may pin the object now, or has ended since. The last call may have stored a head without CLOSING. */
-  if (result == ILK_OK && (load_seq_cst(count_of(c->handle)) || load_seq_cst(&c->object->head) != c->head))
+  /* A counted call may pin the object now, or has ended since. The last call may have stored a head
+     without CLOSING. */
+  if (result == ILK_OK &&
+      (load_seq_cst(count_of(c->handle)) || load_seq_cst(&c->object->head) != c->head))
     result = AGAIN;
   if (result == ILK_OK) {
     and_seq_cst(&c->object->tag_flags, UINT32_MAX);
@@ -164,8 +174,8 @@ static int close_now(struct closing *c)
   if (result != ILK_OK)
     return result;
   result = await_pins(c);
-  /* The last call may have begun a resumable wait, which has no pin between its parts. And it may have changed state that is
-     not in the head. */
+  /* The last call may have begun a resumable wait, which has no pin between its parts. And it may
+     have changed state that is not in the head. */
   if (result == ILK_OK &&
       (is_waited_for(c->object, c->kind) || (c->busy && c->busy(c->object, head_state(c->head)))))
     result = ILK_EBUSY;
@@ -245,12 +255,14 @@ int handle_retry(struct thread *me, enum pin pin, void *handle, int64_t timeout_
 void handle_leave_counted(void *handle)
 {
   uint32_t count = load_relaxed(count_of(handle));
-  /* seq_cst: what the call did happens before a close loads the lower count. 0: the call began before a fork. */
+  /* seq_cst: what the call did happens before a close loads the lower count. 0: the call began
+     before a fork. */
   while (count && !cas_seq_cst(count_of(handle), &count, count - 1))
     ;
 }
 
-/* True if the call must not wait although CLOSING is set. `decided_now`: from `deciding`, which was loaded before the cached tag. */
+/* True if the call must not wait although CLOSING is set. `decided_now`: from `deciding`, which was
+   loaded before the cached tag. */
 static bool may_not_wait(void *handle, bool decided_now)
 {
   struct thread *own = thread_current;
@@ -266,7 +278,8 @@ static bool enter_counted(void *handle)
     add_seq_cst(count_of(handle), 1); /* seq_cst: Dekker with await_pins() and end_close() */
     bool decided_now = load_seq_cst(&deciding) == (uintptr_t)handle;
     uint64_t tag_flags = load_seq_cst(&object->tag_flags);
-    if (head_is(tag_flags, handle) || (head_is(tag_flags & ~CLOSING, handle) && may_not_wait(handle, decided_now)))
+    if (head_is(tag_flags, handle) ||
+        (head_is(tag_flags & ~CLOSING, handle) && may_not_wait(handle, decided_now)))
       return true;
     handle_leave_counted(handle);
     if (!handle_is_undecided(object, handle))

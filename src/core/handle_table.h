@@ -8,11 +8,13 @@
 void handle_table_lock(void);
 void handle_table_unlock(void);
 
-/* True if the calling thread holds the table's lock, is about to acquire it, or has just released it. It is set before the lock
-   is acquired and cleared after it is released, because a signal handler may run between any two instructions. */
+/* True if the calling thread holds the table's lock, is about to acquire it, or has just released
+   it. It is set before the lock is acquired and cleared after it is released, because a signal
+   handler may run between any two instructions. */
 extern HIDDEN _Thread_local bool handle_table_mine ILK_TLS_MODEL;
 
-/* True if the handle is live, or its close is undecided. Acquire: a call that finds it freed comes after the free. */
+/* True if the handle is live, or its close is undecided. Acquire: a call that finds it freed comes
+   after the free. */
 static inline bool handle_is_undecided(struct object *object, void *handle)
 {
   return head_is_undecided(load_acquire(&object->tag_flags), handle);

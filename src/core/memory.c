@@ -18,7 +18,8 @@ _Thread_local int guards_held ILK_TLS_MODEL;
 bool memory_may_be_used(void)
 {
   struct thread *me = thread_current;
-  /* A function of the program may run in a wait (see stall.c), and a free does not wait for waiters. */
+  /* A function of the program may run in a wait (see stall.c), and a free does not wait for
+     waiters. */
   bool waits = me && load_relaxed(&me->episode) & 1;
   for (int i = 0; me && !waits && i < PINS; i++)
     if (load_relaxed(&me->pin[i]))

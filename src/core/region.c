@@ -11,11 +11,13 @@ union slot *handle_slots = &handle_none;
 atomic_u32 handle_limit;
 union slot handle_none = {.object = {.tag_flags = NEVER}};
 
-/* Slots are added in steps, to leave the program its address space (ulimit -v) and the memory that it may lock (mlockall). */
+/* Slots are added in steps, to leave the program its address space (ulimit -v) and the memory that
+   it may lock (mlockall). */
 #define GROWTH 1024
 #define BYTES(slots) ((slots) * sizeof(union slot))
 
-/* Held while the region grows. It is not the table's lock: only threads that need new slots wait for the system. */
+/* Held while the region grows. It is not the table's lock: only threads that need new slots wait
+   for the system. */
 static os_lock growth_lock = OS_LOCK_INIT;
 
 void region_setup(void)

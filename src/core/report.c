@@ -1,6 +1,7 @@
-/* The report. It waits for nothing that the program may hold: it copies the list of live handles with the table locked, for
-   a moment, and then pins and describes one object at a time. What a thread is blocked on is loaded from its record. The
-   program runs meanwhile, so each line is true at the moment at which it was made, and the text as a whole is no snapshot. */
+/* The report. It waits for nothing that the program may hold: it copies the list of live handles
+   with the table locked, for a moment, and then pins and describes one object at a time. What a
+   thread is blocked on is loaded from its record. The program runs meanwhile, so each line is true
+   at the moment at which it was made, and the text as a whole is no snapshot. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,7 +33,8 @@ static void put_duration(struct text *t, int64_t ns)
   if (ns < NS_PER_S)
     put(t, "%lld ms", (long long)(ns > 0 ? ns / NS_PER_MS : 0));
   else
-    put(t, "%lld.%02lld s", (long long)(ns / NS_PER_S), (long long)(ns % NS_PER_S / (NS_PER_S / 100)));
+    put(t, "%lld.%02lld s", (long long)(ns / NS_PER_S),
+        (long long)(ns % NS_PER_S / (NS_PER_S / 100)));
 }
 
 static void put_native(struct text *t, uint32_t id)
@@ -104,7 +106,8 @@ static void put_object(struct text *t, void *handle, struct object *object, enum
     char state[256] = "";
     operations->describe(handle, object, state, sizeof state);
     put(t, "  %s", state);
-    /* If the description ends with the holder, the system's number of that thread is added for a debugger. */
+    /* If the description ends with the holder, the system's number of that thread is added for a
+       debugger. */
     uint32_t id = operations->holder ? operations->holder(object, 0) : 0;
     char end[32];
     int length = snprintf(end, sizeof end, " thread %u", id);
@@ -209,11 +212,12 @@ int64_t ilk_report(void *buffer, int64_t size)
   struct list list;
   if (!me || !list_all(&list))
     return fail_value(ILK_ENOMEM);
-  struct text t = {.buffer = buffer, .size = (uint64_t)size > PTRDIFF_MAX ? PTRDIFF_MAX : (size_t)size};
+  struct text t = {.buffer = buffer,
+                   .size = (uint64_t)size > PTRDIFF_MAX ? PTRDIFF_MAX : (size_t)size};
   unsigned threads = count_threads();
-  put(&t, "interlock %d.%d.%d (%s, %s fence): %zu live handle%s, %u thread%s%s\n", ILK_VERSION_MAJOR,
-      ILK_VERSION_MINOR, ILK_VERSION_PATCH, (char *)ilk_backend(), (char *)ilk_fence(), list.count,
-      list.count == 1 ? "" : "s", threads, threads == 1 ? "" : "s",
+  put(&t, "interlock %d.%d.%d (%s, %s fence): %zu live handle%s, %u thread%s%s\n",
+      ILK_VERSION_MAJOR, ILK_VERSION_MINOR, ILK_VERSION_PATCH, (char *)ilk_backend(),
+      (char *)ilk_fence(), list.count, list.count == 1 ? "" : "s", threads, threads == 1 ? "" : "s",
       load_relaxed(&block_cancelled) ? ", waits are being cancelled" : "");
   put_handles(&t, me, &list);
   put_threads(&t, me);

@@ -34,14 +34,16 @@ uint32_t resumable_notified(struct thread *me, void *handle)
 {
   uint32_t n = 0;
   for (int i = 1; me->resumable_waits && i < WAIT_SLOTS; i++)
-    n += me->wait_slots[i].resumable_for == handle && load_relaxed(&me->wait_slots[i].signal) == SIGNAL_GIVEN;
+    n += me->wait_slots[i].resumable_for == handle &&
+         load_relaxed(&me->wait_slots[i].signal) == SIGNAL_GIVEN;
   return n;
 }
 
 bool resumable_end(struct thread *me, struct wait_slot *slot)
 {
   struct object *object = handle_held_object(slot->resumable_for);
-  /* No pin is needed: the lock is chosen by the address, and while the slot counts, the object exists (P4). */
+  /* No pin is needed: the lock is chosen by the address, and while the slot counts, the object
+     exists (P4). */
   waitq_lock(object);
   struct waitq *queue = load_relaxed(&slot->queue);
   bool notified = !queue && load_relaxed(&slot->signal) == SIGNAL_GIVEN;

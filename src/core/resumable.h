@@ -1,6 +1,7 @@
-/* Resumable waits. A thread that must return from time to time, like an interpreter that has to run signal handlers, waits for
-   an object in a series of short timed waits ("parts"). It keeps its slot in the object's queue between them; otherwise it
-   would join the queue anew each time, behind all others.
+/* Resumable waits. A thread that must return from time to time, like an interpreter that has to run
+   signal handlers, waits for an object in a series of short timed waits ("parts"). It keeps its
+   slot in the object's queue between them; otherwise it would join the queue anew each time, behind
+   all others.
 
    State transitions of a queue slot, as its thread sees it:
 
@@ -15,9 +16,10 @@
        any -> free             ilk_wait_end(), or the end of a condition's wait; the thread's exit
 
    Invariants:
-   P1  A slot is in use for one wait, from its begin to its end, and `resumable_for` names the object. Calls of this thread that
-       wait for that object use it. If there are two such waits, for example because a signal handler waits for the same
-       object between two parts, they use the slot of the wait that began last.
+   P1  A slot is in use for one wait, from its begin to its end, and `resumable_for` names the
+       object. Calls of this thread that wait for that object use it. If there are two such waits,
+       for example because a signal handler waits for the same object between two parts, they use
+       the slot of the wait that began last.
    P2  While a slot is away (waitq.h), it receives no wake and no hand-off, and no thread waits for
        its thread. A release goes to the next slot that is present, or leaves the object free, and
        the next part checks the object before it sleeps. So a thread that never continues its wait
@@ -26,10 +28,10 @@
        until a part accepts the notify (and sets SIGNAL_NONE), or the wait ends. A thread that
        cannot use the notify passes it on: when it exits, or when the wait has ended with another
        result.
-   P4  A slot that is in a queue, or has a notify that was not accepted, counts in the object's `waiters`, so the object is not
-       freed. Otherwise the object may be gone.
-   P5  A fork's child has no queues. A slot that was in one stays kept, but is in no queue. A notify that it received before
-       stays.
+   P4  A slot that is in a queue, or has a notify that was not accepted, counts in the object's
+       `waiters`, so the object is not freed. Otherwise the object may be gone.
+   P5  A fork's child has no queues. A slot that was in one stays kept, but is in no queue. A notify
+       that it received before stays.
 
    Checked by test/models/resumable.pml. */
 #ifndef INTERLOCK_RESUMABLE_H
@@ -64,7 +66,8 @@ bool resumable_end(struct thread *me, struct wait_slot *slot);
 /* Ends all resumable waits of a thread that exits. */
 void resumable_thread_exit(struct thread *me);
 
-/* Clears the slots of a record that is no longer in use; and, in a fork's child, those of the forking thread. */
+/* Clears the slots of a record that is no longer in use; and, in a fork's child, those of the
+   forking thread. */
 void resumable_forget(struct thread *record);
 void resumable_after_fork(struct thread *me);
 

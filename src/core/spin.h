@@ -1,8 +1,9 @@
-/* Spinning before a sleep. It pays if the event comes soon; otherwise it wastes time, and on a single processor the time
-   that the other thread needs. Each thread adapts its limit, for all its waits together: an event that came after n pauses
-   sets the limit to 2 n and a few, an event that did not come halves it, and one wait in 32 spins for the most. With one
-   processor no wait spins. The checks are 1, 2, 4 ... pauses apart: each check takes the cache line from the thread that
-   is about to write to it. */
+/* Spinning before a sleep. It pays if the event comes soon; otherwise it wastes time, and on a
+   single processor the time that the other thread needs. Each thread adapts its limit, for all its
+   waits together: an event that came after n pauses sets the limit to 2 n and a few, an event that
+   did not come halves it, and one wait in 32 spins for the most. With one processor no wait spins.
+   The checks are 1, 2, 4 ... pauses apart: each check takes the cache line from the thread that is
+   about to write to it. */
 #ifndef INTERLOCK_SPIN_H
 #define INTERLOCK_SPIN_H
 
@@ -19,7 +20,8 @@ struct spin {
 };
 
 void spin_setup(void); /* once, when the library is loaded */
-extern HIDDEN uint32_t spin_most; /* SPIN_MOST, or 0 with one processor; constant once the library is loaded */
+/* SPIN_MOST, or 0 with one processor; constant once the library is loaded. */
+extern HIDDEN uint32_t spin_most;
 
 static inline struct spin spin_begin(struct thread *me)
 {

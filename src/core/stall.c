@@ -1,7 +1,8 @@
-/* A kernel without nogil=True holds the GIL. If the Python package has installed hooks (gil.h), the wait has released the
-   GIL, and the message is a hint about speed. If not, all other Python threads are blocked, perhaps also the thread that
-   would end the wait, and the message is a warning. The library does not know Python: the waiting thread calls a probe
-   (ilk_gil_probe) that returns whether it holds the GIL. */
+/* A kernel without nogil=True holds the GIL. If the Python package has installed hooks (gil.h), the
+   wait has released the GIL, and the message is a hint about speed. If not, all other Python
+   threads are blocked, perhaps also the thread that would end the wait, and the message is a
+   warning. The library does not know Python: the waiting thread calls a probe (ilk_gil_probe) that
+   returns whether it holds the GIL. */
 #include "stall.h"
 
 #include <stdio.h>
@@ -31,17 +32,17 @@ struct message {
 };
 
 static const struct message hint = {
-    "interlock: a hint about speed: code that holds Python's GIL waits:\n",
-    "  The GIL is released while it waits, but held while it computes, and no other Python thread runs then.\n"
-    "  Compile the kernel with nogil=True, as in @njit(nogil=True); with ctypes, use CDLL, not PyDLL.\n"
-    "  This is reported once.\n",
+  "interlock: a hint about speed: code that holds Python's GIL waits:\n",
+  "  The GIL is released while it waits, but held while it computes, and no other Python thread runs then.\n"
+  "  Compile the kernel with nogil=True, as in @njit(nogil=True); with ctypes, use CDLL, not PyDLL.\n"
+  "  This is reported once.\n",
 };
 
 static const struct message warning = {
-    "interlock: a thread waits and keeps Python's GIL, which looks like a deadlock:\n",
-    "  No other Python thread can run meanwhile, not even to end this wait. Release the GIL to wait:\n"
-    "  compile the kernel with nogil=True, as in @njit(nogil=True); with ctypes, use CDLL, not PyDLL.\n"
-    "  The wait goes on. This is reported once.\n",
+  "interlock: a thread waits and keeps Python's GIL, which looks like a deadlock:\n",
+  "  No other Python thread can run meanwhile, not even to end this wait. Release the GIL to wait:\n"
+  "  compile the kernel with nogil=True, as in @njit(nogil=True); with ctypes, use CDLL, not PyDLL.\n"
+  "  The wait goes on. This is reported once.\n",
 };
 
 static void say(struct thread *me, const struct message *message)
@@ -67,7 +68,8 @@ static const struct message *finding(struct thread *me)
 
 void stall_check(struct thread *me)
 {
-  int cancel = os_cancel_disable(); /* write(2) is a cancellation point, and the probe may contain some */
+  /* write(2) is a cancellation point, and the probe may contain some */
+  int cancel = os_cancel_disable();
   const struct message *message = finding(me);
   if (message && !exchange_seq_cst(&has_reported, 1))
     say(me, message);

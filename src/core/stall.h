@@ -1,4 +1,5 @@
-/* A message on stderr, once in a process, about a wait that began with Python's GIL held and has lasted a second. */
+/* A message on stderr, once in a process, about a wait that began with Python's GIL held and has
+   lasted a second. */
 #ifndef INTERLOCK_STALL_H
 #define INTERLOCK_STALL_H
 

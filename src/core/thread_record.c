@@ -44,17 +44,20 @@ static atomic_u32 record_count;
 static struct thread *free_records;
 static uint32_t last_id;
 
-/* Live threads, indexed by id modulo THREADS_MAX. An id is assigned only if its element is empty, so one load finds a thread. */
+/* Live threads, indexed by id modulo THREADS_MAX. An id is assigned only if its element is empty,
+   so one load finds a thread. */
 static _Atomic(struct thread *) by_id[THREADS_MAX];
 
-/* One bit for each record that is in use. It is set before the thread's first light side (fence.h), and cleared when the record
-   pins and holds nothing any more. So a heavy side can skip the other records. */
+/* One bit for each record that is in use. It is set before the thread's first light side (fence.h),
+   and cleared when the record pins and holds nothing any more. So a heavy side can skip the other
+   records. */
 #define LIVE_BITS 64
 static atomic_u64 live[THREADS_MAX / LIVE_BITS];
 
-/* Runs at thread exit. Other destructors may still use the library, so the record is kept for a few of the system's rounds of
-   destructors. A later call gets a last record, which is retired in the next round. If there is no further round, the record
-   stays until another thread waits for what it holds, or needs a record: then the system says whether the thread still exists. */
+/* Runs at thread exit. Other destructors may still use the library, so the record is kept for a few
+   of the system's rounds of destructors. A later call gets a last record, which is retired in the
+   next round. If there is no further round, the record stays until another thread waits for what it
+   holds, or needs a record: then the system says whether the thread still exists. */
 static bool exit_hook_works, exit_hook_is_safe;
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
 #define EXIT_ROUNDS 2
@@ -69,7 +72,8 @@ struct thread *thread_from(uint32_t index)
 struct thread *thread_live_from(uint32_t index)
 {
   uint32_t count = load_seq_cst(&record_count);
-  for (uint32_t i = index / LIVE_BITS, first = index % LIVE_BITS; i * LIVE_BITS < count; i++, first = 0) {
+  for (uint32_t i = index / LIVE_BITS, first = index % LIVE_BITS; i * LIVE_BITS < count;
+       i++, first = 0) {
     /* seq_cst: heavy side. It loads a bit that was set before its thread's light side. */
     uint64_t bits = load_seq_cst(&live[i]) >> first;
     if (bits)
@@ -87,8 +91,9 @@ static void set_live(const struct thread *record, bool is_live)
     and_seq_cst(&live[record->index / LIVE_BITS], ~bit);
 }
 
-/* A thread that has loaded an id finds the record: each thread stores its id in a lock with release, and the id is loaded there
-   with acquire. Otherwise a thread that is new could be taken for a dead one. */
+/* A thread that has loaded an id finds the record: each thread stores its id in a lock with
+   release, and the id is loaded there with acquire. Otherwise a thread that is new could be taken
+   for a dead one. */
 struct thread *thread_find(uint32_t id)
 {
   (void)fork_is_under_way(); /* in a fork's child the others are dead */
@@ -98,14 +103,18 @@ struct thread *thread_find(uint32_t id)
      is the system that reports the death. */
   if (!record || load_acquire(&record->id) != id)
     return NULL;
-  return unlikely(load_relaxed(&record->exits_unnoticed)) && os_thread_is_gone(load_relaxed(&record->native_id)) ? NULL : record;
+  return unlikely(load_relaxed(&record->exits_unnoticed)) &&
+             os_thread_is_gone(load_relaxed(&record->native_id))
+           ? NULL
+           : record;
 }
 
 static uint32_t next_id(void)
 {
   for (int tries = 0; tries < THREADS_MAX; tries++) {
     last_id = last_id % ID_MAX + 1;
-    /* Acquire: hands the end of the element's earlier thread over to threads that find this one there. */
+    /* Acquire: hands the end of the element's earlier thread over to threads that find this one
+       there. */
     if (!load_acquire(&by_id[last_id % THREADS_MAX]))
       return last_id;
   }
@@ -158,7 +167,8 @@ static struct thread *claim(struct thread *spare)
   return id ? me : NULL;
 }
 
-/* `safely`: async-signal-safe. Otherwise records of threads that are gone are ended first, which acquires locks. */
+/* `safely`: async-signal-safe. Otherwise records of threads that are gone are ended first, which
+   acquires locks. */
 static struct thread *reserve(bool safely)
 {
   if (!exit_hook_works) /* its exit would go unnoticed */
@@ -233,7 +243,8 @@ static void retire(struct thread *record)
     sub_relaxed(&thread_unnoticed_count, 1);
   for (int i = 0; i < PINS; i++)
     store_relaxed(&record->pin[i], 0);
-  /* In a fork's child, a read may be published and not recorded yet. A downgrade counts beyond the limit. */
+  /* In a fork's child, a read may be published and not recorded yet. A downgrade counts beyond the
+     limit. */
   uint32_t limit = load_relaxed(&record->reads_limit);
   for (uint32_t i = 0; i < limit || i < record->reads; i++) {
     update_relaxed(&record->reads_published[i], 0);
@@ -281,7 +292,8 @@ static void wake_waiters_of(struct thread *me, uint32_t dead)
   }
 }
 
-/* The same for locks in the caller's memory, which an exiting thread must not access: all waiters for such a lock recheck. */
+/* The same for locks in the caller's memory, which an exiting thread must not access: all waiters
+   for such a lock recheck. */
 static void wake_word_waiters_of(struct thread *me, uint32_t dead)
 {
   if (!me->uses_words)
@@ -302,13 +314,14 @@ void thread_leave(struct thread *me)
   resumable_thread_exit(me);
   rwlock_thread_exit(me);
   uint32_t dead = thread_id(me);
-  /* First the death is visible, then its waiters are searched for. A wait that is published later detects the death, because
-     block() publishes before it checks the holder. */
+  /* First the death is visible, then its waiters are searched for. A wait that is published later
+     detects the death, because block() publishes before it checks the holder. */
   store_seq_cst(&by_id[dead % THREADS_MAX], NULL);
   waitq_wake_deferred(me);
   wake_waiters_of(me, dead);
   wake_word_waiters_of(me, dead);
-  if (me == thread_current) /* else the caller ends a thread that is gone, and keeps its own record */
+  /* Else the caller ends a thread that is gone, and keeps its own record. */
+  if (me == thread_current)
     set_current(NULL);
   os_signals signals;
   lock_records(&signals);
@@ -321,7 +334,8 @@ static bool take_over(struct thread *record)
 {
   os_signals signals;
   lock_records(&signals);
-  bool gone = load_acquire(&record->exits_unnoticed) && os_thread_is_gone(load_relaxed(&record->native_id));
+  bool gone =
+    load_acquire(&record->exits_unnoticed) && os_thread_is_gone(load_relaxed(&record->native_id));
   if (gone) {
     store_relaxed(&record->exits_unnoticed, 0);
     sub_relaxed(&thread_unnoticed_count, 1);

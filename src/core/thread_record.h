@@ -1,6 +1,6 @@
-/* Thread records: a thread's id, the objects that it pins, the locks that it holds, and what it waits for. A record is created
-   at a thread's first call that needs one, reused after its exit, and never unmapped, so that any thread may read any
-   record. */
+/* Thread records: a thread's id, the objects that it pins, the locks that it holds, and what it
+   waits for. A record is created at a thread's first call that needs one, reused after its exit,
+   and never unmapped, so that any thread may read any record. */
 #ifndef INTERLOCK_THREAD_RECORD_H
 #define INTERLOCK_THREAD_RECORD_H
 
@@ -32,7 +32,8 @@
    for a notify. */
 enum pin { PIN_OUTER, PIN_INNER, PIN_INSPECT, PINS };
 
-/* The size of the thread-local cache of tallies, which is indexed by the slot modulo TALLY_CACHE_SIZE. */
+/* The size of the thread-local cache of tallies, which is indexed by the slot modulo
+   TALLY_CACHE_SIZE. */
 #define TALLY_CACHE_SIZE 64
 
 /* An entry of that cache: a tally to which the thread has added, and its cell. See tally.c. */
@@ -52,15 +53,19 @@ struct waitq;
 /* A slot in a queue of waiters (see waitq.h). `role`, `away` and the members from `queue` to
    `mutex` are guarded by the lock of that queue. */
 struct wait_slot {
-  atomic_u32 signal;             /* the word on which its thread sleeps */
-  uint8_t role;                  /* the kind of waiter, where a queue has several */
-  bool away;                     /* its thread does not react now; wakes and hand-offs go to others */
-  uint8_t nesting;               /* private to its thread: how many earlier resumable waits for the same object there are */
+  atomic_u32 signal; /* the word on which its thread sleeps */
+  uint8_t role;      /* the kind of waiter, where a queue has several */
+  /* Its thread does not react now; wakes and hand-offs go to others. */
+  bool away;
+  /* Private to its thread: how many earlier resumable waits for the same object there are. */
+  uint8_t nesting;
   _Atomic(struct waitq *) queue; /* the queue that it is in, or NULL */
   struct wait_slot *next, *previous;
-  int64_t since;       /* when the wait began, with all its parts */
-  void *mutex;         /* in a condition's queue: the mutex that its thread reacquires once notified */
-  void *resumable_for;      /* private to its thread: the object of a resumable wait (see resumable.h), or NULL */
+  int64_t since; /* when the wait began, with all its parts */
+  /* In a condition's queue: the mutex that its thread reacquires once notified. */
+  void *mutex;
+  /* Private to its thread: the object of a resumable wait (see resumable.h), or NULL. */
+  void *resumable_for;
   struct thread *thread; /* never changes */
 };
 
@@ -70,10 +75,12 @@ struct wait_slot {
 struct thread {
   /* Read by all threads, at times in a loop, and rarely written: on a cache line of its own. */
   _Alignas(CACHE_LINE) atomic_u32 id; /* 0: the record is unused */
-  atomic_u32 reads_limit; /* elements of reads_published that were ever in use, at least 1; only grows */
+  /* Elements of reads_published that were ever in use, at least 1; only grows. */
+  atomic_u32 reads_limit;
   atomic_i64 native_id;
   uint32_t index; /* index among all records */
-  atomic_u32 exits_unnoticed; /* created while its thread exits, so that the end may go unnoticed (see thread_record.c) */
+  /* Created while its thread exits, so that the end may go unnoticed (see thread_record.c). */
+  atomic_u32 exits_unnoticed;
   struct thread *next_free;
   void (*start)(void *); /* what a started thread runs (see thread.c) */
   void *start_argument;
@@ -81,12 +88,14 @@ struct thread {
   /* Written by its own thread at every call. The pins are read by threads that free. */
   _Alignas(CACHE_LINE) atomic_word pin[PINS];
   uint32_t spin_limit, spin_waits; /* see spin.h */
-  atomic_word closing;    /* the handle whose close this thread decides (see handle_close.c) */
-  void *held;             /* the mutex that it locked last, or NULL (I6 in mutex_state.h) */
-  void *gil_state;        /* Python's state of this thread, while a wait has released the GIL (see gil.h) */
+  atomic_word closing; /* the handle whose close this thread decides (see handle_close.c) */
+  void *held;          /* the mutex that it locked last, or NULL (I6 in mutex_state.h) */
+  /* Python's state of this thread, while a wait has released the GIL (see gil.h). */
+  void *gil_state;
   struct gil_hooks *gil_hooks; /* the hooks that reacquire it */
-  bool uses_words;        /* it may hold private word locks (see word.c) */
-  uint32_t reads;         /* elements in use of reads_*, some of which may be empty (see rwlock.c) */
+  bool uses_words;             /* it may hold private word locks (see word.c) */
+  /* Elements in use of reads_*, some of which may be empty (see rwlock.c). */
+  uint32_t reads;
 
   /* What the thread is blocked on. Written by it, read by any thread (see block.h). */
   _Alignas(CACHE_LINE) atomic_u32 episode; /* odd while blocked; counts up */
@@ -114,37 +123,41 @@ struct thread {
   /* The locks that it holds for reading: published, so that writers can see them, or counted. */
   _Alignas(CACHE_LINE) atomic_word reads_published[READS_MAX];
   atomic_word reads_counted[READS_MAX]; /* read by other threads while this one is blocked */
-  uint32_t reads_more[READS_MAX]; /* recursive reads that have no element of their own; 0 in an empty element */
+  /* Recursive reads that have no element of their own; 0 in an empty element. */
+  uint32_t reads_more[READS_MAX];
 
-  /* Its values for objects that have one for each thread (see cells.h). On a cache line of its own: read at every add, and by
-     other threads at every sum, and rarely written. */
+  /* Its values for objects that have one for each thread (see cells.h). On a cache line of its own:
+     read at every add, and by other threads at every sum, and rarely written. */
   _Alignas(CACHE_LINE) struct cells tallies; /* kept after the thread has exited, for the sums */
   struct cells locals;                       /* cleared when the record is reserved again */
   struct tally_cache_entry tally_cache[TALLY_CACHE_SIZE];
 };
 
-/* The record of the calling thread, or NULL. Initial-exec where the C library allows it: one load, no call. */
+/* The record of the calling thread, or NULL. Initial-exec where the C library allows it: one load,
+   no call. */
 extern HIDDEN _Thread_local struct thread *thread_current ILK_TLS_MODEL;
 
-/* The same, but never NULL: a thread without a record has a dummy record, whose pins are in use. So one load of a pin shows
-   whether the thread can use it. It is also in use if the caller is a signal handler that has interrupted another call. */
+/* The same, but never NULL: a thread without a record has a dummy record, whose pins are in use. So
+   one load of a pin shows whether the thread can use it. It is also in use if the caller is a
+   signal handler that has interrupted another call. */
 extern HIDDEN _Thread_local struct thread *thread_pinnable ILK_TLS_MODEL;
 
 COLD struct thread *thread_create_record(void);
 
-/* Reserves a record, with its id, for a thread that is about to start. That thread adopts it; if it does not start, the thread
-   that reserved the record abandons it. NULL: no memory, or too many threads. */
+/* Reserves a record, with its id, for a thread that is about to start. That thread adopts it; if it
+   does not start, the thread that reserved the record abandons it. NULL: no memory, or too many
+   threads. */
 struct thread *thread_reserve(void);
 void thread_abandon(struct thread *record);
 
-/* Makes the record the calling thread's. False: the system has no memory to report the thread's exit, so the code that ends the
-   thread calls thread_leave(). */
+/* Makes the record the calling thread's. False: the system has no memory to report the thread's
+   exit, so the code that ends the thread calls thread_leave(). */
 bool thread_adopt(struct thread *record);
 /* Called when the thread exits. What it holds is a dead thread's from then on. */
 void thread_leave(struct thread *record);
 
-/* The number of records with `exits_unnoticed`. thread_end_unnoticed() does the work of the exit for those whose threads are gone, with no
-   guard held. True: there was one. */
+/* The number of records with `exits_unnoticed`. thread_end_unnoticed() does the work of the exit
+   for those whose threads are gone, with no guard held. True: there was one. */
 extern HIDDEN atomic_u32 thread_unnoticed_count;
 COLD bool thread_end_unnoticed(void);
 
@@ -155,8 +168,8 @@ static inline struct thread *thread_self(void)
   return likely(me) ? me : thread_create_record();
 }
 
-/* The same for a call in a signal handler, whatever the handler has interrupted. NULL also where a handler cannot create a
-   record on this system. */
+/* The same for a call in a signal handler, whatever the handler has interrupted. NULL also where a
+   handler cannot create a record on this system. */
 COLD struct thread *thread_self_safely(void);
 
 /* The id of the calling thread, which alone writes it. */
@@ -168,8 +181,9 @@ static inline uint32_t thread_id(const struct thread *me)
 /* The live thread with that id. NULL: it has exited, or does not exist in this fork's child. */
 struct thread *thread_find(uint32_t id);
 
-/* The first record from that index on, used or unused: for (r = thread_first(); r; r = thread_next(r)). And the first record of a
-   live thread; those are few after many threads have exited. NULL: there are no more. */
+/* The first record from that index on, used or unused: for (r = thread_first(); r; r =
+   thread_next(r)). And the first record of a live thread; those are few after many threads have
+   exited. NULL: there are no more. */
 struct thread *thread_from(uint32_t index);
 struct thread *thread_live_from(uint32_t index);
 

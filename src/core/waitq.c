@@ -102,7 +102,8 @@ bool waitq_defer_wake(struct thread *me, struct wait_slot *slot)
   if (count == DEFERRED_MAX)
     return false;
   store_relaxed(&me->deferred[count], slot);
-  store_seq_cst(&me->deferred_count, count + 1); /* then the caller checks whether it still holds the mutex */
+  /* Then the caller checks whether it still holds the mutex. */
+  store_seq_cst(&me->deferred_count, count + 1);
   return true;
 }
 

@@ -1,13 +1,14 @@
-/* A FIFO queue of the threads that wait for one object, for kinds that wake, or hand off to, one particular thread. A thread
-   waits in a queue slot (`struct wait_slot`, thread_record.h) and sleeps on the slot's own `signal`. So no other thread can
-   consume its wake, and a delayed wake finds memory that is still a queue slot.
+/* A FIFO queue of the threads that wait for one object, for kinds that wake, or hand off to, one
+   particular thread. A thread waits in a queue slot (`struct wait_slot`, thread_record.h) and
+   sleeps on the slot's own `signal`. So no other thread can consume its wake, and a delayed wake
+   finds memory that is still a queue slot.
 
-   A queue is guarded by a lock chosen by the object's address. A thread that holds it does not sleep, and acquires no lock
-   but that of the wait module.
+   A queue is guarded by a lock chosen by the object's address. A thread that holds it does not
+   sleep, and acquires no lock but that of the wait module.
 
-   A slot that is `away` keeps its position, but wakes and hand-offs pass it over and go to the first slot that is present,
-   so that no thread waits for one that may not come back soon. A slot is present again, at its old position, once its
-   thread rechecks. It is away in two cases:
+   A slot that is `away` keeps its position, but wakes and hand-offs pass it over and go to the
+   first slot that is present, so that no thread waits for one that may not come back soon. A slot
+   is present again, at its old position, once its thread rechecks. It is away in two cases:
    - The thread is between two parts of a resumable wait (resumable.h).
    - A wake did not find the thread asleep: it runs a signal handler, which may take long, or was
      about to fall asleep. The wake then also goes to the next slot (waitq_wake_is_lost()). A fair
@@ -38,8 +39,8 @@ enum signal {
 void waitq_lock(struct object *object);
 void waitq_unlock(struct object *object);
 
-/* All of these are called with the lock held. append and remove maintain object->waiters. A slot that is appended is present
-   and not signalled. */
+/* All of these are called with the lock held. append and remove maintain object->waiters. A slot
+   that is appended is present and not signalled. */
 void waitq_append(struct object *object, struct waitq *queue, struct wait_slot *slot);
 void waitq_remove(struct object *object, struct waitq *queue, struct wait_slot *slot);
 /* At the front, and away. */
@@ -58,23 +59,26 @@ static inline struct wait_slot *waitq_present(struct wait_slot *slot)
   return slot;
 }
 
-/* Sets the signal of a slot in the queue. True: call waitq_wake(slot) after the lock is released. */
+/* Sets the signal of a slot in the queue. True: call waitq_wake(slot) after the lock is
+   released. */
 bool waitq_signal(struct wait_slot *slot, enum signal signal);
 
-/* False: the thread was not asleep. With wait_pthread.c a thread that runs a signal handler counts as asleep. */
+/* False: the thread was not asleep. With wait_pthread.c a thread that runs a signal handler counts
+   as asleep. */
 bool waitq_wake(struct wait_slot *slot);
 
-/* With the lock held again, after waitq_wake() returned false. True: the thread has not rechecked since. Then the caller marks
-   the slot as away and wakes the next. */
+/* With the lock held again, after waitq_wake() returned false. True: the thread has not rechecked
+   since. Then the caller marks the slot as away and wakes the next. */
 bool waitq_wake_is_lost(const struct waitq *queue, struct wait_slot *slot);
 
 /* Wakes the thread in whichever queue it sleeps: its wake may have been deferred. */
 void waitq_wake_thread(struct thread *record);
 
-/* Defers a wake until the caller has released the mutex that the woken thread needs next: before that, the thread would only
-   fall asleep again. The wake happens at the latest when the caller releases the mutex, blocks or exits, or the mutex is
-   taken from it; that code calls waitq_wake_deferred(). handle_close(), which waits until the sleeper has left an object, wakes
-   it itself. False: the list is full; the caller wakes at once. */
+/* Defers a wake until the caller has released the mutex that the woken thread needs next: before
+   that, the thread would only fall asleep again. The wake happens at the latest when the caller
+   releases the mutex, blocks or exits, or the mutex is taken from it; that code calls
+   waitq_wake_deferred(). handle_close(), which waits until the sleeper has left an object, wakes it
+   itself. False: the list is full; the caller wakes at once. */
 bool waitq_defer_wake(struct thread *me, struct wait_slot *slot);
 
 /* Does the wakes that the thread has deferred. Only that thread itself then clears the list. */

@@ -38,15 +38,17 @@ void os_pages_free(void *pages, size_t size)
 
 /* --- the region ----------------------------------------------------------------------- */
 
-/* The region starts at least this far below the address where the system maps next. The system continues downwards from
-   there, so the region has space to grow. The farthest address is tried first. The region is aligned to its full size, so
-   that the regions of several copies of the library do not obstruct each other. */
+/* The region starts at least this far below the address where the system maps next. The system
+   continues downwards from there, so the region has space to grow. The farthest address is tried
+   first. The region is aligned to its full size, so that the regions of several copies of the
+   library do not obstruct each other. */
 #define FARTHEST ((uintptr_t)1 << (UINTPTR_MAX > UINT32_MAX ? 40 : 28))
 #define NEAREST(maximum) (4 * (maximum))
 #define COPIES 8
 
 #ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0 /* without it an address is a hint, which is followed where nothing is mapped */
+#define MAP_FIXED_NOREPLACE                                                                        \
+  0 /* without it an address is a hint, which is followed where nothing is mapped */
 #endif
 
 static size_t reserved; /* bytes of address space, in use or not: see reserve() */
@@ -54,7 +56,8 @@ static size_t reserved; /* bytes of address space, in use or not: see reserve() 
 /* Maps memory at that address or fails. */
 static bool map_at(void *address, size_t size, int flags)
 {
-  void *mapped = mmap(address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  void *mapped =
+    mmap(address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
   if (mapped == address)
     return true;
   if (mapped != MAP_FAILED)
@@ -62,7 +65,8 @@ static bool map_at(void *address, size_t size, int flags)
   return false;
 }
 
-/* Finds an address with free space above it and maps the first bytes there; NULL: none was found. */
+/* Finds an address with free space above it and maps the first bytes there; NULL: none was
+   found. */
 static void *map_far_away(size_t first, size_t maximum)
 {
   void *next = mmap(NULL, first, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -72,7 +76,8 @@ static void *map_far_away(size_t first, size_t maximum)
   for (uintptr_t distance = FARTHEST; distance >= NEAREST(maximum); distance /= 2)
     for (uintptr_t copy = 0; distance < (uintptr_t)next / 2 && copy < COPIES; copy++) {
       void *address = (void *)(((uintptr_t)next - distance) / maximum * maximum - copy * maximum);
-      if (map_at(address, first, 0)) /* ThreadSanitizer replaces a hint that it cannot follow by address 0 */
+      /* ThreadSanitizer replaces a hint that it cannot follow by address 0. */
+      if (map_at(address, first, 0))
         return address;
     }
   return NULL;

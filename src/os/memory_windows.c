@@ -29,7 +29,8 @@ void os_pages_free(void *pages, size_t size)
 /* Another thread may take the addresses between the search and the reservation. */
 #define TRIES 8
 
-/* Reserves address space that is aligned to its size. NULL: none was found. It takes no memory until it is committed. */
+/* Reserves address space that is aligned to its size. NULL: none was found. It takes no memory
+   until it is committed. */
 static void *reserve_aligned(size_t size)
 {
   for (int i = 0; i < TRIES; i++) {
@@ -58,7 +59,8 @@ bool os_region_grow(void *region, size_t have, size_t more)
   return VirtualAlloc((char *)region + have, more, MEM_COMMIT, PAGE_READWRITE) != NULL;
 }
 
-bool os_each_touched(void *memory, size_t size, bool (*visit)(void *part, size_t size, void *context), void *context)
+bool os_each_touched(void *memory, size_t size,
+                     bool (*visit)(void *part, size_t size, void *context), void *context)
 {
   return visit(memory, size, context);
 }

@@ -1,6 +1,7 @@
-/* Everything that the library needs of the system, apart from sleeping on a word (wait.h) and robust mutexes
-   (robust_mutex.h). A new platform provides these three headers' functions in files of its own in this folder; src/meson.build
-   chooses the files. Nothing outside this folder calls the system. */
+/* Everything that the library needs of the system, apart from sleeping on a word (wait.h) and
+   robust mutexes (robust_mutex.h). A new platform provides these three headers' functions in files
+   of its own in this folder; src/meson.build chooses the files. Nothing outside this folder calls
+   the system. */
 #ifndef INTERLOCK_OS_H
 #define INTERLOCK_OS_H
 
@@ -11,10 +12,12 @@
 /* The types os_lock and os_signals, and as inline functions:
 
      os_lock_init(), os_lock_acquire(), os_lock_release()
-         A lock that is held for a moment; OS_LOCK_INIT initializes a static one. It need not be recursive or fair.
+         A lock that is held for a moment; OS_LOCK_INIT initializes a static one. It need not be
+         recursive or fair.
      os_signals_block(), os_signals_restore()
-         Around code that a signal handler of the same thread must not interrupt, because the handler's calls could wait for
-         what the code holds. Empty where there are no signal handlers.
+         Around code that a signal handler of the same thread must not interrupt, because the
+         handler's calls could wait for what the code holds. Empty where there are no signal
+         handlers.
      os_error_get(), os_error_set()
          The thread's error number, which a call in a signal handler must not change. */
 #ifdef _WIN32
@@ -34,18 +37,20 @@ int os_cpu_count(void); /* processors that this process may use; at least 1 */
 void os_yield(void);
 
 int64_t os_thread_id(void);
-bool os_thread_is_gone(int64_t id); /* false: it exists, or its id has been reused, or the system does not say */
+/* False: it exists, or its id has been reused, or the system does not say. */
+bool os_thread_is_gone(int64_t id);
 
 /* Runs function(argument) in a new, detached thread. False: the system refuses. */
 bool os_thread_start(void (*function)(void *), void *argument);
 
-/* function(argument), then cleanup(cleanup_argument), also if the thread is cancelled or exits within the function. */
-void os_call_with_cleanup(
-  void (*function)(void *), void *argument, void (*cleanup)(void *), void *cleanup_argument);
+/* function(argument), then cleanup(cleanup_argument), also if the thread is cancelled or exits
+   within the function. */
+void os_call_with_cleanup(void (*function)(void *), void *argument, void (*cleanup)(void *),
+                          void *cleanup_argument);
 
-/* Calls hook(record) when a thread that has called os_exit_hook_set(record) exits. The hook may call os_exit_hook_set() to
-   be called once more, later in the exit. os_exit_hook_new() is called once, when the library is loaded. False: the system
-   refuses. */
+/* Calls hook(record) when a thread that has called os_exit_hook_set(record) exits. The hook may
+   call os_exit_hook_set() to be called once more, later in the exit. os_exit_hook_new() is called
+   once, when the library is loaded. False: the system refuses. */
 bool os_exit_hook_new(void (*hook)(void *record));
 bool os_exit_hook_set(void *record);
 bool os_exit_hook_is_safe(void); /* os_exit_hook_set() may be called in a signal handler */
@@ -58,11 +63,13 @@ void os_cancel_restore(int before);
 
 int64_t os_process_id(void);
 
-/* Calls before() in the forking thread, then parent() in it and child() in its copy. Nothing where there is no fork. */
+/* Calls before() in the forking thread, then parent() in it and child() in its copy. Nothing where
+   there is no fork. */
 void os_fork_handlers(void (*before)(void), void (*parent)(void), void (*child)(void));
 
-/* A full memory barrier in all threads of this process. os_barrier_register() is called once, when the library is loaded,
-   and returns whether the system has one. os_barrier() may still fail, if a sandbox denies the call later. */
+/* A full memory barrier in all threads of this process. os_barrier_register() is called once, when
+   the library is loaded, and returns whether the system has one. os_barrier() may still fail, if a
+   sandbox denies the call later. */
 bool os_barrier_register(void);
 bool os_barrier(void);
 
@@ -75,7 +82,8 @@ void os_write_error(const char *text, size_t length);
 void *os_memory_new(size_t alignment, size_t size);
 void os_memory_free(void *memory); /* may be NULL */
 
-/* Zeroed pages, without the allocator, so also in a signal handler that has interrupted it. NULL: no memory. */
+/* Zeroed pages, without the allocator, so also in a signal handler that has interrupted it. NULL:
+   no memory. */
 void *os_pages_new(size_t size);
 void os_pages_free(void *pages, size_t size);
 
@@ -87,9 +95,9 @@ void os_pages_free(void *pages, size_t size);
 void *os_region_new(size_t first, size_t maximum);
 bool os_region_grow(void *region, size_t have, size_t more);
 
-/* Calls visit() for each part of the memory, in whole pages, that was ever touched; or for all of it where the system does
-   not say. Stops and returns true when visit() returns true. */
-bool os_each_touched(
-  void *memory, size_t size, bool (*visit)(void *part, size_t size, void *context), void *context);
+/* Calls visit() for each part of the memory, in whole pages, that was ever touched; or for all of
+   it where the system does not say. Stops and returns true when visit() returns true. */
+bool os_each_touched(void *memory, size_t size,
+                     bool (*visit)(void *part, size_t size, void *context), void *context);
 
 #endif

@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-
 int64_t os_thread_id(void)
 {
   return syscall(SYS_gettid);
@@ -37,11 +36,12 @@ bool os_barrier_register(void)
 {
   long have = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
   return have > 0 && (have & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
-         syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 && os_barrier();
+         syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
+         os_barrier();
 }
 
-/* /proc/self/pagemap has 64 bits for each page of the address space (proc_pid_pagemap(5)). Read by bare system calls:
-   the C library's are cancellation points. */
+/* /proc/self/pagemap has 64 bits for each page of the address space (proc_pid_pagemap(5)). Read by
+   bare system calls: the C library's are cancellation points. */
 #define PAGE_TOUCHED (UINT64_C(3) << 62) /* present, or swapped out */
 #define PAGES 512                        /* read at a time */
 
@@ -57,19 +57,22 @@ static bool pages_seek(int map, uintptr_t address, size_t page)
   return syscall(SYS_lseek, map, (long)(address / page * sizeof(uint64_t)), SEEK_SET) >= 0;
 }
 
-/* Returns -1 if the map cannot be opened, or is not this process's: emulators show that of another address space. */
+/* Returns -1 if the map cannot be opened, or is not this process's: emulators show that of another
+   address space. */
 static int pagemap_open(size_t page)
 {
   uint64_t entry = 0;
   int map = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-  if (map >= 0 && pages_seek(map, (uintptr_t)&entry, page) && pages_read(map, &entry, 1) && entry & PAGE_TOUCHED)
+  if (map >= 0 && pages_seek(map, (uintptr_t)&entry, page) && pages_read(map, &entry, 1) &&
+      entry & PAGE_TOUCHED)
     return map;
   if (map >= 0)
     syscall(SYS_close, map);
   return -1;
 }
 
-bool os_each_touched(void *memory, size_t size, bool (*visit)(void *part, size_t size, void *context), void *context)
+bool os_each_touched(void *memory, size_t size,
+                     bool (*visit)(void *part, size_t size, void *context), void *context)
 {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   int map = size < PAGES * page ? -1 : pagemap_open(page);

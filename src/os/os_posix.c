@@ -30,7 +30,8 @@ bool os_barrier(void)
   return false;
 }
 
-bool os_each_touched(void *memory, size_t size, bool (*visit)(void *part, size_t size, void *context), void *context)
+bool os_each_touched(void *memory, size_t size,
+                     bool (*visit)(void *part, size_t size, void *context), void *context)
 {
   return visit(memory, size, context);
 }

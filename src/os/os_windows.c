@@ -7,7 +7,8 @@ int os_cpu_count(void)
   DWORD_PTR own, all;
   if (GetProcessAffinityMask(GetCurrentProcess(), &own, &all) && own)
     return __builtin_popcountll(own);
-  DWORD n = GetActiveProcessorCount(ALL_PROCESSOR_GROUPS); /* the process runs in several groups, so it has no mask */
+  /* The process runs in several groups, so it has no mask. */
+  DWORD n = GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
   return n ? (int)n : 1;
 }
 

@@ -1,15 +1,17 @@
-/* The seam to the system's robust mutexes, in memory that processes share. When a thread ends, however it
-   ends, the kernel marks the mutexes that it holds. One of robust_posix.c and robust_none.c is built. */
+/* The seam to the system's robust mutexes, in memory that processes share. When a thread ends,
+   however it ends, the kernel marks the mutexes that it holds. One of robust_posix.c and
+   robust_none.c is built. */
 #ifndef INTERLOCK_ROBUST_MUTEX_H
 #define INTERLOCK_ROBUST_MUTEX_H
 
 #include "common.h"
 
-/* Checks ILK_ROBUST_SIZE bytes at an address. ILK_OK: a robust mutex; zeros have been made an unlocked one.
-   ILK_EINVAL: anything else. ILK_ENOTSUP: the system has no robust mutexes. */
+/* Checks ILK_ROBUST_SIZE bytes at an address. ILK_OK: a robust mutex; zeros have been made an
+   unlocked one. ILK_EINVAL: anything else. ILK_ENOTSUP: the system has no robust mutexes. */
 int robust_check(void *address);
 
-/* After robust_check(). ILK_OK, ILK_OWNER_DIED: locked; ILK_EBUSY; ILK_EDEADLK: the caller holds it. */
+/* After robust_check(). ILK_OK, ILK_OWNER_DIED: locked; ILK_EBUSY; ILK_EDEADLK: the caller holds
+   it. */
 int robust_try(void *address);
 
 /* The same, but waits at most until `until` (monotonic clock), then returns ILK_ETIMEDOUT. */

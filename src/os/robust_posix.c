@@ -12,9 +12,10 @@
 
 #define WORDS (sizeof(pthread_mutex_t) / sizeof(uint32_t))
 
-/* The caller's memory. There is no initialization step, because a process might be killed half-way through
-   it. An unlocked mutex of the C library differs from zeros in exactly one word (robust_setup() checks that). So
-   each call makes sure of this word and of `layout`; each goes from 0 to its value in one atomic step. */
+/* The caller's memory. There is no initialization step, because a process might be killed half-way
+   through it. An unlocked mutex of the C library differs from zeros in exactly one word
+   (robust_setup() checks that). So each call makes sure of this word and of `layout`; each goes
+   from 0 to its value in one atomic step. */
 union robust {
   pthread_mutex_t mutex;
   atomic_u32 words[ILK_ROBUST_SIZE / sizeof(uint32_t)]; /* the last is `layout` */
@@ -65,8 +66,8 @@ void robust_setup(void)
 static bool settle(atomic_u32 *word, uint32_t value)
 {
   uint32_t seen = 0;
-  /* Relaxed: each thread makes sure of both words before it uses the mutex, whose operations order the
-     rest. */
+  /* Relaxed: each thread makes sure of both words before it uses the mutex, whose operations order
+     the rest. */
   return likely(load_relaxed(word) == value) || cas_relaxed(word, &seen, value) || seen == value;
 }
 
@@ -75,27 +76,23 @@ int robust_check(void *address)
   union robust *r = address;
   if (!layout)
     return ILK_ENOTSUP;
-  return settle(&r->words[LAYOUT_AT], layout) && settle(&r->words[kind_at], kind) ? ILK_OK : ILK_EINVAL;
+  return settle(&r->words[LAYOUT_AT], layout) && settle(&r->words[kind_at], kind) ? ILK_OK
+                                                                                  : ILK_EINVAL;
 }
 
 static int result_of(union robust *r, int error)
 {
   switch (error) {
-  case 0:
-    return ILK_OK;
+  case 0: return ILK_OK;
   case EOWNERDEAD:
-    /* Keeps the mutex usable for the next owner. If this one dies, too, the next gets EOWNERDEAD again. */
+    /* Keeps the mutex usable for the next owner. If this one dies, too, the next gets EOWNERDEAD
+       again. */
     return pthread_mutex_consistent(&r->mutex) == 0 ? ILK_OWNER_DIED : ILK_EINVAL;
-  case EBUSY:
-    return ILK_EBUSY;
-  case EDEADLK:
-    return ILK_EDEADLK;
-  case ETIMEDOUT:
-    return ILK_ETIMEDOUT;
-  case EPERM:
-    return ILK_EPERM;
-  default:
-    return ILK_EINVAL;
+  case EBUSY: return ILK_EBUSY;
+  case EDEADLK: return ILK_EDEADLK;
+  case ETIMEDOUT: return ILK_ETIMEDOUT;
+  case EPERM: return ILK_EPERM;
+  default: return ILK_EINVAL;
   }
 }
 
@@ -114,7 +111,8 @@ static int lock_until(pthread_mutex_t *mutex, int64_t until)
   clock_gettime(CLOCK_REALTIME, &time);
   until = (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec + (until - clock_now());
 #endif
-  time = (struct timespec){.tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};
+  time =
+    (struct timespec){.tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};
 #ifdef HAVE_CLOCKLOCK
   return pthread_mutex_clocklock(mutex, clock, &time);
 #else

@@ -25,8 +25,9 @@ struct start {
   void *argument;
 };
 
-/* A thread that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer would then treat what it
-   has marked in the frame as still in use when the system ends the thread. */
+/* A thread that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer
+   would then treat what it has marked in the frame as still in use when the system ends the
+   thread. */
 __attribute__((no_sanitize("address"))) static void *run(void *start)
 {
   struct start s = *(struct start *)start;
@@ -53,8 +54,8 @@ bool os_thread_start(void (*function)(void *), void *argument)
   return result == 0;
 }
 
-void os_call_with_cleanup(
-  void (*function)(void *), void *argument, void (*cleanup)(void *), void *cleanup_argument)
+void os_call_with_cleanup(void (*function)(void *), void *argument, void (*cleanup)(void *),
+                          void *cleanup_argument)
 {
   pthread_cleanup_push(cleanup, cleanup_argument);
   function(argument);
@@ -75,8 +76,8 @@ bool os_exit_hook_set(void *record)
   return pthread_setspecific(exit_key, record) == 0;
 }
 
-/* glibc keeps the values of the first 32 keys in the thread's descriptor and allocates for others; musl keeps all there.
-   Other systems' are not known. */
+/* glibc keeps the values of the first 32 keys in the thread's descriptor and allocates for others;
+   musl keeps all there. Other systems' are not known. */
 #define KEYS_IN_THREAD 32
 
 bool os_exit_hook_is_safe(void)

@@ -14,13 +14,15 @@ void os_lock_release(os_lock *lock)
   ReleaseSRWLockExclusive((SRWLOCK *)&lock->slim);
 }
 
-/* Converts whole seconds and the rest separately: the count times a billion does not fit into 64 bits. */
+/* Converts whole seconds and the rest separately: the count times a billion does not fit into 64
+   bits. */
 int64_t os_clock(void)
 {
   LARGE_INTEGER frequency, count;
   QueryPerformanceFrequency(&frequency);
   QueryPerformanceCounter(&count);
-  int64_t per_second = frequency.QuadPart, seconds = count.QuadPart / per_second, rest = count.QuadPart % per_second;
+  int64_t per_second = frequency.QuadPart, seconds = count.QuadPart / per_second,
+          rest = count.QuadPart % per_second;
   return seconds * INT64_C(1000000000) + rest * INT64_C(1000000000) / per_second;
 }
 
@@ -41,7 +43,8 @@ bool os_thread_is_gone(int64_t id)
   HANDLE thread = OpenThread(SYNCHRONIZE | THREAD_QUERY_LIMITED_INFORMATION, FALSE, (DWORD)id);
   if (!thread)
     return GetLastError() == ERROR_INVALID_PARAMETER;
-  bool gone = GetProcessIdOfThread(thread) != GetCurrentProcessId() || WaitForSingleObject(thread, 0) == WAIT_OBJECT_0;
+  bool gone = GetProcessIdOfThread(thread) != GetCurrentProcessId() ||
+              WaitForSingleObject(thread, 0) == WAIT_OBJECT_0;
   CloseHandle(thread);
   return gone;
 }
@@ -76,9 +79,10 @@ bool os_thread_start(void (*function)(void *), void *argument)
   return thread != NULL;
 }
 
-/* An exit within the function runs the exit hook, which every thread can have: see os_exit_hook_set(). */
-void os_call_with_cleanup(
-  void (*function)(void *), void *argument, void (*cleanup)(void *), void *cleanup_argument)
+/* An exit within the function runs the exit hook, which every thread can have: see
+   os_exit_hook_set(). */
+void os_call_with_cleanup(void (*function)(void *), void *argument, void (*cleanup)(void *),
+                          void *cleanup_argument)
 {
   function(argument);
   cleanup(cleanup_argument);
@@ -89,12 +93,13 @@ void os_call_with_cleanup(
 static void (*exit_hook)(void *record);
 static _Thread_local void *exit_record;
 
-/* Runs under the loader's lock, so it must not wait for a thread that may need that lock. The hook acquires guards only. A
-   guard is held for a moment, and its holder neither loads a library nor allocates. The hook does not run when the process
-   ends: the system has killed the other threads by then, perhaps while they held a guard.
+/* Runs under the loader's lock, so it must not wait for a thread that may need that lock. The hook
+   acquires guards only. A guard is held for a moment, and its holder neither loads a library nor
+   allocates. The hook does not run when the process ends: the system has killed the other threads
+   by then, perhaps while they held a guard.
 
-   The callbacks of other modules may run later and call the library. The exit of such a thread is detected by
-   os_thread_is_gone(). */
+   The callbacks of other modules may run later and call the library. The exit of such a thread is
+   detected by os_thread_is_gone(). */
 static void NTAPI thread_detach(void *module, DWORD reason, void *reserved)
 {
   (void)module;
@@ -109,15 +114,16 @@ static void NTAPI thread_detach(void *module, DWORD reason, void *reserved)
 }
 
 /* The linker sorts these sections by name into the list of callbacks. */
-__attribute__((section(".CRT$XLD"), used)) PIMAGE_TLS_CALLBACK interlock_thread_detach = thread_detach;
+__attribute__((section(".CRT$XLD"), used)) PIMAGE_TLS_CALLBACK interlock_thread_detach =
+  thread_detach;
 
 /* The callback must outlive all threads that have a record, so the library stays loaded. */
 bool os_exit_hook_new(void (*hook)(void *record))
 {
   HMODULE self;
   exit_hook = hook;
-  return GetModuleHandleExA(
-    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN, (const char *)&exit_hook, &self);
+  return GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
+                            (const char *)&exit_hook, &self);
 }
 
 bool os_exit_hook_set(void *record)

@@ -1,4 +1,5 @@
-/* os.h's types, with the functions that are inline, on Windows. Without <windows.h>, which defines names like `small`. */
+/* os.h's types, with the functions that are inline, on Windows. Without <windows.h>, which defines
+   names like `small`. */
 #ifndef INTERLOCK_TYPES_WINDOWS_H
 #define INTERLOCK_TYPES_WINDOWS_H
 
@@ -15,7 +16,8 @@ static inline void os_lock_init(os_lock *lock)
 void os_lock_acquire(os_lock *lock);
 void os_lock_release(os_lock *lock);
 
-/* A handler of Ctrl-C runs in a thread of its own, so there is nothing to block and no error number to keep. */
+/* A handler of Ctrl-C runs in a thread of its own, so there is nothing to block and no error number
+   to keep. */
 typedef char os_signals;
 
 static inline void os_signals_block(os_signals *before)

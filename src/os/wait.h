@@ -1,4 +1,5 @@
-/* Sleep on a 32-bit word, and wake the threads that sleep on it. Either wait_linux.c or wait_pthread.c is built. */
+/* Sleep on a 32-bit word, and wake the threads that sleep on it. Either wait_linux.c or
+   wait_pthread.c is built. */
 #ifndef INTERLOCK_WAIT_H
 #define INTERLOCK_WAIT_H
 
@@ -15,9 +16,10 @@ enum wait_result {
 extern const char wait_backend[];
 extern const bool wait_has_shared; /* can words be shared between processes? */
 
-/* Sleeps while *word == expected, until `deadline` (monotonic clock, absolute, in nanoseconds). The comparison and the
-   start of the sleep are atomic with respect to wait_wake(): a waker that first changes the word and then wakes is not
-   missed. A signal handler that runs during the sleep does not end it. */
+/* Sleeps while *word == expected, until `deadline` (monotonic clock, absolute, in nanoseconds). The
+   comparison and the start of the sleep are atomic with respect to wait_wake(): a waker that first
+   changes the word and then wakes is not missed. A signal handler that runs during the sleep does
+   not end it. */
 enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared);
 
 /* Wakes up to n threads that sleep on the word, the longest asleep first; with futexes, real-time
@@ -25,13 +27,14 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
    that moment does not count as asleep. The word is not read: its memory may be gone. */
 int wait_wake(atomic_u32 *word, int n, bool shared);
 
-/* Reads a word on which another thread was seen to sleep. Returns false, without touching the word, if its memory is
-   gone or the system does not say. */
+/* Reads a word on which another thread was seen to sleep. Returns false, without touching the word,
+   if its memory is gone or the system does not say. */
 bool wait_read(atomic_u32 *word, uint32_t *value);
 
 void wait_setup(void); /* once, when the library is loaded */
 
-/* Around fork(): no other thread is in this module while the process is copied. In the child, no thread sleeps. */
+/* Around fork(): no other thread is in this module while the process is copied. In the child, no
+   thread sleeps. */
 void wait_before_fork(void);
 void wait_after_fork(bool child);
 

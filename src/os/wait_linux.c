@@ -27,10 +27,12 @@ struct kernel_time {
   int64_t seconds, nanoseconds;
 };
 
-static long futex_wait(atomic_u32 *word, int operation, uint32_t expected, const struct kernel_time *until)
+static long futex_wait(atomic_u32 *word, int operation, uint32_t expected,
+                       const struct kernel_time *until)
 {
 #ifdef SYS_futex_time64
-  long result = syscall(SYS_futex_time64, word, operation, expected, until, NULL, FUTEX_BITSET_MATCH_ANY);
+  long result =
+    syscall(SYS_futex_time64, word, operation, expected, until, NULL, FUTEX_BITSET_MATCH_ANY);
   if (result == 0 || errno != ENOSYS)
     return result;
 #endif
@@ -42,7 +44,8 @@ static long futex_wait(atomic_u32 *word, int operation, uint32_t expected, const
     native.seconds = until->seconds > LONG_MAX ? LONG_MAX : (long)until->seconds;
     native.nanoseconds = (long)until->nanoseconds;
   }
-  return syscall(SYS_futex, word, operation, expected, until ? &native : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
+  return syscall(SYS_futex, word, operation, expected, until ? &native : NULL, NULL,
+                 FUTEX_BITSET_MATCH_ANY);
 #else
   return -1;
 #endif
@@ -75,16 +78,18 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
   return woken > 0 ? (int)woken : 0; /* EFAULT: the memory is gone, and so are its sleepers */
 }
 
-/* process_vm_readv(2) fails where there is no memory, but may read the bytes one at a time. The futex call then compares
-   the whole word atomically; it wakes and moves no thread. */
+/* process_vm_readv(2) fails where there is no memory, but may read the bytes one at a time. The
+   futex call then compares the whole word atomically; it wakes and moves no thread. */
 bool wait_read(atomic_u32 *word, uint32_t *value)
 {
   struct iovec to = {value, sizeof *value}, from = {word, sizeof *value};
   *value = 0;
-  if (syscall(SYS_process_vm_readv, (long)getpid(), &to, 1UL, &from, 1UL, 0UL) != (long)sizeof *value)
+  if (syscall(SYS_process_vm_readv, (long)getpid(), &to, 1UL, &from, 1UL, 0UL) !=
+      (long)sizeof *value)
     return false;
   atomic_u32 target = 0;
-  return syscall(FUTEX_NUMBER, word, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG, 0, 0L, &target, *value) >= 0;
+  return syscall(FUTEX_NUMBER, word, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG, 0, 0L, &target,
+                 *value) >= 0;
 }
 
 void wait_setup(void)

@@ -1,7 +1,7 @@
-/* Waiting on any POSIX system. Words are hashed to buckets. A bucket has a mutex and a list of the threads that sleep,
-   oldest first. Each sleeper has its own condition variable: a shared one lets a later waiter steal a signal (glibc bug
-   25847). It is signalled while the bucket's mutex is held, because it is on the stack of the sleeper, which could
-   otherwise have returned. */
+/* Waiting on any POSIX system. Words are hashed to buckets. A bucket has a mutex and a list of the
+   threads that sleep, oldest first. Each sleeper has its own condition variable: a shared one lets
+   a later waiter steal a signal (glibc bug 25847). It is signalled while the bucket's mutex is
+   held, because it is on the stack of the sleeper, which could otherwise have returned. */
 #include "wait.h"
 
 #include <pthread.h>
@@ -59,7 +59,8 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
 {
   (void)shared;
   struct bucket *b = bucket_of(word);
-  int cancel; /* pthread_cond_wait() is a cancellation point; the functions of this library are not */
+  /* pthread_cond_wait() is a cancellation point; the functions of this library are not */
+  int cancel;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
   guard_lock(&b->mutex);
   /* Relaxed: the waker changed the word before it locked the bucket's mutex. */
@@ -83,7 +84,8 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   *b->end = &me;
   b->end = &me.next;
 
-  /* If time_t has 32 bits and cannot hold the deadline, the sleep ends early, and the caller sleeps again. */
+  /* If time_t has 32 bits and cannot hold the deadline, the sleep ends early, and the caller sleeps
+     again. */
   int64_t seconds = deadline / NS_PER_S;
   if (sizeof(time_t) < sizeof seconds && seconds > INT32_MAX)
     seconds = INT32_MAX;

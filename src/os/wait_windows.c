@@ -1,6 +1,6 @@
-/* Waiting on Windows. WakeByAddressSingle() does not return how many threads it woke, and promises no order. So words are
-   hashed to buckets, as in wait_pthread.c. A bucket has a lock and a list of the threads that sleep, oldest first, and each
-   sleeper waits for the address of its own flag. */
+/* Waiting on Windows. WakeByAddressSingle() does not return how many threads it woke, and promises
+   no order. So words are hashed to buckets, as in wait_pthread.c. A bucket has a lock and a list of
+   the threads that sleep, oldest first, and each sleeper waits for the address of its own flag. */
 #include <stddef.h>
 #include <windows.h>
 
@@ -91,7 +91,8 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   b->end = &me.next;
   guard_unlock(&b->lock);
 
-  /* The system may end a sleep early, by its timer or without a reason, so the clock is read again after each. */
+  /* The system may end a sleep early, by its timer or without a reason, so the clock is read again
+     after each. */
   uint32_t asleep = 0;
   while (!load_acquire(&me.woken)) { /* pairs with wait_wake() */
     DWORD ms = milliseconds_until(deadline);
@@ -116,8 +117,9 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
       continue;
     }
     bucket_remove(b, link);
-    /* Release: the woken thread sees what the waker did. After this store *s may be gone. Its address is still used, but only
-       to name the sleeper; a thread that has another flag at that address rechecks. */
+    /* Release: the woken thread sees what the waker did. After this store *s may be gone. Its
+       address is still used, but only to name the sleeper; a thread that has another flag at that
+       address rechecks. */
     store_release(&s->woken, 1);
     WakeByAddressSingle((void *)&s->woken);
     woken++;

@@ -31,10 +31,12 @@ static bool is_timeout(object o, bool may_be_forever)
   return (value >= 0 && value <= 1e6) || (value == -1 && may_be_forever);
 }
 
-enum how how_to_wait(const struct arguments *arguments, intptr_t skip, const char *blocking_name, bool takes_none)
+enum how how_to_wait(const struct arguments *arguments, intptr_t skip, const char *blocking_name,
+                     bool takes_none)
 {
   object blocking = NULL, timeout = NULL;
-  intptr_t given = arguments->n - skip, named = arguments->names ? python.tuple_size(arguments->names) : 0;
+  intptr_t given = arguments->n - skip,
+           named = arguments->names ? python.tuple_size(arguments->names) : 0;
   if (given < 0 || given > 2)
     return HOW_PYTHON;
   if (given > 0)
@@ -74,7 +76,8 @@ static object by_keyword(const struct arguments *arguments)
   intptr_t n = python.tuple_size(arguments->names);
   object dict = python.new_dict();
   for (intptr_t i = 0; dict && i < n; i++)
-    if (python.set_dict_item(dict, python.tuple_item(arguments->names, i), arguments->values[arguments->n + i])) {
+    if (python.set_dict_item(dict, python.tuple_item(arguments->names, i),
+                             arguments->values[arguments->n + i])) {
       python.decref(dict);
       return NULL;
     }
@@ -149,12 +152,14 @@ static bool install(const struct python *table, intptr_t header)
     store_release(&state, WRITTEN); /* pairs with the load that follows */
     return true;
   }
-  return load_acquire(&state) == WRITTEN && !memcmp(&python, table, sizeof python) && python_header == header;
+  return load_acquire(&state) == WRITTEN && !memcmp(&python, table, sizeof python) &&
+         python_header == header;
 }
 
 void *ilk_python_methods(void *addresses, int64_t header)
 {
-  if (!addresses || header < (int64_t)(2 * sizeof(object)) || header > 1024 || header % (int64_t)sizeof(object))
+  if (!addresses || header < (int64_t)(2 * sizeof(object)) || header > 1024 ||
+      header % (int64_t)sizeof(object))
     return fail_null(ILK_EINVAL);
   if (!install(addresses, (intptr_t)header))
     return fail_null(ILK_EBUSY);

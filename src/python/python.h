@@ -1,55 +1,61 @@
-/* Methods in C for calls from Python code, without Python.h: the Python package hands over the addresses of the functions
-   of Python's C API that they need (see docs/calls.md).
+/* Methods in C for calls from Python code, without Python.h: the Python package hands over the
+   addresses of the functions of Python's C API that they need (see docs/calls.md).
 
        Python code -> method (python_locks.c, ...) -> ilk_..try..()     succeeds: the result
                                             -> Python method     everything else: waits, errors, unusual arguments
 
    Invariants:
-   I1  A method never waits and never raises an exception of its own: it tries once, with the GIL held, and leaves what does
-       not succeed to the Python method of the same name, which begins anew. So a try that fails changes nothing, and
-       arguments are converted without side effects, or are left to Python.
-   I2  The library stores no Python object, but the addresses of static ones. So interpreters need not be distinguished.
-   I3  Only the stable ABI is used (the table below). Nothing is done with an object's header, but to load its type.
-   I4  A method is called with an instance of the class that it was made for, because Python checks that. Such an instance
-       begins with the fields of `struct owner`, after the header. */
+   I1  A method never waits and never raises an exception of its own: it tries once, with the GIL
+       held, and leaves what does not succeed to the Python method of the same name, which begins
+       anew. So a try that fails changes nothing, and arguments are converted without side effects,
+       or are left to Python.
+   I2  The library stores no Python object, but the addresses of static ones. So interpreters need
+       not be distinguished.
+   I3  Only the stable ABI is used (the table below). Nothing is done with an object's header, but
+       to load its type.
+   I4  A method is called with an instance of the class that it was made for, because Python checks
+       that. Such an instance begins with the fields of `struct owner`, after the header. */
 #ifndef INTERLOCK_PYTHON_H
 #define INTERLOCK_PYTHON_H
 
 #include "atomic.h"
 #include "common.h"
 
-typedef void *object; /* PyObject *; a new reference if a function returns it, unless said otherwise */
+/* PyObject *; a new reference if a function returns it, unless said otherwise. */
+typedef void *object;
 
-/* D(field, symbol): an object. F(result, field, parameters, symbol): a function. All are in the stable ABI of Python 3.2 and
-   later. METH_FASTCALL, the only other thing used, is in it from 3.10, and 3.7 to 3.9 have it in the same form.
+/* D(field, symbol): an object. F(result, field, parameters, symbol): a function. All are in the
+   stable ABI of Python 3.2 and later. METH_FASTCALL, the only other thing used, is in it from 3.10,
+   and 3.7 to 3.9 have it in the same form.
 
-   "borrowed": the caller gets no reference. "steals": the function takes over the caller's reference. */
-#define PYTHON_API(D, F)                                                                                      \
-  D(none, _Py_NoneStruct)                                                                                     \
-  D(true_object, _Py_TrueStruct)                                                                              \
-  D(false_object, _Py_FalseStruct)                                                                            \
-  D(int_type, PyLong_Type)                                                                                    \
-  D(float_type, PyFloat_Type)                                                                                 \
-  D(str_type, PyUnicode_Type)                                                                                 \
-  D(tuple_type, PyTuple_Type)                                                                                 \
-  F(void, incref, (object), Py_IncRef)                                                                        \
-  F(void, decref, (object), Py_DecRef)                                                                        \
-  F(object, error, (void), PyErr_Occurred)                                   /* borrowed */                   \
-  F(void, clear_error, (void), PyErr_Clear)                                                                   \
-  F(int, is_subtype, (object type, object of), PyType_IsSubtype)                                              \
-  F(object, attribute, (object, const char *), PyObject_GetAttrString)                                        \
-  F(object, call, (object, object tuple, object dict_or_null), PyObject_Call)                                 \
-  F(object, new_tuple, (intptr_t), PyTuple_New)                                                               \
-  F(object, tuple_item, (object, intptr_t), PyTuple_GetItem)                 /* borrowed */                   \
-  F(int, set_tuple_item, (object, intptr_t, object), PyTuple_SetItem)        /* steals the last */            \
-  F(intptr_t, tuple_size, (object), PyTuple_Size)                                                             \
-  F(object, new_dict, (void), PyDict_New)                                                                     \
-  F(int, set_dict_item, (object, object, object), PyDict_SetItem)                                             \
-  F(int, compare_string, (object, const char *), PyUnicode_CompareWithASCIIString)                            \
-  F(object, new_int, (long long), PyLong_FromLongLong)                                                        \
-  F(long long, int_value, (object, int *overflow), PyLong_AsLongLongAndOverflow)                              \
-  F(unsigned long long, unsigned_value, (object), PyLong_AsUnsignedLongLong)                                  \
-  F(object, index, (object), PyNumber_Index)                                                                  \
+   "borrowed": the caller gets no reference. "steals": the function takes over the caller's
+   reference. */
+#define PYTHON_API(D, F)                                                                           \
+  D(none, _Py_NoneStruct)                                                                          \
+  D(true_object, _Py_TrueStruct)                                                                   \
+  D(false_object, _Py_FalseStruct)                                                                 \
+  D(int_type, PyLong_Type)                                                                         \
+  D(float_type, PyFloat_Type)                                                                      \
+  D(str_type, PyUnicode_Type)                                                                      \
+  D(tuple_type, PyTuple_Type)                                                                      \
+  F(void, incref, (object), Py_IncRef)                                                             \
+  F(void, decref, (object), Py_DecRef)                                                             \
+  F(object, error, (void), PyErr_Occurred) /* borrowed */                                          \
+  F(void, clear_error, (void), PyErr_Clear)                                                        \
+  F(int, is_subtype, (object type, object of), PyType_IsSubtype)                                   \
+  F(object, attribute, (object, const char *), PyObject_GetAttrString)                             \
+  F(object, call, (object, object tuple, object dict_or_null), PyObject_Call)                      \
+  F(object, new_tuple, (intptr_t), PyTuple_New)                                                    \
+  F(object, tuple_item, (object, intptr_t), PyTuple_GetItem)          /* borrowed */               \
+  F(int, set_tuple_item, (object, intptr_t, object), PyTuple_SetItem) /* steals the last */        \
+  F(intptr_t, tuple_size, (object), PyTuple_Size)                                                  \
+  F(object, new_dict, (void), PyDict_New)                                                          \
+  F(int, set_dict_item, (object, object, object), PyDict_SetItem)                                  \
+  F(int, compare_string, (object, const char *), PyUnicode_CompareWithASCIIString)                 \
+  F(object, new_int, (long long), PyLong_FromLongLong)                                             \
+  F(long long, int_value, (object, int *overflow), PyLong_AsLongLongAndOverflow)                   \
+  F(unsigned long long, unsigned_value, (object), PyLong_AsUnsignedLongLong)                       \
+  F(object, index, (object), PyNumber_Index)                                                       \
   F(double, float_value, (object), PyFloat_AsDouble)
 
 struct python {
@@ -60,7 +66,7 @@ struct python {
 #undef F
 };
 
-extern HIDDEN struct python python; /* constant from ilk_python_methods() on */
+extern HIDDEN struct python python;   /* constant from ilk_python_methods() on */
 extern HIDDEN intptr_t python_header; /* the size of an object's header */
 
 /* Python's PyMethodDef. */
@@ -76,8 +82,8 @@ struct method {
 #define METH_O 8
 #define METH_FASTCALL 128
 
-/* Arguments of a METH_FASTCALL method: `n` by position, and then those by keyword, whose names are the tuple `names`, or
-   NULL. All are borrowed. */
+/* Arguments of a METH_FASTCALL method: `n` by position, and then those by keyword, whose names are
+   the tuple `names`, or NULL. All are borrowed. */
 struct arguments {
   object const *values;
   intptr_t n;
@@ -123,7 +129,8 @@ static inline object boolean(int value)
 
 /* --- arguments ------------------------------------------------------------------- */
 
-/* The value of an int that is not an instance of a subclass. False: it is something else, or does not fit. */
+/* The value of an int that is not an instance of a subclass. False: it is something else, or does
+   not fit. */
 static inline bool is_int(object o, int64_t *value)
 {
   int overflow;
@@ -140,9 +147,10 @@ enum how {
   HOW_PYTHON /* the arguments are for Python to judge */
 };
 
-/* They follow the first `skip` arguments, which are positional. `takes_none`: a timeout of None, not of -1, waits forever;
-   else it is the other way round. */
-COLD enum how how_to_wait(const struct arguments *, intptr_t skip, const char *blocking_name, bool takes_none);
+/* They follow the first `skip` arguments, which are positional. `takes_none`: a timeout of None,
+   not of -1, waits forever; else it is the other way round. */
+COLD enum how how_to_wait(const struct arguments *, intptr_t skip, const char *blocking_name,
+                          bool takes_none);
 
 /* --- the way to Python ------------------------------------------------------------ */
 
@@ -155,14 +163,15 @@ COLD object call_function(object function, const struct arguments *);
 
 /* --- the methods --------------------------------------------------------------------- */
 
-/* C(name): takes any arguments. F(name): positional ones. N(name): none. O(name): one. Each is the function python_NAME. */
-#define PYTHON_METHODS(C, F, N, O)                                                                            \
-  N(lock_init) N(rlock_init) C(mutex_init) N(handle_del)                                                      \
-  C(mutex_acquire) N(mutex_release) F(mutex_exit) N(mutex_locked)                                             \
-  C(read_acquire) N(read_release) C(write_acquire) N(write_release)                                           \
-  C(semaphore_acquire) C(semaphore_release) F(semaphore_exit)                                                 \
-  C(queue_put) C(queue_put_nowait) C(queue_get) N(queue_get_nowait)                                           \
-  F(atomic_apply)
+/* C(name): takes any arguments. F(name): positional ones. N(name): none. O(name): one. Each is the
+   function python_NAME. */
+#define PYTHON_METHODS(C, F, N, O)                                                                 \
+  N(lock_init)                                                                                     \
+  N(rlock_init)                                                                                    \
+  C(mutex_init) N(handle_del) C(mutex_acquire) N(mutex_release) F(mutex_exit) N(mutex_locked)      \
+    C(read_acquire) N(read_release) C(write_acquire) N(write_release) C(semaphore_acquire)         \
+      C(semaphore_release) F(semaphore_exit) C(queue_put) C(queue_put_nowait) C(queue_get)         \
+        N(queue_get_nowait) F(atomic_apply)
 
 #define C(name) object python_##name(object self, object const *values, intptr_t n, object names);
 #define F(name) object python_##name(object self, object const *values, intptr_t n);

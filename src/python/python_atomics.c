@@ -1,6 +1,7 @@
-/* Atomic operations on elements of numpy arrays: interlock.atomic. numpy is used as by any extension module that was
-   compiled with its headers: through the array of addresses `_ARRAY_API`, whose meaning by index is numpy's ABI, and the
-   first fields of arrays and dtypes, which belong to that. Its version is checked. */
+/* Atomic operations on elements of numpy arrays: interlock.atomic. numpy is used as by any
+   extension module that was compiled with its headers: through the array of addresses `_ARRAY_API`,
+   whose meaning by index is numpy's ABI, and the first fields of arrays and dtypes, which belong to
+   that. Its version is checked. */
 #include <string.h>
 
 #include "python.h"
@@ -8,11 +9,11 @@
 /* --- what is used of numpy's ABI ------------------------------------------------------------- */
 
 enum {
-  NUMPY_ABI_VERSION = 0,  /* unsigned (void) */
-  NUMPY_ARRAY_TYPE = 2,   /* numpy.ndarray */
-  NUMPY_INTEGER_TYPE = 12, /* numpy.integer */
+  NUMPY_ABI_VERSION = 0,    /* unsigned (void) */
+  NUMPY_ARRAY_TYPE = 2,     /* numpy.ndarray */
+  NUMPY_INTEGER_TYPE = 12,  /* numpy.integer */
   NUMPY_FLOATING_TYPE = 16, /* numpy.floating */
-  NUMPY_SCALAR = 60       /* object (const void *value, object dtype, object base): a new scalar */
+  NUMPY_SCALAR = 60 /* object (const void *value, object dtype, object base): a new scalar */
 };
 
 #define NUMPY_ABI_1 0x1000009 /* numpy 1.x */
@@ -55,7 +56,8 @@ int ilk_python_numpy(void *api)
   return ILK_OK;
 }
 
-/* --- the types of elements ---------------------------------------------------------------------- */
+/* --- the types of elements
+   ---------------------------------------------------------------------- */
 
 enum class { CLASS_NONE, CLASS_BOOL, CLASS_SIGNED, CLASS_UNSIGNED, CLASS_FLOAT };
 
@@ -69,19 +71,19 @@ struct element_type {
 
 /* By numpy's number of the type. Half floats are left to Python. */
 static const struct element_type element_types[] = {
-    {CLASS_BOOL, 1, 'B'},
-    {CLASS_SIGNED, 1, 'b'},
-    {CLASS_UNSIGNED, 1, 'B'},
-    {CLASS_SIGNED, sizeof(short), 'h'},
-    {CLASS_UNSIGNED, sizeof(short), 'H'},
-    {CLASS_SIGNED, sizeof(int), 'i'},
-    {CLASS_UNSIGNED, sizeof(int), 'I'},
-    {CLASS_SIGNED, sizeof(long), LONG_LETTERS('i', 'q')},
-    {CLASS_UNSIGNED, sizeof(long), LONG_LETTERS('I', 'Q')},
-    {CLASS_SIGNED, sizeof(long long), 'q'},
-    {CLASS_UNSIGNED, sizeof(long long), 'Q'},
-    {CLASS_FLOAT, sizeof(float), 'f'},
-    {CLASS_FLOAT, sizeof(double), 'd'},
+  {CLASS_BOOL, 1, 'B'},
+  {CLASS_SIGNED, 1, 'b'},
+  {CLASS_UNSIGNED, 1, 'B'},
+  {CLASS_SIGNED, sizeof(short), 'h'},
+  {CLASS_UNSIGNED, sizeof(short), 'H'},
+  {CLASS_SIGNED, sizeof(int), 'i'},
+  {CLASS_UNSIGNED, sizeof(int), 'I'},
+  {CLASS_SIGNED, sizeof(long), LONG_LETTERS('i', 'q')},
+  {CLASS_UNSIGNED, sizeof(long), LONG_LETTERS('I', 'Q')},
+  {CLASS_SIGNED, sizeof(long long), 'q'},
+  {CLASS_UNSIGNED, sizeof(long long), 'Q'},
+  {CLASS_FLOAT, sizeof(float), 'f'},
+  {CLASS_FLOAT, sizeof(double), 'd'},
 };
 
 static struct element_type type_of_elements(object dtype)
@@ -107,7 +109,8 @@ static bool is_for_bools(int64_t operation)
   }
 }
 
-/* --- arguments: all functions return false for what Python is to judge -------------------------- */
+/* --- arguments: all functions return false for what Python is to judge
+   -------------------------- */
 
 static bool is_instance(object o, object type)
 {
@@ -133,8 +136,9 @@ static bool is_integer(object o, void *const *api, int64_t *value)
 
 static bool is_double(object o, void *const *api, double *value)
 {
-  bool ok = type_of(o) == python.float_type || type_of(o) == python.int_type || type_of(o) == type_of(python.true_object) ||
-            is_instance(o, api[NUMPY_FLOATING_TYPE]) || is_instance(o, api[NUMPY_INTEGER_TYPE]);
+  bool ok = type_of(o) == python.float_type || type_of(o) == python.int_type ||
+            type_of(o) == type_of(python.true_object) || is_instance(o, api[NUMPY_FLOATING_TYPE]) ||
+            is_instance(o, api[NUMPY_INTEGER_TYPE]);
   if (!ok)
     return false;
   *value = python.float_value(o);
@@ -174,13 +178,16 @@ static bool store_operand(void *place, struct element_type type, object value, v
   if (type_of(value) == type_of(python.true_object))
     number = value == python.true_object;
   else if (!is_integer(value, api, &number))
-    return type.class == CLASS_UNSIGNED && type.size == 8 && type_of(value) == python.int_type && is_large(value, place);
+    return type.class == CLASS_UNSIGNED && type.size == 8 && type_of(value) == python.int_type &&
+           is_large(value, place);
   int bits = type.size * 8;
   if (type.class == CLASS_BOOL)
     number = number != 0;
-  else if (type.class == CLASS_SIGNED && bits < 64 && (number < -(INT64_C(1) << (bits - 1)) || number >= INT64_C(1) << (bits - 1)))
+  else if (type.class == CLASS_SIGNED && bits < 64 &&
+           (number < -(INT64_C(1) << (bits - 1)) || number >= INT64_C(1) << (bits - 1)))
     return false;
-  else if (type.class == CLASS_UNSIGNED && (number < 0 || (bits < 64 && number >= INT64_C(1) << bits)))
+  else if (type.class == CLASS_UNSIGNED &&
+           (number < 0 || (bits < 64 && number >= INT64_C(1) << bits)))
     return false;
   switch (type.size) {
   case 1: memcpy(place, &(uint8_t){(uint8_t)number}, 1); break;
@@ -221,7 +228,8 @@ static void *element_of(const struct array *array, const int64_t *indices, unsig
   return likely((uintptr_t)address % size == 0) ? address : NULL;
 }
 
-/* --- the function ------------------------------------------------------------------------------- */
+/* --- the function
+   ------------------------------------------------------------------------------- */
 
 /* Every operation is seq_cst, whatever is asked; here is what may be asked. */
 static bool is_order(object order, int64_t operation)
@@ -229,32 +237,40 @@ static bool is_order(object order, int64_t operation)
   static const struct {
     const char *name;
     bool load, store;
-  } orders[] = {
-      {"seq_cst", true, true}, {"relaxed", true, true}, {"acquire", true, false}, {"release", false, true}, {"acq_rel", false, false}};
+  } orders[] = {{"seq_cst", true, true},
+                {"relaxed", true, true},
+                {"acquire", true, false},
+                {"release", false, true},
+                {"acq_rel", false, false}};
   if (type_of(order) != python.str_type)
     return false;
   for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
     if (python.compare_string(order, orders[i].name) == 0)
-      return operation == ILK_ATOMIC_LOAD ? orders[i].load : operation != ILK_ATOMIC_STORE || orders[i].store;
+      return operation == ILK_ATOMIC_LOAD ? orders[i].load
+                                          : operation != ILK_ATOMIC_STORE || orders[i].store;
   return false;
 }
 
-/* atomic._apply(operation, array, index, order, *values). False: nothing has been done, and no exception is set. */
+/* atomic._apply(operation, array, index, order, *values). False: nothing has been done, and no
+   exception is set. */
 static bool apply(object const *values, intptr_t n, object *result)
 {
   void *const *api = load_acquire(&numpy); /* pairs with ilk_python_numpy() */
   int64_t operation, indices[DIMENSIONS_MAX];
-  if (!api || n < 4 || !is_int(values[0], &operation) || type_of(values[1]) != api[NUMPY_ARRAY_TYPE] || 
-      !is_order(values[3], operation))
+  if (!api || n < 4 || !is_int(values[0], &operation) ||
+      type_of(values[1]) != api[NUMPY_ARRAY_TYPE] || !is_order(values[3], operation))
     return false;
-  if (n - 4 != (operation == ILK_ATOMIC_LOAD ? 0 : operation == ILK_ATOMIC_COMPARE_EXCHANGE ? 2 : 1))
+  if (n - 4 != (operation == ILK_ATOMIC_LOAD               ? 0
+                : operation == ILK_ATOMIC_COMPARE_EXCHANGE ? 2
+                                                           : 1))
     return false;
   const struct array *array = (const struct array *)((char *)values[1] + python_header);
   struct element_type type = type_of_elements(array->dtype);
   if (type.class == CLASS_NONE || (type.class == CLASS_BOOL && !is_for_bools(operation)))
     return false;
   int required = ARRAY_ALIGNED | (operation == ILK_ATOMIC_LOAD ? 0 : ARRAY_WRITEABLE);
-  if ((array->flags & required) != required || !array->dimensions || indices_of(values[2], api, indices) != array->dimensions)
+  if ((array->flags & required) != required || !array->dimensions ||
+      indices_of(values[2], api, indices) != array->dimensions)
     return false;
   uint64_t operands[2] = {0}, old = 0;
   for (intptr_t i = 4; i < n; i++)
@@ -263,8 +279,10 @@ static bool apply(object const *values, intptr_t n, object *result)
   void *element = element_of(array, indices, type.size);
   if (!element || ilk_atomic_apply(element, type.letter, (int)operation, operands, &old) != ILK_OK)
     return false;
-  object (*scalar)(const void *, object, object) = (object(*)(const void *, object, object))(uintptr_t)api[NUMPY_SCALAR];
-  *result = operation == ILK_ATOMIC_STORE ? reference(python.none) : scalar(&old, array->dtype, NULL);
+  object (*scalar)(const void *, object, object) =
+    (object(*)(const void *, object, object))(uintptr_t)api[NUMPY_SCALAR];
+  *result =
+    operation == ILK_ATOMIC_STORE ? reference(python.none) : scalar(&old, array->dtype, NULL);
   return true;
 }
 
@@ -272,5 +290,7 @@ static bool apply(object const *values, intptr_t n, object *result)
 object python_atomic_apply(object self, object const *values, intptr_t n)
 {
   object result;
-  return likely(apply(values, n, &result)) ? result : call_function(self, &(struct arguments){values, n, NULL});
+  return likely(apply(values, n, &result))
+           ? result
+           : call_function(self, &(struct arguments){values, n, NULL});
 }

@@ -3,10 +3,11 @@
 
 typedef int try_function(void *handle);
 
-/* As _Mutex.acquire, Semaphore.acquire and so on: `name` is the Python method, and `died` the one for a lock that is
-   acquired, but whose holder has exited; NULL for semaphores, which have none, and whose timeout may be None. */
-static inline object acquire(object self, const struct arguments *arguments, try_function *try, const char *name,
-    const char *died)
+/* As _Mutex.acquire, Semaphore.acquire and so on: `name` is the Python method, and `died` the one
+   for a lock that is acquired, but whose holder has exited; NULL for semaphores, which have none,
+   and whose timeout may be None. */
+static inline object acquire(object self, const struct arguments *arguments, try_function *try,
+                             const char *name, const char *died)
 {
   bool none = !arguments->n && !arguments->names;
   enum how how = likely(none) ? HOW_WAIT : how_to_wait(arguments, 0, "blocking", !died);
@@ -25,28 +26,29 @@ static inline object acquire(object self, const struct arguments *arguments, try
 /* `name` is the Python method that raises the exception. It tries again, and may succeed then. */
 static inline object release(object self, try_function *unlock, const char *name)
 {
-  return likely(unlock(handle_for_call(self)) == ILK_OK) ? reference(python.none) : call_python_0(self, name);
+  return likely(unlock(handle_for_call(self)) == ILK_OK) ? reference(python.none)
+                                                         : call_python_0(self, name);
 }
 
-#define ACQUIRE(function, try, name, died)                                                \
-  object python_##function(object self, object const *values, intptr_t n, object names)     \
-  {                                                                                       \
-    return acquire(self, &(struct arguments){values, n, names}, try, name, died);         \
+#define ACQUIRE(function, try, name, died)                                                         \
+  object python_##function(object self, object const *values, intptr_t n, object names)            \
+  {                                                                                                \
+    return acquire(self, &(struct arguments){values, n, names}, try, name, died);                  \
   }
 
-#define RELEASE(function, unlock, name)             \
-  object python_##function(object self, object unused) \
-  {                                                  \
-    (void)unused;                                    \
-    return release(self, unlock, name);              \
+#define RELEASE(function, unlock, name)                                                            \
+  object python_##function(object self, object unused)                                             \
+  {                                                                                                \
+    (void)unused;                                                                                  \
+    return release(self, unlock, name);                                                            \
   }
 
 /* __exit__, which has the exception as its arguments. */
-#define EXIT(function, unlock, name)                                       \
-  object python_##function(object self, object const *values, intptr_t n)    \
-  {                                                                        \
-    (void)values, (void)n;                                                 \
-    return release(self, unlock, name);                                    \
+#define EXIT(function, unlock, name)                                                               \
+  object python_##function(object self, object const *values, intptr_t n)                          \
+  {                                                                                                \
+    (void)values, (void)n;                                                                         \
+    return release(self, unlock, name);                                                            \
   }
 
 static int semaphore_release_one(void *semaphore)

@@ -3,20 +3,13 @@
 #include "python.h"
 
 static int (*const free_functions[KINDS])(void *) = {
-    [KIND_MUTEX] = ilk_mutex_free,
-    [KIND_RWLOCK] = ilk_rwlock_free,
-    [KIND_SEMAPHORE] = ilk_semaphore_free,
-    [KIND_CONDITION] = ilk_condition_free,
-    [KIND_EVENT] = ilk_event_free,
-    [KIND_BARRIER] = ilk_barrier_free,
-    [KIND_LATCH] = ilk_latch_free,
-    [KIND_ONCE] = ilk_once_free,
-    [KIND_COUNTER] = ilk_counter_free,
-    [KIND_TALLY] = ilk_tally_free,
-    [KIND_LOCKARRAY] = ilk_lockarray_free,
-    [KIND_QUEUE] = ilk_queue_free,
-    [KIND_LOCAL] = ilk_local_free,
-    [KIND_SLICES] = ilk_slices_free,
+  [KIND_MUTEX] = ilk_mutex_free,         [KIND_RWLOCK] = ilk_rwlock_free,
+  [KIND_SEMAPHORE] = ilk_semaphore_free, [KIND_CONDITION] = ilk_condition_free,
+  [KIND_EVENT] = ilk_event_free,         [KIND_BARRIER] = ilk_barrier_free,
+  [KIND_LATCH] = ilk_latch_free,         [KIND_ONCE] = ilk_once_free,
+  [KIND_COUNTER] = ilk_counter_free,     [KIND_TALLY] = ilk_tally_free,
+  [KIND_LOCKARRAY] = ilk_lockarray_free, [KIND_QUEUE] = ilk_queue_free,
+  [KIND_LOCAL] = ilk_local_free,         [KIND_SLICES] = ilk_slices_free,
 };
 
 /* As Handle.__del__. An object that is held or waited for stays. */
@@ -43,13 +36,15 @@ static bool init_mutex(object self, int flags)
 object python_lock_init(object self, object unused)
 {
   (void)unused;
-  return likely(init_mutex(self, ILK_UNOWNED)) ? reference(python.none) : call_python_0(self, "_python___init__");
+  return likely(init_mutex(self, ILK_UNOWNED)) ? reference(python.none)
+                                               : call_python_0(self, "_python___init__");
 }
 
 object python_rlock_init(object self, object unused)
 {
   (void)unused;
-  return likely(init_mutex(self, ILK_RECURSIVE)) ? reference(python.none) : call_python_0(self, "_python___init__");
+  return likely(init_mutex(self, ILK_RECURSIVE)) ? reference(python.none)
+                                                 : call_python_0(self, "_python___init__");
 }
 
 object python_mutex_init(object self, object const *values, intptr_t n, object names)

@@ -6,7 +6,9 @@ object python_queue_put(object self, object const *values, intptr_t n, object na
 {
   struct arguments arguments = {values, n, names};
   int64_t item;
-  bool is_usual = n > 0 && is_int(values[0], &item) && (likely(n == 1 && !names) || how_to_wait(&arguments, 1, "block", true) != HOW_PYTHON);
+  bool is_usual =
+    n > 0 && is_int(values[0], &item) &&
+    (likely(n == 1 && !names) || how_to_wait(&arguments, 1, "block", true) != HOW_PYTHON);
   if (likely(is_usual && ilk_queue_tryput(handle_for_call(self), item) == ILK_OK))
     return reference(python.none);
   return call_python(self, "_python_put", &arguments);
@@ -16,7 +18,8 @@ object python_queue_put_nowait(object self, object const *values, intptr_t n, ob
 {
   struct arguments arguments = {values, n, names};
   int64_t item;
-  if (likely(n == 1 && !names && is_int(values[0], &item) && ilk_queue_tryput(handle_for_call(self), item) == ILK_OK))
+  if (likely(n == 1 && !names && is_int(values[0], &item) &&
+             ilk_queue_tryput(handle_for_call(self), item) == ILK_OK))
     return reference(python.none);
   return call_python(self, "_python_put_nowait", &arguments);
 }
@@ -39,7 +42,8 @@ object python_queue_get(object self, object const *values, intptr_t n, object na
 {
   struct arguments arguments = {values, n, names};
   object item;
-  if (likely(((!n && !names) || how_to_wait(&arguments, 0, "block", true) != HOW_PYTHON) && take(self, &item)))
+  if (likely(((!n && !names) || how_to_wait(&arguments, 0, "block", true) != HOW_PYTHON) &&
+             take(self, &item)))
     return item;
   return call_python(self, "_python_get", &arguments);
 }

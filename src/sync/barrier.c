@@ -1,5 +1,5 @@
-/* The barrier: construction, waits, and what breaks it. The state and its transitions are in barrier_state.h,
-   resumable waits in barrier_resumable.c.
+/* The barrier: construction, waits, and what breaks it. The state and its transitions are in
+   barrier_state.h, resumable waits in barrier_resumable.c.
 
    How long a thread spins before it sleeps is learned: see spin(). */
 #include "kinds.h"
@@ -61,7 +61,8 @@ static atomic_u64 *left_words(struct barrier *b)
   return b->parties <= LEFT_BITS ? &b->left : b->left_of_many + 1;
 }
 
-/* The number of bits that are set. For many parties it is stored, because the bits may take 256 MiB. */
+/* The number of bits that are set. For many parties it is stored, because the bits may take 256
+   MiB. */
 static uint64_t left_count(struct barrier *b)
 {
   if (b->parties <= LEFT_BITS)
@@ -100,15 +101,16 @@ static void left_remove(struct barrier *b, uint64_t ticket)
     sub_seq_cst(&b->left_of_many[0], 1);
 }
 
-/* Was that ticket of the current round given out? In a broken round its thread may already have left. */
+/* Was that ticket of the current round given out? In a broken round its thread may already have
+   left. */
 static bool is_given_out(struct barrier *b, uint64_t state, uint64_t ticket)
 {
   uint64_t begin = (state & TICKETS) - inside(b, state);
   return ticket >= begin && ticket - begin < inside(b, state) + left_count(b);
 }
 
-/* The state without one occupant (ACTING or 1). A broken round stays broken; the last occupant ends a
-   reset. */
+/* The state without one occupant (ACTING or 1). A broken round stays broken; the last occupant ends
+   a reset. */
 static uint64_t without(struct barrier *b, uint64_t state, uint64_t occupant)
 {
   uint64_t next = state - occupant;
@@ -128,8 +130,8 @@ COLD int barrier_stop_acting(struct barrier *b)
   return ILK_EBROKEN;
 }
 
-/* Leaves a broken round, for the thread that holds this ticket. No thread arrives meanwhile, so the last
-   thread recognizes that it is the last. */
+/* Leaves a broken round, for the thread that holds this ticket. No thread arrives meanwhile, so the
+   last thread recognizes that it is the last. */
 static int leave_broken(struct barrier *b, uint64_t ticket)
 {
   uint64_t state = load_seq_cst(&b->state), next;
@@ -201,12 +203,13 @@ static int check_open(const struct call *c, void *context, int ended)
   return ILK_EBUSY;
 }
 
-/* Waits until the threads that a reset found inside have left, or the action is over. A wait that ends early
-   breaks the barrier, unless it is resumable. */
+/* Waits until the threads that a reset found inside have left, or the action is over. A wait that
+   ends early breaks the barrier, unless it is resumable. */
 COLD static int wait_outside(const struct call *c, int64_t deadline, bool resumable)
 {
   struct barrier *b = (struct barrier *)c->object;
-  add_seq_cst(&b->outside, 1); /* before the thread counts as a waiter: see operation_is_satisfied() */
+  /* Before the thread counts as a waiter: see operation_is_satisfied(). */
+  add_seq_cst(&b->outside, 1);
   int result = block_until(c, deadline, check_open, &resumable);
   sub_seq_cst(&b->outside, 1);
   return result;
@@ -215,8 +218,8 @@ COLD static int wait_outside(const struct call *c, int64_t deadline, bool resuma
 /* --- wait ------------------------------------------------------------------------------ */
 
 /* Checks for a while, if that has paid before. When spinning succeeds, the limit is raised to about
-   twice the number of checks that it took; when it fails, the limit is halved. Returns the last loaded
-   state. */
+   twice the number of checks that it took; when it fails, the limit is halved. Returns the last
+   loaded state. */
 static uint64_t spin(struct barrier *b, uint64_t goal)
 {
   uint32_t learnt = load_relaxed(&b->spins);
@@ -224,7 +227,8 @@ static uint64_t spin(struct barrier *b, uint64_t goal)
   uint32_t checks = 0;
   uint64_t state;
   /* Acquire: pairs with the last arrival (I3). */
-  while (!is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN) && checks < limit) {
+  while (!is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN) &&
+         checks < limit) {
     cpu_relax();
     checks++;
   }
@@ -242,7 +246,8 @@ static uint64_t spin(struct barrier *b, uint64_t goal)
 static uint64_t yield(struct barrier *b, uint64_t goal)
 {
   uint64_t state = 0;
-  for (int i = 0; i < YIELDS && !is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN); i++)
+  for (int i = 0;
+       i < YIELDS && !is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN); i++)
     os_yield();
   return state;
 }
@@ -272,7 +277,8 @@ COLD int barrier_sleep(const struct call *c, uint64_t ticket, int64_t deadline, 
   return block_until(c, deadline, check_round, &round);
 }
 
-int barrier_arrive(const struct call *c, int64_t deadline, bool act, bool resumable, uint64_t *ticket)
+int barrier_arrive(const struct call *c, int64_t deadline, bool act, bool resumable,
+                   uint64_t *ticket)
 {
   struct barrier *b = (struct barrier *)c->object;
   uint64_t state = load_relaxed(&b->state), next;
@@ -404,8 +410,8 @@ static void operation_describe(void *handle, struct object *object, char *text, 
     snprintf(text, size, "%d of %u arrived", count_waiting(b), (unsigned)b->parties);
 }
 
-/* The threads inside were left behind by the fork. The effect is that of a reset, but a broken barrier stays
-   broken. */
+/* The threads inside were left behind by the fork. The effect is that of a reset, but a broken
+   barrier stays broken. */
 static void operation_after_fork(struct object *object)
 {
   struct barrier *b = (struct barrier *)object;
@@ -416,8 +422,8 @@ static void operation_after_fork(struct object *object)
 }
 
 const struct kind_operations barrier_operations = {
-    .name = "barrier",
-    .satisfied = operation_is_satisfied,
-    .describe = operation_describe,
-    .after_fork = operation_after_fork,
+  .name = "barrier",
+  .satisfied = operation_is_satisfied,
+  .describe = operation_describe,
+  .after_fork = operation_after_fork,
 };

@@ -1,5 +1,5 @@
-/* The barrier's resumable waits: arrive, await, leave; and complete, for the thread that acts for its round.
-   The state and its transitions are in barrier_state.h, the steps in barrier.c. */
+/* The barrier's resumable waits: arrive, await, leave; and complete, for the thread that acts for
+   its round. The state and its transitions are in barrier_state.h, the steps in barrier.c. */
 #include "barrier_state.h"
 #include "clock.h"
 
@@ -47,7 +47,8 @@ static int leave(const struct call *c, int64_t ticket, int64_t timeout_ns)
 }
 
 /* The frame of a call with a ticket. */
-static int with_ticket(void *barrier, int (*f)(const struct call *c, int64_t ticket, int64_t argument),
+static int with_ticket(void *barrier,
+                       int (*f)(const struct call *c, int64_t ticket, int64_t argument),
                        int64_t ticket, int64_t argument)
 {
   struct call c;

@@ -1,6 +1,6 @@
-/* Barrier. Each arrival takes a ticket: 0, 1, 2, ... A round is `parties` consecutive tickets. The number of
-   tickets given out determines which rounds are complete, so the last arrival completes its round by
-   arriving, in one step. Checked by test/models/barrier.pml.
+/* Barrier. Each arrival takes a ticket: 0, 1, 2, ... A round is `parties` consecutive tickets. The
+   number of tickets given out determines which rounds are complete, so the last arrival completes
+   its round by arriving, in one step. Checked by test/models/barrier.pml.
 
    `state` consists of:
 
@@ -24,27 +24,28 @@
        t | ACTING           -> t | ACTING | BROKEN abort, or a thread abandons its wait
        t | ACTING           -> t + 1               it has acted; if it failed: t | BROKEN
 
-   BROKEN and RESET may also be set while a thread acts. Then that thread counts as one of those inside, and
-   clears ACTING when it leaves.
+   BROKEN and RESET may also be set while a thread acts. Then that thread counts as one of those
+   inside, and clears ACTING when it leaves.
 
    Invariants:
-   I1  Let ticket k belong to the round that ends at `goal`, the next multiple of parties. Its thread may
-       proceed iff TICKETS >= goal. Only threads inside the current round return tickets, so TICKETS
-       never falls below the end of a completed round.
-   I2  If TICKETS < goal and BROKEN, the round of that ticket is broken, and stays broken until its thread has
-       left: a reset ends only after that. Only arriving threads wait for the end of a reset.
-   I3  All changes form one release-acquire chain: a thread that may proceed sees everything that each thread
-       of its round did before it arrived.
-   I4  While threads leave a broken round, `left` has a bit for each ticket of it that was returned. A bit is
-       set before its ticket is returned; the last thread clears all bits before it returns its own ticket. So
-       no thread leaves twice. The tickets taken are those of the threads inside and of the threads
-       that have left. A thread that is about to return its ticket counts in both, so the check of a
-       ticket that was never taken is not exact at that moment.
-   I5  Sleeping threads use the object's event count (block.h). Every call stays pinned until it has woken the
-       threads that it releases, so if the first of them frees the barrier, the free waits for that
-       call and for the rest. A free does not wait for threads `outside` while the barrier is shut,
-       but fails: the thread that keeps it shut may be between two calls, and its next call would
-       wait for the free. */
+   I1  Let ticket k belong to the round that ends at `goal`, the next multiple of parties. Its
+       thread may proceed iff TICKETS >= goal. Only threads inside the current round return tickets,
+       so TICKETS never falls below the end of a completed round.
+   I2  If TICKETS < goal and BROKEN, the round of that ticket is broken, and stays broken until its
+       thread has left: a reset ends only after that. Only arriving threads wait for the end of a
+       reset.
+   I3  All changes form one release-acquire chain: a thread that may proceed sees everything that
+       each thread of its round did before it arrived.
+   I4  While threads leave a broken round, `left` has a bit for each ticket of it that was returned.
+       A bit is set before its ticket is returned; the last thread clears all bits before it returns
+       its own ticket. So no thread leaves twice. The tickets taken are those of the threads inside
+       and of the threads that have left. A thread that is about to return its ticket counts in
+       both, so the check of a ticket that was never taken is not exact at that moment.
+   I5  Sleeping threads use the object's event count (block.h). Every call stays pinned until it has
+       woken the threads that it releases, so if the first of them frees the barrier, the free waits
+       for that call and for the rest. A free does not wait for threads `outside` while the barrier
+       is shut, but fails: the thread that keeps it shut may be between two calls, and its next call
+       would wait for the free. */
 #ifndef INTERLOCK_BARRIER_STATE_H
 #define INTERLOCK_BARRIER_STATE_H
 
@@ -61,10 +62,10 @@ struct barrier {
   struct object object;
   atomic_u64 state;
   uint32_t parties;
-  bool may_spin;      /* there is a CPU for each thread */
-  atomic_u32 spins;   /* learned limit, see spin(); approximate */
-  atomic_u32 outside; /* the number of waiters that have not arrived, because it is shut */
-  atomic_u64 left;    /* I4, for up to LEFT_BITS parties; for more parties: */
+  bool may_spin;            /* there is a CPU for each thread */
+  atomic_u32 spins;         /* learned limit, see spin(); approximate */
+  atomic_u32 outside;       /* the number of waiters that have not arrived, because it is shut */
+  atomic_u64 left;          /* I4, for up to LEFT_BITS parties; for more parties: */
   atomic_u64 *left_of_many; /* the number of bits that are set, then the bits */
 };
 #define LEFT_BITS 64
@@ -97,9 +98,9 @@ static inline bool is_shut(uint64_t state)
   return state & RESET || (state & (ACTING | BROKEN)) == ACTING;
 }
 
-/* Unless the barrier is broken: is this ticket held by no thread? It was never taken, was returned, or was
-   left behind by a fork; or its thread acts: it arrives, with the last ticket, only once it has
-   acted. */
+/* Unless the barrier is broken: is this ticket held by no thread? It was never taken, was returned,
+   or was left behind by a fork; or its thread acts: it arrives, with the last ticket, only once it
+   has acted. */
 static inline bool is_not_taken(uint64_t state, uint64_t ticket)
 {
   return !(state & BROKEN) && ticket >= (state & TICKETS);
@@ -116,12 +117,13 @@ static inline uint64_t goal_of(const struct barrier *b, uint64_t ticket)
 /* Takes a ticket; or, with `act`, reserves the last one of the round. Sets `*ticket` in both cases.
    After an error the thread has not arrived; a wait that ends early breaks the barrier unless
    `resumable`. */
-int barrier_arrive(const struct call *c, int64_t deadline, bool act, bool resumable, uint64_t *ticket);
-/* Sleeps until the round is complete (ILK_OK) or broken, or the wait ends early. A resumable wait (`resumable`)
-   changes nothing else: its thread neither breaks nor leaves the round. */
+int barrier_arrive(const struct call *c, int64_t deadline, bool act, bool resumable,
+                   uint64_t *ticket);
+/* Sleeps until the round is complete (ILK_OK) or broken, or the wait ends early. A resumable wait
+   (`resumable`) changes nothing else: its thread neither breaks nor leaves the round. */
 int barrier_sleep(const struct call *c, uint64_t ticket, int64_t deadline, bool resumable);
-/* Breaks the ticket's round and leaves it: `result`. ILK_OK: too late, the round is complete. ILK_EBROKEN:
-   it was already broken. ILK_EPERM: no thread inside holds that ticket. */
+/* Breaks the ticket's round and leaves it: `result`. ILK_OK: too late, the round is complete.
+   ILK_EBROKEN: it was already broken. ILK_EPERM: no thread inside holds that ticket. */
 int barrier_abandon(struct barrier *b, uint64_t ticket, int result);
 /* The acting thread leaves a broken round: ILK_EBROKEN. ILK_EPERM: no thread acts. */
 int barrier_stop_acting(struct barrier *b);

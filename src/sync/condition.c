@@ -1,5 +1,5 @@
-/* Condition: a first-in, first-out queue of sleeping threads. Each sleeps on the signal of its own queue
-   slot, so no later waiter can steal a notify (glibc bug 25847).
+/* Condition: a first-in, first-out queue of sleeping threads. Each sleeps on the signal of its own
+   queue slot, so no later waiter can steal a notify (glibc bug 25847).
 
        waiter:  join the queue;  release the mutex;  sleep;  leave the queue;
                 unpin the condition;  reacquire the mutex
@@ -10,16 +10,17 @@
    Checked by test/models/deferred.pml (deferred wakes) and resumable.pml (resumable waits).
 
    Invariants:
-   I1  A waiter joins before it releases the mutex. So a notify by a thread that has locked the mutex since
-       then finds it in the queue (and loads waiters > 0 without the queue's lock).
-   I2  A waiter whose slot is out of the queue has been notified. A waiter that gives up removes its slot with
-       the queue locked. If the slot is out already, the waiter counts as notified, or passes the
-       notify on; so none is lost.
-   I3  A resumable wait (resumable.h) has its slot in the queue from its begin on, also between two parts. So it
-       receives a notify in its order, and a thread that begins to wait later does not take it.
-   I4  Before a waiter reacquires the mutex, which may put it into another queue, it has left this queue, or
-       keeps the slot of a resumable wait in it. It has also unpinned the condition, which may be freed
-       then. */
+   I1  A waiter joins before it releases the mutex. So a notify by a thread that has locked the
+       mutex since then finds it in the queue (and loads waiters > 0 without the queue's lock).
+   I2  A waiter whose slot is out of the queue has been notified. A waiter that gives up removes its
+       slot with the queue locked. If the slot is out already, the waiter counts as notified, or
+       passes the notify on; so none is lost.
+   I3  A resumable wait (resumable.h) has its slot in the queue from its begin on, also between two
+       parts. So it receives a notify in its order, and a thread that begins to wait later does not
+       take it.
+   I4  Before a waiter reacquires the mutex, which may put it into another queue, it has left this
+       queue, or keeps the slot of a resumable wait in it. It has also unpinned the condition, which
+       may be freed then. */
 #include "condition.h"
 
 #include <limits.h>
@@ -52,8 +53,8 @@ void *ilk_condition_new(int flags)
 
 /* --- notify -------------------------------------------------------------------------- */
 
-/* With the condition pinned. Notifies at most as many waiters as there are when it begins, so it ends even if
-   waiters keep coming. */
+/* With the condition pinned. Notifies at most as many waiters as there are when it begins, so it
+   ends even if waiters keep coming. */
 static void notify_pinned(struct condition *c, struct thread *me, uint32_t n)
 {
   for (bool first = true; n > 0; first = false) {
@@ -77,7 +78,8 @@ static void notify_pinned(struct condition *c, struct thread *me, uint32_t n)
     if (!c->queue.first)
       n = 0;
     waitq_unlock(&c->object);
-    /* A slot is never unmapped. If the wake comes late, the thread wakes without a reason and rechecks. */
+    /* A slot is never unmapped. If the wake comes late, the thread wakes without a reason and
+       rechecks. */
     for (int i = 0; i < count; i++)
       if (!mutex_wake_at_unlock(mutex[i], me, woken[i])) {
         waitq_wake_deferred(me); /* wake in order: deferred wakes came first */
@@ -117,7 +119,8 @@ int ilk_condition_notify_all(void *condition)
 
 /* --- wait ----------------------------------------------------------------------------- */
 
-/* Accepts a notify (P3 of resumable.h). No other thread writes the signal of a slot that is out of the queue. */
+/* Accepts a notify (P3 of resumable.h). No other thread writes the signal of a slot that is out of
+   the queue. */
 static void accept_notify(struct condition *c, struct wait_slot *mine)
 {
   store_relaxed(&mine->signal, SIGNAL_NONE);
@@ -125,8 +128,8 @@ static void accept_notify(struct condition *c, struct wait_slot *mine)
     sub_seq_cst(&c->object.waiters, 1);
 }
 
-/* Joins the queue at its end; a resumable wait keeps the slot it has. False: not joined, because a notify
-   came between two parts. */
+/* Joins the queue at its end; a resumable wait keeps the slot it has. False: not joined, because a
+   notify came between two parts. */
 static bool join(struct condition *c, struct wait_slot *mine, void *mutex)
 {
   waitq_lock(&c->object);
@@ -140,7 +143,8 @@ static bool join(struct condition *c, struct wait_slot *mine, void *mutex)
   return !notified;
 }
 
-/* False: a notify came first. True: the slot is out of the queue, or, if `keeps_slot`, still in it. */
+/* False: a notify came first. True: the slot is out of the queue, or, if `keeps_slot`, still in
+   it. */
 static bool leave(struct condition *c, struct wait_slot *mine, bool keeps_slot)
 {
   waitq_lock(&c->object);
@@ -154,7 +158,8 @@ static bool leave(struct condition *c, struct wait_slot *mine, bool keeps_slot)
 }
 
 /* ILK_OK: notified. Else what ended the wait, or this part of it. */
-static int sleep_in_queue(struct condition *c, void *handle, struct thread *me, struct wait_slot *mine, int64_t deadline)
+static int sleep_in_queue(struct condition *c, void *handle, struct thread *me,
+                          struct wait_slot *mine, int64_t deadline)
 {
   int result = ILK_OK;
   while (result == ILK_OK) {
@@ -168,8 +173,8 @@ static int sleep_in_queue(struct condition *c, void *handle, struct thread *me, 
 }
 
 /* Waits in that slot. The condition is pinned, and is unpinned here (I4). */
-static int wait_at(struct condition *c, void *condition, void *mutex, struct thread *me, struct wait_slot *mine,
-                   int64_t deadline)
+static int wait_at(struct condition *c, void *condition, void *mutex, struct thread *me,
+                   struct wait_slot *mine, int64_t deadline)
 {
   uint32_t depth;
   if (!join(c, mine, mutex)) {
@@ -189,7 +194,8 @@ static int wait_at(struct condition *c, void *condition, void *mutex, struct thr
   return taken == ILK_OK ? result : taken;
 }
 
-static int wait_part_at(struct condition *c, void *condition, void *mutex, struct thread *me, int64_t deadline)
+static int wait_part_at(struct condition *c, void *condition, void *mutex, struct thread *me,
+                        int64_t deadline)
 {
   struct wait_slot *mine = resumable_find(me, condition);
   if (!mine)
@@ -254,7 +260,8 @@ int ilk_condition_wait_end(void *condition)
   struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
-  struct wait_slot *mine = handle_is(condition, KIND_CONDITION) ? resumable_find(me, condition) : NULL;
+  struct wait_slot *mine =
+    handle_is(condition, KIND_CONDITION) ? resumable_find(me, condition) : NULL;
   if (mine)
     return resumable_end(me, mine);
   if (!handle_enter(me, PIN_INNER, condition, KIND_CONDITION))
@@ -290,6 +297,6 @@ static void operation_after_fork(struct object *object)
 }
 
 const struct kind_operations condition_operations = {
-    .name = "condition",
-    .after_fork = operation_after_fork,
+  .name = "condition",
+  .after_fork = operation_after_fork,
 };

@@ -4,7 +4,8 @@
 
 #include "handle.h"
 
-/* Passes on a notify that this thread received but cannot use: notifies another waiter. Uses PIN_INNER. */
+/* Passes on a notify that this thread received but cannot use: notifies another waiter. Uses
+   PIN_INNER. */
 void condition_pass_on(void *handle, struct thread *me);
 
 #endif

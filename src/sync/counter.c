@@ -1,19 +1,19 @@
-/* Atomic counter. The value needs all 64 bits, so unlike a lock's state it cannot share a word with the
-   handle's tag: every call pins (handle.h), which costs the light side of the asymmetric fence. Waiters use
-   the object's event count (block.h).
+/* Atomic counter. The value needs all 64 bits, so unlike a lock's state it cannot share a word with
+   the handle's tag: every call pins (handle.h), which costs the light side of the asymmetric fence.
+   Waiters use the object's event count (block.h).
 
-   Most changes concern no waiter, so a change wakes the waiters only if the value reaches `least`, the lowest
-   of the values that they wait for (each its `at_least`):
+   Most changes concern no waiter, so a change wakes the waiters only if the value reaches `least`,
+   the lowest of the values that they wait for (each its `at_least`):
 
        waiter:  t = epoch;  least = min(least, at_least);  loads the value;  sleeps while epoch == t
        waker:   changes the value;  loads `waiters`, the value, and `least`;  if value >= least:
                 least = INT64_MAX;  epoch += 1;  wakes all
 
-   All operations are seq_cst. Either the waker sees the waiter's `at_least` in `least`, or the waiter loads
-   the value after the change. A waker raises `least` before it advances `epoch`. So a waiter whose minimum was
-   overwritten either does not fall asleep or is woken, and it lowers `least` again before its next check. A
-   waiter that leaves does not restore `least`, which costs one spurious wake. Checked by
-   test/models/counter.pml. */
+   All operations are seq_cst. Either the waker sees the waiter's `at_least` in `least`, or the
+   waiter loads the value after the change. A waker raises `least` before it advances `epoch`. So a
+   waiter whose minimum was overwritten either does not fall asleep or is woken, and it lowers
+   `least` again before its next check. A waiter that leaves does not restore `least`, which costs
+   one spurious wake. Checked by test/models/counter.pml. */
 #include "kinds.h"
 
 #include <limits.h>
@@ -75,8 +75,8 @@ COLD static int64_t wake(struct counter *c, void *handle, struct thread *me, int
   return result;
 }
 
-/* For the thread's first call, a call in a signal handler that has interrupted another call, or a handle
-   that is not a live counter's. */
+/* For the thread's first call, a call in a signal handler that has interrupted another call, or a
+   handle that is not a live counter's. */
 COLD static int64_t apply_slow(void *handle, enum operation operation, int64_t a, int64_t b)
 {
   struct thread *me;
@@ -90,7 +90,8 @@ COLD static int64_t apply_slow(void *handle, enum operation operation, int64_t a
   return result;
 }
 
-static inline __attribute__((always_inline)) int64_t apply(void *handle, enum operation operation, int64_t a, int64_t b)
+static inline __attribute__((always_inline)) int64_t apply(void *handle, enum operation operation,
+                                                           int64_t a, int64_t b)
 {
   /* A load is not async-signal-safe, which saves a check. */
   struct thread *me = operation == LOAD ? thread_current : thread_pinnable;
@@ -189,4 +190,5 @@ static void operation_describe(void *handle, struct object *object, char *text, 
   snprintf(text, size, "value %lld", (long long)load_relaxed(&((struct counter *)object)->value));
 }
 
-const struct kind_operations counter_operations = {.name = "counter", .describe = operation_describe};
+const struct kind_operations counter_operations = {.name = "counter",
+                                                   .describe = operation_describe};

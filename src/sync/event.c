@@ -14,13 +14,14 @@
    Each is one compare-and-swap of the head, which also checks the handle.
 
    Invariants:
-   I1  A waiter has loaded a state that was not set. It may proceed once the state differs: the event is set,
-       or was set and cleared since. (It would miss this only if the 31 bits wrapped around to the same
-       number between two of its checks.)
-   I2  Setting an event that is set is also a compare-and-swap, not a load. Suppose one thread writes and then
-       sets, and another clears and then reads. Either the first finds the flag cleared and sets it, or the
-       second sees what was written. (All changes form one release-acquire chain, so a waiter sees what came
-       before each of the sets, not only before the one that changed the flag.)
+   I1  A waiter has loaded a state that was not set. It may proceed once the state differs: the
+       event is set, or was set and cleared since. (It would miss this only if the 31 bits wrapped
+       around to the same number between two of its checks.)
+   I2  Setting an event that is set is also a compare-and-swap, not a load. Suppose one thread
+       writes and then sets, and another clears and then reads. Either the first finds the flag
+       cleared and sets it, or the second sees what was written. (All changes form one
+       release-acquire chain, so a waiter sees what came before each of the sets, not only before
+       the one that changed the flag.)
    I3  Waiters use the object's event count (block.h). A set stays pinned until it has woken them,
        so if the first of them frees the event, the free waits for the set and for the rest. */
 #include "kinds.h"
@@ -56,8 +57,10 @@ static uint32_t after_clear(uint32_t state)
   return state & ~SET;
 }
 
-/* Called pinned. True: the state was `*was` and is now next(*was). False: the event is being freed. */
-static inline bool change(struct object *e, void *handle, bool counted, uint32_t (*next)(uint32_t), uint32_t *was)
+/* Called pinned. True: the state was `*was` and is now next(*was). False: the event is being
+   freed. */
+static inline bool change(struct object *e, void *handle, bool counted, uint32_t (*next)(uint32_t),
+                          uint32_t *was)
 {
   uint64_t head = load_relaxed(&e->head);
   do {
@@ -129,8 +132,8 @@ static int check(const struct call *c, void *context, int ended)
   return head_state(load_seq_cst(&c->object->head)) != *unset ? ILK_OK : ILK_EBUSY;
 }
 
-/* A free in progress changes the tag, not the state, and cannot complete while this thread is pinned. So only
-   the state is checked. */
+/* A free in progress changes the tag, not the state, and cannot complete while this thread is
+   pinned. So only the state is checked. */
 static int wait_pinned(const struct call *c, int64_t timeout_ns)
 {
   struct object *e = c->object;
@@ -201,7 +204,7 @@ static void operation_describe(void *handle, struct object *e, char *text, size_
 }
 
 const struct kind_operations event_operations = {
-    .name = "event",
-    .satisfied = operation_is_satisfied,
-    .describe = operation_describe,
+  .name = "event",
+  .satisfied = operation_is_satisfied,
+  .describe = operation_describe,
 };

@@ -1,16 +1,17 @@
-/* Latch. The count needs all 63 bits, so unlike a semaphore's value it cannot share a word with the handle's
-   tag: every call pins (handle.h).
+/* Latch. The count needs all 63 bits, so unlike a semaphore's value it cannot share a word with the
+   handle's tag: every call pins (handle.h).
 
        count -> count + n    add, if count + n <= INT64_MAX
        count -> count - n    count_down, if n <= count
 
    Both are compare-and-swaps. A count of 0 releases all waiters, which use the object's event count
-   (block.h). A count_down to 0 stays pinned until it has woken them, so a free by the first of them waits
-   for it, and for the others.
+   (block.h). A count_down to 0 stays pinned until it has woken them, so a free by the first of them
+   waits for it, and for the others.
 
-   A waiter proceeds when it sees a count of 0. It does not proceed if the count was 0 and has risen before
-   the waiter checked. A wake does not prove that there was a zero for this waiter: the last count_down of an
-   old set of tasks may run its wake so late that it wakes the waiters of a new set. */
+   A waiter proceeds when it sees a count of 0. It does not proceed if the count was 0 and has risen
+   before the waiter checked. A wake does not prove that there was a zero for this waiter: the last
+   count_down of an old set of tasks may run its wake so late that it wakes the waiters of a new
+   set. */
 #include "kinds.h"
 
 #include <inttypes.h>
@@ -184,7 +185,7 @@ static void operation_describe(void *handle, struct object *object, char *text, 
 }
 
 const struct kind_operations latch_operations = {
-    .name = "latch",
-    .satisfied = operation_is_satisfied,
-    .describe = operation_describe,
+  .name = "latch",
+  .satisfied = operation_is_satisfied,
+  .describe = operation_describe,
 };

@@ -1,8 +1,8 @@
 /* Local: one value per thread, in the thread's own cell (cells.h), which no other thread reads.
 
    Invariants:
-   I1  A cell is set for a local only if it has the local's serial. A cell that is left over from another
-       local with the same number does not.
+   I1  A cell is set for a local only if it has the local's serial. A cell that is left over from
+       another local with the same number does not.
    I2  A thread that takes a record clears the cells that the previous thread left (reserve() in
        thread_record.c). A fork's child needs nothing: it keeps the values of the thread that
        forked.
@@ -54,7 +54,8 @@ COLD static int set_slow(void *local, void *value)
       return fail(begun);
     struct local *l = (struct local *)c.object;
     struct thread *me = c.me;
-    struct cell *cell = value ? cells_make(&me->locals, &l->position) : NULL; /* a cell that is not set reads as
+    struct cell *cell =
+      value ? cells_make(&me->locals, &l->position) : NULL; /* a cell that is not set reads as
                                                                               NULL */
     if (cell)
       store_relaxed(&cell->value, (intptr_t)value);
@@ -70,7 +71,8 @@ COLD static int set_slow(void *local, void *value)
 int ilk_local_set(void *local, void *value)
 {
   struct thread *me = thread_current;
-  struct local *l = likely(me) ? (struct local *)handle_enter(me, PIN_INNER, local, KIND_LOCAL) : NULL;
+  struct local *l =
+    likely(me) ? (struct local *)handle_enter(me, PIN_INNER, local, KIND_LOCAL) : NULL;
   if (unlikely(!l))
     return set_slow(local, value);
   struct cell *cell = cells_find(&me->locals, &l->position);

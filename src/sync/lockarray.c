@@ -1,15 +1,15 @@
-/* Lock array: n words, each an owned mutex with the algorithm of wordlock.h, in zeroed memory, so that a
-   large array costs nothing until its locks are used.
+/* Lock array: n words, each an owned mutex with the algorithm of wordlock.h, in zeroed memory, so
+   that a large array costs nothing until its locks are used.
 
-   The words' memory is released when the array is freed, so every call pins the array, and touches words only
-   while it is pinned. Waiters sleep on the word itself and are counted in the object's `waiters`. A free
-   checks every word for a live holder, both before and after the pins are gone; a count of locked words would
-   be a cache line that all locks share. Pages that were never touched hold no lock; where the system reports
-   them, the check skips them.
+   The words' memory is released when the array is freed, so every call pins the array, and touches
+   words only while it is pinned. Waiters sleep on the word itself and are counted in the object's
+   `waiters`. A free checks every word for a live holder, both before and after the pins are gone; a
+   count of locked words would be a cache line that all locks share. Pages that were never touched
+   hold no lock; where the system reports them, the check skips them.
 
-   Pairs and ranges are locked in ascending order of the index, so that no two of them wait for each other.
-   One that fails releases the locks it has acquired; those it had acquired from dead threads become OWNER_DEAD,
-   so that the next lock of each returns ILK_OWNER_DIED. */
+   Pairs and ranges are locked in ascending order of the index, so that no two of them wait for each
+   other. One that fails releases the locks it has acquired; those it had acquired from dead threads
+   become OWNER_DEAD, so that the next lock of each returns ILK_OWNER_DIED. */
 #include "kinds.h"
 
 #include <stdio.h>
@@ -77,13 +77,15 @@ static bool visit_part(void *part, size_t size, void *context)
   atomic_u32 *begin = part, *end = (atomic_u32 *)((char *)part + size);
   for (atomic_u32 *word = begin; word < end; word += (size_t)1 << a->shift) {
     uint32_t holder = wordlock_holder(word);
-    if (unlikely(holder) && v->visit((int64_t)((size_t)(word - a->words) >> a->shift), holder, v->context))
+    if (unlikely(holder) &&
+        v->visit((int64_t)((size_t)(word - a->words) >> a->shift), holder, v->context))
       return true;
   }
   return false;
 }
 
-static bool each_held(const struct lockarray *a, bool (*visit)(int64_t i, uint32_t holder, void *context), void *context)
+static bool each_held(const struct lockarray *a,
+                      bool (*visit)(int64_t i, uint32_t holder, void *context), void *context)
 {
   struct visitor v = {a, visit, context};
   return os_each_touched(a->words, size_of(a), visit_part, &v);
@@ -123,8 +125,11 @@ static inline struct lockarray *array_of(struct call c)
 
 static struct wordlock lock_at(struct call c, int64_t i)
 {
-  return (struct wordlock){
-      .word = word_at(array_of(c), i), .me = c.me, .id = thread_id(c.me), .handle = c.handle, .index = i};
+  return (struct wordlock){.word = word_at(array_of(c), i),
+                           .me = c.me,
+                           .id = thread_id(c.me),
+                           .handle = c.handle,
+                           .index = i};
 }
 
 COLD static int lock_slow(struct call c, int64_t i, int64_t timeout_ns)
@@ -141,7 +146,9 @@ COLD static int unlock_slow(struct call c, int64_t i, bool owner_dead)
 
 static inline int unlock(struct call c, int64_t i)
 {
-  return likely(wordlock_release(word_at(array_of(c), i), thread_id(c.me))) ? ILK_OK : unlock_slow(c, i, false);
+  return likely(wordlock_release(word_at(array_of(c), i), thread_id(c.me)))
+           ? ILK_OK
+           : unlock_slow(c, i, false);
 }
 
 static bool holds(struct call c, int64_t i)
@@ -161,7 +168,9 @@ COLD static int lock_until(struct call c, int64_t i, int64_t deadline)
 
 static inline int lock_by(struct call c, int64_t i, int64_t deadline)
 {
-  return likely(wordlock_acquire(word_at(array_of(c), i), thread_id(c.me))) ? ILK_OK : lock_until(c, i, deadline);
+  return likely(wordlock_acquire(word_at(array_of(c), i), thread_id(c.me)))
+           ? ILK_OK
+           : lock_until(c, i, deadline);
 }
 
 static int lock_pair(struct call c, int64_t i, int64_t j, int64_t timeout_ns)
@@ -187,9 +196,9 @@ static int unlock_pair(struct call c, int64_t i, int64_t j)
   return ILK_OK;
 }
 
-/* The locks of a range that were acquired from dead threads, as runs of indices in ascending order. If there
-   are more than RUNS of them, the last run spans the locks between; those are then reported as a dead
-   thread's, too. */
+/* The locks of a range that were acquired from dead threads, as runs of indices in ascending order.
+   If there are more than RUNS of them, the last run spans the locks between; those are then
+   reported as a dead thread's, too. */
 #define RUNS 16
 
 struct dead_locks {
@@ -207,7 +216,8 @@ static void add_dead(struct dead_locks *dead, int64_t i)
 }
 
 /* Releases the locks from begin to before `end`, last first. */
-COLD static void undo_range(struct call c, int64_t begin, int64_t end, const struct dead_locks *dead)
+COLD static void undo_range(struct call c, int64_t begin, int64_t end,
+                            const struct dead_locks *dead)
 {
   int run = dead->n - 1;
   for (int64_t i = end; i-- > begin;) {
@@ -246,13 +256,14 @@ static int unlock_range(struct call c, int64_t begin, int64_t end)
 
 /* --- the calls -------------------------------------------------------------------- */
 
-/* The shape of every call: pins the array; the result is `expression` if `in_range`. The call may wait. */
-#define WITH_ARRAY(c, array, timeout_ns, in_range, expression)                                  \
-  struct call c;                                                                                \
-  int result = call_begin_timed(&c, (array), KIND_LOCKARRAY, (timeout_ns));                                              \
-  if (likely(result == ILK_OK)) {                                                               \
-    result = likely(in_range) ? (expression) : ILK_EINVAL;                                      \
-    call_end_wait(&c);                                                                          \
+/* The shape of every call: pins the array; the result is `expression` if `in_range`. The call may
+   wait. */
+#define WITH_ARRAY(c, array, timeout_ns, in_range, expression)                                     \
+  struct call c;                                                                                   \
+  int result = call_begin_timed(&c, (array), KIND_LOCKARRAY, (timeout_ns));                        \
+  if (likely(result == ILK_OK)) {                                                                  \
+    result = likely(in_range) ? (expression) : ILK_EINVAL;                                         \
+    call_end_wait(&c);                                                                             \
   }
 
 static inline bool in_array(const struct lockarray *a, int64_t i)
@@ -267,7 +278,8 @@ static inline bool is_range(struct call c, int64_t begin, int64_t end)
 
 /* The fast path: one change of one word. False: the array has not changed; take the slow path,
    which sets the pin again. It makes no calls, so that its values stay in registers. */
-static inline bool change_fast(void *array, int64_t i, bool (*change)(atomic_u32 *word, uint32_t id))
+static inline bool change_fast(void *array, int64_t i,
+                               bool (*change)(atomic_u32 *word, uint32_t id))
 {
   struct thread *me = thread_current;
   if (unlikely(!me))
@@ -288,12 +300,15 @@ COLD static int lock_for(void *array, int64_t i, int64_t timeout_ns)
 
 int ilk_lockarray_lock(void *array, int64_t i)
 {
-  return likely(change_fast(array, i, wordlock_acquire)) ? ILK_OK : return_code(lock_for(array, i, -1));
+  return likely(change_fast(array, i, wordlock_acquire)) ? ILK_OK
+                                                         : return_code(lock_for(array, i, -1));
 }
 
 int ilk_lockarray_timedlock(void *array, int64_t i, int64_t timeout_ns)
 {
-  return likely(change_fast(array, i, wordlock_acquire)) ? ILK_OK : return_code(lock_for(array, i, timeout_ns));
+  return likely(change_fast(array, i, wordlock_acquire))
+           ? ILK_OK
+           : return_code(lock_for(array, i, timeout_ns));
 }
 
 int ilk_lockarray_trylock(void *array, int64_t i)
@@ -316,7 +331,8 @@ int ilk_lockarray_unlock(void *array, int64_t i)
 
 static int lock_pair_for(void *array, int64_t i, int64_t j, int64_t timeout_ns)
 {
-  WITH_ARRAY(c, array, timeout_ns, in_array(array_of(c), i) && in_array(array_of(c), j), lock_pair(c, i, j, timeout_ns));
+  WITH_ARRAY(c, array, timeout_ns, in_array(array_of(c), i) && in_array(array_of(c), j),
+             lock_pair(c, i, j, timeout_ns));
   return result;
 }
 
@@ -337,7 +353,8 @@ int ilk_lockarray_trylock_pair(void *array, int64_t i, int64_t j)
 
 int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
 {
-  WITH_ARRAY(c, array, -1, in_array(array_of(c), i) && in_array(array_of(c), j), unlock_pair(c, i, j));
+  WITH_ARRAY(c, array, -1, in_array(array_of(c), i) && in_array(array_of(c), j),
+             unlock_pair(c, i, j));
   return return_code(result);
 }
 
@@ -370,7 +387,8 @@ int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
 
 /* --- operations for other modules --------------------------------------------------- */
 
-/* The index may belong to another object: the caller read it from a record that may change meanwhile. */
+/* The index may belong to another object: the caller read it from a record that may change
+   meanwhile. */
 static uint32_t operation_holder(struct object *object, int64_t index)
 {
   struct lockarray *a = (struct lockarray *)object;
@@ -396,8 +414,9 @@ static bool name_held(int64_t i, uint32_t holder, void *context)
 {
   struct held *held = context;
   if (held->count++ < NAMED)
-    held->length += (size_t)snprintf(held->names + held->length, sizeof held->names - held->length,
-                                     "%s[%lld] by thread %u", held->length ? ", " : ": ", (long long)i, holder);
+    held->length +=
+      (size_t)snprintf(held->names + held->length, sizeof held->names - held->length,
+                       "%s[%lld] by thread %u", held->length ? ", " : ": ", (long long)i, holder);
   return false;
 }
 
@@ -411,14 +430,15 @@ static void operation_describe(void *handle, struct object *object, char *text, 
   }
   struct held held = {0};
   each_held(a, name_held, &held);
-  snprintf(text, size, "%lld of %lld locked%s%s", (long long)held.count, (long long)a->n, held.names,
-           held.count > NAMED ? ", ..." : "");
+  snprintf(text, size, "%lld of %lld locked%s%s", (long long)held.count, (long long)a->n,
+           held.names, held.count > NAMED ? ", ..." : "");
 }
 
-/* No after_fork: in a fork's child each word has its holder's id, which shows whether that thread is dead. */
+/* No after_fork: in a fork's child each word has its holder's id, which shows whether that thread
+   is dead. */
 const struct kind_operations lockarray_operations = {
-    .name = "lockarray",
-    .holder = operation_holder,
-    .holder_died = operation_holder_died,
-    .describe = operation_describe,
+  .name = "lockarray",
+  .holder = operation_holder,
+  .holder_died = operation_holder_died,
+  .describe = operation_describe,
 };

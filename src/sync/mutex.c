@@ -1,5 +1,5 @@
-/* The mutex: public functions and fast paths. State transitions and invariants are in mutex_state.h, slow
-   paths in mutex_queue.c. */
+/* The mutex: public functions and fast paths. State transitions and invariants are in
+   mutex_state.h, slow paths in mutex_queue.c. */
 #include "mutex.h"
 
 #include <inttypes.h>
@@ -22,7 +22,8 @@ void *ilk_mutex_new(int flags)
   if (!m)
     return fail_null(ILK_ENOMEM);
   m->flags = flags;
-  store_relaxed(&m->object.tag_flags, (flags & ILK_FAIR ? SPECIAL_FAIR : 0) | (flags & ILK_UNOWNED ? SPECIAL_UNOWNED : 0));
+  store_relaxed(&m->object.tag_flags, (flags & ILK_FAIR ? SPECIAL_FAIR : 0) |
+                                        (flags & ILK_UNOWNED ? SPECIAL_UNOWNED : 0));
   return handle_publish(&m->object, handle, FREE);
 }
 
@@ -50,8 +51,8 @@ static inline bool lock_fast(void *handle)
   if (unlikely(!me || !handle_is(handle, KIND_MUTEX)))
     return false;
   uint64_t head = head_of(handle, FREE);
-  /* Acquire: pairs with the last unlock's release. Release: a thread that loads our id finds our record in
-     thread_find(). */
+  /* Acquire: pairs with the last unlock's release. Release: a thread that loads our id finds our
+     record in thread_find(). */
   if (unlikely(!cas_acq_rel(&object->head, &head, head_of(handle, thread_id(me)))))
     return false;
   me->held = handle;
@@ -116,21 +117,24 @@ static inline int unlock_unowned(struct mutex *m, void *handle, struct thread *m
   if (unlikely(!head_is(tag_flags, handle)))
     return unlock_slow(handle);
   me->held = NULL;
-  if (unlikely(fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters))) /* Dekker with request_wake() */
+  /* Dekker with request_wake(). */
+  if (unlikely(fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters)))
     return wake_pinned(m, me);
   handle_leave(me, PIN_INNER);
   return ILK_OK;
 }
 
-/* By the holder: the mutex is not freed before the store below. Between the load of `tag_flags` and the store,
-   only HANDOFF can change the state (I3), or a reset, for which see ilk_mutex_free(). */
+/* By the holder: the mutex is not freed before the store below. Between the load of `tag_flags` and
+   the store, only HANDOFF can change the state (I3), or a reset, for which see ilk_mutex_free(). */
 static inline int unlock_held(struct mutex *m, void *handle, struct thread *me)
 {
   /* `tag_flags` has the tag: it differs if the mutex was taken away and freed. */
   uint64_t tag_flags = load_relaxed(&m->object.tag_flags);
   if (unlikely(tag_flags != head_of(handle, SIMPLE)))
-    return tag_flags == head_of(handle, SPECIAL_UNOWNED) ? unlock_unowned(m, handle, me) : unlock_slow(handle);
-  uint32_t has_waiters = fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters); /* Dekker with request_wake() */
+    return tag_flags == head_of(handle, SPECIAL_UNOWNED) ? unlock_unowned(m, handle, me)
+                                                         : unlock_slow(handle);
+  /* Dekker with request_wake(). */
+  uint32_t has_waiters = fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters);
   me->held = NULL;
   return likely(!has_waiters) ? ILK_OK : wake_slow(handle, me);
 }
@@ -143,7 +147,8 @@ int ilk_mutex_unlock(void *mutex)
   if (likely(me && me->held == mutex))
     return unlock_held((struct mutex *)handle_held_object(mutex), mutex, me);
   struct object *object = handle_object(mutex);
-  if (me && handle_is(mutex, KIND_MUTEX) && load_relaxed(&object->head) == head_of(mutex, thread_id(me)))
+  if (me && handle_is(mutex, KIND_MUTEX) &&
+      load_relaxed(&object->head) == head_of(mutex, thread_id(me)))
     return unlock_held((struct mutex *)object, mutex, me);
   return unlock_slow(mutex);
 }
@@ -221,7 +226,8 @@ static void make_free(struct mutex *m, void *handle, struct thread *me)
     /* The flag comes first: the holder's next unlock must be the slow one (I6). */
     if (was && was != me)
       or_seq_cst(&m->object.tag_flags, is_owned(m) ? SPECIAL_FORCED : SPECIAL_CROSSED);
-    /* seq_cst: Dekker with mutex_wake_at_unlock(). We take the mutex, then load the deferred wakes. */
+    /* seq_cst: Dekker with mutex_wake_at_unlock(). We take the mutex, then load the deferred
+       wakes. */
   } while (!cas_seq_cst(&m->object.head, &head, head_of(handle, thread_id(me))));
   if (was)
     waitq_wake_deferred(was);
@@ -257,8 +263,8 @@ int ilk_mutex_free(void *mutex)
   int result = handle_close(mutex, KIND_MUTEX, is_busy);
   if (result != ILK_OK)
     return fail(result);
-  /* If a reset took it from a live thread, that thread's unlock may still be about to store. Then the slot
-     is never reused. */
+  /* If a reset took it from a live thread, that thread's unlock may still be about to store. Then
+     the slot is never reused. */
   struct mutex *m = (struct mutex *)handle_object(mutex);
   handle_recycle(mutex, !(load_relaxed(&m->object.tag_flags) & SPECIAL_FORCED));
   return ILK_OK;
@@ -309,10 +315,10 @@ static void operation_after_fork(struct object *object)
 }
 
 const struct kind_operations mutex_operations = {
-    .name = "mutex",
-    .keeps_slots = true,
-    .holder = operation_holder,
-    .holder_died = operation_holder_died,
-    .describe = operation_describe,
-    .after_fork = operation_after_fork,
+  .name = "mutex",
+  .keeps_slots = true,
+  .holder = operation_holder,
+  .holder_died = operation_holder_died,
+  .describe = operation_describe,
+  .after_fork = operation_after_fork,
 };

@@ -1,5 +1,5 @@
-/* The contended mutex: attempts, the queue, the hand-off. State transitions and invariants (I1 ...) are in
-   mutex_state.h. Checked by test/models/mutex.pml. */
+/* The contended mutex: attempts, the queue, the hand-off. State transitions and invariants (I1 ...)
+   are in mutex_state.h. Checked by test/models/mutex.pml. */
 #include "backoff.h"
 #include "block.h"
 #include "mutex.h"
@@ -16,12 +16,12 @@ void mutex_forget_depth(struct mutex *m)
   and_relaxed(&m->object.tag_flags, ~SPECIAL_NESTED);
 }
 
-/* One attempt. ILK_OK, ILK_OWNER_DIED: acquired; ILK_EBUSY: another thread holds it; ILK_EDEADLK: the caller
-   holds it; ILK_EOVERFLOW; ILK_EHANDLE: a free is in progress, and may still fail. */
+/* One attempt. ILK_OK, ILK_OWNER_DIED: acquired; ILK_EBUSY: another thread holds it; ILK_EDEADLK:
+   the caller holds it; ILK_EOVERFLOW; ILK_EHANDLE: a free is in progress, and may still fail. */
 static int attempt(struct mutex *m, void *handle, struct thread *me)
 {
-  /* seq_cst: the load on the heavy side, after request_wake(). Acquire: pairs with the holder's CAS, so
-     thread_find() finds its record. */
+  /* seq_cst: the load on the heavy side, after request_wake(). Acquire: pairs with the holder's
+     CAS, so thread_find() finds its record. */
   uint64_t head = load_seq_cst(&m->object.head);
   for (;;) {
     if (!head_is(head, handle))
@@ -45,8 +45,10 @@ static int attempt(struct mutex *m, void *handle, struct thread *me)
     }
     if (thread_find(holder(head)))
       return ILK_EBUSY;
-    /* The holder is dead, so it stores nothing any more; of the threads that replace it, one CAS succeeds. */
-    if (cas_acq_rel(&m->object.head, &head, head_of(handle, thread_id(me) | (head_state(head) & HANDOFF)))) {
+    /* The holder is dead, so it stores nothing any more; of the threads that replace it, one CAS
+       succeeds. */
+    if (cas_acq_rel(&m->object.head, &head,
+                    head_of(handle, thread_id(me) | (head_state(head) & HANDOFF)))) {
       mutex_forget_depth(m);
       return ILK_OWNER_DIED;
     }
@@ -78,9 +80,10 @@ static struct wait_slot *first_present(struct mutex *m)
   return waitq_present(m->queue.first);
 }
 
-/* With the queue locked, after a release: signals the first waiter, unless it is signalled already. Returns
-   the slot to wake, or NULL. If another thread has barged in, its unlock will wake; if the mutex is fair or
-   the waiter starves, HANDOFF is set for that unlock, unless the mutex is free again by then. */
+/* With the queue locked, after a release: signals the first waiter, unless it is signalled already.
+   Returns the slot to wake, or NULL. If another thread has barged in, its unlock will wake; if the
+   mutex is fair or the waiter starves, HANDOFF is set for that unlock, unless the mutex is free
+   again by then. */
 static struct wait_slot *signal_first(struct mutex *m)
 {
   struct wait_slot *wake = NULL, *first = first_present(m);
@@ -119,17 +122,21 @@ static bool is_head(struct mutex *m, struct wait_slot *mine)
   return !is_fair(m) || first_present(m) == mine;
 }
 
-/* Requests a wake. The caller then rechecks the state: a release that it misses sees the request (I2). */
+/* Requests a wake. The caller then rechecks the state: a release that it misses sees the request
+   (I2). */
 static void request_wake(struct mutex *m)
 {
   store_seq_cst(&m->has_waiters, 1);
-  fence_heavy(); /* heavy side of Dekker: request, then recheck; a release stores, then loads `has_waiters` */
+  /* Heavy side of Dekker: request, then recheck; a release stores, then loads `has_waiters`. */
+  fence_heavy();
 }
 
-/* Joins the queue, or comes back to its slot in it. A fair mutex gets HANDOFF first, so that no thread can
-   overtake. Only the first waiter requests a wake (I2), because the heavy fence interrupts the thread that
-   holds the mutex. False: not joined; `*taken` is what attempt() returned. */
-static bool join(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine, int *taken)
+/* Joins the queue, or comes back to its slot in it. A fair mutex gets HANDOFF first, so that no
+   thread can overtake. Only the first waiter requests a wake (I2), because the heavy fence
+   interrupts the thread that holds the mutex. False: not joined; `*taken` is what attempt()
+   returned. */
+static bool join(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine,
+                 int *taken)
 {
   int64_t since = clock_now();
   waitq_lock(&m->object);
@@ -166,8 +173,10 @@ static void leave(struct mutex *m, struct wait_slot *mine, bool keeps_slot)
     mark_handoff(m);
 }
 
-/* With the queue locked: one attempt of a waiter in the queue. `last`: it leaves if this one fails. */
-static int check(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine, bool last)
+/* With the queue locked: one attempt of a waiter in the queue. `last`: it leaves if this one
+   fails. */
+static int check(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine,
+                 bool last)
 {
   store_relaxed(&mine->signal, SIGNAL_NONE);
   mine->away = false;
@@ -194,8 +203,8 @@ static void await_release(struct mutex *m, struct thread *me)
     ;
 }
 
-static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine, int64_t timeout_ns,
-                         int flags)
+static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine,
+                         int64_t timeout_ns, int flags)
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK, taken;
@@ -214,7 +223,8 @@ static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struc
     if (given)
       store_relaxed(&mine->signal, SIGNAL_NONE); /* only a notify's signal stays (resumable.h) */
     taken = given ? ILK_OK : check(m, handle, me, mine, result != ILK_OK);
-    /* The waker cleared `has_waiters`. After a failed attempt, set it again and recheck, before all else (I2). */
+    /* The waker cleared `has_waiters`. After a failed attempt, set it again and recheck, before all
+       else (I2). */
     bool again = signal == SIGNAL_WOKEN && taken < 0 && !is_fair(m);
     bool leaves = taken == ILK_EBUSY && result != ILK_OK && !again;
     if (!given && (taken >= 0 || leaves))
@@ -238,7 +248,8 @@ static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struc
 }
 
 /* `flags` are for block(). */
-int mutex_lock_pinned(struct mutex *m, void *handle, struct thread *me, int64_t timeout_ns, int flags)
+int mutex_lock_pinned(struct mutex *m, void *handle, struct thread *me, int64_t timeout_ns,
+                      int flags)
 {
   struct wait_slot *mine = resumable_slot(me, handle);
   struct spin spin = spin_begin(me);
@@ -260,7 +271,8 @@ int mutex_lock_pinned(struct mutex *m, void *handle, struct thread *me, int64_t 
     /* No thread spins while others wait, nor for a fair mutex. */
     if (is_fair(m) || load_relaxed(&m->object.waiters) || !spin_again(&spin)) {
       result = wait_in_queue(m, handle, me, mine, timeout_ns, flags);
-      if (result != ILK_EHANDLE || (result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
+      if (result != ILK_EHANDLE ||
+          (result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
         return result;
     }
   }
@@ -304,7 +316,8 @@ static bool release(struct mutex *m, void *handle, uint64_t head)
     return cas_release(&m->object.head, &head, head_of(handle, FREE));
   if (load_relaxed(&m->object.tag_flags) & SPECIAL_MARKED) /* a store had erased HANDOFF (I3) */
     and_relaxed(&m->object.tag_flags, ~SPECIAL_MARKED);
-  if (fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters)) /* Dekker with request_wake() */
+  /* Dekker with request_wake(). */
+  if (fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters))
     mutex_wake_first(m);
   return true;
 }
@@ -339,11 +352,13 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct thread *me, uint32
     }
     bool crossed = holder(head) != thread_id(me);
     if (crossed)
-      or_seq_cst(&m->object.tag_flags, SPECIAL_CROSSED); /* invalidates `held` of the thread that locked it (I6) */
+      /* Invalidates `held` of the thread that locked it (I6). */
+      or_seq_cst(&m->object.tag_flags, SPECIAL_CROSSED);
     if (load_relaxed(&m->object.tag_flags) & SPECIAL_DEFERRED)
       and_relaxed(&m->object.tag_flags, ~SPECIAL_DEFERRED);
     if (release(m, handle, head)) {
-      /* Its locker may not have left the queue yet, and so not set `has_waiters` for the rest (I2). */
+      /* Its locker may not have left the queue yet, and so not set `has_waiters` for the rest
+         (I2). */
       if (crossed && load_relaxed(&m->object.waiters))
         mutex_wake_first(m);
       if (me->held == handle)
@@ -366,7 +381,8 @@ bool mutex_wake_at_unlock(void *handle, struct thread *me, struct wait_slot *slo
   bool later = is_owned(m) && waitq_defer_wake(me, slot);
   if (later) {
     or_seq_cst(&m->object.tag_flags, SPECIAL_DEFERRED);
-    /* Dekker with ilk_mutex_reset(), which takes the mutex, then loads our deferred wakes (all seq_cst). */
+    /* Dekker with ilk_mutex_reset(), which takes the mutex, then loads our deferred wakes (all
+       seq_cst). */
     if (holder(load_seq_cst(&m->object.head)) != thread_id(me))
       waitq_wake_deferred(me);
   }

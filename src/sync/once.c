@@ -1,5 +1,5 @@
-/* Once. The thread that performs the action holds the object like an owned mutex, so that its death and
-   deadlock cycles are detected.
+/* Once. The thread that performs the action holds the object like an owned mutex, so that its death
+   and deadlock cycles are detected.
 
    The state, the lower half of the object's head, is one of:
 
@@ -15,14 +15,14 @@
        id -> NEW        that thread      end, failed
 
    Invariants:
-   I1  Only the thread itself changes a live id. It is alive and the object is busy, so the head does not
-       contain CLOSING then.
-   I2  DONE is final. A begin that sees it needs only that one load, whose acquire pairs with the release of
-       end.
-   I3  Waiters use the object's event count (block.h). Every end wakes them all: after a failure the first to
-       recheck begins, and the others wait for it. ilk_once_end() stays pinned until it has woken
-       them, so if the first of them frees the object, the free waits for that call and for the
-       rest. */
+   I1  Only the thread itself changes a live id. It is alive and the object is busy, so the head
+       does not contain CLOSING then.
+   I2  DONE is final. A begin that sees it needs only that one load, whose acquire pairs with the
+       release of end.
+   I3  Waiters use the object's event count (block.h). Every end wakes them all: after a failure the
+       first to recheck begins, and the others wait for it. ilk_once_end() stays pinned until it has
+       woken them, so if the first of them frees the object, the free waits for that call and for
+       the rest. */
 #include "kinds.h"
 
 #include <limits.h>
@@ -36,7 +36,8 @@
 #define NEW UINT32_C(0)
 #define DONE (UINT32_C(1) << 31)
 
-_Static_assert(ILK_OWNER_DIED == 1, "the thread that takes over from a dead one gets ILK_OWNER_DIED, and so begins");
+_Static_assert(ILK_OWNER_DIED == 1,
+               "the thread that takes over from a dead one gets ILK_OWNER_DIED, and so begins");
 #define BEGUN 1 /* the caller performs the action */
 
 void *ilk_once_new(int flags)
@@ -55,13 +56,14 @@ static uint32_t runner(uint64_t head)
 
 /* --- begin -------------------------------------------------------------------------- */
 
-/* Called pinned. One attempt: ILK_OK: done. BEGUN: the caller performs the action. ILK_EBUSY: another thread
-   performs it. ILK_EDEADLK: the caller itself has begun it. ILK_EHANDLE: the object is being freed; the free
-   may still fail. */
+/* Called pinned. One attempt: ILK_OK: done. BEGUN: the caller performs the action. ILK_EBUSY:
+   another thread performs it. ILK_EDEADLK: the caller itself has begun it. ILK_EHANDLE: the object
+   is being freed; the free may still fail. */
 static int attempt(struct object *o, void *handle, struct thread *me)
 {
   for (;;) {
-    /* Acquire: pairs with the end that succeeded. seq_cst: after the load of `epoch`, see block.h. */
+    /* Acquire: pairs with the end that succeeded. seq_cst: after the load of `epoch`, see
+       block.h. */
     uint64_t head = load_seq_cst(&o->head);
     if (head_state(head) == DONE)
       return ILK_OK; /* also while it is being freed: that free may wait for this thread */
@@ -188,9 +190,9 @@ static void operation_describe(void *handle, struct object *o, char *text, size_
 }
 
 const struct kind_operations once_operations = {
-    .name = "once",
-    .holder = operation_holder,
-    .holder_died = operation_holder_died,
-    .satisfied = operation_is_satisfied,
-    .describe = operation_describe,
+  .name = "once",
+  .holder = operation_holder,
+  .holder_died = operation_holder_died,
+  .satisfied = operation_is_satisfied,
+  .describe = operation_describe,
 };

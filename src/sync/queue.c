@@ -1,23 +1,23 @@
-/* Queue: a ring (queue_ring.h) and two event counts whose wakers claim waiters (claims.h). Threads wait on one
-   until the queue is not full, and on the other until it is not empty. The event counts are in the
-   object's slot, which no put or get writes while no thread waits. A waiter registers and then
-   checks the ring. The change that it waits for is that a put claims a position, or that a get
-   takes an item; the thread that made it checks for waiters at the end of its call. That is I2 of
-   the ring, so no fence is needed. Checked by test/models/queue.pml.
+/* Queue: a ring (queue_ring.h) and two event counts whose wakers claim waiters (claims.h). Threads
+   wait on one until the queue is not full, and on the other until it is not empty. The event counts
+   are in the object's slot, which no put or get writes while no thread waits. A waiter registers
+   and then checks the ring. The change that it waits for is that a put claims a position, or that a
+   get takes an item; the thread that made it checks for waiters at the end of its call. That is I2
+   of the ring, so no fence is needed. Checked by test/models/queue.pml.
 
-   A get may find the put of the oldest item between two steps, a few instructions apart. Then it retries a
-   few times. If the put has still not continued, its thread does not run: a try returns ILK_EBUSY, and a
-   wait polls (backoff.h), because the put's wake for that step may come late.
+   A get may find the put of the oldest item between two steps, a few instructions apart. Then it
+   retries a few times. If the put has still not continued, its thread does not run: a try returns
+   ILK_EBUSY, and a wait polls (backoff.h), because the put's wake for that step may come late.
 
    Invariants:
-   I1  A thread sleeps without polling only if it saw the queue empty (full) after it registered. So each later
-       put (get) finds it registered, or already claimed by a waker, for the same change or an
-       earlier one.
-   I2  A woken thread sleeps again only if it registers anew and sees the queue empty (full) again. So no item
-       is left while a get sleeps, unless a wake for it is about to be made.
-   I3  A polling get may have consumed a wake for an item behind the unfinished one. So it sleeps on its own
-       word, where it consumes no wake meant for another get; and if it abandons its wait, it wakes
-       the next get. */
+   I1  A thread sleeps without polling only if it saw the queue empty (full) after it registered. So
+       each later put (get) finds it registered, or already claimed by a waker, for the same change
+       or an earlier one.
+   I2  A woken thread sleeps again only if it registers anew and sees the queue empty (full) again.
+       So no item is left while a get sleeps, unless a wake for it is about to be made.
+   I3  A polling get may have consumed a wake for an item behind the unfinished one. So it sleeps on
+       its own word, where it consumes no wake meant for another get; and if it abandons its wait,
+       it wakes the next get. */
 #include "kinds.h"
 
 #include <inttypes.h>
@@ -32,7 +32,7 @@
 #include "spin.h"
 
 struct queue {
-  struct object object; /* its `waiters` counts both sides; its `epoch` is not used */
+  struct object object;           /* its `waiters` counts both sides; its `epoch` is not used */
   struct claims putters, getters; /* threads that wait until it is not full, or not empty */
   struct ring ring;
 };
@@ -154,14 +154,16 @@ static inline int end(const struct call *c, enum way way, int result)
 }
 
 /* The queue was full (empty), or the oldest item's put is between its two steps. */
-static __attribute__((noinline)) int pass_slow(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
+static __attribute__((noinline)) int pass_slow(const struct call *c, enum way way, int64_t *item,
+                                               int64_t timeout_ns)
 {
   struct queue *q = (struct queue *)c->object;
   struct spin spin = spin_begin(c->me);
   int result;
   do
     result = attempt_and_spin(q, way, item);
-  while (result == ILK_EBUSY && timeout_ns != 0 && !(load_relaxed(&own_side(q, way)->waiters) & UNCLAIMED) && spin_again(&spin));
+  while (result == ILK_EBUSY && timeout_ns != 0 &&
+         !(load_relaxed(&own_side(q, way)->waiters) & UNCLAIMED) && spin_again(&spin));
   if (!must_wait(result))
     spin_won(&spin);
   else if (timeout_ns == 0)
@@ -297,7 +299,7 @@ static void after_fork(struct object *object)
 }
 
 const struct kind_operations queue_operations = {
-    .name = "queue",
-    .describe = describe,
-    .after_fork = after_fork,
+  .name = "queue",
+  .describe = describe,
+  .after_fork = after_fork,
 };

@@ -1,12 +1,12 @@
 /* Queues of records, made of two queues of slot numbers (see queue.c).
 
-   A slot's number is in `unused`, in `used`, or with the one put or get that has taken it from there; so
-   only that call touches the slot. The queues order the copies: what a put wrote happens before the get of
-   its number, and what a get read happens before the next put to that slot.
+   A slot's number is in `unused`, in `used`, or with the one put or get that has taken it from
+   there; so only that call touches the slot. The queues order the copies: what a put wrote happens
+   before the get of its number, and what a get read happens before the next put to that slot.
 
-   `used` can hold all numbers, and a try finds a queue full only if it is, so the second step of a call
-   never waits. It fails only if the queue was closed since the first step. In a put the record is then
-   refused; the number is lost, which does not matter because no put succeeds any more. */
+   `used` can hold all numbers, and a try finds a queue full only if it is, so the second step of a
+   call never waits. It fails only if the queue was closed since the first step. In a put the record
+   is then refused; the number is lost, which does not matter because no put succeeds any more. */
 #include <string.h>
 
 #include "common.h"
@@ -16,7 +16,8 @@ static char *slot(void *slots, int64_t size, int64_t number)
   return (char *)slots + number * size;
 }
 
-int ilk_queue_putrecord(void *used, void *unused, void *slots, int64_t size, void *record, int64_t timeout_ns)
+int ilk_queue_putrecord(void *used, void *unused, void *slots, int64_t size, void *record,
+                        int64_t timeout_ns)
 {
   int64_t number;
   int result = ilk_queue_timedget(unused, &number, timeout_ns);
@@ -26,13 +27,15 @@ int ilk_queue_putrecord(void *used, void *unused, void *slots, int64_t size, voi
   return ilk_queue_tryput(used, number);
 }
 
-int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, void *record, int64_t timeout_ns)
+int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, void *record,
+                        int64_t timeout_ns)
 {
   int64_t number;
   int result = ilk_queue_timedget(used, &number, timeout_ns);
   if (result != ILK_OK)
     return result;
   memcpy(record, slot(slots, size, number), (size_t)size);
-  (void)ilk_queue_tryput(unused, number); /* if it fails, the queue is closed: no put will use the slot */
+  /* If it fails, the queue is closed: no put will use the slot. */
+  (void)ilk_queue_tryput(unused, number);
   return ILK_OK;
 }

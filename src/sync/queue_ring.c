@@ -48,12 +48,14 @@ static uint64_t lap_number(const struct ring *r, uint64_t position)
 
 uint64_t ring_size(const struct ring *r)
 {
-  /* The tail is the same before and after the load of the head, so both values are from that moment. */
+  /* The tail is the same before and after the load of the head, so both values are from that
+     moment. */
   uint64_t tail = load_seq_cst(&r->slots->tail), head, again;
   while (head = load_seq_cst(&r->slots->head), again = load_seq_cst(&r->slots->tail), again != tail)
     tail = again;
   tail &= ~RING_CLOSED;
-  return (lap_number(r, tail) - lap_number(r, head)) * r->capacity + ring_index(r, tail) - ring_index(r, head);
+  return (lap_number(r, tail) - lap_number(r, head)) * r->capacity + ring_index(r, tail) -
+         ring_index(r, head);
 }
 
 static uint64_t previous(const struct ring *r, uint64_t position)
@@ -61,11 +63,12 @@ static uint64_t previous(const struct ring *r, uint64_t position)
   return ring_index(r, position) > 0 ? position - 1 : position - r->lap + r->capacity - 1;
 }
 
-/* A put that was between its claim and its completion leaves a hole. The items before the hole move up, one
-   slot per hole, and the head follows. */
+/* A put that was between its claim and its completion leaves a hole. The items before the hole move
+   up, one slot per hole, and the head follows. */
 void ring_after_fork(struct ring *r)
 {
-  uint64_t tail = load_relaxed(&r->slots->tail) & ~RING_CLOSED, head = load_relaxed(&r->slots->head);
+  uint64_t tail = load_relaxed(&r->slots->tail) & ~RING_CLOSED,
+           head = load_relaxed(&r->slots->head);
   uint64_t fill = tail;
   for (uint64_t p = tail; p != head;) {
     p = previous(r, p);

@@ -1,9 +1,9 @@
 /* The ring of a queue, after Dmitry Vyukov's bounded MPMC queue: puts claim positions. A get has no
-   step that another thread could have to wait for: it reads the item first, and then takes it with one
-   compare-and-swap. No thread waits here (see queue.c). Checked by test/models/queue_ring.pml.
+   step that another thread could have to wait for: it reads the item first, and then takes it with
+   one compare-and-swap. No thread waits here (see queue.c). Checked by test/models/queue_ring.pml.
 
-   A position is n * lap + index, where index < capacity <= lap and lap is a power of two. Its 63 bits do not
-   wrap. So a queue of any capacity from 1 on holds exactly that many items.
+   A position is n * lap + index, where index < capacity <= lap and lap is a power of two. Its 63
+   bits do not wrap. So a queue of any capacity from 1 on holds exactly that many items.
 
        tail    the next put's position, and RING_CLOSED
        head    the next get's position; head <= tail <= head + lap
@@ -12,28 +12,29 @@
        tail -> tail | RING_CLOSED   close; no put can claim a position afterwards
        head -> next                 get; the item at that position is complete
 
-   A slot's sequence number (`sequence`, 0 at first) is the last position that was completed there, + 1. The item
-   belongs to the put from its claim until it stores the sequence number:
+   A slot's sequence number (`sequence`, 0 at first) is the last position that was completed there,
+   + 1. The item belongs to the put from its claim until it stores the sequence number:
 
        put:   tail -> next;  item = ...;  sequence = position + 1
        get:   sequence == position + 1;  read the item;  head -> next
 
-   A put may be preempted between its claim and that store. Then its position is neither empty nor complete,
-   and gets return RING_UNFINISHED until the put has continued. Full is exact: head + lap == tail at the
-   moment when head was loaded. So is empty: head == tail.
+   A put may be preempted between its claim and that store. Then its position is neither empty nor
+   complete, and gets return RING_UNFINISHED until the put has continued. Full is exact: head + lap
+   == tail at the moment when head was loaded. So is empty: head == tail.
 
    Invariants:
-   I1  Between the claim and the store of `sequence`, only the put that claimed the position writes to
-       its slot. `sequence` is stored with release and loaded with acquire, and publishes the item.
+   I1  Between the claim and the store of `sequence`, only the put that claimed the position writes
+       to its slot. `sequence` is stored with release and loaded with acquire, and publishes the
+       item.
    I2  A put claims a position, and a get takes one, by a seq_cst compare-and-swap, and the loads
        that detect empty and full are seq_cst. So this is Dekker: one thread claims or takes, then
        loads the number of waiters; another registers as a waiter, then checks whether the ring is
        empty (full).
    I3  A ring that a get finds closed and empty stays closed and empty.
-   I4  A get whose compare-and-swap succeeds has read the item of that position: only a put that has seen a
-       greater head writes to the slot again, and the head never decreases.
-   I5  `head_known` is a past value of the head, so it is never too great. Puts that find space by it need not
-       load the head, whose cache line is written by gets. */
+   I4  A get whose compare-and-swap succeeds has read the item of that position: only a put that has
+       seen a greater head writes to the slot again, and the head never decreases.
+   I5  `head_known` is a past value of the head, so it is never too great. Puts that find space by
+       it need not load the head, whose cache line is written by gets. */
 #ifndef INTERLOCK_QUEUE_RING_H
 #define INTERLOCK_QUEUE_RING_H
 
@@ -42,14 +43,14 @@
 
 #define RING_CLOSED (UINT64_C(1) << 63)
 
-/* Returned by a get, in addition to result codes: the put of the oldest item has claimed its position and not
-   completed it. */
+/* Returned by a get, in addition to result codes: the put of the oldest item has claimed its
+   position and not completed it. */
 #define RING_UNFINISHED 1
 
 struct ring_slot {
   atomic_u64 sequence;
-  atomic_i64 item; /* atomic, because a get may read it while a put writes it, and then discards what it read
-                      */
+  /* Atomic, because a get may read it while a put writes it; it then discards what it read. */
+  atomic_i64 item;
 };
 
 struct ring_slots {
@@ -107,7 +108,8 @@ static inline int ring_put(const struct ring *r, int64_t item)
       uint64_t head = load_seq_cst(&slots->head);
       store_release(&slots->head_known, head); /* passes on what that load acquired */
       if (unlikely(tail - head >= r->lap)) {
-        uint64_t again = load_seq_cst(&slots->tail); /* the first load may have returned a value from before
+        uint64_t again =
+          load_seq_cst(&slots->tail); /* the first load may have returned a value from before
                                                          this call */
         if (again == tail)
           return ILK_EBUSY;

@@ -1,7 +1,7 @@
-/* Locks between processes that survive the death of their holder, on top of the system's robust mutex: only
-   the kernel detects every death at once. No process id is compared, which might be reused, or come from
-   another namespace. A wait is a series of short waits through block_with(), which ends it when waits are
-   cancelled; the system's mutex cannot. */
+/* Locks between processes that survive the death of their holder, on top of the system's robust
+   mutex: only the kernel detects every death at once. No process id is compared, which might be
+   reused, or come from another namespace. A wait is a series of short waits through block_with(),
+   which ends it when waits are cancelled; the system's mutex cannot. */
 #include "block.h"
 #include "gil.h"
 #include "robust_mutex.h"
@@ -48,7 +48,8 @@ static int lock(void *address, int64_t timeout_ns)
     return result;
   result = robust_try(address);
   if (timeout_ns == 0)
-    return result == ILK_EDEADLK ? ILK_EBUSY : result; /* a try never waits, so it cannot deadlock */
+    /* A try never waits, so it cannot deadlock. */
+    return result == ILK_EDEADLK ? ILK_EBUSY : result;
   return result == ILK_EBUSY ? lock_slow(address, timeout_ns) : result;
 }
 

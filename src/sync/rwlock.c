@@ -1,5 +1,6 @@
-/* The readers-writer lock: constructor, writing, and operations for other modules. State transitions and
-   invariants are in rwlock_state.h, reading in rwlock_read.c, the queue in rwlock_queue.c. */
+/* The readers-writer lock: constructor, writing, and operations for other modules. State
+   transitions and invariants are in rwlock_state.h, reading in rwlock_read.c, the queue in
+   rwlock_queue.c. */
 #include "rwlock.h"
 
 #include <stdio.h>
@@ -39,7 +40,8 @@ int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool 
       next ^= BIASED | PUBLISHED;
     /* seq_cst: the heavy side's store. Acquire: pairs with the last unlocks' release. */
   } while (!cas_seq_cst(&rw->object.head, &head, next));
-  store_release(&rw->writer, thread_id(me)); /* a thread that loads it finds our record in thread_find() */
+  /* A thread that loads it finds our record in thread_find(). */
+  store_release(&rw->writer, thread_id(me));
   return ILK_OK;
 }
 
@@ -83,7 +85,8 @@ static int drain(struct rwlock *rw, void *handle, struct thread *me, bool tries,
     } else if (!prepared) {
       prepared = true;
       block_prepare_wait(&rw->object);
-      or_seq_cst(&rw->object.head, WRITER_PARKED); /* set WRITER_PARKED, then recheck before the sleep (I4) */
+      /* Set WRITER_PARKED, then recheck before the sleep (I4). */
+      or_seq_cst(&rw->object.head, WRITER_PARKED);
     } else {
       result = block(me, handle, ROLE_WRITER, &rw->object.epoch, epoch, deadline, 0);
     }
@@ -124,7 +127,8 @@ static int write_pinned(struct rwlock *rw, void *handle, struct thread *me, int6
       continue;
     if (tries)
       return ILK_ETIMEDOUT;
-    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) { /* no spinning past a sleeping waiter */
+    /* No spinning past a sleeping waiter. */
+    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) {
       result = rwlock_wait_in_queue(rw, handle, me, ROLE_WRITER, deadline);
       if (result != ILK_OK)
         return result;
@@ -215,7 +219,8 @@ int ilk_rwlock_write_unlock(void *rwlock)
   store_relaxed(&rw->writer, 0);
   if (likely(cas_release(&rw->object.head, &head, head_of(rwlock, 0))))
     return ILK_OK;
-  store_release(&rw->writer, thread_id(me)); /* the head changed: a waiter joined, or a free is in progress */
+  /* The head changed: a waiter joined, or a free is in progress. */
+  store_release(&rw->writer, thread_id(me));
   return write_unlock_slow(rwlock, 0);
 }
 
@@ -269,7 +274,8 @@ static void operation_describe(void *handle, struct object *object, char *text, 
     snprintf(text, size, "free");
 }
 
-/* Only the forking thread's own read locks remain; a writer among the other threads is a dead one. */
+/* Only the forking thread's own read locks remain; a writer among the other threads is a dead
+   one. */
 static void operation_after_fork(struct object *object)
 {
   struct rwlock *rw = (struct rwlock *)object;
@@ -290,15 +296,17 @@ static void operation_after_fork(struct object *object)
   }
   if (head_state(head) & WRITER && !load_relaxed(&rw->writer))
     store_relaxed(&rw->writer, WRITER_LOST);
-  update_relaxed(&object->head, (head & ~(uint64_t)(COUNT_MASK | WRITER_PARKED | HAS_WAITERS | WRITER_WAITING | RESERVED)) | count);
+  update_relaxed(&object->head, (head & ~(uint64_t)(COUNT_MASK | WRITER_PARKED | HAS_WAITERS |
+                                                    WRITER_WAITING | RESERVED)) |
+                                  count);
 }
 
 const struct kind_operations rwlock_operations = {
-    .name = "rwlock",
-    .keeps_slots = true,
-    .holder = operation_holder,
-    .each_blocker = rwlock_each_blocker,
-    .holder_died = operation_holder_died,
-    .describe = operation_describe,
-    .after_fork = operation_after_fork,
+  .name = "rwlock",
+  .keeps_slots = true,
+  .holder = operation_holder,
+  .each_blocker = rwlock_each_blocker,
+  .holder_died = operation_holder_died,
+  .describe = operation_describe,
+  .after_fork = operation_after_fork,
 };

@@ -1,21 +1,21 @@
-/* The contended readers-writer lock: the queue and its wakes. State transitions and invariants are in
-   rwlock_state.h. Checked by test/models/rwlock_queue.pml. */
+/* The contended readers-writer lock: the queue and its wakes. State transitions and invariants are
+   in rwlock_state.h. Checked by test/models/rwlock_queue.pml. */
 #include "block.h"
 #include "cycle.h"
 #include "resumable.h"
 #include "rwlock_state.h"
 
-/* Slots to wake once the queue is unlocked, because woken threads need its lock. If more than WAKES can
-   proceed, the first of these to get in wakes the rest. */
+/* Slots to wake once the queue is unlocked, because woken threads need its lock. If more than WAKES
+   can proceed, the first of these to get in wakes the rest. */
 #define WAKES 8
 struct wakes {
   int n;
   struct wait_slot *wait_slots[WAKES];
 };
 
-/* With the queue locked, after each change of it, each failed attempt of a waiter, and each change of the
-   state that saw HAS_WAITERS: sets HAS_WAITERS, WRITER_WAITING and RESERVED as the queue requires, and signals the waiters at its
-   front if they can proceed (I3). */
+/* With the queue locked, after each change of it, each failed attempt of a waiter, and each change
+   of the state that saw HAS_WAITERS: sets HAS_WAITERS, WRITER_WAITING and RESERVED as the queue
+   requires, and signals the waiters at its front if they can proceed (I3). */
 static void settle(struct rwlock *rw, struct wakes *wakes)
 {
   struct wait_slot *first = waitq_present(rw->queue.first);
@@ -36,7 +36,8 @@ static void settle(struct rwlock *rw, struct wakes *wakes)
   } while (next != head && !cas_relaxed(&rw->object.head, &head, next));
 
   wakes->n = 0;
-  for (struct wait_slot *p = first; proceeds && p && wakes->n < WAKES; p = writes ? NULL : waitq_present(p->next)) {
+  for (struct wait_slot *p = first; proceeds && p && wakes->n < WAKES;
+       p = writes ? NULL : waitq_present(p->next)) {
     if (!writes && p->role == ROLE_WRITER)
       break;
     if (waitq_signal(p, SIGNAL_WOKEN))
@@ -52,8 +53,8 @@ static void set_away(struct rwlock *rw, struct wait_slot *slot, bool away)
   slot->away = away;
 }
 
-/* Marks as away the waiters that were signalled but not found asleep, except the caller itself. True: there
-   are some, so settle once more. A fair lock passes no waiter over. */
+/* Marks as away the waiters that were signalled but not found asleep, except the caller itself.
+   True: there are some, so settle once more. A fair lock passes no waiter over. */
 static bool pass_by(struct rwlock *rw, const struct wakes *wakes)
 {
   bool any = false;
@@ -100,7 +101,8 @@ void rwlock_release_writer(struct rwlock *rw, uint32_t staying)
   store_relaxed(&rw->writer, 0);
   uint64_t head = load_relaxed(&rw->object.head);
   /* Release: pairs with the acquire of the next reader or writer. */
-  while (!cas_acq_rel(&rw->object.head, &head, (head & ~(uint64_t)(WRITER | WRITER_PARKED)) + staying))
+  while (
+    !cas_acq_rel(&rw->object.head, &head, (head & ~(uint64_t)(WRITER | WRITER_PARKED)) + staying))
     ;
   if (head_state(head) & HAS_WAITERS)
     rwlock_wake(rw);
@@ -133,7 +135,8 @@ bool rwlock_recover(struct rwlock *rw)
 
 static int attempt(struct rwlock *rw, void *handle, struct thread *me, const struct wait_slot *mine)
 {
-  return mine->role == ROLE_READER ? rwlock_count_in(rw, handle, true) : rwlock_take_writer(rw, handle, me, true);
+  return mine->role == ROLE_READER ? rwlock_count_in(rw, handle, true)
+                                   : rwlock_take_writer(rw, handle, me, true);
 }
 
 static void leave(struct rwlock *rw, struct wait_slot *mine)
@@ -168,7 +171,8 @@ void rwlock_keep_front(struct rwlock *rw, struct wait_slot *mine)
   waitq_unlock(&rw->object);
 }
 
-int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enum queue_role role, int64_t deadline)
+int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enum queue_role role,
+                         int64_t deadline)
 {
   struct wait_slot *mine = resumable_slot(me, handle);
   int result = ILK_OK;
@@ -177,7 +181,8 @@ int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enu
   for (;;) {
     /* With the queue locked once: the attempt, and whether we leave or stay. */
     set_away(rw, mine, false);
-    bool at_front = waitq_present(rw->queue.first) == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
+    bool at_front =
+      waitq_present(rw->queue.first) == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
     bool taken = at_front && attempt(rw, handle, me, mine) == ILK_OK;
     store_relaxed(&mine->signal, SIGNAL_NONE);
     if (!taken && result != ILK_OK && resumable_is_kept(mine))
@@ -208,8 +213,10 @@ static void visit_readers(struct rwlock *rw, struct cycle_visitor *visitor)
       visitor->visit(visitor, r);
 }
 
-/* The writers before the waiter; all of them if it has left. A writer that is away keeps no thread out. */
-static void visit_queued_writers(struct rwlock *rw, struct thread *waiter, struct cycle_visitor *visitor)
+/* The writers before the waiter; all of them if it has left. A writer that is away keeps no thread
+   out. */
+static void visit_queued_writers(struct rwlock *rw, struct thread *waiter,
+                                 struct cycle_visitor *visitor)
 {
   waitq_lock(&rw->object);
   uint32_t writers = rw->writers;
@@ -221,7 +228,8 @@ static void visit_queued_writers(struct rwlock *rw, struct thread *waiter, struc
   waitq_unlock(&rw->object);
 }
 
-void rwlock_each_blocker(struct object *object, struct thread *waiter, int64_t role, struct cycle_visitor *visitor)
+void rwlock_each_blocker(struct object *object, struct thread *waiter, int64_t role,
+                         struct cycle_visitor *visitor)
 {
   struct rwlock *rw = (struct rwlock *)object;
   uint32_t id = load_relaxed(&rw->writer);

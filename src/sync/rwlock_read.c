@@ -1,5 +1,5 @@
-/* The readers-writer lock: reading. State transitions and invariants are in rwlock_state.h. Checked by
-   test/models/rwlock.pml. */
+/* The readers-writer lock: reading. State transitions and invariants are in rwlock_state.h. Checked
+   by test/models/rwlock.pml. */
 #include "block.h"
 #include "call.h"
 #include "gil.h"
@@ -9,7 +9,8 @@
 
 /* --- the thread's own read locks ------------------------------------------------- */
 
-/* Each entry of the record holds one lock, published or counted; an entry is empty when it is neither. */
+/* Each entry of the record holds one lock, published or counted; an entry is empty when it is
+   neither. */
 
 /* Relaxed: only its own thread writes it. */
 static inline uintptr_t hold_counted(const struct thread *me, uint32_t i)
@@ -35,18 +36,20 @@ int rwlock_hold_find(const struct thread *me, const void *handle)
 static void *hold_handle(const struct thread *me, uint32_t i)
 {
   uintptr_t counted = hold_counted(me, i);
-  return counted ? (void *)counted : (void *)load_relaxed(&((struct thread *)me)->reads_published[i]);
+  return counted ? (void *)counted
+                 : (void *)load_relaxed(&((struct thread *)me)->reads_published[i]);
 }
 
-/* A lock that the fast path has read again has several entries: merges them into one and a count. A counted
-   entry is kept if there is one. A waiting writer needs no wake: it waits for the kept entry, whose release
-   wakes it. */
+/* A lock that the fast path has read again has several entries: merges them into one and a count. A
+   counted entry is kept if there is one. A waiting writer needs no wake: it waits for the kept
+   entry, whose release wakes it. */
 static bool merge_holds(struct thread *me)
 {
   bool merged = false;
   for (uint32_t i = 0; i < READS_MAX; i++)
     for (uint32_t j = 0; hold_handle(me, i) && j < READS_MAX; j++) {
-      bool drops = j != i && hold_handle(me, j) == hold_handle(me, i) && (hold_counted(me, i) || !hold_counted(me, j));
+      bool drops = j != i && hold_handle(me, j) == hold_handle(me, i) &&
+                   (hold_counted(me, i) || !hold_counted(me, j));
       if (!drops || me->reads_more[i] >= UINT32_MAX - me->reads_more[j])
         continue;
       me->reads_more[i] += 1 + me->reads_more[j];
@@ -84,8 +87,8 @@ void rwlock_hold_add_counted(struct thread *me, void *handle)
   store_relaxed(&me->reads_counted[i], (uintptr_t)handle);
 }
 
-/* Drops empty entries at the top. Empty entries below stay: a published entry that moved could be missed by a
-   writer that scans the record at this moment. */
+/* Drops empty entries at the top. Empty entries below stay: a published entry that moved could be
+   missed by a writer that scans the record at this moment. */
 static void hold_trim(struct thread *me)
 {
   while (me->reads && hold_is_empty(me, me->reads - 1))
@@ -102,7 +105,8 @@ bool rwlock_is_published(const void *handle)
   return false;
 }
 
-/* Acquire: the caller then rechecks the thread's episode, to learn whether it was blocked throughout. */
+/* Acquire: the caller then rechecks the thread's episode, to learn whether it was blocked
+   throughout. */
 bool rwlock_is_read_by(struct thread *record, const void *handle)
 {
   for (uint32_t i = 0, n = load_acquire(&record->blocked_reads); i < n && i < READS_MAX; i++)
@@ -112,8 +116,8 @@ bool rwlock_is_read_by(struct thread *record, const void *handle)
   return false;
 }
 
-/* After a reader has left or retracted its read, and saw that a thread may wait for it. Nothing keeps the lock alive
-   any more; if it has been freed, no thread waits. */
+/* After a reader has left or retracted its read, and saw that a thread may wait for it. Nothing
+   keeps the lock alive any more; if it has been freed, no thread waits. */
 COLD static void wake_after_leaving(struct thread *me, void *handle)
 {
   struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
@@ -138,8 +142,8 @@ COLD static void retract(struct thread *me, void *handle, uint32_t i)
 
 /* --- reading ------------------------------------------------------------------------- */
 
-/* Notes a counted read. After CALM of them without a write the bias comes back, unless the last revocation
-   was too recent. */
+/* Notes a counted read. After CALM of them without a write the bias comes back, unless the last
+   revocation was too recent. */
 static void note_calm(struct rwlock *rw, uint32_t state)
 {
   uint32_t calm = load_relaxed(&rw->calm) + 1;
@@ -163,7 +167,8 @@ int rwlock_count_in(struct rwlock *rw, void *handle, bool queued)
       return ILK_EHANDLE;
     if (!rwlock_is_open_to_read(head_state(head), queued))
       return ILK_EBUSY;
-  } while (!cas_acquire(&rw->object.head, &head, head + 1)); /* acquire: pairs with the last write unlock */
+  } while (!cas_acquire(&rw->object.head, &head,
+                        head + 1)); /* acquire: pairs with the last write unlock */
   note_calm(rw, head_state(head));
   return ILK_OK;
 }
@@ -177,7 +182,8 @@ static int read_pinned(struct rwlock *rw, void *handle, struct thread *me, int64
     return timeout_ns == 0 ? ILK_ETIMEDOUT : ILK_EDEADLK;
   if (!rwlock_hold_is_possible(me))
     return ILK_EOVERFLOW;
-  /* Next time, the fast path may publish one entry more. seq_cst: writers see the limit before the entry. */
+  /* Next time, the fast path may publish one entry more. seq_cst: writers see the limit before the
+     entry. */
   if (me->reads < READS_FAST && me->reads >= load_relaxed(&me->reads_limit))
     store_seq_cst(&me->reads_limit, me->reads + 1);
 
@@ -197,7 +203,8 @@ static int read_pinned(struct rwlock *rw, void *handle, struct thread *me, int64
       continue;
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
-    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) { /* no spinning past a sleeping waiter */
+    /* No spinning past a sleeping waiter. */
+    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) {
       result = rwlock_wait_in_queue(rw, handle, me, ROLE_READER, clock_deadline(timeout_ns));
       if (result != ILK_OK)
         return result;
@@ -241,7 +248,8 @@ static __attribute__((noinline)) int read_unpublished(void *handle, int64_t time
   return likely(result >= 0) ? result : return_code(read_slow(handle, timeout_ns));
 }
 
-/* Retracts it, because a writer may have seen the published handle and wait for it; then reads another way. */
+/* Retracts it, because a writer may have seen the published handle and wait for it; then reads
+   another way. */
 COLD static int read_retracted(struct thread *me, void *handle, uint32_t i, int64_t timeout_ns)
 {
   retract(me, handle, i);
@@ -270,11 +278,13 @@ static __attribute__((noinline)) int read_another(void *handle, int64_t timeout_
   return read_unpublished(handle, timeout_ns);
 }
 
-/* The thread's only read lock has a fixed entry, so the fast path does not wait for a value just stored. */
+/* The thread's only read lock has a fixed entry, so the fast path does not wait for a value just
+   stored. */
 static inline int read_lock(void *handle, int64_t timeout_ns)
 {
   struct thread *me = thread_current;
-  return likely(me && me->reads == 0) ? read_published(me, handle, 0, timeout_ns) : read_another(handle, timeout_ns);
+  return likely(me && me->reads == 0) ? read_published(me, handle, 0, timeout_ns)
+                                      : read_another(handle, timeout_ns);
 }
 
 int ilk_rwlock_read_lock(void *rwlock)
@@ -293,8 +303,8 @@ int ilk_rwlock_read_trylock(void *rwlock)
   return unlikely(result == ILK_ETIMEDOUT) ? fail(ILK_EBUSY) : result;
 }
 
-/* Until this step the count keeps the lock from being freed. Release: our reads happen before the next
-   writer's writes. */
+/* Until this step the count keeps the lock from being freed. Release: our reads happen before the
+   next writer's writes. */
 static inline void count_out(struct thread *me, void *handle)
 {
   uint32_t state = head_state(sub_seq_cst(&handle_held_object(handle)->head, 1));
@@ -371,8 +381,8 @@ static __attribute__((noinline)) int read_unlock_other(void *handle)
 int ilk_rwlock_read_unlock(void *rwlock)
 {
   struct thread *me = thread_current;
-  if (likely(me && me->reads == 1 && rwlock && load_relaxed(&me->reads_published[0]) == (uintptr_t)rwlock &&
-             !me->reads_more[0]))
+  if (likely(me && me->reads == 1 && rwlock &&
+             load_relaxed(&me->reads_published[0]) == (uintptr_t)rwlock && !me->reads_more[0]))
     return leave_published(me, rwlock, 0);
   return read_unlock_other(rwlock);
 }

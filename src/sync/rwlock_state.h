@@ -1,14 +1,15 @@
 /* Readers-writer lock, in two layers:
 
-   - Counted: a word with a count of readers and a bit for a writer. It allows barging: a running thread
-     acquires the lock when it is free, although others sleep. Waiters sleep in a first-in, first-out queue.
-     They are woken and then acquire the lock themselves; there is no hand-off.
-   - Biased: while no thread writes, each reader publishes the handle in its own thread's record and writes
-     nothing that is shared. A writer revokes that permission, which costs a heavy fence and a scan of the
-     records. So after a revocation the bias stays off for INHIBIT times as long as the revocation took.
+   - Counted: a word with a count of readers and a bit for a writer. It allows barging: a running
+     thread acquires the lock when it is free, although others sleep. Waiters sleep in a first-in,
+     first-out queue. They are woken and then acquire the lock themselves; there is no hand-off.
+   - Biased: while no thread writes, each reader publishes the handle in its own thread's record and
+     writes nothing that is shared. A writer revokes that permission, which costs a heavy fence and
+     a scan of the records. So after a revocation the bias stays off for INHIBIT times as long as
+     the revocation took.
 
-   Source: BRAVO (Dice and Kogan, USENIX ATC 2019), with an asymmetric fence in place of its hash table.
-   Checked by test/models/rwlock.pml (biased layer) and rwlock_queue.pml (counted layer).
+   Source: BRAVO (Dice and Kogan, USENIX ATC 2019), with an asymmetric fence in place of its hash
+   table. Checked by test/models/rwlock.pml (biased layer) and rwlock_queue.pml (counted layer).
 
    The state is the lower half of the object's head:
 
@@ -40,12 +41,12 @@
    Invariants:
    I1  One thread at a time sets WRITER. That thread clears it, or one that finds that thread dead.
        `writer` is its id, or 0 for a moment (in a fork's child: WRITER_LOST).
-   I2  A writer writes only once COUNT is 0 and, if PUBLISHED is set, no record publishes the handle. While
-       neither BIASED nor PUBLISHED is set, no record publishes it, except to retract it at once. While WRITER
-       is set, no new reader comes in: counting requires WRITER to be clear in the same step, and publishing
-       is Dekker's protocol. A reader publishes, then loads the head (light side); a writer that finds
-       PUBLISHED runs the heavy fence, then scans the records. A reader that loads anything but BIASED
-       retracts it.
+   I2  A writer writes only once COUNT is 0 and, if PUBLISHED is set, no record publishes the
+       handle. While neither BIASED nor PUBLISHED is set, no record publishes it, except to retract
+       it at once. While WRITER is set, no new reader comes in: counting requires WRITER to be clear
+       in the same step, and publishing is Dekker's protocol. A reader publishes, then loads the
+       head (light side); a writer that finds PUBLISHED runs the heavy fence, then scans the
+       records. A reader that loads anything but BIASED retracts it.
    I3  The first waiter is signalled, and so will recheck; or a single CAS has both set HAS_WAITERS
        and found a state in which this waiter could not proceed. A thread that then lets this waiter
        proceed sees HAS_WAITERS and calls settle(), or leaves that to the thread that has set
@@ -55,15 +56,16 @@
        thread that was away comes back ahead.
    I4  A draining writer sets WRITER_PARKED, loads the `epoch`, rechecks, and sleeps on it. A reader
        that leaves, and then finds WRITER_PARKED set, increments the epoch and wakes it (block.h).
-   I5  A thread's read locks are in its own record, so it may lock for reading again whatever the state.
-   I6  The state says nothing about waiters that are away (resumable.h): when a waiter goes away or comes back,
-       that counts as a change of the queue.
+   I5  A thread's read locks are in its own record, so it may lock for reading again whatever the
+       state.
+   I6  The state says nothing about waiters that are away (resumable.h): when a waiter goes away or
+       comes back, that counts as a change of the queue.
 
-   Bound on starvation: the first waiter is woken whenever it could proceed. Once it has waited for STARVING,
-   RESERVED is set when an attempt of it fails, or by a release that finds that another thread has barged in.
-   Then no newcomer gets in. So the first waiter has the lock after STARVING, two critical sections, and a
-   wake; and each waiter behind it likewise, once it is first. A draining writer has WRITER already: no thread
-   gets in before it. */
+   Bound on starvation: the first waiter is woken whenever it could proceed. Once it has waited for
+   STARVING, RESERVED is set when an attempt of it fails, or by a release that finds that another
+   thread has barged in. Then no newcomer gets in. So the first waiter has the lock after STARVING,
+   two critical sections, and a wake; and each waiter behind it likewise, once it is first. A
+   draining writer has WRITER already: no thread gets in before it. */
 #ifndef INTERLOCK_RWLOCK_STATE_H
 #define INTERLOCK_RWLOCK_STATE_H
 
@@ -78,10 +80,10 @@
 #define WRITER_WAITING (UINT32_C(1) << 29)
 #define RESERVED (UINT32_C(1) << 30)
 #define WRITER (UINT32_C(1) << 31)
-_Static_assert((uint64_t)THREADS_MAX * READS_MAX <= COUNT_MASK, "all threads may read");
+_Static_assert((uint64_t)THREADS_MAX *READS_MAX <= COUNT_MASK, "all threads may read");
 
-#define CALM 64       /* counted reads without a write before the bias comes back */
-#define INHIBIT 32    /* the bias stays off for this many times the duration of its revocation */
+#define CALM 64    /* counted reads without a write before the bias comes back */
+#define INHIBIT 32 /* the bias stays off for this many times the duration of its revocation */
 #define STARVING NS_PER_MS
 
 /* In `writer`, after a fork: the writer was between setting WRITER and storing its id. */
@@ -94,7 +96,7 @@ struct rwlock {
   struct waitq queue;
   uint32_t writers : 31; /* writers in the queue that are present; guarded by the queue's lock */
   uint32_t fair : 1;     /* constant; read with the queue locked, since `writers` shares its word */
-  atomic_u32 died;   /* 1: the next acquisition returns ILK_OWNER_DIED: a writer died */
+  atomic_u32 died;       /* 1: the next acquisition returns ILK_OWNER_DIED: a writer died */
   atomic_i64 biased_from; /* the bias stays off until then */
 };
 _Static_assert(sizeof(struct rwlock) <= CACHE_LINE, "an object fills one cache line");
@@ -104,7 +106,8 @@ _Static_assert(offsetof(struct rwlock, writer) == sizeof(struct object), "see DE
 static inline bool rwlock_is_open_to_read(uint32_t state, bool queued)
 {
   return !(state & WRITER) &&
-         (queued || !(state & RESERVED || (state & WRITER_WAITING && state & (COUNT_MASK | PUBLISHED))));
+         (queued ||
+          !(state & RESERVED || (state & WRITER_WAITING && state & (COUNT_MASK | PUBLISHED))));
 }
 
 static inline bool rwlock_is_open_to_write(uint32_t state, bool queued)
@@ -123,26 +126,31 @@ bool rwlock_is_published(const void *handle);
 /* Does that thread hold the lock for reading? The result is valid only if the thread is blocked. */
 bool rwlock_is_read_by(struct thread *record, const void *handle);
 
-/* One attempt each, by a newcomer or a thread in the queue. ILK_OK: counted; or WRITER is set, so drain next.
-   ILK_EBUSY: the state does not allow it. ILK_EHANDLE: freed, or a free is in progress. */
+/* One attempt each, by a newcomer or a thread in the queue. ILK_OK: counted; or WRITER is set, so
+   drain next. ILK_EBUSY: the state does not allow it. ILK_EHANDLE: freed, or a free is in
+   progress. */
 int rwlock_count_in(struct rwlock *rw, void *handle, bool queued); /* in rwlock_read.c */
-int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool queued); /* in rwlock.c */
+/* In rwlock.c. */
+int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool queued);
 
 /* rwlock_queue.c: the waiters. The caller has pinned the lock. */
 
-/* By the writer: clears WRITER, adds `staying` (0 or 1) readers, and wakes the waiters that can proceed. */
+/* By the writer: clears WRITER, adds `staying` (0 or 1) readers, and wakes the waiters that can
+   proceed. */
 void rwlock_release_writer(struct rwlock *rw, uint32_t staying);
 /* After a change of the state that saw HAS_WAITERS: wakes the waiters that can proceed. */
 void rwlock_wake(struct rwlock *rw);
 /* Releases the lock if its writer is dead. True: it was. */
 bool rwlock_recover(struct rwlock *rw);
 /* Waits until it has acquired the lock: ILK_OK (a writer then has WRITER, and must drain). */
-int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enum queue_role role, int64_t deadline);
+int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enum queue_role role,
+                         int64_t deadline);
 /* For a writer whose part ends while it drains: puts it at the front of the queue, away. */
 void rwlock_keep_front(struct rwlock *rw, struct wait_slot *mine);
 
 /* See kind_operations. `role`: of the waiter, a writer or a queued reader. */
-void rwlock_each_blocker(struct object *object, struct thread *waiter, int64_t role, struct cycle_visitor *visitor);
+void rwlock_each_blocker(struct object *object, struct thread *waiter, int64_t role,
+                         struct cycle_visitor *visitor);
 
 /* The result of a successful acquisition. */
 static inline int rwlock_acquired(struct rwlock *rw)

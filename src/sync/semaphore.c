@@ -3,10 +3,10 @@
        value -> value - 1     acquire, if value > 0
        value -> value + n     release, if value + n <= maximum
 
-   Each is one compare-and-swap of the head, which also checks the handle. Waiters use the object's event
-   count (block.h): the change of the value and the load of `waiters` are seq_cst. Every release wakes as
-   many waiters as it lets through. A woken waiter that finds the value taken sleeps again, because the
-   thread that took it was let through in its place. */
+   Each is one compare-and-swap of the head, which also checks the handle. Waiters use the object's
+   event count (block.h): the change of the value and the load of `waiters` are seq_cst. Every
+   release wakes as many waiters as it lets through. A woken waiter that finds the value taken
+   sleeps again, because the thread that took it was let through in its place. */
 #include "kinds.h"
 
 #include <stdio.h>
@@ -37,7 +37,8 @@ void *ilk_semaphore_new(int64_t initial, int64_t maximum)
   return handle_publish(&s->object, handle, (uint32_t)initial);
 }
 
-/* One attempt: ILK_OK. ILK_EBUSY: the value is 0. ILK_EHANDLE: the head does not match the handle. */
+/* One attempt: ILK_OK. ILK_EBUSY: the value is 0. ILK_EHANDLE: the head does not match the
+   handle. */
 static inline int attempt(struct object *object, void *handle)
 {
   uint64_t head = load_seq_cst(&object->head);
@@ -95,7 +96,8 @@ COLD static int acquire_slow(void *handle, int64_t timeout_ns)
 
 static inline bool acquire_fast(void *handle)
 {
-  return likely(handle_is(handle, KIND_SEMAPHORE)) && likely(attempt(handle_object(handle), handle) == ILK_OK);
+  return likely(handle_is(handle, KIND_SEMAPHORE)) &&
+         likely(attempt(handle_object(handle), handle) == ILK_OK);
 }
 
 int ilk_semaphore_timedacquire(void *s, int64_t timeout_ns)
@@ -115,7 +117,8 @@ int ilk_semaphore_tryacquire(void *s)
   return try_code(acquire_slow(s, 0));
 }
 
-/* Called after a release that saw waiters. The semaphore may have been freed since; then no thread waits. */
+/* Called after a release that saw waiters. The semaphore may have been freed since; then no thread
+   waits. */
 COLD static int wake_slow(void *handle, int64_t n)
 {
   struct thread *me;
@@ -137,8 +140,9 @@ static inline int64_t headroom_of(struct object *object, uint64_t head)
   return (int64_t)load_relaxed(&((struct semaphore *)object)->maximum) - head_state(head);
 }
 
-/* The head does not permit a release. Waits until a free in progress is decided, and returns whether the
-   handle is still live. A call with a counted pin need not wait; then *counted is set, and the pin remains. */
+/* The head does not permit a release. Waits until a free in progress is decided, and returns
+   whether the handle is still live. A call with a counted pin need not wait; then *counted is set,
+   and the pin remains. */
 COLD static bool is_live(void *handle, bool *counted)
 {
   struct thread *me;
@@ -195,7 +199,8 @@ int ilk_semaphore_release(void *s, int64_t n)
   struct object *object = handle_object(s);
   uint64_t head = load_relaxed(&object->head);
   /* As in release_slow(). */
-  if (unlikely(!handle_is(s, KIND_SEMAPHORE) || !head_is(head, s) || n <= 0 || n > headroom_of(object, head) ||
+  if (unlikely(!handle_is(s, KIND_SEMAPHORE) || !head_is(head, s) || n <= 0 ||
+               n > headroom_of(object, head) ||
                !cas_seq_cst(&object->head, &head, head + (uint64_t)n)))
     return release_slow(s, n);
   return likely(!is_awaited(object)) ? ILK_OK : wake_slow(s, n);
@@ -226,4 +231,5 @@ static void operation_describe(void *handle, struct object *object, char *text, 
     snprintf(text, size, "value %u of %u", value, maximum);
 }
 
-const struct kind_operations semaphore_operations = {.name = "semaphore", .describe = operation_describe};
+const struct kind_operations semaphore_operations = {.name = "semaphore",
+                                                     .describe = operation_describe};

@@ -1,14 +1,15 @@
-/* Slices: each thread's own memory, found through the thread's cell (cells.h) and linked into a list for
-   threads that merge.
+/* Slices: each thread's own memory, found through the thread's cell (cells.h) and linked into a
+   list for threads that merge.
 
    Invariants:
-   I1  A slice belongs to one thread record, through that record's cell, so no two live threads have the same
-       slice. The cell outlives the thread, like a tally's: the next thread with that record continues with
-       the slice and its sums.
-   I2  The list of slices only grows until the object is freed; a slice is complete before it is linked.
-   I3  A slice is freed with its last reference. The object has one reference, and a companion has one until
-       it calls ilk_slices_drop(). ilk_slices_free() releases the companion first, because the slice
-       and its companion keep each other alive.
+   I1  A slice belongs to one thread record, through that record's cell, so no two live threads have
+       the same slice. The cell outlives the thread, like a tally's: the next thread with that
+       record continues with the slice and its sums.
+   I2  The list of slices only grows until the object is freed; a slice is complete before it is
+       linked.
+   I3  A slice is freed with its last reference. The object has one reference, and a companion has
+       one until it calls ilk_slices_drop(). ilk_slices_free() releases the companion first, because
+       the slice and its companion keep each other alive.
    I4  Nothing is freed within a pin or under a lock. */
 #include "kinds.h"
 
@@ -19,8 +20,8 @@
 #include "cells.h"
 #include "memory.h"
 
-/* The header: it fills the cache line before the slice's bytes. The companion is the word just before them.
-   */
+/* The header: it fills the cache line before the slice's bytes. The companion is the word just
+   before them. */
 struct slice {
   _Alignas(CACHE_LINE) struct slice *next;
   void (*release)(void *companion);
@@ -125,8 +126,10 @@ int ilk_slices_free(void *slices)
   return ILK_OK;
 }
 
-/* Allocates a slice for the calling thread, and memory for its cell. Not within a pin. NULL: no memory. */
-static struct slice *slice_new(struct thread *me, const struct cell_position *position, size_t bytes)
+/* Allocates a slice for the calling thread, and memory for its cell. Not within a pin. NULL: no
+   memory. */
+static struct slice *slice_new(struct thread *me, const struct cell_position *position,
+                               size_t bytes)
 {
   /* Whole cache lines: no two threads write to the same line. */
   size_t size = sizeof(struct slice) + (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;

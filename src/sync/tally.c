@@ -1,6 +1,7 @@
-/* Tally. Each thread adds to its own cell (cells.h), so adding threads share nothing that is written. A sum
-   reads the cells of all records. The idea is that of java.util.concurrent's Striped64 and of the kernel's
-   per-CPU counters, taken to one cell per thread: no add is a read-modify-write.
+/* Tally. Each thread adds to its own cell (cells.h), so adding threads share nothing that is
+   written. A sum reads the cells of all records. The idea is that of java.util.concurrent's
+   Striped64 and of the kernel's per-CPU counters, taken to one cell per thread: no add is a
+   read-modify-write.
 
    The sum is (all cells) - base, in 64-bit numbers that wrap.
 
@@ -8,8 +9,8 @@
        base -> all cells        reset: any thread, a store
 
    Invariants:
-   I1  The cell of a thread that has exited stays and counts; the next thread with that record continues with
-       it. The same holds in a fork's child for the cells of all other threads.
+   I1  The cell of a thread that has exited stays and counts; the next thread with that record
+       continues with it. The same holds in a fork's child for the cells of all other threads.
    I2  A cell counts only for the tally whose serial it has, and starts at 0 for it.
    I3  A tally in a thread's thread-local cache (`tally_cache`) is live, or its free has not
        returned yet. A thread caches a tally, with its cell, within a pin, and every free removes
@@ -17,9 +18,9 @@
        add does not pin. If the tally is freed at that moment, the add goes to a cell of its own
        thread, under a serial that no sum uses any more.
 
-   Relaxed order suffices. No add is concurrent with an exact sum: the caller makes the adds happen before
-   it. And a thread sees the adds to one cell in order, so its next sum or reset lacks no add that
-   its last one included. */
+   Relaxed order suffices. No add is concurrent with an exact sum: the caller makes the adds happen
+   before it. And a thread sees the adds to one cell in order, so its next sum or reset lacks no add
+   that its last one included. */
 #include "kinds.h"
 
 #include <inttypes.h>
@@ -59,17 +60,20 @@ static inline struct tally_cache_entry *tally_cache_entry_of(struct thread *reco
 /* The tally is no longer live: removes it from every thread-local cache (I3). */
 static void forget(void *tally)
 {
-  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) { /* the other records cache nothing */
+  /* The other records cache nothing. */
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
     uintptr_t named = (uintptr_t)tally;
     /* The thread may cache another tally there at this moment; then that entry stays. */
-    cas_relaxed(&tally_cache_entry_of(r, tally)->tally, &named, tally_cache_none(handle_index(tally) % TALLY_CACHE_SIZE));
+    cas_relaxed(&tally_cache_entry_of(r, tally)->tally, &named,
+                tally_cache_none(handle_index(tally) % TALLY_CACHE_SIZE));
   }
 }
 
 int ilk_tally_free(void *tally)
 {
   int result = handle_close(tally, KIND_TALLY, NULL);
-  forget(tally); /* also if it was already closed: the free that closed it may not have done this yet */
+  /* Also if it was already closed: the free that closed it may not have done this yet. */
+  forget(tally);
   if (result != ILK_OK)
     return fail(result);
   cells_free(&((struct tally *)handle_object(tally))->position);
@@ -136,7 +140,8 @@ static int64_t all_cells(struct tally *t)
 
 static int64_t sum_of(struct tally *t)
 {
-  /* Acquire: the base is loaded first, so the cells loaded later include every add that the base includes. */
+  /* Acquire: the base is loaded first, so the cells loaded later include every add that the base
+     includes. */
   uint64_t base = (uint64_t)load_acquire(&t->base);
   return (int64_t)((uint64_t)all_cells(t) - base);
 }

@@ -1,12 +1,14 @@
-/* Started threads. The object's state, the lower half of its head, is the id of its thread, and never
-   changes. The id is reserved before the thread begins (thread_reserve()), and released when the thread exits,
-   however that happens: the function returns, pthread_exit() or pthread_cancel(). So
+/* Started threads. The object's state, the lower half of its head, is the id of its thread, and
+   never changes. The id is reserved before the thread begins (thread_reserve()), and released when
+   the thread exits, however that happens: the function returns, pthread_exit() or pthread_cancel().
+   So
 
        the thread has returned  <=>  no thread has its id (thread_find() returns NULL)
 
-   and the exit need not write to the object. Thread exit searches for threads that wait for something the
-   dead thread holds. A joining thread waits for something that only that thread can provide, its end; so to
-   the search for deadlock cycles and to thread exit, the thread is the object's holder.
+   and the exit need not write to the object. Thread exit searches for threads that wait for
+   something the dead thread holds. A joining thread waits for something that only that thread can
+   provide, its end; so to the search for deadlock cycles and to thread exit, the thread is the
+   object's holder.
 
    Invariants:
    I1  A thread's start and exit do not use its handle; an exit reaches the object only through a
@@ -14,10 +16,10 @@
        the thread cannot affect the slot's next object.
    I2  An exit first releases the id and then checks for waiters. A waiter registers and then checks
        the id (block()). So no waiter sleeps through the exit.
-   I3  The thread that joins frees the handle, outside its own pin. If several join, one frees it, and the
-       others find it freed.
-   I4  Releasing the id is a release, and finding it gone an acquire (thread_record.c): a join sees everything that the
-       thread did.
+   I3  The thread that joins frees the handle, outside its own pin. If several join, one frees it,
+       and the others find it freed.
+   I4  Releasing the id is a release, and finding it gone an acquire (thread_record.c): a join sees
+       everything that the thread did.
    I5  In a fork's child, all ids but the forking thread's are already released. */
 #include "kinds.h"
 
@@ -40,8 +42,8 @@ static void call(void *record)
   me->start(me->start_argument);
 }
 
-/* If the system cannot report this thread's exit, leave() does, however the function ends.
-   A thread that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer would
+/* If the system cannot report this thread's exit, leave() does, however the function ends. A thread
+   that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer would
    then treat what it has marked in the frame as still in use when the system ends the thread. */
 __attribute__((no_sanitize("address"))) static void run(void *record)
 {
@@ -155,8 +157,8 @@ static void describe(void *handle, struct object *object, char *text, size_t siz
 }
 
 const struct kind_operations thread_operations = {
-    .name = "thread",
-    .holder = operation_holder,
-    .holder_died = operation_holder_died,
-    .describe = describe,
+  .name = "thread",
+  .holder = operation_holder,
+  .holder_died = operation_holder_died,
+  .describe = describe,
 };

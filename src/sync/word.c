@@ -1,12 +1,14 @@
-/* Locks and waits in the caller's own memory. State transitions of the lock are in wordlock.h. No call
-   touches the word after the step that releases it, and a wake never does: the caller may unmap it at once.
+/* Locks and waits in the caller's own memory. State transitions of the lock are in wordlock.h. No
+   call touches the word after the step that releases it, and a wake never does: the caller may
+   unmap it at once.
 
-   Private words hold the library's thread id. No handle names such a lock, and compiled code may acquire it
-   without a call (ilk_word_id), so a thread that exits has no list of those it holds. If it ever used one,
-   its exit makes all waiters of private words recheck, and one that finds its holder dead acquires the lock.
+   Private words hold the library's thread id. No handle names such a lock, and compiled code may
+   acquire it without a call (ilk_word_id), so a thread that exits has no list of those it holds. If
+   it ever used one, its exit makes all waiters of private words recheck, and one that finds its
+   holder dead acquires the lock.
 
-   Shared words hold the system's thread id, which is unique across the processes of one pid namespace. Dead
-   holders cannot be detected there. */
+   Shared words hold the system's thread id, which is unique across the processes of one pid
+   namespace. Dead holders cannot be detected there. */
 #include "block.h"
 #include "gil.h"
 #include "spin.h"
@@ -26,12 +28,15 @@ static int check(void *address, int flags)
 /* The id that the caller stores in a word. */
 static inline uint32_t holder_id(const struct thread *me, int flags)
 {
-  return flags & ILK_SHARED ? (uint32_t)load_relaxed(&((struct thread *)me)->native_id) & WORDLOCK_HOLDER : thread_id(me);
+  return flags & ILK_SHARED
+           ? (uint32_t)load_relaxed(&((struct thread *)me)->native_id) & WORDLOCK_HOLDER
+           : thread_id(me);
 }
 
-/* The fast path: one change of the word. False: nothing has changed, take the slow path. It makes no calls,
-   so that its values stay in registers. */
-static inline bool change_fast(void *address, int flags, bool (*change)(atomic_u32 *word, uint32_t id))
+/* The fast path: one change of the word. False: nothing has changed, take the slow path. It makes
+   no calls, so that its values stay in registers. */
+static inline bool change_fast(void *address, int flags,
+                               bool (*change)(atomic_u32 *word, uint32_t id))
 {
   struct thread *me = thread_current;
   if (unlikely(!me || check(address, flags) != ILK_OK))
@@ -49,7 +54,8 @@ static int begin(struct wordlock *w, void *address, int flags)
   if (!me)
     return ILK_ENOMEM;
   me->uses_words = true;
-  *w = (struct wordlock){.word = address, .me = me, .id = holder_id(me, flags), .shared = flags & ILK_SHARED};
+  *w = (struct wordlock){
+    .word = address, .me = me, .id = holder_id(me, flags), .shared = flags & ILK_SHARED};
   return ILK_OK;
 }
 
@@ -73,12 +79,15 @@ COLD static int unlock_slow(void *address, int flags)
 
 int ilk_word_lock(void *address, int flags)
 {
-  return change_fast(address, flags, wordlock_acquire) ? ILK_OK : return_code(lock_slow(address, flags, -1));
+  return change_fast(address, flags, wordlock_acquire) ? ILK_OK
+                                                       : return_code(lock_slow(address, flags, -1));
 }
 
 int ilk_word_timedlock(void *address, int flags, int64_t timeout_ns)
 {
-  return change_fast(address, flags, wordlock_acquire) ? ILK_OK : return_code(lock_slow(address, flags, timeout_ns));
+  return change_fast(address, flags, wordlock_acquire)
+           ? ILK_OK
+           : return_code(lock_slow(address, flags, timeout_ns));
 }
 
 int ilk_word_trylock(void *address, int flags)
@@ -113,7 +122,8 @@ int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
   if (!me)
     return fail(ILK_ENOMEM);
   atomic_u32 *word = address;
-  /* seq_cst: orders the caller's earlier stores before this load; the caller's protocol may be Dekker's. */
+  /* seq_cst: orders the caller's earlier stores before this load; the caller's protocol may be
+     Dekker's. */
   if (load_seq_cst(word) != (uint32_t)expected)
     return ILK_OK;
   if (timeout_ns == 0)

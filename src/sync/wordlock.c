@@ -37,8 +37,8 @@ static uint32_t taken(uint32_t seen, uint32_t id, enum waiter_state waiter_state
   return id | bits;
 }
 
-/* One attempt. ILK_OK, ILK_OWNER_DIED: acquired; ILK_EDEADLK: the caller holds it; ILK_EBUSY: not acquired,
-   and `*seen` is the value that prevented it. */
+/* One attempt. ILK_OK, ILK_OWNER_DIED: acquired; ILK_EDEADLK: the caller holds it; ILK_EBUSY: not
+   acquired, and `*seen` is the value that prevented it. */
 static int attempt(const struct wordlock *w, enum waiter_state waiter_state, uint32_t *seen)
 {
   *seen = load_acquire(w->word); /* for thread_find() */
@@ -51,8 +51,8 @@ static int attempt(const struct wordlock *w, enum waiter_state waiter_state, uin
     if (holder && (w->shared || thread_find(holder)))
       return ILK_EBUSY;
     int result = holder || *seen == OWNER_DEAD ? ILK_OWNER_DIED : ILK_OK;
-    /* Acquire: pairs with the release of the last unlock, and, if this fails, for thread_find(). Release: for the thread_find() of
-       others. */
+    /* Acquire: pairs with the release of the last unlock, and, if this fails, for thread_find().
+       Release: for the thread_find() of others. */
     if (cas_acq_rel(w->word, seen, taken(*seen, w->id, waiter_state)))
       return result;
   }
@@ -131,8 +131,8 @@ int wordlock_unlock(const struct wordlock *w, bool owner_dead)
 void wordlock_holder_died(atomic_u32 *word, uint32_t dead)
 {
   uint32_t seen = load_relaxed(word);
-  /* The word changes, so a waiter that is about to sleep does not. Acquire and release: pass on to the next
-     holder what the dead thread had acquired. */
+  /* The word changes, so a waiter that is about to sleep does not. Acquire and release: pass on to
+     the next holder what the dead thread had acquired. */
   while ((seen & HOLDER) == dead)
     if (cas_acq_rel(word, &seen, OWNER_DEAD)) {
       wait_wake(word, 1, false);

@@ -1,8 +1,8 @@
-/* An owned mutex in 4 bytes, all zero = unlocked: the one algorithm of the lock array and of locks in the
-   caller's memory.
+/* An owned mutex in 4 bytes, all zero = unlocked: the one algorithm of the lock array and of locks
+   in the caller's memory.
 
-   Source: the third mutex of Ulrich Drepper, "Futexes Are Tricky", with the holder's id in the word; and a
-   starvation mode, after Go's sync.Mutex.
+   Source: the third mutex of Ulrich Drepper, "Futexes Are Tricky", with the holder's id in the
+   word; and a starvation mode, after Go's sync.Mutex.
 
    The word:
 
@@ -28,31 +28,32 @@
                                                 a holder that undoes its acquisition from a dead
                                                 thread; then wakes one if CONTENDED
 
-   Every transition is a compare-and-swap of the whole word. An acquisition has acquire order, and pairs with
-   the release order of every transition that frees the word. It has release order, too: a thread that loads
-   the id finds the holder's record in thread_find().
+   Every transition is a compare-and-swap of the whole word. An acquisition has acquire order, and
+   pairs with the release order of every transition that frees the word. It has release order, too:
+   a thread that loads the id finds the holder's record in thread_find().
 
    Invariants:
    I1  Only the holder, or a thread that finds it dead, changes the id of a locked word.
-   I2  If a thread sleeps on the word, CONTENDED is set, or a woken thread has not rechecked yet. A waiter
-       sets CONTENDED, and sleeps only while the word has exactly that value. A thread that has slept acquires
-       with CONTENDED; one that leaves without the lock sets CONTENDED, since it may have consumed a
-       wake.
-   I3  After the release the word's memory is not touched: it may be unmapped. The wake uses its address
-       alone; a thread that is woken by mistake rechecks.
+   I2  If a thread sleeps on the word, CONTENDED is set, or a woken thread has not rechecked yet. A
+       waiter sets CONTENDED, and sleeps only while the word has exactly that value. A thread that
+       has slept acquires with CONTENDED; one that leaves without the lock sets CONTENDED, since it
+       may have consumed a wake.
+   I3  After the release the word's memory is not touched: it may be unmapped. The wake uses its
+       address alone; a thread that is woken by mistake rechecks.
    I4  A try may acquire a RESERVED or OWNER_DEAD word. A thread that has not slept yet sleeps on
        RESERVED for PATIENCE at most, and then counts as one that has slept. So these states lock no
        thread out, even if all that had slept are gone.
-   I5  Between processes I2 does not hold, because a woken thread may be killed before it rechecks. So no
-       thread sleeps there for long without comparing the word (block()). If it finds the word changed, it
-       rechecks; if the word is free, it acquires with CONTENDED, and its release wakes the next.
+   I5  Between processes I2 does not hold, because a woken thread may be killed before it rechecks.
+       So no thread sleeps there for long without comparing the word (block()). If it finds the word
+       changed, it rechecks; if the word is free, it acquires with CONTENDED, and its release wakes
+       the next.
 
-   Bound on starvation: a thread that has waited for STARVING_AFTER, wakes, and finds that another overtook
-   it, sets STARVING and sleeps again. From then on only threads that have slept acquire the word, longest
-   asleep first, until the first that fell asleep under STARVING has had it. That is this thread,
-   unless another falls asleep between its CAS and its sleep. So it waits for STARVING_AFTER, and
-   then for one critical section of each thread that slept at that moment.
-   It may be overtaken by such a thread; by a try; by a thread whose PATIENCE ends, or that wakes
+   Bound on starvation: a thread that has waited for STARVING_AFTER, wakes, and finds that another
+   overtook it, sets STARVING and sleeps again. From then on only threads that have slept acquire
+   the word, longest asleep first, until the first that fell asleep under STARVING has had it. That
+   is this thread, unless another falls asleep between its CAS and its sleep. So it waits for
+   STARVING_AFTER, and then for one critical section of each thread that slept at that moment. It
+   may be overtaken by such a thread; by a try; by a thread whose PATIENCE ends, or that wakes
    without a reason, before the woken thread runs; and, with futexes, by real-time threads (wait.h).
    If STARVING is clear after that, it sets it again when it wakes next.
 
@@ -75,9 +76,9 @@
 struct wordlock {
   atomic_u32 *word;
   struct thread *me;
-  uint32_t id;   /* the caller's id, as stored in the word */
-  bool shared;   /* between processes: then dead holders cannot be detected */
-  void *handle;  /* for block(): the object and the index in it; or NULL */
+  uint32_t id;  /* the caller's id, as stored in the word */
+  bool shared;  /* between processes: then dead holders cannot be detected */
+  void *handle; /* for block(): the object and the index in it; or NULL */
   int64_t index;
 };
 
@@ -95,12 +96,12 @@ static inline bool wordlock_release(atomic_u32 *word, uint32_t id)
   return likely(cas_release(word, &seen, WORDLOCK_FREE));
 }
 
-/* The slow path, after wordlock_acquire() has failed. ILK_OK, ILK_OWNER_DIED: acquired; ILK_ETIMEDOUT (for a
-   try, too), ILK_EDEADLK, ILK_ECANCELED. */
+/* The slow path, after wordlock_acquire() has failed. ILK_OK, ILK_OWNER_DIED: acquired;
+   ILK_ETIMEDOUT (for a try, too), ILK_EDEADLK, ILK_ECANCELED. */
 COLD int wordlock_lock(const struct wordlock *w, int64_t timeout_ns);
 
-/* The slow path, after wordlock_release() has failed: ILK_OK, ILK_EPERM. `owner_dead`: the next lock returns
-   ILK_OWNER_DIED. */
+/* The slow path, after wordlock_release() has failed: ILK_OK, ILK_EPERM. `owner_dead`: the next
+   lock returns ILK_OWNER_DIED. */
 COLD int wordlock_unlock(const struct wordlock *w, bool owner_dead);
 
 /* The thread `dead` is gone: if it holds the word, frees it as OWNER_DEAD and wakes a waiter. */
@@ -112,8 +113,8 @@ static inline uint32_t wordlock_holder(atomic_u32 *word)
   return load_acquire(word) & WORDLOCK_HOLDER;
 }
 
-/* The same for a word that another thread waits for, whose memory may be unmapped. 0: not locked, or
-   unreadable. */
+/* The same for a word that another thread waits for, whose memory may be unmapped. 0: not locked,
+   or unreadable. */
 uint32_t wordlock_holder_afar(atomic_u32 *word);
 
 #endif

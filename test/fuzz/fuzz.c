@@ -1,6 +1,6 @@
-/* Random programs, for as long as you like: fuzz [--seconds N] [--programs N] [--seed S] [--jobs N] [--finds].
-   Program S, S + 1, ... A program that fails is made smaller as long as it still fails, and printed.
-   --finds: the library under test has a fault, so it is a failure if none is found. */
+/* Random programs, for as long as you like: fuzz [--seconds N] [--programs N] [--seed S] [--jobs N]
+   [--finds]. Program S, S + 1, ... A program that fails is made smaller as long as it still fails,
+   and printed. --finds: the library under test has a fault, so it is a failure if none is found. */
 #include "fuzz.h"
 
 #include <signal.h>
@@ -16,7 +16,8 @@
 #define MOST_JOBS 64
 
 static struct {
-  int64_t seconds, programs, stuck; /* stuck: seconds after which a program is taken for one that hangs */
+  /* Stuck: seconds after which a program is taken for one that hangs. */
+  int64_t seconds, programs, stuck;
   uint64_t seed;
   int jobs;
   bool finds;
@@ -137,7 +138,8 @@ static struct job *run_jobs(void)
   return failed;
 }
 
-/* --- shrinking --------------------------------------------------------------------------------- */
+/* --- shrinking
+   --------------------------------------------------------------------------------- */
 
 static int64_t shrink_end;
 
@@ -180,7 +182,8 @@ static void without_thread(struct program *p, int t)
 static void without_ops(struct program *p, int t, int i, int n)
 {
   p->thread[t].ops -= n;
-  memmove(&p->thread[t].op[i], &p->thread[t].op[i + n], sizeof(struct op) * (size_t)(p->thread[t].ops - i));
+  memmove(&p->thread[t].op[i], &p->thread[t].op[i + n],
+          sizeof(struct op) * (size_t)(p->thread[t].ops - i));
 }
 
 static void shrink(struct program *p)
@@ -219,7 +222,8 @@ static void show(uint64_t seed)
 
 #endif
 
-/* --- main ------------------------------------------------------------------------------------------ */
+/* --- main
+   ------------------------------------------------------------------------------------------ */
 
 static void add_counts(struct counts *sum)
 {
@@ -246,7 +250,8 @@ static void read_options(int argc, char **argv)
     else if (!strcmp(argv[i], "--jobs") && ++i)
       options.jobs = atoi(value);
     else {
-      fprintf(stderr, "usage: %s [--seconds N] [--programs N] [--seed S] [--jobs N] [--finds]\n", argv[0]);
+      fprintf(stderr, "usage: %s [--seconds N] [--programs N] [--seed S] [--jobs N] [--finds]\n",
+              argv[0]);
       exit(2);
     }
   }
@@ -271,9 +276,11 @@ int main(int argc, char **argv)
   struct job *failed = run_jobs();
   struct counts c = {0};
   add_counts(&c);
-  printf("# seed %" PRIu64 ": %" PRId64 " programs, %" PRId64 " calls, %" PRId64 " histories (%" PRId64
-         " undecided), %" PRId64 " stalls, %" PRId64 " forks, %" PRId64 " deaths of holders, %" PRId64 " times cancelled\n",
-         options.seed, c.programs, c.calls, c.histories, c.undecided, c.stalls, c.forks, c.deaths, c.cancels);
+  printf("# seed %" PRIu64 ": %" PRId64 " programs, %" PRId64 " calls, %" PRId64
+         " histories (%" PRId64 " undecided), %" PRId64 " stalls, %" PRId64 " forks, %" PRId64
+         " deaths of holders, %" PRId64 " times cancelled\n",
+         options.seed, c.programs, c.calls, c.histories, c.undecided, c.stalls, c.forks, c.deaths,
+         c.cancels);
   bool good = options.finds ? failed != NULL : !failed && c.programs > 0;
   if (failed && !options.finds)
     show(failed->seed);

@@ -1,4 +1,5 @@
-/* A fuzzer of the C interface: random programs, run by threads, and checked against sequential models.
+/* A fuzzer of the C interface: random programs, run by threads, and checked against sequential
+   models.
 
    program.c   makes a program from a seed, and prints it
    calls.c     the calls of the library: how each is made
@@ -127,10 +128,10 @@ enum call {
 /* Which handle a call gets. */
 enum handle {
   RIGHT,
-  NOTHING,     /* NULL */
-  FREED,       /* since before the program */
-  OF_ANOTHER,  /* kind */
-  FLIPPED,     /* one bit of the right one */
+  NOTHING,    /* NULL */
+  FREED,      /* since before the program */
+  OF_ANOTHER, /* kind */
+  FLIPPED,    /* one bit of the right one */
   GARBAGE,
   HANDLES
 };
@@ -173,20 +174,21 @@ enum beside {
   BESIDE_WRITER = 16, /* BLOCKED alone: a writer was asleep too */
   BESIDE_CANCEL = 32, /* on any object */
   BESIDE_FREE = 64,
-  BESIDE_PUT = 128,    /* into a queue */
-  BESIDE_CUT_PUT = 256 /* one that a fork cut off: its place counts until then, its item is dropped */
+  BESIDE_PUT = 128, /* into a queue */
+  BESIDE_CUT_PUT =
+    256 /* one that a fork cut off: its place counts until then, its item is dropped */
 };
 
 /* A call in a history, or one of the other things. Times are numbers that count up. */
 struct entry {
   struct op op;
-  int call; /* enum call */
+  int call;                   /* enum call */
   int thread, object, second; /* indices of objects, or -1; second: a condition's mutex */
   unsigned beside;
-  int64_t called;             /* when */
-  int64_t begin;              /* the same, or later, if it is known not to have happened before */
-  _Atomic int64_t end;        /* 0: pending */
-  bool may_have_happened;     /* pending at a fork: it did, or not */
+  int64_t called;         /* when */
+  int64_t begin;          /* the same, or later, if it is known not to have happened before */
+  _Atomic int64_t end;    /* 0: pending */
+  bool may_have_happened; /* pending at a fork: it did, or not */
   int64_t value;
   int result;
 };
@@ -199,7 +201,8 @@ enum call_flags {
   RELEASES = 4,
   MULTI = 8,
   HAS_TRY = 16,
-  LOOKS = 32, /* at the state, or its own record, alone: a free that is not through yet may go unseen */
+  LOOKS =
+    32, /* at the state, or its own record, alone: a free that is not through yet may go unseen */
 };
 
 struct call_type {
@@ -213,7 +216,7 @@ extern const char *const kind_names[KINDS];
 
 bool object_new(struct object *o);
 int object_free(int kind, void *handle); /* any kind but WORD */
-extern _Atomic int started_threads; /* of kind THREAD, that have not come to their end */
+extern _Atomic int started_threads;      /* of kind THREAD, that have not come to their end */
 
 /* --- program.c --------------------------------------------------------------------------- */
 
@@ -221,8 +224,8 @@ void program_make(struct program *p, uint64_t seed);
 void program_print(const struct program *p);
 void op_print(const struct op *op, int kind);
 
-/* An object of that kind; a random call on it, with the right handle; and what undoes an acquisition (CALLS:
-   nothing does). */
+/* An object of that kind; a random call on it, with the right handle; and what undoes an
+   acquisition (CALLS: nothing does). */
 struct slot slot_make(int kind);
 struct op op_make(const struct slot *s, uint64_t *chance);
 int undoing(int call);
@@ -231,7 +234,8 @@ bool op_arguments_are_wrong(const struct op *op);
 /* The next of a sequence of random numbers. */
 static inline uint64_t random_next(uint64_t *state)
 {
-  /* SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014. */
+  /* SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA
+     2014. */
   uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
   z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
   z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
@@ -270,7 +274,8 @@ enum verdict linear_check(const struct object *o, struct entry *entries, int n);
 /* --- run.c ---------------------------------------------------------------------------------- */
 
 struct counts {
-  int64_t programs, calls, histories, undecided, stalls, forks, deaths, cancels; /* deaths: seen as ILK_OWNER_DIED */
+  /* Deaths: seen as ILK_OWNER_DIED. */
+  int64_t programs, calls, histories, undecided, stalls, forks, deaths, cancels;
 };
 
 /* Runs the program once. False: something was wrong, and is reported on stderr. */

@@ -1,18 +1,20 @@
-/* Finds whether a history is linearizable: whether its calls have an order in which each comes after all calls that
-   had returned before it began, and in which the model gives the recorded results.
+/* Finds whether a history is linearizable: whether its calls have an order in which each comes
+   after all calls that had returned before it began, and in which the model gives the recorded
+   results.
 
-   Source: the search of J. M. Wing and C. Gong, "Testing and Verifying Concurrent Objects", Journal of
-   Parallel and Distributed Computing 17 (1993), with the memory of G. Lowe, "Testing for Linearizability",
-   Concurrency and Computation 29 (2017): a set of calls and the state after them are tried once, whatever
-   the order that led there. Each object is checked alone: a history is linearizable if and only if that
-   of each object is (Herlihy and Wing, "Linearizability", TOPLAS 1990, theorem 1). */
+   Source: the search of J. M. Wing and C. Gong, "Testing and Verifying Concurrent Objects", Journal
+   of Parallel and Distributed Computing 17 (1993), with the memory of G. Lowe, "Testing for
+   Linearizability", Concurrency and Computation 29 (2017): a set of calls and the state after them
+   are tried once, whatever the order that led there. Each object is checked alone: a history is
+   linearizable if and only if that of each object is (Herlihy and Wing, "Linearizability", TOPLAS
+   1990, theorem 1). */
 #include "fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE 65536       /* configurations; a power of 2 */
-#define MOST (TABLE / 2)  /* to be tried; then the history is undecided */
+#define TABLE 65536      /* configurations; a power of 2 */
+#define MOST (TABLE / 2) /* to be tried; then the history is undecided */
 
 struct configuration {
   uint64_t done[ENTRIES / 64];

@@ -1,5 +1,5 @@
-/* Replaces the library's source: one in a few wakes is lost. The fuzzer finds a thread that sleeps although
-   the condition that it waits for holds. */
+/* Replaces the library's source: one in a few wakes is lost. The fuzzer finds a thread that sleeps
+   although the condition that it waits for holds. */
 #include "wait.h"
 
 int wait_wake_that_works(atomic_u32 *word, int n, bool shared);

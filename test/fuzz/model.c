@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(struct state) == 8 + 8 * PLACES + PLACES + PLACES + 2 + 2 + 4, "no padding: states are compared as bytes");
+_Static_assert(sizeof(struct state) == 8 + 8 * PLACES + PLACES + PLACES + 2 + 2 + 4,
+               "no padding: states are compared as bytes");
 _Static_assert(THREADS + 1 <= PLACES, "a place for each thread");
 
 #define DEAD INT8_MAX /* the owner has exited */
@@ -14,12 +15,8 @@ void model_begin(const struct object *o, struct state *s)
 {
   memset(s, 0, sizeof *s);
   switch (o->made.kind) {
-  case SEMAPHORE:
-    s->value = o->made.a < 1 ? o->made.a : 1;
-    break;
-  case LATCH:
-    s->value = o->made.a;
-    break;
+  case SEMAPHORE: s->value = o->made.a < 1 ? o->made.a : 1; break;
+  case LATCH: s->value = o->made.a; break;
   }
 }
 
@@ -63,15 +60,10 @@ static int mutex_step(int flags, struct state *s, const struct entry *e, int64_t
     if (--s->depth[0] == 0)
       s->owner[0] = 0;
     return ILK_OK;
-  case MUTEX_RESET:
-    s->owner[0] = s->depth[0] = 0;
-    return ILK_OK;
-  case MUTEX_IS_LOCKED:
-    return set_value(value, s->owner[0] != 0);
-  case MUTEX_DEPTH:
-    return set_value(value, owned ? mine * s->depth[0] : s->owner[0] != 0);
-  case NOT_HELD:
-    return (owned ? mine : s->owner[0] != 0) ? ILK_EBUSY : ILK_OK;
+  case MUTEX_RESET: s->owner[0] = s->depth[0] = 0; return ILK_OK;
+  case MUTEX_IS_LOCKED: return set_value(value, s->owner[0] != 0);
+  case MUTEX_DEPTH: return set_value(value, owned ? mine * s->depth[0] : s->owner[0] != 0);
+  case NOT_HELD: return (owned ? mine : s->owner[0] != 0) ? ILK_EBUSY : ILK_OK;
   case GIVEN_UP:
     if (owned ? !mine : !s->owner[0])
       return ILK_EPERM;
@@ -103,10 +95,8 @@ static int rwlock_step(struct state *s, const struct entry *e)
     s->owner[0] = 0;
     s->depth[t]++;
     return result;
-  case READ_UNLOCK:
-    return s->depth[t] ? (s->depth[t]--, ILK_OK) : ILK_EPERM;
-  case WRITE_LOCK:
-    return writes || s->depth[t] ? ILK_EDEADLK : others ? ILK_EBUSY : take(s, 0, t);
+  case READ_UNLOCK: return s->depth[t] ? (s->depth[t]--, ILK_OK) : ILK_EPERM;
+  case WRITE_LOCK: return writes || s->depth[t] ? ILK_EDEADLK : others ? ILK_EBUSY : take(s, 0, t);
   default: /* WRITE_UNLOCK, DOWNGRADE */
     if (!writes)
       return ILK_EPERM;
@@ -120,15 +110,13 @@ static int semaphore_step(int64_t maximum, struct state *s, const struct entry *
 {
   int64_t n = e->op.a;
   switch (e->call) {
-  case ACQUIRE:
-    return s->value ? (s->value--, ILK_OK) : ILK_EBUSY;
+  case ACQUIRE: return s->value ? (s->value--, ILK_OK) : ILK_EBUSY;
   case RELEASE:
     if (n < 0 || s->value + n > (maximum < 1 ? INT32_MAX : maximum))
       return n < 0 ? ILK_EINVAL : ILK_EOVERFLOW;
     s->value += n;
     return ILK_OK;
-  default:
-    return set_value(value, s->value);
+  default: return set_value(value, s->value);
   }
 }
 
@@ -136,12 +124,9 @@ static int event_step(struct state *s, const struct entry *e, int64_t *value)
 {
   switch (e->call) {
   case EVENT_SET:
-  case EVENT_CLEAR:
-    return set_value(&s->value, e->call == EVENT_SET);
-  case EVENT_IS_SET:
-    return set_value(value, s->value);
-  default:
-    return s->value ? ILK_OK : ILK_EBUSY;
+  case EVENT_CLEAR: return set_value(&s->value, e->call == EVENT_SET);
+  case EVENT_IS_SET: return set_value(value, s->value);
+  default: return s->value ? ILK_OK : ILK_EBUSY;
   }
 }
 
@@ -149,14 +134,11 @@ static int latch_step(struct state *s, const struct entry *e, int64_t *value)
 {
   int64_t n = e->op.a;
   switch (e->call) {
-  case LATCH_ADD:
-    return n < 0 ? ILK_EINVAL : set_value(&s->value, s->value + n);
+  case LATCH_ADD: return n < 0 ? ILK_EINVAL : set_value(&s->value, s->value + n);
   case LATCH_COUNT_DOWN:
     return n < 0 || n > s->value ? ILK_EINVAL : set_value(&s->value, s->value - n);
-  case LATCH_WAIT:
-    return s->value ? ILK_EBUSY : ILK_OK;
-  default:
-    return set_value(value, s->value);
+  case LATCH_WAIT: return s->value ? ILK_EBUSY : ILK_OK;
+  default: return set_value(value, s->value);
   }
 }
 
@@ -188,33 +170,23 @@ static int counter_step(struct state *s, const struct entry *e, int64_t *value)
   case COUNTER_STORE:
     *value = 0; /* it returns none */
     return set_value(&s->value, a);
-  case COUNTER_EXCHANGE:
-    return set_value(&s->value, a);
-  case COUNTER_ADD:
-    return set_value(&s->value, s->value + a);
-  case COUNTER_COMPARE_EXCHANGE:
-    return set_value(&s->value, s->value == a ? e->op.b : s->value);
-  case COUNTER_WAIT:
-    *value = 0;
-    return s->value >= a ? ILK_OK : ILK_EBUSY;
-  default:
-    return ILK_OK;
+  case COUNTER_EXCHANGE: return set_value(&s->value, a);
+  case COUNTER_ADD: return set_value(&s->value, s->value + a);
+  case COUNTER_COMPARE_EXCHANGE: return set_value(&s->value, s->value == a ? e->op.b : s->value);
+  case COUNTER_WAIT: *value = 0; return s->value >= a ? ILK_OK : ILK_EBUSY;
+  default: return ILK_OK;
   }
 }
 
-/* One after another it is a counter. A sum counts each add beside it, or not; and so does a reset, after
-   which the sum is unknown (`closed`). */
+/* One after another it is a counter. A sum counts each add beside it, or not; and so does a reset,
+   after which the sum is unknown (`closed`). */
 static int tally_step(struct state *s, const struct entry *e, int64_t *value)
 {
   bool alone = !(e->beside & BESIDE_ANY);
   switch (e->call) {
-  case TALLY_ADD:
-    return set_value(&s->value, s->value + e->op.a);
-  case TALLY_RESET:
-    s->closed = !alone;
-    return set_value(&s->value, 0);
-  default:
-    return set_value(value, alone && !s->closed ? s->value : e->value);
+  case TALLY_ADD: return set_value(&s->value, s->value + e->op.a);
+  case TALLY_RESET: s->closed = !alone; return set_value(&s->value, 0);
+  default: return set_value(value, alone && !s->closed ? s->value : e->value);
   }
 }
 
@@ -266,13 +238,9 @@ static int queue_step(int64_t capacity, struct state *s, const struct entry *e, 
     s->item[PLACES - 1] = 0;
     s->items--;
     return ILK_OK;
-  case CLOSE:
-    s->closed = true;
-    return ILK_OK;
-  case IS_CLOSED:
-    return set_value(value, s->closed);
-  default:
-    return set_value(value, s->items);
+  case CLOSE: s->closed = true; return ILK_OK;
+  case IS_CLOSED: return set_value(value, s->closed);
+  default: return set_value(value, s->items);
   }
 }
 
@@ -314,7 +282,8 @@ static int condition_step(const struct entry *e)
   if (e->call == NOTIFY_ALL)
     return ILK_OK;
   /* The mutex's results are checked with the mutex. */
-  bool by_the_mutex = e->result == ILK_OK || e->result == ILK_OWNER_DIED || e->result == ILK_EPERM || e->result == ILK_EHANDLE;
+  bool by_the_mutex = e->result == ILK_OK || e->result == ILK_OWNER_DIED ||
+                      e->result == ILK_EPERM || e->result == ILK_EHANDLE;
   return by_the_mutex ? e->result : ILK_EBUSY;
 }
 
@@ -323,35 +292,20 @@ static int step(const struct object *o, struct state *s, const struct entry *e, 
   const struct slot *m = &o->made;
   switch (m->kind) {
   case MUTEX:
-  case WORD:
-    return mutex_step(m->kind == WORD ? 0 : m->flags, s, e, value);
-  case RWLOCK:
-    return rwlock_step(s, e);
-  case SEMAPHORE:
-    return semaphore_step(m->a, s, e, value);
-  case CONDITION:
-    return condition_step(e);
-  case EVENT:
-    return event_step(s, e, value);
-  case BARRIER:
-    return barrier_step(m->a, s, e, value);
-  case LATCH:
-    return latch_step(s, e, value);
-  case ONCE:
-    return once_step(s, e, value);
-  case COUNTER:
-    return counter_step(s, e, value);
-  case TALLY:
-    return tally_step(s, e, value);
-  case LOCKARRAY:
-    return lockarray_step(m->a, s, e);
-  case QUEUE:
-    return queue_step(m->a, s, e, value);
-  case THREAD:
-    s->freed = true;
-    return ILK_OK;
-  default:
-    return own_step(s, e, value);
+  case WORD: return mutex_step(m->kind == WORD ? 0 : m->flags, s, e, value);
+  case RWLOCK: return rwlock_step(s, e);
+  case SEMAPHORE: return semaphore_step(m->a, s, e, value);
+  case CONDITION: return condition_step(e);
+  case EVENT: return event_step(s, e, value);
+  case BARRIER: return barrier_step(m->a, s, e, value);
+  case LATCH: return latch_step(s, e, value);
+  case ONCE: return once_step(s, e, value);
+  case COUNTER: return counter_step(s, e, value);
+  case TALLY: return tally_step(s, e, value);
+  case LOCKARRAY: return lockarray_step(m->a, s, e);
+  case QUEUE: return queue_step(m->a, s, e, value);
+  case THREAD: s->freed = true; return ILK_OK;
+  default: return own_step(s, e, value);
   }
 }
 
@@ -388,41 +342,38 @@ static bool step_exit(const struct object *o, struct state *s, int thread)
   return true;
 }
 
-/* Whether an attempt may fail although the lock is free: another thread is about to release it, or waits for
-   it. An attempt on several locks holds some of them, and a writer keeps readers out. The oldest item of a
-   queue may be one whose put has not returned: a get does not wait for it. */
+/* Whether an attempt may fail although the lock is free: another thread is about to release it, or
+   waits for it. An attempt on several locks holds some of them, and a writer keeps readers out. The
+   oldest item of a queue may be one whose put has not returned: a get does not wait for it. */
 static bool may_fail(const struct object *o, const struct entry *e)
 {
   switch (o->made.kind) {
-  case RWLOCK:
-    return e->beside & BESIDE_ATTEMPT;
-  case LOCKARRAY:
-    return e->beside & BESIDE_MULTI;
-  case QUEUE:
-    return e->beside & (e->call == GET ? BESIDE_PUT : BESIDE_CUT_PUT);
-  case BARRIER: /* it breaks: see below */
-    return e->beside & BESIDE_ANY;
-  default:
-    return false;
+  case RWLOCK: return e->beside & BESIDE_ATTEMPT;
+  case LOCKARRAY: return e->beside & BESIDE_MULTI;
+  case QUEUE: return e->beside & (e->call == GET ? BESIDE_PUT : BESIDE_CUT_PUT);
+  case BARRIER: /* it breaks: see below */ return e->beside & BESIDE_ANY;
+  default: return false;
   }
 }
 
 /* A wait that ended without what it waited for; `now`: what an attempt gives. */
 static bool may_end(const struct object *o, const struct entry *e, int now)
 {
-  bool tries = e->op.timeout == TRY || e->op.timeout == 0; /* it does not wait until a free is decided */
-  bool vain = now == ILK_EBUSY || may_fail(o, e) || o->made.kind == THREAD || (tries && e->beside & BESIDE_FREE);
+  /* It does not wait until a free is decided. */
+  bool tries = e->op.timeout == TRY || e->op.timeout == 0;
+  bool vain = now == ILK_EBUSY || may_fail(o, e) || o->made.kind == THREAD ||
+              (tries && e->beside & BESIDE_FREE);
   switch (e->result) {
   case ILK_EBUSY: /* a try fails on what the caller holds, too */
     return e->op.timeout == TRY && (vain || now == ILK_EDEADLK);
   case ILK_ETIMEDOUT: /* so does one without time left */
-    return e->op.timeout >= 0 && (vain || (now == ILK_EDEADLK && (e->op.timeout == 0 || call_types[e->call].flags & MULTI)));
-  case ILK_ECANCELED:
-    return e->beside & BESIDE_CANCEL && e->op.timeout != TRY && vain;
+    return e->op.timeout >= 0 &&
+           (vain ||
+            (now == ILK_EDEADLK && (e->op.timeout == 0 || call_types[e->call].flags & MULTI)));
+  case ILK_ECANCELED: return e->beside & BESIDE_CANCEL && e->op.timeout != TRY && vain;
   case ILK_EDEADLK: /* round a cycle */
     return e->op.timeout == FOREVER && vain && call_types[e->call].flags & ATTEMPT;
-  default:
-    return false;
+  default: return false;
   }
 }
 
@@ -442,8 +393,9 @@ static bool step_blocked(const struct object *o, const struct state *s, const st
   int64_t value = 0;
   call.call = e->op.call;
   bool waits_for_a_writer = call.call == READ_LOCK && e->beside & BESIDE_WRITER;
-  return !s->freed && (waits_for_a_writer || (o->made.kind == LOCKARRAY && e->beside & BESIDE_MULTI) ||
-                       step(o, &next, &call, &value) == ILK_EBUSY);
+  return !s->freed &&
+         (waits_for_a_writer || (o->made.kind == LOCKARRAY && e->beside & BESIDE_MULTI) ||
+          step(o, &next, &call, &value) == ILK_EBUSY);
 }
 
 bool model_step(const struct object *o, struct state *s, const struct entry *e)
@@ -455,7 +407,8 @@ bool model_step(const struct object *o, struct state *s, const struct entry *e)
   if (e->result == ILK_EHANDLE && e->call != CONDITION_WAIT && !e->may_have_happened)
     return s->freed;
   /* While another thread frees it, such a call may still find it when others do not. */
-  bool delayed_load = e->call < CALLS && call_types[e->call].flags & LOOKS && e->beside & BESIDE_FREE;
+  bool delayed_load =
+    e->call < CALLS && call_types[e->call].flags & LOOKS && e->beside & BESIDE_FREE;
   if (s->freed && !delayed_load)
     return e->result == ILK_EHANDLE || (e->result == ILK_EINVAL && op_arguments_are_wrong(&e->op));
   if (e->call == FREE)

@@ -23,39 +23,29 @@ static bool one_in(int64_t n)
 /* --- objects ------------------------------------------------------------------------------- */
 
 /* Those whose histories are checked most closely. */
-static const uint8_t exact[] = {COUNTER, QUEUE, SEMAPHORE, ONCE, LOCKARRAY, RWLOCK, MUTEX, EVENT, LATCH, WORD};
+static const uint8_t exact[] = {COUNTER, QUEUE, SEMAPHORE, ONCE,  LOCKARRAY,
+                                RWLOCK,  MUTEX, EVENT,     LATCH, WORD};
 
 struct slot slot_make(int kind)
 {
-  static const uint8_t mutexes[] = {0, 0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
+  static const uint8_t mutexes[] = {
+    0, 0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
   struct slot s = {.kind = (uint8_t)kind};
   switch (kind) {
-  case MUTEX:
-    s.flags = PICK(mutexes);
-    break;
-  case RWLOCK:
-    s.flags = one_in(3) ? ILK_FAIR : 0;
-    break;
-  case SEMAPHORE:
-    s.a = below(4);
-    break;
+  case MUTEX: s.flags = PICK(mutexes); break;
+  case RWLOCK: s.flags = one_in(3) ? ILK_FAIR : 0; break;
+  case SEMAPHORE: s.a = below(4); break;
   case BARRIER:
-  case LATCH:
-    s.a = 1 + below(3);
-    break;
+  case LATCH: s.a = 1 + below(3); break;
   case LOCKARRAY:
     s.a = 1 + below(4);
     s.flags = one_in(3) ? ILK_PADDED : 0;
     break;
-  case QUEUE:
-    s.a = 1 + below(3);
-    break;
+  case QUEUE: s.a = 1 + below(3); break;
   case THREAD:
     s.flags = one_in(3); /* it leaves by pthread_exit() */
     break;
-  case SLICES:
-    s.a = 8;
-    break;
+  case SLICES: s.a = 8; break;
   }
   return s;
 }
@@ -69,7 +59,8 @@ static int pick_call(const struct program *p, int kind)
     for (int i = 0; i < FREE; i++)
       if (call_types[i].kind == kind && below(total += call_types[i].weight) < call_types[i].weight)
         call = i;
-    if (call != MUTEX_RESET || p->threads == 1) /* of a lock that others may hold it is no call for others */
+    /* Of a lock that others may hold it is no call for others. */
+    if (call != MUTEX_RESET || p->threads == 1)
       return call;
   }
 }
@@ -79,16 +70,12 @@ static int64_t pick_timeout(int call)
   if (!(call_types[call].flags & WAITS))
     return 0;
   switch (below(10)) {
-  case 0:
-    return FOREVER;
-  case 1:
-    return 0;
+  case 0: return FOREVER;
+  case 1: return 0;
   case 2:
   case 3:
-  case 4:
-    return call_types[call].flags & HAS_TRY ? TRY : 0;
-  default:
-    return 1 + below(one_in(4) ? 300000 : 20000);
+  case 4: return call_types[call].flags & HAS_TRY ? TRY : 0;
+  default: return 1 + below(one_in(4) ? 300000 : 20000);
   }
 }
 
@@ -96,35 +83,21 @@ static int64_t pick_timeout(int call)
 static void pick_arguments(struct op *op, const struct slot *s, int64_t serial)
 {
   switch (op->call) {
-  case RELEASE:
-    op->a = one_in(20) ? -1 : below(3);
-    break;
+  case RELEASE: op->a = one_in(20) ? -1 : below(3); break;
   case LATCH_ADD:
   case LATCH_COUNT_DOWN:
-  case NOTIFY:
-    op->a = one_in(20) ? -1 : 1 + below(2);
-    break;
-  case CONDITION_WAIT:
-    op->b = below(SLOTS);
-    break;
-  case ONCE_END:
-    op->a = one_in(2);
-    break;
-  case COUNTER_ADD:
-    op->a = 1 + below(3);
-    break;
-  case COUNTER_WAIT:
-    op->a = below(8);
-    break;
+  case NOTIFY: op->a = one_in(20) ? -1 : 1 + below(2); break;
+  case CONDITION_WAIT: op->b = below(SLOTS); break;
+  case ONCE_END: op->a = one_in(2); break;
+  case COUNTER_ADD: op->a = 1 + below(3); break;
+  case COUNTER_WAIT: op->a = below(8); break;
   case COUNTER_COMPARE_EXCHANGE:
   case COUNTER_STORE:
   case COUNTER_EXCHANGE:
     op->a = below(4);
     op->b = below(6);
     break;
-  case TALLY_ADD:
-    op->a = below(5) - 2;
-    break;
+  case TALLY_ADD: op->a = below(5) - 2; break;
   case LOCK_AT:
   case UNLOCK_AT:
   case LOCK_PAIR:
@@ -150,26 +123,16 @@ static void pick_arguments(struct op *op, const struct slot *s, int64_t serial)
 int undoing(int call)
 {
   switch (call) {
-  case MUTEX_LOCK:
-    return MUTEX_UNLOCK;
-  case READ_LOCK:
-    return READ_UNLOCK;
-  case WRITE_LOCK:
-    return one_in(6) ? DOWNGRADE : WRITE_UNLOCK;
-  case ACQUIRE:
-    return RELEASE;
-  case ONCE_BEGIN:
-    return ONCE_END;
-  case LOCK_AT:
-    return UNLOCK_AT;
-  case LOCK_PAIR:
-    return UNLOCK_PAIR;
-  case LOCK_RANGE:
-    return UNLOCK_RANGE;
-  case WORD_LOCK:
-    return WORD_UNLOCK;
-  default:
-    return CALLS;
+  case MUTEX_LOCK: return MUTEX_UNLOCK;
+  case READ_LOCK: return READ_UNLOCK;
+  case WRITE_LOCK: return one_in(6) ? DOWNGRADE : WRITE_UNLOCK;
+  case ACQUIRE: return RELEASE;
+  case ONCE_BEGIN: return ONCE_END;
+  case LOCK_AT: return UNLOCK_AT;
+  case LOCK_PAIR: return UNLOCK_PAIR;
+  case LOCK_RANGE: return UNLOCK_RANGE;
+  case WORD_LOCK: return WORD_UNLOCK;
+  default: return CALLS;
   }
 }
 
@@ -248,18 +211,18 @@ bool op_arguments_are_wrong(const struct op *op)
   case RELEASE:
   case LATCH_ADD:
   case LATCH_COUNT_DOWN:
-  case NOTIFY:
-    return op->a < 0;
-  default:
-    return false;
+  case NOTIFY: return op->a < 0;
+  default: return false;
   }
 }
 
-/* --- printing ---------------------------------------------------------------------------------- */
+/* --- printing
+   ---------------------------------------------------------------------------------- */
 
 void op_print(const struct op *op, int kind)
 {
-  static const char *const handles[HANDLES] = {"", "NULL: ", "freed before: ", "of another kind: ", "with a bit flipped: ", "garbage: "};
+  static const char *const handles[HANDLES] = {
+    "", "NULL: ", "freed before: ", "of another kind: ", "with a bit flipped: ", "garbage: "};
   if (op->call >= CANCEL) {
     fprintf(stderr, "%s(%" PRId64 ")", call_types[op->call].name, op->timeout);
     return;
@@ -270,7 +233,11 @@ void op_print(const struct op *op, int kind)
   else
     fprintf(stderr, ", %" PRId64 ", %" PRId64, op->a, op->b);
   if (call_types[op->call].flags & WAITS)
-    fprintf(stderr, op->timeout == FOREVER ? ", for ever" : op->timeout == TRY ? ", a try" : ", %" PRId64 " ns", op->timeout);
+    fprintf(stderr,
+            op->timeout == FOREVER ? ", for ever"
+            : op->timeout == TRY   ? ", a try"
+                                   : ", %" PRId64 " ns",
+            op->timeout);
   fputc(')', stderr);
 }
 
@@ -278,9 +245,11 @@ void program_print(const struct program *p)
 {
   fprintf(stderr, "program %" PRIu64 ":\n", p->seed);
   for (int i = 0; i < p->slots; i++)
-    fprintf(stderr, "  object %d is a %s, flags %d, %" PRId64 "\n", i, kind_names[p->slot[i].kind], p->slot[i].flags, p->slot[i].a);
+    fprintf(stderr, "  object %d is a %s, flags %d, %" PRId64 "\n", i, kind_names[p->slot[i].kind],
+            p->slot[i].flags, p->slot[i].a);
   for (int t = 0; t < p->threads; t++) {
-    fprintf(stderr, "  thread %d%s\n", t + 1, p->thread[t].exits ? ", which leaves by pthread_exit()" : "");
+    fprintf(stderr, "  thread %d%s\n", t + 1,
+            p->thread[t].exits ? ", which leaves by pthread_exit()" : "");
     for (int i = 0; i < p->thread[t].ops; i++) {
       const struct op *op = &p->thread[t].op[i];
       fprintf(stderr, "    after a pause %-2d ", op->pause);

@@ -1,9 +1,9 @@
 /* Runs a program and records its history.
 
-   Every call is stamped before and after, by a counter that all threads share. Thread 0 starts the others and
-   waits for them. When all threads that are left wait forever, it records which thread sleeps in which call,
-   and cancels all waits for a moment. The model must agree to these sleeps: this finds a lost wake. At the end
-   thread 0 makes some calls on every object and frees it. */
+   Every call is stamped before and after, by a counter that all threads share. Thread 0 starts the
+   others and waits for them. When all threads that are left wait forever, it records which thread
+   sleeps in which call, and cancels all waits for a moment. The model must agree to these sleeps:
+   this finds a lost wake. At the end thread 0 makes some calls on every object and frees it. */
 #include "fuzz.h"
 
 #include <errno.h>
@@ -23,7 +23,8 @@
 #define MOST_STALLS 64
 #define CANCELS 256
 
-#define SETTLED 3000000 /* ns; longer than any time after which a wait in the library checks by itself */
+#define SETTLED                                                                                    \
+  3000000 /* ns; longer than any time after which a wait in the library checks by itself */
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -99,7 +100,8 @@ static void nap(int64_t ns)
 
 static void print_entry(const struct entry *e)
 {
-  static const char *const others[] = {"was blocked in ", "exited", "gave up the mutex", "took the mutex back", "found the mutex not held"};
+  static const char *const others[] = {"was blocked in ", "exited", "gave up the mutex",
+                                       "took the mutex back", "found the mutex not held"};
   int64_t end = e->end;
   fprintf(stderr, "  %5" PRId64 " ", e->begin);
   fprintf(stderr, end && end != INT64_MAX ? "%5" PRId64 : "    -", end);
@@ -148,20 +150,20 @@ static void *handle_for(const struct op *op, const struct object *o, bool *is_ri
   int beside = atomic_load(&r.current[(op->slot + 1) % r.program->slots]);
   const struct object *other = &r.object[beside];
   switch (op->handle) {
-  case RIGHT:
-    *is_right = true;
-    return o->handle;
-  case FREED:
-    return r.freed[o->made.kind];
-  case OF_ANOTHER:
-    return other->made.kind == o->made.kind ? NULL : other->handle;
+  case RIGHT: *is_right = true; return o->handle;
+  case FREED: return r.freed[o->made.kind];
+  case OF_ANOTHER: return other->made.kind == o->made.kind ? NULL : other->handle;
   case FLIPPED:
-    /* One of the tag's highest bits: a lower one may give the handle of the object that has the slot next. */
-    return sizeof(void *) == 8 ? (void *)((uintptr_t)o->handle ^ (uintptr_t)(UINT64_C(1) << (56 + random % 8))) : NULL;
+    /* One of the tag's highest bits: a lower one may give the handle of the object that has the
+       slot next. */
+    return sizeof(void *) == 8
+             ? (void *)((uintptr_t)o->handle ^ (uintptr_t)(UINT64_C(1) << (56 + random % 8)))
+             : NULL;
   case GARBAGE:
-    return random % 4 == 0 ? (void *)-1 : random % 4 == 1 ? (void *)&r : (void *)(uintptr_t)random_next(&random);
-  default:
-    return NULL;
+    return random % 4 == 0   ? (void *)-1
+           : random % 4 == 1 ? (void *)&r
+                             : (void *)(uintptr_t)random_next(&random);
+  default: return NULL;
   }
 }
 
@@ -198,7 +200,8 @@ static void check_result(const struct entry *e, bool is_right, int64_t began)
   const struct op *op = &e->op;
   if (e->result < 0 && e->result != ilk_last_error())
     tell(e, "the last error is %s", (char *)ilk_error_name(ilk_last_error()));
-  if (!is_right && e->result != ILK_EHANDLE && !(e->result == ILK_EINVAL && op_arguments_are_wrong(op)))
+  if (!is_right && e->result != ILK_EHANDLE &&
+      !(e->result == ILK_EINVAL && op_arguments_are_wrong(op)))
     tell(e, "a handle that is none got another result than ILK_EHANDLE");
   if (e->result == ILK_ETIMEDOUT && op->timeout > 0 && now() - began < op->timeout)
     tell(e, "it timed out after %" PRId64 " of %" PRId64 " ns", now() - began, op->timeout);
@@ -218,8 +221,10 @@ static void call_object(struct context *c, const struct op *op)
   }
   int64_t value = 0, began = op->timeout > 0 ? now() : 0;
   /* A condition's wait ends with its mutex, for which it may wait forever. */
-  c->waits_for_ever = op->call == CONDITION_WAIT || (op->timeout == FOREVER && !frees && call_types[op->call].flags & WAITS);
-  e->result = frees ? object_free(o->made.kind, handle) : call_types[op->call].make(handle, op, second, &value);
+  c->waits_for_ever = op->call == CONDITION_WAIT ||
+                      (op->timeout == FOREVER && !frees && call_types[op->call].flags & WAITS);
+  e->result = frees ? object_free(o->made.kind, handle)
+                    : call_types[op->call].make(handle, op, second, &value);
   c->waits_for_ever = false;
   e->value = e->result < 0 ? 0 : value;
   e->end = stamp();
@@ -249,9 +254,7 @@ static void call_nothing(struct context *c, const struct op *op)
   pid_t child;
   int status = 0;
   switch (op->call) {
-  case CANCEL:
-    cancel_for_a_moment();
-    break;
+  case CANCEL: cancel_for_a_moment(); break;
   case REPORT:
     if (ilk_report(text, sizeof text) <= 0 || ilk_live() < 0)
       tell(e, "no report");
@@ -319,7 +322,8 @@ static bool is_asleep(const struct context *c)
   return end && end[1] == ' ' && end[2] == 'S';
 }
 
-/* All threads that are left sleep in waits without a deadline; `calls` is how many calls they have made. */
+/* All threads that are left sleep in waits without a deadline; `calls` is how many calls they have
+   made. */
 static bool all_are_asleep(int *calls)
 {
   *calls = 0;
@@ -336,7 +340,8 @@ static bool all_are_asleep(int *calls)
   return left && !started_threads;
 }
 
-/* The threads of the process. One of kind THREAD that is not quite gone may hold a lock of the library's own. */
+/* The threads of the process. One of kind THREAD that is not quite gone may hold a lock of the
+   library's own. */
 static int tasks(void)
 {
 #ifdef _WIN32
@@ -376,8 +381,10 @@ static void force_mutexes(void)
   for (int t = 1; t <= r.program->threads; t++) {
     const struct context *c = &r.context[t];
     const struct entry *e = &c->entry[c->n - 1];
-    if (!c->joined && e->call == CONDITION_WAIT && e->second >= 0 && r.current[r.object[e->second].slot] == e->second)
-      perform(&r.context[0], &(struct op){.call = MUTEX_RESET, .slot = (uint8_t)r.object[e->second].slot});
+    if (!c->joined && e->call == CONDITION_WAIT && e->second >= 0 &&
+        r.current[r.object[e->second].slot] == e->second)
+      perform(&r.context[0],
+              &(struct op){.call = MUTEX_RESET, .slot = (uint8_t)r.object[e->second].slot});
   }
 }
 
@@ -439,7 +446,8 @@ static void wait_for_all(void)
 static int try_once(struct context *c, int slot, int call, int64_t a)
 {
   bool tries = call_types[call].flags & HAS_TRY;
-  struct op op = {.call = (uint8_t)call, .slot = (uint8_t)slot, .a = a, .timeout = tries ? TRY : FOREVER};
+  struct op op = {
+    .call = (uint8_t)call, .slot = (uint8_t)slot, .a = a, .timeout = tries ? TRY : FOREVER};
   if (c->n >= ROOM)
     return ILK_EPERM;
   perform(c, &op);
@@ -477,12 +485,8 @@ static void finish_slot(struct context *c, int slot)
       try_once(c, slot, UNLOCK_AT, i);
     }
     break;
-  case QUEUE:
-    until_it_fails(c, slot, GET);
-    break;
-  case THREAD:
-    try_once(c, slot, JOIN, 0);
-    break;
+  case QUEUE: until_it_fails(c, slot, GET); break;
+  case THREAD: try_once(c, slot, JOIN, 0); break;
   default:
     for (int call = 0; call < FREE; call++) /* what needs no argument and does not wait */
       if (call_types[call].kind == kind && !(call_types[call].flags & WAITS))
@@ -492,7 +496,8 @@ static void finish_slot(struct context *c, int slot)
     try_once(c, slot, FREE, 0);
 }
 
-/* --- the histories of the objects --------------------------------------------------------------- */
+/* --- the histories of the objects
+   --------------------------------------------------------------- */
 
 static struct entry history[ENTRIES];
 static int length;
@@ -548,7 +553,8 @@ static void add_call(const struct entry *original, int object)
     e->may_have_happened = true;
     end = r.forked;
   }
-  /* A condition's wait that was asleep may have been notified before, and have waited for its mutex. */
+  /* A condition's wait that was asleep may have been notified before, and have waited for its
+     mutex. */
   bool is_condition = r.object[object].made.kind == CONDITION;
   if (e->object == object)
     add(e, e->call, object, is_condition ? e->begin : begin, end);
@@ -596,13 +602,16 @@ static unsigned beside(const struct entry *a, const struct entry *b)
 {
   if (a->thread == b->thread || b->call == BLOCKED || b->call == EXITED || b->call == NOT_HELD)
     return 0;
-  int flags = b->call < CALLS ? call_types[b->call].flags : b->call == GIVEN_UP ? RELEASES : ATTEMPT;
+  int flags = b->call < CALLS       ? call_types[b->call].flags
+              : b->call == GIVEN_UP ? RELEASES
+                                    : ATTEMPT;
   unsigned multi = flags & MULTI ? BESIDE_MULTI : 0;
   unsigned cut = b->may_have_happened ? BESIDE_CUT_PUT : 0;
   unsigned itself = b->call == FREE ? BESIDE_FREE : b->call == PUT ? BESIDE_PUT | cut : 0;
   if (!overlap(a, b->called, b->end)) /* a call that a fork cut off may be half done */
     return b->may_have_happened && a->called > b->called ? multi : 0;
-  return BESIDE_ANY | multi | itself | (flags & ATTEMPT ? BESIDE_ATTEMPT : 0) | (flags & RELEASES ? BESIDE_RELEASE : 0);
+  return BESIDE_ANY | multi | itself | (flags & ATTEMPT ? BESIDE_ATTEMPT : 0) |
+         (flags & RELEASES ? BESIDE_RELEASE : 0);
 }
 
 static void note_what_is_beside(void)
@@ -636,7 +645,8 @@ static void check_object(int object)
   if (verdict != NOT_LINEARIZABLE)
     return;
   const struct slot *made = &r.object[object].made;
-  tell(NULL, "no order of the calls explains this history of a %s, flags %d, %" PRId64 " (begin, end):",
+  tell(NULL,
+       "no order of the calls explains this history of a %s, flags %d, %" PRId64 " (begin, end):",
        kind_names[made->kind], made->flags, made->a);
   for (int i = 0; i < length; i++)
     print_entry(&history[i]);
@@ -655,7 +665,7 @@ static void in_fork(struct context *c)
   alarm(60);
   ilk_cancel(0);
   r.forked = stamp();
-  r.clock += 2; /* their ends come before what we do */
+  r.clock += 2;            /* their ends come before what we do */
   r.context[0].id = c->id; /* the thread that add_exits() leaves alive */
   for (int slot = 0; slot < r.program->slots; slot++)
     finish_slot(c, slot);
@@ -664,7 +674,8 @@ static void in_fork(struct context *c)
   _exit(r.wrong);
 }
 
-/* --- a run ------------------------------------------------------------------------------------------ */
+/* --- a run
+   ------------------------------------------------------------------------------------------ */
 
 /* A handle of each kind that was freed. */
 static void free_one_of_each(void)

@@ -1,5 +1,6 @@
-/* Forced into one source of the library (-include), to plant a fault: one in a few of its compare-and-swaps
-   and additions is no longer a single step. If the fuzzer finds it, it would also find such a fault in the library. */
+/* Forced into one source of the library (-include), to plant a fault: one in a few of its
+   compare-and-swaps and additions is no longer a single step. If the fuzzer finds it, it would also
+   find such a fault in the library. */
 #ifndef WEAK_H
 #define WEAK_H
 
@@ -25,26 +26,26 @@ static inline bool weak_now(void)
 #undef cas_seq_cst
 
 /* Others may run between the load and the store. */
-#define weak_cas(p, e, d, order, failed)                                                        \
-  __extension__({                                                                               \
-    __auto_type seen_ = load_seq_cst(p);                                                        \
-    bool weak_ = weak_now(), done_;                                                             \
-    if (!weak_)                                                                                 \
-      done_ = atomic_compare_exchange_strong_explicit((p), (e), (d), order, failed);            \
-    else if ((done_ = seen_ == *(e)))                                                           \
-      sched_yield(), store_seq_cst(p, d);                                                       \
-    else                                                                                        \
-      *(e) = seen_;                                                                             \
-    done_;                                                                                      \
+#define weak_cas(p, e, d, order, failed)                                                           \
+  __extension__({                                                                                  \
+    __auto_type seen_ = load_seq_cst(p);                                                           \
+    bool weak_ = weak_now(), done_;                                                                \
+    if (!weak_)                                                                                    \
+      done_ = atomic_compare_exchange_strong_explicit((p), (e), (d), order, failed);               \
+    else if ((done_ = seen_ == *(e)))                                                              \
+      sched_yield(), store_seq_cst(p, d);                                                          \
+    else                                                                                           \
+      *(e) = seen_;                                                                                \
+    done_;                                                                                         \
   })
-#define weak_add(p, v)                                                                          \
-  __extension__({                                                                               \
-    __auto_type seen_ = load_seq_cst(p);                                                        \
-    if (weak_now())                                                                             \
-      sched_yield(), store_seq_cst(p, seen_ + (v));                                             \
-    else                                                                                        \
-      seen_ = atomic_fetch_add(p, v);                                                           \
-    seen_;                                                                                      \
+#define weak_add(p, v)                                                                             \
+  __extension__({                                                                                  \
+    __auto_type seen_ = load_seq_cst(p);                                                           \
+    if (weak_now())                                                                                \
+      sched_yield(), store_seq_cst(p, seen_ + (v));                                                \
+    else                                                                                           \
+      seen_ = atomic_fetch_add(p, v);                                                              \
+    seen_;                                                                                         \
   })
 
 #define add_seq_cst(p, v) weak_add(p, v)

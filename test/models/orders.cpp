@@ -20,8 +20,16 @@ using rl::mo_relaxed;
 using rl::mo_release;
 using rl::mo_seq_cst;
 
-static void fence_light() { if (mutant != 1) rl::atomic_thread_fence(mo_seq_cst, $); }
-static void fence_heavy() { if (mutant != 2) rl::atomic_thread_fence(mo_seq_cst, $); }
+static void fence_light()
+{
+  if (mutant != 1)
+    rl::atomic_thread_fence(mo_seq_cst, $);
+}
+static void fence_heavy()
+{
+  if (mutant != 2)
+    rl::atomic_thread_fence(mo_seq_cst, $);
+}
 
 // src/sync/mutex.c: a barging lock, an unlock by a plain store, and one waiter's announcement.
 // Two threads, plain data inside.
@@ -29,14 +37,23 @@ struct mutex : rl::test_suite<mutex, 2> {
   rl::atomic<int> state, waiters, signal;
   rl::var<int> data;
 
-  void before() { state($) = 0; waiters($) = 0; signal($) = 0; data($) = 0; }
-
-  bool attempt(int me) {
-    int free = 0;
-    return state.compare_exchange_strong(free, me, ORDER(3, mo_acq_rel, mo_relaxed), $, mo_relaxed, $);
+  void before()
+  {
+    state($) = 0;
+    waiters($) = 0;
+    signal($) = 0;
+    data($) = 0;
   }
 
-  void thread(unsigned index) {
+  bool attempt(int me)
+  {
+    int free = 0;
+    return state.compare_exchange_strong(free, me, ORDER(3, mo_acq_rel, mo_relaxed), $, mo_relaxed,
+                                         $);
+  }
+
+  void thread(unsigned index)
+  {
     int me = (int)index + 1;
     if (!attempt(me)) {
       waiters.fetch_add(1, mo_seq_cst, $);
@@ -57,7 +74,10 @@ struct mutex : rl::test_suite<mutex, 2> {
     }
   }
 
-  void after() { RL_ASSERT(data($) == 2); }
+  void after()
+  {
+    RL_ASSERT(data($) == 2);
+  }
 };
 
 // src/sync/rwlock.c: a reader publishes, then loads the head; a writer changes the head, then
@@ -66,9 +86,15 @@ struct rwlock : rl::test_suite<rwlock, 2> {
   rl::atomic<int> biased, published;
   rl::var<int> data;
 
-  void before() { biased($) = 1; published($) = 0; data($) = 0; }
+  void before()
+  {
+    biased($) = 1;
+    published($) = 0;
+    data($) = 0;
+  }
 
-  void thread(unsigned index) {
+  void thread(unsigned index)
+  {
     if (index == 0) {
       published.store(1, mo_release, $);
       fence_light();
@@ -91,9 +117,15 @@ struct rwlock : rl::test_suite<rwlock, 2> {
 struct rwlock_drain : rl::test_suite<rwlock_drain, 2> {
   rl::atomic<int> head, published, sequence;
 
-  void before() { head($) = 0; published($) = 1; sequence($) = 0; }
+  void before()
+  {
+    head($) = 0;
+    published($) = 1;
+    sequence($) = 0;
+  }
 
-  void thread(unsigned index) {
+  void thread(unsigned index)
+  {
     if (index == 0) {
       published.store(0, ORDER(19, mo_seq_cst, mo_release), $);
       if (head.load(ORDER(20, mo_seq_cst, mo_acquire), $))
@@ -117,17 +149,26 @@ struct rwlock_count : rl::test_suite<rwlock_count, 3> {
   rl::atomic<int> head;
   rl::var<int> data;
 
-  void before() { head($) = 0; data($) = 0; }
+  void before()
+  {
+    head($) = 0;
+    data($) = 0;
+  }
 
-  void thread(unsigned index) {
+  void thread(unsigned index)
+  {
     rl::linear_backoff pause;
     if (index == 0) {
-      for (int seen = 0; !head.compare_exchange_strong(seen, 1, ORDER(22, mo_acquire, mo_relaxed), $, mo_relaxed, $); seen = 0)
+      for (int seen = 0; !head.compare_exchange_strong(seen, 1, ORDER(22, mo_acquire, mo_relaxed),
+                                                       $, mo_relaxed, $);
+           seen = 0)
         pause.yield($);
       RL_ASSERT(data($) >= 0);
       head.fetch_sub(1, ORDER(23, mo_seq_cst, mo_relaxed), $);
     } else {
-      for (int seen = 0; !head.compare_exchange_strong(seen, 100, ORDER(24, mo_seq_cst, mo_relaxed), $, mo_relaxed, $); seen = 0)
+      for (int seen = 0; !head.compare_exchange_strong(seen, 100, ORDER(24, mo_seq_cst, mo_relaxed),
+                                                       $, mo_relaxed, $);
+           seen = 0)
         pause.yield($);
       data($) = data($) + 1;
       head.fetch_sub(100, ORDER(25, mo_release, mo_relaxed), $);
@@ -141,9 +182,15 @@ struct handle : rl::test_suite<handle, 2> {
   rl::atomic<int> tag, pin;
   rl::var<int> object;
 
-  void before() { tag($) = 1; pin($) = 0; object($) = 1; }
+  void before()
+  {
+    tag($) = 1;
+    pin($) = 0;
+    object($) = 1;
+  }
 
-  void thread(unsigned index) {
+  void thread(unsigned index)
+  {
     if (index == 0) {
       pin.store(1, mo_release, $);
       fence_light();
@@ -166,9 +213,17 @@ struct event_count : rl::test_suite<event_count, 3> {
   rl::atomic<int> value, waiters, sequence;
   rl::var<int> data[2];
 
-  void before() { value($) = 0; waiters($) = 0; sequence($) = 0; data[0]($) = 0; data[1]($) = 0; }
+  void before()
+  {
+    value($) = 0;
+    waiters($) = 0;
+    sequence($) = 0;
+    data[0]($) = 0;
+    data[1]($) = 0;
+  }
 
-  bool take(int &seen) {
+  bool take(int &seen)
+  {
     seen = value.load(ORDER(9, mo_seq_cst, mo_relaxed), $);
     while (seen > 0)
       if (value.compare_exchange_strong(seen, seen - 1, mo_acquire, $, mo_relaxed, $))
@@ -176,7 +231,8 @@ struct event_count : rl::test_suite<event_count, 3> {
     return false;
   }
 
-  void thread(unsigned index) {
+  void thread(unsigned index)
+  {
     if (index == 2) {
       data[0]($) = 1;
       for (int i = 0; i < 2; i++) {
@@ -210,9 +266,18 @@ struct queue : rl::test_suite<queue, 2> {
   rl::atomic<int> tail, head, slot, waiters, sequence;
   rl::var<int> item;
 
-  void before() { tail($) = 0; head($) = 0; slot($) = 0; waiters($) = 0; sequence($) = 0; item($) = 0; }
+  void before()
+  {
+    tail($) = 0;
+    head($) = 0;
+    slot($) = 0;
+    waiters($) = 0;
+    sequence($) = 0;
+    item($) = 0;
+  }
 
-  bool get() {
+  bool get()
+  {
     rl::linear_backoff pause;
     for (;;) {
       int seen = 0;
@@ -227,7 +292,8 @@ struct queue : rl::test_suite<queue, 2> {
     }
   }
 
-  void thread(unsigned index) {
+  void thread(unsigned index)
+  {
     if (index == 0) {
       int seen = 0;
       RL_ASSERT(tail.compare_exchange_strong(seen, 1, ORDER(15, mo_seq_cst, mo_acq_rel), $));
@@ -256,9 +322,15 @@ struct queue_capacity : rl::test_suite<queue_capacity, 3> {
   rl::atomic<int> head, head_known;
   rl::var<int> item;
 
-  void before() { head($) = 0; head_known($) = 0; item($) = 7; }
+  void before()
+  {
+    head($) = 0;
+    head_known($) = 0;
+    item($) = 7;
+  }
 
-  void thread(unsigned index) {
+  void thread(unsigned index)
+  {
     if (index == 0) {
       int seen = 0;
       RL_ASSERT(item($) == 7);

@@ -109,7 +109,8 @@ static inline int posix_vsnprintf(char *text, size_t size, const char *format, v
   return vsnprintf(text, size, changed, arguments);
 }
 
-__attribute__((format(printf, 3, 4))) static inline int posix_snprintf(char *text, size_t size, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static inline int posix_snprintf(char *text, size_t size,
+                                                                       const char *format, ...)
 {
   va_list arguments;
   va_start(arguments, format);
@@ -224,10 +225,12 @@ static inline int sigaction(int signal, const struct sigaction *action, struct s
 #define MAP_ANONYMOUS 0
 #define MAP_FAILED NULL
 
-static inline void *mmap(void *address, size_t size, int protection, int flags, int file, int64_t offset)
+static inline void *mmap(void *address, size_t size, int protection, int flags, int file,
+                         int64_t offset)
 {
   (void)flags, (void)file, (void)offset;
-  return VirtualAlloc(address, size, MEM_RESERVE | MEM_COMMIT, protection ? PAGE_READWRITE : PAGE_NOACCESS);
+  return VirtualAlloc(address, size, MEM_RESERVE | MEM_COMMIT,
+                      protection ? PAGE_READWRITE : PAGE_NOACCESS);
 }
 
 static inline int munmap(void *memory, size_t size)
@@ -239,7 +242,13 @@ static inline int munmap(void *memory, size_t size)
 static inline int mprotect(void *memory, size_t size, int protection)
 {
   DWORD before;
-  return VirtualProtect(memory, size, protection & PROT_WRITE ? PAGE_READWRITE : protection ? PAGE_READONLY : PAGE_NOACCESS, &before) ? 0 : -1;
+  return VirtualProtect(memory, size,
+                        protection & PROT_WRITE ? PAGE_READWRITE
+                        : protection            ? PAGE_READONLY
+                                                : PAGE_NOACCESS,
+                        &before)
+           ? 0
+           : -1;
 }
 
 #define _SC_PAGESIZE 1
@@ -334,7 +343,8 @@ static inline char thread_state(int tid)
   if (!first.instruction)
     return '?';
   HMODULE module;
-  if (!GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+  if (!GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS |
+                            GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
                           (const char *)(uintptr_t)first.instruction, &module) ||
       module != GetModuleHandleA("ntdll"))
     return 'R';
@@ -350,7 +360,9 @@ static inline char thread_state(int tid)
 static inline int64_t memory_in_use(void)
 {
   PROCESS_MEMORY_COUNTERS counters;
-  return K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters) ? (int64_t)counters.WorkingSetSize : -1;
+  return K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters)
+           ? (int64_t)counters.WorkingSetSize
+           : -1;
 }
 
 /* The bytes of address space in use, and the threads. */
@@ -358,7 +370,8 @@ static inline void process_size(int64_t *mapped, int64_t *threads)
 {
   MEMORY_BASIC_INFORMATION part;
   *mapped = *threads = 0;
-  for (char *at = NULL; VirtualQuery(at, &part, sizeof part); at = (char *)part.BaseAddress + part.RegionSize)
+  for (char *at = NULL; VirtualQuery(at, &part, sizeof part);
+       at = (char *)part.BaseAddress + part.RegionSize)
     if (part.State != MEM_FREE)
       *mapped += (int64_t)part.RegionSize;
   HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
@@ -374,7 +387,8 @@ static inline int pthread_attr_getstacksize(const pthread_attr_t *attributes, si
 {
   (void)attributes;
   const char *program = (const char *)GetModuleHandleA(NULL);
-  const IMAGE_NT_HEADERS *header = (const IMAGE_NT_HEADERS *)(program + ((const IMAGE_DOS_HEADER *)program)->e_lfanew);
+  const IMAGE_NT_HEADERS *header =
+    (const IMAGE_NT_HEADERS *)(program + ((const IMAGE_DOS_HEADER *)program)->e_lfanew);
   *size = header->OptionalHeader.SizeOfStackReserve;
   return 0;
 }
@@ -414,7 +428,9 @@ static inline int dladdr(const void *function, Dl_info *info)
 {
   static char path[MAX_PATH];
   HMODULE module;
-  if (!GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT, function, &module))
+  if (!GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS |
+                            GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+                          function, &module))
     return 0;
   info->dli_fname = path;
   return GetModuleFileNameA(module, path, sizeof path) != 0;

@@ -46,7 +46,8 @@ static inline void runner_add(TCase *tcase, const TTest *test, int first, int en
   for (int i = first; i < end; i++, runner_.n++) {
     if (runner_.n == TESTS_MAX)
       abort();
-    runner_.tests[runner_.n] = (struct runner_test){test->file, runner_.tcase, test->name, runner_.seconds};
+    runner_.tests[runner_.n] =
+      (struct runner_test){test->file, runner_.tcase, test->name, runner_.seconds};
     if (runner_.n == runner_.chosen)
       (_tcase_add_test)(tcase, test, 0, 0, i, i + 1);
   }
@@ -55,7 +56,8 @@ static inline void runner_add(TCase *tcase, const TTest *test, int first, int en
 #define _tcase_add_test(tcase, test, signal, status, first, end) runner_add(tcase, test, first, end)
 #define tcase_create(name) runner_tcase_create(name)
 
-__attribute__((noreturn)) static inline void runner_fail(const char *file, int line, const char *expression, ...)
+__attribute__((noreturn)) static inline void runner_fail(const char *file, int line,
+                                                         const char *expression, ...)
 {
   static char text[4096];
   va_list arguments;
@@ -85,8 +87,9 @@ static inline int runner_start(int number, int seconds, char *output, size_t siz
   GetTempPathA(sizeof folder, folder);
   if (!GetTempFileNameA(folder, "ilk", 0, path))
     return -1;
-  HANDLE file = CreateFileA(path, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE, &inherited, CREATE_ALWAYS,
-                            FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE, NULL);
+  HANDLE file =
+    CreateFileA(path, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE, &inherited,
+                CREATE_ALWAYS, FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE, NULL);
   snprintf(value, sizeof value, "%d", number);
   SetEnvironmentVariableA(CHOSEN, value);
   startup.hStdInput = GetStdHandle(STD_INPUT_HANDLE);
@@ -140,7 +143,8 @@ static inline const char *last_line(char *text)
 static inline int runner_run(Suite *suite)
 {
   static char output[1 << 16];
-  SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX); /* no windows that wait for a user */
+  SetErrorMode(SEM_FAILCRITICALERRORS |
+               SEM_NOGPFAULTERRORBOX); /* no windows that wait for a user */
   _setmode(1, _O_BINARY);
   _setmode(2, _O_BINARY);
   if (runner_.chosen >= 0) {
@@ -166,7 +170,8 @@ static inline int runner_run(Suite *suite)
     int status = runner_start(i, t->seconds, output, sizeof output);
     bool good = status == 0 || status == SKIPPED;
     const char *slash = strrchr(t->file, '/');
-    printf("%s %d - %s:%s:%s", good ? "ok" : "not ok", ++number, slash ? slash + 1 : t->file, t->tcase, t->name);
+    printf("%s %d - %s:%s:%s", good ? "ok" : "not ok", ++number, slash ? slash + 1 : t->file,
+           t->tcase, t->name);
     if (status == SKIPPED)
       printf(" # SKIP %s\n", last_line(output));
     else if (status == 0)

@@ -62,7 +62,10 @@ inline bool in_execution; // else operations are on the memory itself: when the 
 struct keep_self {
   struct thread *mine = thread_current, *pinnable = thread_pinnable;
   bool table_mine = handle_table_mine;
-  ~keep_self() { thread_current = mine, thread_pinnable = pinnable, handle_table_mine = table_mine; }
+  ~keep_self()
+  {
+    thread_current = mine, thread_pinnable = pinnable, handle_table_mine = table_mine;
+  }
 };
 
 // --- mutants -------------------------------------------------------------------------------------
@@ -107,8 +110,8 @@ inline void learn(site *s, const char *function)
   reached[s->number] = s;
   reached_by[s->number].set(scenario_now);
   for (const mutant &m : mutants) {
-    if (m.file != base_name(s->file) || (!m.function.empty() && m.function != function) || m.name != s->name ||
-        (m.line && m.line != s->line))
+    if (m.file != base_name(s->file) || (!m.function.empty() && m.function != function) ||
+        m.name != s->name || (m.line && m.line != s->line))
       continue;
     s->is_mutant = true;
     if (m.order < 0)
@@ -121,11 +124,15 @@ inline void learn(site *s, const char *function)
 // FILE:FUNCTION-OR-LINE:OPERATION=ORDER, as in "mutex.c:unlock_held:store_release=relaxed" or "handle.c:140:or_seq_cst=dropped".
 inline mutant parse(const std::string &text)
 {
-  static const std::map<std::string, int> orders = {{"relaxed", ORDER_RELAXED}, {"acquire", ORDER_ACQUIRE},
-    {"release", ORDER_RELEASE}, {"acq_rel", ORDER_ACQ_REL}, {"dropped", -1}};
+  static const std::map<std::string, int> orders = {{"relaxed", ORDER_RELAXED},
+                                                    {"acquire", ORDER_ACQUIRE},
+                                                    {"release", ORDER_RELEASE},
+                                                    {"acq_rel", ORDER_ACQ_REL},
+                                                    {"dropped", -1}};
   mutant m;
   size_t a = text.find(':'), b = text.find(':', a + 1), c = text.find('=');
-  if (a == std::string::npos || b == std::string::npos || c == std::string::npos || !orders.count(text.substr(c + 1))) {
+  if (a == std::string::npos || b == std::string::npos || c == std::string::npos ||
+      !orders.count(text.substr(c + 1))) {
     fprintf(stderr, "not a mutant: %s\n", text.c_str());
     exit(2);
   }
@@ -251,7 +258,8 @@ inline void forget_cells(bool destroy)
 }
 
 template <class T>
-inline uint64_t rmw(rl::generic_atomic<T, true> *a, T operand, const site *s, rl::debug_info_param at)
+inline uint64_t rmw(rl::generic_atomic<T, true> *a, T operand, const site *s,
+                    rl::debug_info_param at)
 {
   rl::memory_order mo = (rl::memory_order)s->order;
   switch (s->operation) {
@@ -266,14 +274,25 @@ inline uint64_t rmw(rl::generic_atomic<T, true> *a, T operand, const site *s, rl
 
 // A failure orders as src/core/atomic.h says: as a load of that name, or not at all.
 template <class T>
-inline bool cas(rl::generic_atomic<T, true> *a, T *expected, T desired, int order, rl::debug_info_param at)
+inline bool cas(rl::generic_atomic<T, true> *a, T *expected, T desired, int order,
+                rl::debug_info_param at)
 {
   switch (order) {
-  case ORDER_RELAXED: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_relaxed, rl::mo_relaxed, at);
-  case ORDER_ACQUIRE: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_acquire, rl::mo_relaxed, at);
-  case ORDER_RELEASE: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_release, rl::mo_relaxed, at);
-  case ORDER_ACQ_REL: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_acq_rel, rl::mo_acquire, at);
-  default: return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_seq_cst, rl::mo_seq_cst, at);
+  case ORDER_RELAXED:
+    return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_relaxed,
+                               rl::mo_relaxed, at);
+  case ORDER_ACQUIRE:
+    return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_acquire,
+                               rl::mo_relaxed, at);
+  case ORDER_RELEASE:
+    return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_release,
+                               rl::mo_relaxed, at);
+  case ORDER_ACQ_REL:
+    return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_acq_rel,
+                               rl::mo_acquire, at);
+  default:
+    return a->compare_exchange(rl::bool_t<false>(), *expected, desired, rl::mo_seq_cst,
+                               rl::mo_seq_cst, at);
   }
 }
 
@@ -289,24 +308,28 @@ inline cell *half_of(uintptr_t address, int size)
 // --- an execution --------------------------------------------------------------------------------
 
 inline int64_t now;
-inline bool far_deadlines_come; // for a scenario that needs them; in others they are to hide no lost wake
+inline bool
+  far_deadlines_come; // for a scenario that needs them; in others they are to hide no lost wake
 inline rl::thread_info_base *threads[8];
 inline struct thread *records[8];
 inline int idle_records; // of threads that do nothing; a scenario's constructor sets it
-inline bool stands_still; // a thread may do so at any point for as long as another's call takes; set likewise
+inline bool
+  stands_still; // a thread may do so at any point for as long as another's call takes; set likewise
 
 // A thread's signal handler: it runs once, at one of the thread's calls of the system, or not at all.
 inline struct handler {
   void (*run)(void *context);
   void *context;
 } handlers[8];
-inline std::vector<char> data_first, bss_first; // the library's variables, as when the program began
+inline std::vector<char> data_first,
+  bss_first; // the library's variables, as when the program began
 
 template <int N> void unseen(rl::atomic_data *data)
 {
   auto *d = static_cast<rl::atomic_data_impl<N> *>(data);
   for (int i = 0; i < N; i++)
-    d->history_[d->current_index_ % rl::atomic_history_size].first_seen_order_[i] = (rl::timestamp_t)-1;
+    d->history_[d->current_index_ % rl::atomic_history_size].first_seen_order_[i] =
+      (rl::timestamp_t)-1;
 }
 
 // membarrier(2): a full barrier on every thread of the process between the call's begin and its end.
@@ -362,7 +385,8 @@ template <int N> void begin_thread(unsigned index)
   thread_current = thread_pinnable = records[index];
   threads[index] = rl::ctx().threadx_;
   // A thread that did not run has executed a full barrier before it does (see fence.h).
-  static_cast<rl::thread_info<N> *>(rl::ctx().threadx_)->atomic_thread_fence_seq_cst(rl::ctx().seq_cst_fence_order_);
+  static_cast<rl::thread_info<N> *>(rl::ctx().threadx_)
+    ->atomic_thread_fence_seq_cst(rl::ctx().seq_cst_fence_order_);
 }
 
 inline void end()
@@ -389,14 +413,21 @@ template <int N> struct scheduler : rl::scheduler<scheduler<N>, rl::scheduler_th
     return schedule_impl(reason, 1);
   }
 
-  bool iteration_end_impl() { return this->iter_ == this->params_.iteration_count; }
-  rl::iteration_t iteration_count_impl() { return this->params_.iteration_count; }
+  bool iteration_end_impl()
+  {
+    return this->iter_ == this->params_.iteration_count;
+  }
+  rl::iteration_t iteration_count_impl()
+  {
+    return this->params_.iteration_count;
+  }
 
   rl::thread_id_t schedule_impl(rl::unpark_reason &reason, unsigned yield)
   {
     unsigned running = this->running_threads_count, timed = this->timed_thread_count_;
     reason = rl::unpark_reason_normal;
-    if (!yield && this->thread_ && this->thread_->state_ == rl::thread_state_running && random.rand() % steps)
+    if (!yield && this->thread_ && this->thread_->state_ == rl::thread_state_running &&
+        random.rand() % steps)
       return this->thread_->index_;
     if (stands_still)
       steps = 1u << random.rand() % 12;
@@ -410,22 +441,37 @@ template <int N> struct scheduler : rl::scheduler<scheduler<N>, rl::scheduler_th
     return this->running_threads[random.rand() % running];
   }
 
-  unsigned rand_impl(unsigned limit, rl::sched_type) { return random.rand() % limit; }
-  void get_state_impl(std::ostream &) {}
-  void set_state_impl(std::istream &) {}
-  void on_thread_block(rl::thread_id_t, bool) {}
-  void thread_finished_impl() {}
-  void purge_blocked_threads() {}
+  unsigned rand_impl(unsigned limit, rl::sched_type)
+  {
+    return random.rand() % limit;
+  }
+  void get_state_impl(std::ostream &)
+  {
+  }
+  void set_state_impl(std::istream &)
+  {
+  }
+  void on_thread_block(rl::thread_id_t, bool)
+  {
+  }
+  void thread_finished_impl()
+  {
+  }
+  void purge_blocked_threads()
+  {
+  }
 };
 
 // A scenario S has the number of its threads, N, what the first does before, what each does, and what holds
 // after. Relacy is compiled once for each N, and not for each scenario, which would take a minute.
 struct actions {
-  void (*construct)(void *), (*before)(void *), (*thread)(void *, unsigned index), (*after)(void *), (*destroy)(void *);
+  void (*construct)(void *), (*before)(void *), (*thread)(void *, unsigned index), (*after)(void *),
+    (*destroy)(void *);
 };
 inline const actions *running;
 
-template <class S> const actions actions_of = {
+template <class S>
+const actions actions_of = {
   [](void *s) { ::new (s) S; },
   [](void *s) { static_cast<S *>(s)->before(); },
   [](void *s, unsigned index) { static_cast<S *>(s)->thread(index); },
@@ -436,8 +482,14 @@ template <class S> const actions actions_of = {
 template <int THREADS> struct suite : rl::test_suite<suite<THREADS>, THREADS> {
   alignas(64) char scenario[1024];
 
-  suite() { running->construct(scenario); }
-  ~suite() { running->destroy(scenario); }
+  suite()
+  {
+    running->construct(scenario);
+  }
+  ~suite()
+  {
+    running->destroy(scenario);
+  }
 
   void before()
   {
@@ -488,7 +540,8 @@ template <class S> bool holds(unsigned long executions, std::string *why)
   rl::test_result_e result = explore<S::N>(params);
   in_execution = false;
   if (result != rl::test_result_success && why)
-    *why = std::string(rl::test_result_str(result)) + ", execution " + std::to_string(params.stop_iteration);
+    *why = std::string(rl::test_result_str(result)) + ", execution " +
+           std::to_string(params.stop_iteration);
   return result == rl::test_result_success;
 }
 
@@ -635,10 +688,12 @@ uint64_t model_rmw(void *address, int size, uint64_t operand, site *s, const cha
     abort(); // no such thing in the library
   if (s->is_dropped)
     return c->size == 8 ? c->wide->value_ : c->narrow->value_;
-  return c->size == 8 ? rmw<uint64_t>(c->wide, operand, s, AT(s, function)) : rmw<uint32_t>(c->narrow, (uint32_t)operand, s, AT(s, function));
+  return c->size == 8 ? rmw<uint64_t>(c->wide, operand, s, AT(s, function))
+                      : rmw<uint32_t>(c->narrow, (uint32_t)operand, s, AT(s, function));
 }
 
-bool model_cas(void *address, int size, void *expected, uint64_t desired, site *s, const char *function)
+bool model_cas(void *address, int size, void *expected, uint64_t desired, site *s,
+               const char *function)
 {
   using namespace engine;
   uintptr_t a = (uintptr_t)address;
@@ -655,8 +710,10 @@ bool model_cas(void *address, int size, void *expected, uint64_t desired, site *
     abort();
   if (s->is_dropped)
     return true;
-  return size == 8 ? cas<uint64_t>(c->wide, (uint64_t *)expected, desired, s->order, AT(s, function))
-                   : cas<uint32_t>(c->narrow, (uint32_t *)expected, (uint32_t)desired, s->order, AT(s, function));
+  return size == 8
+           ? cas<uint64_t>(c->wide, (uint64_t *)expected, desired, s->order, AT(s, function))
+           : cas<uint32_t>(c->narrow, (uint32_t *)expected, (uint32_t)desired, s->order,
+                           AT(s, function));
 }
 
 void model_fence(site *s, const char *function)
@@ -719,8 +776,10 @@ int model_wait(void *word, uint32_t expected, int64_t deadline)
     return MODEL_WOKEN;
   // A deadline that is far away (the search for deadlock cycles) seldom comes: a lost wake is to be seen.
   bool far = deadline != INT64_MAX && deadline - now >= 50000000;
-  bool timed = far ? far_deadlines_come || context.rand(2, rl::sched_type_user) : deadline != INT64_MAX;
-  rl::unpark_reason why = c->size == 8 ? c->wide->wait(context, timed, false, $) : c->narrow->wait(context, timed, false, $);
+  bool timed =
+    far ? far_deadlines_come || context.rand(2, rl::sched_type_user) : deadline != INT64_MAX;
+  rl::unpark_reason why = c->size == 8 ? c->wide->wait(context, timed, false, $)
+                                       : c->narrow->wait(context, timed, false, $);
   if (why != rl::unpark_reason_timeout)
     return MODEL_WOKEN;
   now = std::max(now, deadline);
@@ -774,22 +833,48 @@ void model_guard_unlock(void *guard)
 }
 
 // What a compiler calls with -fsanitize=thread (gcc, clang).
-#define PLAIN(size)                                                                              \
-  void __tsan_read##size(void *a) { engine::access_plainly(a, size, false, __builtin_return_address(0)); } \
-  void __tsan_write##size(void *a) { engine::access_plainly(a, size, true, __builtin_return_address(0)); } \
-  void __tsan_unaligned_read##size(void *a) { engine::access_plainly(a, size, false, __builtin_return_address(0)); } \
-  void __tsan_unaligned_write##size(void *a) { engine::access_plainly(a, size, true, __builtin_return_address(0)); }
+#define PLAIN(size)                                                                                \
+  void __tsan_read##size(void *a)                                                                  \
+  {                                                                                                \
+    engine::access_plainly(a, size, false, __builtin_return_address(0));                           \
+  }                                                                                                \
+  void __tsan_write##size(void *a)                                                                 \
+  {                                                                                                \
+    engine::access_plainly(a, size, true, __builtin_return_address(0));                            \
+  }                                                                                                \
+  void __tsan_unaligned_read##size(void *a)                                                        \
+  {                                                                                                \
+    engine::access_plainly(a, size, false, __builtin_return_address(0));                           \
+  }                                                                                                \
+  void __tsan_unaligned_write##size(void *a)                                                       \
+  {                                                                                                \
+    engine::access_plainly(a, size, true, __builtin_return_address(0));                            \
+  }
 PLAIN(1)
 PLAIN(2)
 PLAIN(4)
 PLAIN(8)
 PLAIN(16)
-void __tsan_read_range(void *a, long size) { engine::access_plainly(a, size, false, __builtin_return_address(0)); }
-void __tsan_write_range(void *a, long size) { engine::access_plainly(a, size, true, __builtin_return_address(0)); }
-void __tsan_init(void) {}
-void __tsan_func_entry(void *) {}
-void __tsan_func_exit(void) {}
-void __tsan_atomic_signal_fence(int) {}
+void __tsan_read_range(void *a, long size)
+{
+  engine::access_plainly(a, size, false, __builtin_return_address(0));
+}
+void __tsan_write_range(void *a, long size)
+{
+  engine::access_plainly(a, size, true, __builtin_return_address(0));
+}
+void __tsan_init(void)
+{
+}
+void __tsan_func_entry(void *)
+{
+}
+void __tsan_func_exit(void)
+{
+}
+void __tsan_atomic_signal_fence(int)
+{
+}
 }
 
 #endif

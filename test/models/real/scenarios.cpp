@@ -81,7 +81,10 @@ struct mutex_twice {
     }
   }
 
-  void after() { EXPECT(get(data) == 4 && ilk_mutex_free(mutex) == ILK_OK); }
+  void after()
+  {
+    EXPECT(get(data) == 4 && ilk_mutex_free(mutex) == ILK_OK);
+  }
 };
 
 // A waiter that times out consumes no other thread's wake.
@@ -106,7 +109,10 @@ template <int FLAGS> struct mutex_timeout_of {
     EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
   }
 
-  void after() { EXPECT(get(data) >= 2 && ilk_mutex_free(mutex) == ILK_OK); }
+  void after()
+  {
+    EXPECT(get(data) >= 2 && ilk_mutex_free(mutex) == ILK_OK);
+  }
 };
 typedef mutex_timeout_of<0> mutex_timeout;
 typedef mutex_timeout_of<ILK_FAIR> mutex_fair_timeout;
@@ -140,7 +146,10 @@ struct mutex_given_up {
     }
   }
 
-  void after() { EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK);
+  }
 };
 
 // One thread locks an unowned mutex, another unlocks it.
@@ -167,7 +176,10 @@ struct mutex_crossed {
     }
   }
 
-  void after() { EXPECT(ilk_mutex_unlock(mutex) == ILK_OK && ilk_mutex_free(mutex) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_mutex_unlock(mutex) == ILK_OK && ilk_mutex_free(mutex) == ILK_OK);
+  }
 };
 
 // The holder exits: its death is reported to the next one, which sees its writes.
@@ -193,7 +205,10 @@ struct mutex_dead {
       EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
   }
 
-  void after() { EXPECT(get(data) == 2); }
+  void after()
+  {
+    EXPECT(get(data) == 2);
+  }
 };
 
 // The same where a new thread uses the record of the dead one, which the other has just loaded.
@@ -203,7 +218,10 @@ struct thread_record_reused {
   rl::var<int> data;
   bool tried; // orders nothing
 
-  thread_record_reused() { engine::stands_still = true; }
+  thread_record_reused()
+  {
+    engine::stands_still = true;
+  }
 
   void before()
   {
@@ -232,7 +250,10 @@ struct thread_record_reused {
     }
   }
 
-  void after() { EXPECT(get(data) == 2); }
+  void after()
+  {
+    EXPECT(get(data) == 2);
+  }
 };
 
 // Taken from the thread that holds it, which may unlock at that moment; a third waits.
@@ -240,7 +261,10 @@ struct mutex_reset {
   static const int N = 3;
   void *mutex;
 
-  void before() { mutex = ilk_mutex_new(0); }
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+  }
 
   void thread(unsigned index)
   {
@@ -253,7 +277,10 @@ struct mutex_reset {
     EXPECT(result == ILK_OK || result == ILK_EPERM);
   }
 
-  void after() { EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK);
+  }
 };
 
 // A reset leaves a mutex that is locked once, whatever it was before.
@@ -277,7 +304,10 @@ struct mutex_reset_nested {
     }
   }
 
-  void after() { EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK);
+  }
 };
 
 // Reset and freed while a thread that has just made its record holds it: that one's unlock does nothing to the next object.
@@ -310,7 +340,10 @@ struct mutex_reset_freed {
     }
   }
 
-  void after() { EXPECT(!next || ilk_mutex_is_locked(next) == 1); }
+  void after()
+  {
+    EXPECT(!next || ilk_mutex_is_locked(next) == 1);
+  }
 };
 
 // A notify's wake, deferred until the notifier unlocks, is made when the mutex is taken from it.
@@ -350,7 +383,9 @@ struct mutex_reset_deferred {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // Threads that are new find a dead holder: the death is reported to one of them, and the other finds that one alive.
@@ -384,7 +419,10 @@ struct mutex_dead_new {
     thread_leave(thread_current);
   }
 
-  void after() { EXPECT(get(data) == 3 && died == 1); }
+  void after()
+  {
+    EXPECT(get(data) == 3 && died == 1);
+  }
 };
 
 // A fair mutex is handed over to a thread that is new; another new thread finds that one alive.
@@ -414,7 +452,10 @@ struct mutex_fair_new {
     thread_leave(thread_current);
   }
 
-  void after() { EXPECT(get(data) == 3 && ilk_mutex_free(mutex) == ILK_OK); }
+  void after()
+  {
+    EXPECT(get(data) == 3 && ilk_mutex_free(mutex) == ILK_OK);
+  }
 };
 
 // A deadlock cycle is reported to one of its threads, or to both if they search at the same time, and no thread hangs.
@@ -443,7 +484,10 @@ struct cycle {
     EXPECT(ilk_mutex_unlock(mutex[index]) == ILK_OK);
   }
 
-  void after() { EXPECT(ilk_mutex_free(mutex[0]) == ILK_OK && ilk_mutex_free(mutex[1]) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_mutex_free(mutex[0]) == ILK_OK && ilk_mutex_free(mutex[1]) == ILK_OK);
+  }
 };
 
 // --- handle --------------------------------------------------------------------------------------
@@ -510,7 +554,10 @@ struct handle_refused {
     }
   }
 
-  void after() { EXPECT(!next || ilk_counter_load(next) == 5); }
+  void after()
+  {
+    EXPECT(!next || ilk_counter_load(next) == 5);
+  }
 };
 
 // A free meets a lock: it is refused, and the thread that holds the mutex unlocks it; or the lock finds it gone.
@@ -518,7 +565,10 @@ struct handle_locked {
   static const int N = 2;
   void *mutex;
 
-  void before() { mutex = ilk_mutex_new(0); }
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+  }
 
   void thread(unsigned index)
   {
@@ -535,7 +585,9 @@ struct handle_locked {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // Two threads free an object, which a third changes, and changes back: one of them does.
@@ -564,7 +616,10 @@ struct handle_freed_twice {
     }
   }
 
-  void after() { EXPECT(freed == 1); }
+  void after()
+  {
+    EXPECT(freed == 1);
+  }
 };
 
 // What the object owns is freed once the last call is out of it.
@@ -584,7 +639,8 @@ struct handle_memory {
     if (index == 0) {
       int result = ilk_queue_tryput(old, 2); // a try does not wait until the free is decided
       EXPECT(result == ILK_OK || result == ILK_EHANDLE || result == ILK_EBUSY);
-      EXPECT(ilk_lockarray_trylock(other, 2) == ILK_OK); // the thread that frees may see this pin instead of the end of the last one
+      EXPECT(ilk_lockarray_trylock(other, 2) ==
+             ILK_OK); // the thread that frees may see this pin instead of the end of the last one
     } else {
       int result = ilk_queue_free(old);
       EXPECT(result == ILK_OK || result == ILK_EBUSY);
@@ -593,7 +649,9 @@ struct handle_memory {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // The same, where the pin that may be seen in place of the last one's end is that of another call.
@@ -623,7 +681,9 @@ struct handle_memory_unowned {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // The same, where that pin is set again by a call that met the close of another object.
@@ -631,7 +691,10 @@ struct handle_memory_closed {
   static const int N = 3;
   void *old, *next, *event;
 
-  handle_memory_closed() { engine::stands_still = true; }
+  handle_memory_closed()
+  {
+    engine::stands_still = true;
+  }
 
   void before()
   {
@@ -660,7 +723,9 @@ struct handle_memory_closed {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // A call that met a close which was undone is safe against the next one.
@@ -693,7 +758,10 @@ struct handle_again {
     }
   }
 
-  void after() { EXPECT(!next || ilk_queue_size(next) == 0); }
+  void after()
+  {
+    EXPECT(!next || ilk_queue_size(next) == 0);
+  }
 };
 
 // A call by a thread that is new: the thread that frees finds its record, which may be the first of another word of bits.
@@ -701,7 +769,10 @@ template <int IDLE> struct thread_record_new_of {
   static const int N = 2;
   void *old, *next;
 
-  thread_record_new_of() { engine::idle_records = IDLE, engine::stands_still = true; }
+  thread_record_new_of()
+  {
+    engine::idle_records = IDLE, engine::stands_still = true;
+  }
 
   void before()
   {
@@ -721,7 +792,10 @@ template <int IDLE> struct thread_record_new_of {
     }
   }
 
-  void after() { EXPECT(ilk_queue_size(next) == 0); }
+  void after()
+  {
+    EXPECT(ilk_queue_size(next) == 0);
+  }
 };
 typedef thread_record_new_of<0> thread_record_new;
 typedef thread_record_new_of<62> thread_record_new_far;
@@ -755,7 +829,10 @@ struct handler {
     }
   }
 
-  void after() { EXPECT(ilk_counter_load(next) == 5); }
+  void after()
+  {
+    EXPECT(ilk_counter_load(next) == 5);
+  }
 };
 
 // The same where the thread makes or frees an object, and may hold the table's lock: the handler must not wait for a close.
@@ -788,7 +865,10 @@ struct handler_within {
     engine::handlers[index] = {};
   }
 
-  void after() { EXPECT(ilk_counter_load(next) == 5); }
+  void after()
+  {
+    EXPECT(ilk_counter_load(next) == 5);
+  }
 };
 
 // Two threads unlock an unowned mutex, by mistake, and one frees it: the other's store of a head stays in it.
@@ -814,7 +894,10 @@ struct handle_unlock {
     EXPECT(ilk_mutex_lock(next) == ILK_OK);
   }
 
-  void after() { EXPECT(ilk_mutex_is_locked(next) == 1); }
+  void after()
+  {
+    EXPECT(ilk_mutex_is_locked(next) == 1);
+  }
 };
 
 // A free while another waits is refused; while it has come and gone, it is not.
@@ -846,7 +929,9 @@ struct handle_waited {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // --- the other kinds -----------------------------------------------------------------------------
@@ -876,7 +961,10 @@ struct condition {
     EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
   }
 
-  void after() { EXPECT(ilk_condition_free(queue) == ILK_OK && ilk_mutex_free(mutex) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_condition_free(queue) == ILK_OK && ilk_mutex_free(mutex) == ILK_OK);
+  }
 };
 
 // Notified once the mutex is unlocked again: two loads show whether a thread waits.
@@ -903,7 +991,10 @@ struct condition_begin {
   static const int N = 2;
   void *queue;
 
-  void before() { queue = ilk_condition_new(0); }
+  void before()
+  {
+    queue = ilk_condition_new(0);
+  }
 
   void thread(unsigned index)
   {
@@ -918,7 +1009,9 @@ struct condition_begin {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 template <int FLAGS, int READERS, int WRITERS> struct rwlock_of {
@@ -946,7 +1039,10 @@ template <int FLAGS, int READERS, int WRITERS> struct rwlock_of {
     }
   }
 
-  void after() { EXPECT(get(data) == WRITERS && ilk_rwlock_free(lock) == ILK_OK); }
+  void after()
+  {
+    EXPECT(get(data) == WRITERS && ilk_rwlock_free(lock) == ILK_OK);
+  }
 };
 typedef rwlock_of<0, 1, 1> rwlock;
 typedef rwlock_of<0, 1, 2> rwlock_writers;
@@ -987,7 +1083,8 @@ struct rwlock_second {
       EXPECT(ilk_rwlock_read_lock(lock[0]) == ILK_OK);
       int seen = get(data);
       EXPECT(get(data) == seen);
-      EXPECT(ilk_rwlock_read_unlock(lock[0]) == ILK_OK && ilk_rwlock_read_unlock(lock[1]) == ILK_OK);
+      EXPECT(ilk_rwlock_read_unlock(lock[0]) == ILK_OK &&
+             ilk_rwlock_read_unlock(lock[1]) == ILK_OK);
     } else {
       EXPECT(ilk_rwlock_write_lock(lock[0]) == ILK_OK);
       set(data, 1);
@@ -995,7 +1092,9 @@ struct rwlock_second {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // A reader that publishes itself, and a free: one of them fails.
@@ -1018,14 +1117,19 @@ struct rwlock_freed : rwlock_biased {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // A reader that publishes another lock where it has published this one: a writer that finds that sees that it has left.
 struct rwlock_other : rwlock_biased {
   void *other;
 
-  rwlock_other() { engine::stands_still = true; }
+  rwlock_other()
+  {
+    engine::stands_still = true;
+  }
 
   void before()
   {
@@ -1092,7 +1196,8 @@ struct rwlock_first {
     }
     for (int i = 0; i < 2; i++) // the second is then published, too
       EXPECT(ilk_rwlock_read_lock(lock[0]) == ILK_OK && ilk_rwlock_read_lock(lock[1]) == ILK_OK &&
-             ilk_rwlock_read_unlock(lock[1]) == ILK_OK && ilk_rwlock_read_unlock(lock[0]) == ILK_OK);
+             ilk_rwlock_read_unlock(lock[1]) == ILK_OK &&
+             ilk_rwlock_read_unlock(lock[0]) == ILK_OK);
   }
 
   void thread(unsigned index)
@@ -1101,7 +1206,8 @@ struct rwlock_first {
       EXPECT(ilk_rwlock_read_lock(lock[0]) == ILK_OK && ilk_rwlock_read_lock(lock[1]) == ILK_OK);
       int seen = get(data);
       EXPECT(get(data) == seen);
-      EXPECT(ilk_rwlock_read_unlock(lock[0]) == ILK_OK && ilk_rwlock_read_unlock(lock[1]) == ILK_OK);
+      EXPECT(ilk_rwlock_read_unlock(lock[0]) == ILK_OK &&
+             ilk_rwlock_read_unlock(lock[1]) == ILK_OK);
     } else {
       EXPECT(ilk_rwlock_write_lock(lock[0]) == ILK_OK);
       set(data, 1);
@@ -1109,7 +1215,9 @@ struct rwlock_first {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // A writer that becomes a reader: no other writer acquires it in between.
@@ -1136,7 +1244,10 @@ struct rwlock_downgrade {
     EXPECT((index == 1 ? ilk_rwlock_write_unlock(lock) : ilk_rwlock_read_unlock(lock)) == ILK_OK);
   }
 
-  void after() { EXPECT(get(data) == 2 && ilk_rwlock_free(lock) == ILK_OK); }
+  void after()
+  {
+    EXPECT(get(data) == 2 && ilk_rwlock_free(lock) == ILK_OK);
+  }
 };
 
 // Waiters that time out, readers and writers, consume no other thread's wake.
@@ -1172,7 +1283,10 @@ template <int FLAGS> struct rwlock_timeout_of {
     }
   }
 
-  void after() { EXPECT(get(data) >= 1 && ilk_rwlock_free(lock) == ILK_OK); }
+  void after()
+  {
+    EXPECT(get(data) >= 1 && ilk_rwlock_free(lock) == ILK_OK);
+  }
 };
 typedef rwlock_timeout_of<0> rwlock_timeout;
 typedef rwlock_timeout_of<ILK_FAIR> rwlock_fair_timeout;
@@ -1200,7 +1314,10 @@ struct rwlock_dead {
       EXPECT(ilk_rwlock_write_unlock(lock) == ILK_OK);
   }
 
-  void after() { EXPECT(get(data) == 2); }
+  void after()
+  {
+    EXPECT(get(data) == 2);
+  }
 };
 
 struct semaphore {
@@ -1226,7 +1343,10 @@ struct semaphore {
     }
   }
 
-  void after() { EXPECT(ilk_semaphore_value(semaphore) == 0 && ilk_semaphore_free(semaphore) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_semaphore_value(semaphore) == 0 && ilk_semaphore_free(semaphore) == ILK_OK);
+  }
 };
 
 // A thread takes what was released last, though the value is as when it first loaded it: it sees what came before that release.
@@ -1260,7 +1380,10 @@ struct semaphore_again {
     }
   }
 
-  void after() { EXPECT(ilk_semaphore_value(semaphore) == 0 && ilk_semaphore_free(semaphore) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_semaphore_value(semaphore) == 0 && ilk_semaphore_free(semaphore) == ILK_OK);
+  }
 };
 
 struct event {
@@ -1285,7 +1408,10 @@ struct event {
     }
   }
 
-  void after() { EXPECT(ilk_event_free(event) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_event_free(event) == ILK_OK);
+  }
 };
 
 // A thread that finds it set sees what came before.
@@ -1310,7 +1436,9 @@ struct event_is_set {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 struct latch {
@@ -1336,7 +1464,10 @@ struct latch {
     }
   }
 
-  void after() { EXPECT(ilk_latch_free(latch) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_latch_free(latch) == ILK_OK);
+  }
 };
 
 // A thread that waits for the added task sees the writes before the add.
@@ -1364,7 +1495,10 @@ struct latch_added {
     }
   }
 
-  void after() { EXPECT(ilk_latch_free(latch) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_latch_free(latch) == ILK_OK);
+  }
 };
 
 struct barrier {
@@ -1389,7 +1523,10 @@ struct barrier {
     }
   }
 
-  void after() { EXPECT(ilk_barrier_free(barrier) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_barrier_free(barrier) == ILK_OK);
+  }
 };
 
 struct once {
@@ -1414,7 +1551,10 @@ struct once {
     EXPECT(get(data) == 1);
   }
 
-  void after() { EXPECT(ilk_once_free(once) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_once_free(once) == ILK_OK);
+  }
 };
 
 struct counter {
@@ -1440,7 +1580,10 @@ struct counter {
     }
   }
 
-  void after() { EXPECT(ilk_counter_load(counter) == 2 && ilk_counter_free(counter) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_counter_load(counter) == 2 && ilk_counter_free(counter) == ILK_OK);
+  }
 };
 
 // Atomic operations are sequentially consistent: of two threads that each change one counter and then read the other,
@@ -1466,10 +1609,14 @@ template <int CHANGE> struct counter_order {
     case FETCH_ADD: EXPECT(ilk_counter_fetch_add(mine, 1) == 0); break;
     default: EXPECT(ilk_counter_compare_exchange(mine, 0, 1) == 0);
     }
-    saw[index] = index == 0 ? ilk_counter_load(other) == 1 : ilk_counter_timedwait(other, 1, 0) == ILK_OK;
+    saw[index] =
+      index == 0 ? ilk_counter_load(other) == 1 : ilk_counter_timedwait(other, 1, 0) == ILK_OK;
   }
 
-  void after() { EXPECT(saw[0] || saw[1]); }
+  void after()
+  {
+    EXPECT(saw[0] || saw[1]);
+  }
 };
 typedef counter_order<STORE> counter_store;
 typedef counter_order<EXCHANGE> counter_exchange;
@@ -1503,7 +1650,10 @@ struct queue {
     }
   }
 
-  void after() { EXPECT(ilk_queue_size(queue) == 0 && ilk_queue_free(queue) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_queue_size(queue) == 0 && ilk_queue_free(queue) == ILK_OK);
+  }
 };
 
 // Two that put, and one that gets.
@@ -1533,7 +1683,10 @@ struct queue_three {
     }
   }
 
-  void after() { EXPECT(ilk_queue_size(queue) == 0 && ilk_queue_free(queue) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_queue_size(queue) == 0 && ilk_queue_free(queue) == ILK_OK);
+  }
 };
 
 // A close ends those that wait, and leaves what is inside.
@@ -1562,7 +1715,10 @@ struct queue_close {
     EXPECT(ilk_queue_get(queue, &item) == ILK_ECLOSED);
   }
 
-  void after() { EXPECT(ilk_queue_free(queue) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_queue_free(queue) == ILK_OK);
+  }
 };
 
 // A close ends a put that waits for room.
@@ -1584,7 +1740,10 @@ struct queue_close_full {
       EXPECT(ilk_queue_put(queue, 1) == ILK_ECLOSED);
   }
 
-  void after() { EXPECT(ilk_queue_free(queue) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_queue_free(queue) == ILK_OK);
+  }
 };
 
 // The put that takes the space that a get made sees what came before that get, whichever put found the space first.
@@ -1614,7 +1773,9 @@ struct queue_capacity {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // The size is that of a moment during the call.
@@ -1682,7 +1843,10 @@ struct once_fails {
     EXPECT(ilk_once_end(once, second) == ILK_OK);
   }
 
-  void after() { EXPECT(ilk_once_free(once) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_once_free(once) == ILK_OK);
+  }
 };
 
 // Cells of two threads, summed once they are quiet, which the counter says.
@@ -1708,7 +1872,9 @@ struct tally {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // A timeout breaks a barrier for all threads or for none.
@@ -1717,9 +1883,15 @@ struct barrier_timeout {
   void *barrier;
   int results[2];
 
-  void before() { barrier = ilk_barrier_new(2); }
+  void before()
+  {
+    barrier = ilk_barrier_new(2);
+  }
 
-  void thread(unsigned index) { results[index] = ilk_barrier_timedwait(barrier, index == 0 ? 1000 : -1); }
+  void thread(unsigned index)
+  {
+    results[index] = ilk_barrier_timedwait(barrier, index == 0 ? 1000 : -1);
+  }
 
   void after()
   {
@@ -1735,7 +1907,10 @@ template <bool BREAKS> struct barrier_broken {
   void *barrier;
   int results[2];
 
-  void before() { barrier = ilk_barrier_new(2); }
+  void before()
+  {
+    barrier = ilk_barrier_new(2);
+  }
 
   void thread(unsigned index)
   {
@@ -1763,7 +1938,10 @@ struct barrier_again {
   static const int N = 3;
   void *barrier;
 
-  void before() { barrier = ilk_barrier_new(2); }
+  void before()
+  {
+    barrier = ilk_barrier_new(2);
+  }
 
   void thread(unsigned index)
   {
@@ -1775,14 +1953,18 @@ struct barrier_again {
     int result = ILK_EBROKEN;
     if (index == 0 && ilk_barrier_arrive(barrier, 0, &ticket, -1) >= 0) {
       result = ilk_barrier_await(barrier, ticket, -1);
-      EXPECT(result == ILK_OK || (result == ILK_EBROKEN && ilk_barrier_leave(barrier, ticket) == ILK_EBROKEN));
+      EXPECT(result == ILK_OK ||
+             (result == ILK_EBROKEN && ilk_barrier_leave(barrier, ticket) == ILK_EBROKEN));
     }
     while (result == ILK_EBROKEN)
       result = ilk_barrier_wait(barrier);
     EXPECT(result >= 0);
   }
 
-  void after() { EXPECT(ilk_barrier_free(barrier) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_barrier_free(barrier) == ILK_OK);
+  }
 };
 
 // A waiter without a time-out is woken by the abort, or the reset, that breaks its round.
@@ -1841,7 +2023,10 @@ struct barrier_act {
     }
   }
 
-  void after() { EXPECT(ilk_barrier_free(barrier) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_barrier_free(barrier) == ILK_OK);
+  }
 };
 
 // A try that does not complete the round breaks it for those that sleep.
@@ -1849,7 +2034,10 @@ struct barrier_try {
   static const int N = 2;
   void *barrier;
 
-  void before() { barrier = ilk_barrier_new(3); }
+  void before()
+  {
+    barrier = ilk_barrier_new(3);
+  }
 
   void thread(unsigned index)
   {
@@ -1857,7 +2045,10 @@ struct barrier_try {
     EXPECT(result == ILK_EBROKEN || (index == 0 && result == ILK_ETIMEDOUT));
   }
 
-  void after() { EXPECT(ilk_barrier_reset(barrier) == ILK_OK && ilk_barrier_free(barrier) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_barrier_reset(barrier) == ILK_OK && ilk_barrier_free(barrier) == ILK_OK);
+  }
 };
 
 // A word lock whose holder exits while the other waits, or before.
@@ -1883,12 +2074,18 @@ struct word_dead {
       EXPECT(ilk_word_unlock(lock, 0) == ILK_OK);
   }
 
-  void after() { EXPECT(get(data) == 2); }
+  void after()
+  {
+    EXPECT(get(data) == 2);
+  }
 };
 
 // The same where the thread that waits is new.
 struct word_dead_new : word_dead {
-  word_dead_new() { engine::stands_still = true; }
+  word_dead_new()
+  {
+    engine::stands_still = true;
+  }
 
   void thread(unsigned index)
   {
@@ -1904,7 +2101,9 @@ struct word_dead_new : word_dead {
 struct block_load {
   static const int N = 2;
 
-  void before() {}
+  void before()
+  {
+  }
 
   void thread(unsigned index)
   {
@@ -1917,7 +2116,9 @@ struct block_load {
     }
   }
 
-  void after() {}
+  void after()
+  {
+  }
 };
 
 // A cancel ends a wait that nothing else would.
@@ -1925,7 +2126,10 @@ struct cancel {
   static const int N = 2;
   void *event;
 
-  void before() { event = ilk_event_new(0); }
+  void before()
+  {
+    event = ilk_event_new(0);
+  }
 
   void thread(unsigned index)
   {
@@ -1935,7 +2139,10 @@ struct cancel {
       EXPECT(ilk_cancel(1) == ILK_OK);
   }
 
-  void after() { EXPECT(ilk_event_free(event) == ILK_OK); }
+  void after()
+  {
+    EXPECT(ilk_event_free(event) == ILK_OK);
+  }
 };
 
 // Two threads that make their records at the same time, and find each other by their ids.
@@ -1959,7 +2166,10 @@ struct records {
     thread_leave(thread_current);
   }
 
-  void after() { EXPECT(get(data) == 2); }
+  void after()
+  {
+    EXPECT(get(data) == 2);
+  }
 };
 
 // Word locks: a lock in the caller's memory.
@@ -1981,7 +2191,10 @@ struct word {
     EXPECT(ilk_word_unlock(lock, 0) == ILK_OK);
   }
 
-  void after() { EXPECT(get(data) == N); }
+  void after()
+  {
+    EXPECT(get(data) == N);
+  }
 };
 
 struct lockarray {
@@ -2010,7 +2223,10 @@ struct lockarray {
     }
   }
 
-  void after() { EXPECT(get(data[0]) == 2 && get(data[1]) == 2 && ilk_lockarray_free(array) == ILK_OK); }
+  void after()
+  {
+    EXPECT(get(data[0]) == 2 && get(data[1]) == 2 && ilk_lockarray_free(array) == ILK_OK);
+  }
 };
 
 // A thread that is new, and holds a lock, is found alive: no thread takes the lock from it. It locks in its first call, or in
@@ -2042,22 +2258,97 @@ static const struct scenario {
   bool (*holds)(unsigned long executions, std::string *why);
 } scenarios[] = {
 #define SCENARIO(name) {#name, engine::holds<name>}
-  SCENARIO(mutex), SCENARIO(mutex_three), SCENARIO(mutex_fair), SCENARIO(mutex_unowned), SCENARIO(mutex_twice),
-  SCENARIO(mutex_timeout), SCENARIO(mutex_fair_timeout), SCENARIO(mutex_given_up), SCENARIO(mutex_crossed), SCENARIO(mutex_dead), SCENARIO(thread_record_reused), SCENARIO(mutex_reset),
-  SCENARIO(mutex_dead_new), SCENARIO(mutex_fair_new), SCENARIO(mutex_reset_nested), SCENARIO(mutex_reset_freed), SCENARIO(mutex_reset_deferred),
+  SCENARIO(mutex),
+  SCENARIO(mutex_three),
+  SCENARIO(mutex_fair),
+  SCENARIO(mutex_unowned),
+  SCENARIO(mutex_twice),
+  SCENARIO(mutex_timeout),
+  SCENARIO(mutex_fair_timeout),
+  SCENARIO(mutex_given_up),
+  SCENARIO(mutex_crossed),
+  SCENARIO(mutex_dead),
+  SCENARIO(thread_record_reused),
+  SCENARIO(mutex_reset),
+  SCENARIO(mutex_dead_new),
+  SCENARIO(mutex_fair_new),
+  SCENARIO(mutex_reset_nested),
+  SCENARIO(mutex_reset_freed),
+  SCENARIO(mutex_reset_deferred),
   SCENARIO(cycle),
-  SCENARIO(handle), SCENARIO(handle_locked), SCENARIO(handle_freed_twice), SCENARIO(handle_refused), SCENARIO(handle_memory), SCENARIO(handle_memory_unowned), SCENARIO(handle_memory_closed), SCENARIO(handle_again),
-  SCENARIO(thread_record_new), SCENARIO(thread_record_new_far), SCENARIO(handler), SCENARIO(handler_within), SCENARIO(handle_unlock), SCENARIO(handle_waited), SCENARIO(records),
-  SCENARIO(condition), SCENARIO(condition_after_unlock), SCENARIO(condition_begin),
-  SCENARIO(rwlock), SCENARIO(rwlock_writers), SCENARIO(rwlock_readers), SCENARIO(rwlock_fair), SCENARIO(rwlock_biased), SCENARIO(rwlock_second),
-  SCENARIO(rwlock_freed), SCENARIO(rwlock_other), SCENARIO(rwlock_first), SCENARIO(rwlock_calm),
-  SCENARIO(rwlock_downgrade), SCENARIO(rwlock_timeout), SCENARIO(rwlock_fair_timeout), SCENARIO(rwlock_dead),
-  SCENARIO(semaphore), SCENARIO(semaphore_again), SCENARIO(event), SCENARIO(event_is_set), SCENARIO(latch), SCENARIO(latch_added), SCENARIO(barrier), SCENARIO(once), SCENARIO(counter),
-  SCENARIO(counter_store), SCENARIO(counter_exchange), SCENARIO(counter_fetch_add), SCENARIO(counter_compare_exchange),
-  SCENARIO(queue), SCENARIO(queue_three), SCENARIO(queue_close), SCENARIO(queue_close_full), SCENARIO(queue_capacity), SCENARIO(queue_size), SCENARIO(once_fails), SCENARIO(tally), SCENARIO(barrier_timeout),
-  SCENARIO(barrier_reset), SCENARIO(barrier_abort), SCENARIO(barrier_again), SCENARIO(barrier_ended_abort), SCENARIO(barrier_ended_reset), SCENARIO(barrier_act), SCENARIO(barrier_try),
-  SCENARIO(cancel), SCENARIO(word), SCENARIO(word_dead), SCENARIO(word_dead_new), SCENARIO(lockarray), SCENARIO(block_load),
-  SCENARIO(rwlock_new), SCENARIO(rwlock_new_second), SCENARIO(word_new), SCENARIO(word_new_second), SCENARIO(lockarray_new), SCENARIO(once_new),
+  SCENARIO(handle),
+  SCENARIO(handle_locked),
+  SCENARIO(handle_freed_twice),
+  SCENARIO(handle_refused),
+  SCENARIO(handle_memory),
+  SCENARIO(handle_memory_unowned),
+  SCENARIO(handle_memory_closed),
+  SCENARIO(handle_again),
+  SCENARIO(thread_record_new),
+  SCENARIO(thread_record_new_far),
+  SCENARIO(handler),
+  SCENARIO(handler_within),
+  SCENARIO(handle_unlock),
+  SCENARIO(handle_waited),
+  SCENARIO(records),
+  SCENARIO(condition),
+  SCENARIO(condition_after_unlock),
+  SCENARIO(condition_begin),
+  SCENARIO(rwlock),
+  SCENARIO(rwlock_writers),
+  SCENARIO(rwlock_readers),
+  SCENARIO(rwlock_fair),
+  SCENARIO(rwlock_biased),
+  SCENARIO(rwlock_second),
+  SCENARIO(rwlock_freed),
+  SCENARIO(rwlock_other),
+  SCENARIO(rwlock_first),
+  SCENARIO(rwlock_calm),
+  SCENARIO(rwlock_downgrade),
+  SCENARIO(rwlock_timeout),
+  SCENARIO(rwlock_fair_timeout),
+  SCENARIO(rwlock_dead),
+  SCENARIO(semaphore),
+  SCENARIO(semaphore_again),
+  SCENARIO(event),
+  SCENARIO(event_is_set),
+  SCENARIO(latch),
+  SCENARIO(latch_added),
+  SCENARIO(barrier),
+  SCENARIO(once),
+  SCENARIO(counter),
+  SCENARIO(counter_store),
+  SCENARIO(counter_exchange),
+  SCENARIO(counter_fetch_add),
+  SCENARIO(counter_compare_exchange),
+  SCENARIO(queue),
+  SCENARIO(queue_three),
+  SCENARIO(queue_close),
+  SCENARIO(queue_close_full),
+  SCENARIO(queue_capacity),
+  SCENARIO(queue_size),
+  SCENARIO(once_fails),
+  SCENARIO(tally),
+  SCENARIO(barrier_timeout),
+  SCENARIO(barrier_reset),
+  SCENARIO(barrier_abort),
+  SCENARIO(barrier_again),
+  SCENARIO(barrier_ended_abort),
+  SCENARIO(barrier_ended_reset),
+  SCENARIO(barrier_act),
+  SCENARIO(barrier_try),
+  SCENARIO(cancel),
+  SCENARIO(word),
+  SCENARIO(word_dead),
+  SCENARIO(word_dead_new),
+  SCENARIO(lockarray),
+  SCENARIO(block_load),
+  SCENARIO(rwlock_new),
+  SCENARIO(rwlock_new_second),
+  SCENARIO(word_new),
+  SCENARIO(word_new_second),
+  SCENARIO(lockarray_new),
+  SCENARIO(once_new),
 };
 static_assert(sizeof scenarios / sizeof *scenarios <= engine::scenario_set().size(), "a bit each");
 
@@ -2075,7 +2366,8 @@ static bool run(const scenario &s, unsigned long executions, std::string *why)
 // The scenarios that reach that place, or, if no operation stands there, its file.
 static engine::scenario_set near(const std::string &place)
 {
-  std::string file = place.substr(0, place.find(':')), function = place.substr(std::min(place.size(), file.size() + 1));
+  std::string file = place.substr(0, place.find(':')),
+              function = place.substr(std::min(place.size(), file.size() + 1));
   engine::scenario_set in_function, in_file;
   for (int i = 0; i < engine::reached_count; i++) {
     const site *s = engine::reached[i];
@@ -2125,14 +2417,16 @@ int main(int argc, char **argv)
     std::string stem = place.substr(0, place.find_first_of("._:"));
     for (bool own : {true, false}) {
       auto runs = [&](const scenario &s) {
-        return is_selected(s, names) && selected[&s - scenarios] && own == (std::string(s.name).compare(0, stem.size(), stem) == 0);
+        return is_selected(s, names) && selected[&s - scenarios] &&
+               own == (std::string(s.name).compare(0, stem.size(), stem) == 0);
       };
       size_t count = std::count_if(std::begin(scenarios), std::end(scenarios), runs);
       for (const scenario &s : scenarios)
         if (runs(s) && !print(s, std::min(executions, 8 * executions / std::max<size_t>(1, count))))
           return 1;
     }
-    if (std::any_of(engine::reached, engine::reached + engine::reached_count, [](const site *s) { return s->is_mutant; }))
+    if (std::any_of(engine::reached, engine::reached + engine::reached_count,
+                    [](const site *s) { return s->is_mutant; }))
       printf("mutant reached\n");
     return 0;
   }

@@ -93,7 +93,8 @@ bool os_thread_start(void (*function)(void *), void *argument)
   return false;
 }
 
-void os_call_with_cleanup(void (*function)(void *), void *argument, void (*cleanup)(void *), void *cleanup_argument)
+void os_call_with_cleanup(void (*function)(void *), void *argument, void (*cleanup)(void *),
+                          void *cleanup_argument)
 {
   function(argument);
   cleanup(cleanup_argument);
@@ -136,11 +137,13 @@ bool os_barrier_register(void)
 
 bool os_barrier(void)
 {
-  static struct site site __attribute__((section("model_sites"))) = {.file = "seams.c", .name = "barrier", .operation = SITE_FENCE};
+  static struct site site __attribute__((section("model_sites"))) = {
+    .file = "seams.c", .name = "barrier", .operation = SITE_FENCE};
   return model_barrier(&site, __func__);
 }
 
-bool os_each_touched(void *memory, size_t size, bool (*visit)(void *part, size_t size, void *context), void *context)
+bool os_each_touched(void *memory, size_t size,
+                     bool (*visit)(void *part, size_t size, void *context), void *context)
 {
   return visit(memory, size, context);
 }
@@ -229,12 +232,15 @@ void seams_reset(void)
 
 /* Two waits that differ in all that a thread publishes about its wait. */
 static atomic_u32 words[2];
-enum { FIRST_DEADLINE = 40000000 }; /* the second wait begins later; not far away, see model_wait() */
+enum {
+  FIRST_DEADLINE = 40000000
+}; /* the second wait begins later; not far away, see model_wait() */
 
 void seams_wait(int which)
 {
   void *handle = (void *)(uintptr_t)(1 + which);
-  block(thread_current, handle, 1 + which, &words[which], 0, FIRST_DEADLINE + which, which ? BLOCK_ALWAYS : 0);
+  block(thread_current, handle, 1 + which, &words[which], 0, FIRST_DEADLINE + which,
+        which ? BLOCK_ALWAYS : 0);
 }
 
 /* Which of the two waits block_load() finds; -1: none. -2: some of the one and some of the other. */
@@ -244,8 +250,9 @@ int seams_load(struct thread *record)
   if (!block_load(record, &b))
     return -1;
   int which = b.since >= FIRST_DEADLINE;
-  bool fits = b.handle == (void *)(uintptr_t)(1 + which) && b.index == 1 + which && b.word == &words[which] &&
-              b.deadline == FIRST_DEADLINE + which && b.flags == (which ? BLOCK_ALWAYS : 0);
+  bool fits = b.handle == (void *)(uintptr_t)(1 + which) && b.index == 1 + which &&
+              b.word == &words[which] && b.deadline == FIRST_DEADLINE + which &&
+              b.flags == (which ? BLOCK_ALWAYS : 0);
   return fits ? which : -2;
 }
 

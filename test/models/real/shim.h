@@ -23,33 +23,38 @@ typedef _Atomic int64_t atomic_i64;
 typedef _Atomic uintptr_t atomic_word;
 
 /* In a section of its own: the engine makes all other variables new for each execution. */
-#define SITE(operation_, name_, order_)                                                         \
-  __extension__({                                                                               \
-    static struct site site_ __attribute__((section("model_sites"))) = {                        \
-        .file = __FILE__, .name = name_, .line = __LINE__, .operation = operation_, .order = order_}; \
-    &site_;                                                                                     \
+#define SITE(operation_, name_, order_)                                                            \
+  __extension__({                                                                                  \
+    static struct site site_ __attribute__((section("model_sites"))) = {.file = __FILE__,          \
+                                                                        .name = name_,             \
+                                                                        .line = __LINE__,          \
+                                                                        .operation = operation_,   \
+                                                                        .order = order_};          \
+    &site_;                                                                                        \
   })
 
 #define VALUE(p) __typeof__((void)0, *(p)) /* without _Atomic */
 #define WHERE(p) (void *)(p), sizeof *(p)
 
-#define LOAD_(p, name, order) ((VALUE(p))model_load(WHERE(p), SITE(SITE_LOAD, name, order), __func__))
+#define LOAD_(p, name, order)                                                                      \
+  ((VALUE(p))model_load(WHERE(p), SITE(SITE_LOAD, name, order), __func__))
 #define load_relaxed(p) LOAD_(p, "load_relaxed", ORDER_RELAXED)
 #define load_acquire(p) LOAD_(p, "load_acquire", ORDER_ACQUIRE)
 #define load_seq_cst(p) LOAD_(p, "load_seq_cst", ORDER_SEQ_CST)
 
-#define STORE_(p, v, name, order) model_store(WHERE(p), (uint64_t)(v), SITE(SITE_STORE, name, order), __func__)
+#define STORE_(p, v, name, order)                                                                  \
+  model_store(WHERE(p), (uint64_t)(v), SITE(SITE_STORE, name, order), __func__)
 #define store_relaxed(p, v) STORE_(p, v, "store_relaxed", ORDER_RELAXED)
 #define store_release(p, v) STORE_(p, v, "store_release", ORDER_RELEASE)
 #define store_seq_cst(p, v) STORE_(p, v, "store_seq_cst", ORDER_SEQ_CST)
 
-#define update_relaxed(p, v)                                                                    \
-  do {                                                                                          \
-    if (load_relaxed(p) != (v))                                                                 \
-      store_relaxed((p), (v));                                                                  \
+#define update_relaxed(p, v)                                                                       \
+  do {                                                                                             \
+    if (load_relaxed(p) != (v))                                                                    \
+      store_relaxed((p), (v));                                                                     \
   } while (0)
 
-#define RMW_(p, v, operation, name, order)                                                      \
+#define RMW_(p, v, operation, name, order)                                                         \
   ((VALUE(p))model_rmw(WHERE(p), (uint64_t)(v), SITE(operation, name, order), __func__))
 #define exchange_acquire(p, v) RMW_(p, v, SITE_EXCHANGE, "exchange_acquire", ORDER_ACQUIRE)
 #define exchange_release(p, v) RMW_(p, v, SITE_EXCHANGE, "exchange_release", ORDER_RELEASE)
@@ -68,8 +73,9 @@ typedef _Atomic uintptr_t atomic_word;
 #define and_seq_cst(p, v) RMW_(p, v, SITE_AND, "and_seq_cst", ORDER_SEQ_CST)
 #define xor_seq_cst(p, v) RMW_(p, v, SITE_XOR, "xor_seq_cst", ORDER_SEQ_CST)
 
-#define CAS_(p, expected, desired, name, order)                                                 \
-  model_cas(WHERE(p), (void *)(expected), (uint64_t)(desired), SITE(SITE_CAS, name, order), __func__)
+#define CAS_(p, expected, desired, name, order)                                                    \
+  model_cas(WHERE(p), (void *)(expected), (uint64_t)(desired), SITE(SITE_CAS, name, order),        \
+            __func__)
 #define cas_relaxed(p, expected, desired) CAS_(p, expected, desired, "cas_relaxed", ORDER_RELAXED)
 #define cas_acquire(p, expected, desired) CAS_(p, expected, desired, "cas_acquire", ORDER_ACQUIRE)
 #define cas_release(p, expected, desired) CAS_(p, expected, desired, "cas_release", ORDER_RELEASE)
@@ -87,6 +93,7 @@ typedef _Atomic uintptr_t atomic_word;
 #define pthread_mutex_init(guard, attributes) ((void)(guard), 0)
 #define pthread_mutex_lock(guard) model_guard_lock(guard)
 #define pthread_mutex_unlock(guard) model_guard_unlock(guard)
-#define pthread_sigmask(how, set, before) ((void)(set), (void)(before), 0) /* there are no signals */
+#define pthread_sigmask(how, set, before)                                                          \
+  ((void)(set), (void)(before), 0) /* there are no signals */
 
 #endif
