@@ -143,10 +143,10 @@ def test_timeout_breaks_it_for_all(action, timeout):
     results = []
     other.start()
     until(lambda: barrier.n_waiting)
-    start = time.monotonic()
+    start = time.perf_counter()
     with pytest.raises(BrokenBarrierError):
         barrier.wait(timeout)
-    assert time.monotonic() - start >= timeout
+    assert time.perf_counter() - start >= timeout
     other.join()
     assert results == [[BrokenBarrierError]] and barrier.broken
     barrier.reset()

@@ -116,10 +116,10 @@ def test_one_wait_after_the_other_is_cancelled():
         thread = threading.Thread(target=wait_for_all, args=(events, results), daemon=True)
         thread.start()
         blocked(1)
-        start = time.monotonic()
+        start = time.perf_counter()
         with pytest.raises(KeyError), cancel():
             raise KeyError
-        assert time.monotonic() - start >= 0.1
+        assert time.perf_counter() - start >= 0.1
         for event in events:  # those that are waited for only now
             event.set()
         join([thread])

@@ -53,10 +53,10 @@ def test_wait_and_notify(new, in_thread):
 @pytest.mark.parametrize("timeout", [0, -1.5, 0.02, 0.13])
 def test_timeout_is_not_early(new, timeout):
     condition = Condition(new())
-    start = time.monotonic()
+    start = time.perf_counter()
     with condition:
         assert condition.wait(timeout) is False
-        assert time.monotonic() - start >= timeout
+        assert time.perf_counter() - start >= timeout
         with pytest.raises(OverflowError):
             condition.wait(1e100)
 

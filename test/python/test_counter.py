@@ -85,9 +85,9 @@ def test_wait(timeout, in_thread):
 @pytest.mark.parametrize("timeout", [0, -1.5, 0.02, 0.13])
 def test_wait_times_out(timeout):
     counter = Counter()
-    start = time.monotonic()
+    start = time.perf_counter()
     assert counter.wait(1, timeout) is False
-    assert time.monotonic() - start >= timeout
+    assert time.perf_counter() - start >= timeout
 
 
 def test_repr():

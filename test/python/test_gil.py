@@ -446,9 +446,9 @@ def hold():
 holder = threading.Thread(target=hold)
 holder.start()
 held.wait()
-start = time.monotonic()
+start = time.perf_counter()
 code = kernel(lock.handle, {timeout_ns}, entered)
-print(code, hex(lock.handle), threading.get_native_id(), native[0], time.monotonic() - start)
+print(code, hex(lock.handle), threading.get_native_id(), native[0], time.perf_counter() - start)
 holder.join()
 """
 

@@ -68,9 +68,9 @@ def test_a_failure_leaves_none_of_them(form):
     thread.start()
     held.wait()
     for timeout in (0, 0.02, 0.13):
-        start = time.monotonic()
+        start = time.perf_counter()
         assert acquire(True, timeout) is False
-        assert time.monotonic() - start >= timeout
+        assert time.perf_counter() - start >= timeout
         assert taken(locks) == {max(which)}
     assert acquire(False) is False
     threading.Timer(0.12, stop.set).start()

@@ -53,15 +53,15 @@ def raised(function, *arguments):
 @pytest.mark.parametrize("timeout", [0.02, 0.13])
 def test_timeout_is_not_early(timeout):
     q = Queue(1)
-    start = time.monotonic()
+    start = time.perf_counter()
     with pytest.raises(queue.Empty):
         q.get(timeout=timeout)
-    assert time.monotonic() - start >= timeout
+    assert time.perf_counter() - start >= timeout
     q.put(1)
-    start = time.monotonic()
+    start = time.perf_counter()
     with pytest.raises(queue.Full):
         q.put(1, timeout=timeout)
-    assert time.monotonic() - start >= timeout
+    assert time.perf_counter() - start >= timeout
 
 
 def test_bad_arguments():
