@@ -8,7 +8,7 @@ import numpy as np
 from numba import cfunc, njit, types
 from numpy.typing import NDArray
 
-qsort = ctypes.CDLL(None).qsort
+qsort = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None).qsort
 qsort.restype = None
 qsort.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p]
 

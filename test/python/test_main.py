@@ -25,7 +25,7 @@ def test_all_of_it():
     assert result.stderr == ""
     out = result.stdout
     assert re.search(rf"^interlock +{re.escape(interlock.version)}$", out, re.M)
-    assert re.search(r"^waits by +(futex|pthread)$", out, re.M)
+    assert re.search(r"^waits by +(futex|pthread|windows)$", out, re.M)
     assert re.search(r"^calls by +(C|ctypes)$", out, re.M)
     assert re.search(r"^fence +(a?symmetric)$", out, re.M)
     assert re.search(r"^library +\S*libinterlock\S*$", out, re.M)
