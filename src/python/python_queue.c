@@ -24,16 +24,15 @@ object python_queue_put_nowait(object self, object const *values, intptr_t n, ob
   return call_python(self, "_python_put_nowait", &arguments);
 }
 
-/* The oldest item. False: there is none now, or Python is to get it. */
+/* The oldest item. False: there is none now, or Python is to get it. NULL: Python has no memory
+   for it, and raises MemoryError. It is not put back: behind others, it would change their
+   order without a word. */
 static inline bool take(object self, object *item)
 {
-  void *queue = handle_for_call(self);
   int64_t value;
-  if (unlikely(ilk_queue_tryget(queue, &value) != ILK_OK))
+  if (unlikely(ilk_queue_tryget(handle_for_call(self), &value) != ILK_OK))
     return false;
   *item = python.new_int(value);
-  if (unlikely(!*item)) /* no memory: it is not lost, if it can be helped */
-    (void)ilk_queue_tryput(queue, value);
   return true;
 }
 

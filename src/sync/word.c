@@ -130,7 +130,7 @@ int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
     return fail(ILK_ETIMEDOUT);
   struct spin spin = spin_begin(me);
   while (spin_again(&spin))
-    if (load_seq_cst(word) != (uint32_t)expected) {
+    if (load_acquire(word) != (uint32_t)expected) { /* pairs with the change */
       spin_won(&spin);
       return ILK_OK;
     }
