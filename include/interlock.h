@@ -80,15 +80,13 @@ extern "C" {
 #define ILK_EHANDLE (-3) /* not a live handle of this kind */
 #define ILK_EINVAL (-4)  /* an argument is out of range, NULL or misaligned */
 #define ILK_EPERM (-5)   /* the caller does not hold it */
-#define ILK_EDEADLK                                                                                \
-  (-6) /* the wait would never end: for the caller itself, or in a deadlock cycle */
+#define ILK_EDEADLK (-6) /* the wait would never end: the caller holds it, or a deadlock cycle */
 #define ILK_EOVERFLOW (-7)  /* a count would pass its limit */
 #define ILK_ENOMEM (-8)     /* no memory, or no free handle */
 #define ILK_EBROKEN (-9)    /* the barrier is broken */
 #define ILK_ECLOSED (-10)   /* the queue is closed */
 #define ILK_ECANCELED (-11) /* waits are being cancelled */
-#define ILK_ENOTSUP                                                                                \
-  (-12) /* not on this platform; or a sandbox denies the system call for waits (futex) */
+#define ILK_ENOTSUP (-12)   /* not on this platform; or a sandbox denies waits (futex) */
 
 /* What a function that returns a value returns on failure. */
 #define ILK_NO_VALUE INT64_MIN
@@ -635,8 +633,8 @@ ILK_API int ilk_atomic_apply(void *address, int type, int operation, void *opera
 #define ILK_ATOMIC_LOAD 0
 #define ILK_ATOMIC_STORE 1
 #define ILK_ATOMIC_EXCHANGE 2
-#define ILK_ATOMIC_COMPARE_EXCHANGE                                                                \
-  3                      /* operand: expected and desired; floats are compared as numbers */
+/* Operand: expected, then desired. Floats are compared as numbers. */
+#define ILK_ATOMIC_COMPARE_EXCHANGE 3
 #define ILK_ATOMIC_ADD 4 /* integers wrap */
 #define ILK_ATOMIC_SUB 5
 #define ILK_ATOMIC_AND 6 /* integers only, like the next two */
@@ -644,8 +642,8 @@ ILK_API int ilk_atomic_apply(void *address, int type, int operation, void *opera
 #define ILK_ATOMIC_XOR 8
 #define ILK_ATOMIC_MIN 9 /* a NaN as above */
 #define ILK_ATOMIC_MAX 10
-#define ILK_ATOMIC_NANMIN                                                                          \
-  11 /* a NaN is a missing number: any number replaces it, and it replaces none */
+/* A NaN is a missing number: any number replaces it, and it replaces none. */
+#define ILK_ATOMIC_NANMIN 11
 #define ILK_ATOMIC_NANMAX 12
 #define ILK_ATOMIC_INC 13 /* integers: 0 if the value is >= operand, else value + 1 */
 #define ILK_ATOMIC_DEC 14 /* integers: operand if the value is 0 or > operand, else value - 1 */

@@ -47,8 +47,8 @@ void os_pages_free(void *pages, size_t size)
 #define COPIES 8
 
 #ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE                                                                        \
-  0 /* without it an address is a hint, which is followed where nothing is mapped */
+/* without it an address is a hint, which is followed where nothing is mapped */
+#define MAP_FIXED_NOREPLACE 0
 #endif
 
 static size_t reserved; /* bytes of address space, in use or not: see reserve() */

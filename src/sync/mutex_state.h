@@ -90,12 +90,12 @@
 #define SPECIAL_UNOWNED UINT64_C(2)
 #define SPECIAL_NESTED UINT64_C(4) /* set while depth > 0, by the holder */
 #define SPECIAL_MARKED UINT64_C(8) /* HANDOFF was set; the next release clears it */
-#define SPECIAL_CROSSED                                                                            \
-  UINT64_C(16) /* unowned; once unlocked or reset by another thread than its locker */
-#define SPECIAL_FORCED                                                                             \
-  UINT64_C(32) /* once reset while another live thread held it: see ilk_mutex_free() */
-#define SPECIAL_DEFERRED                                                                           \
-  UINT64_C(64) /* its holder has deferred wakes: see mutex_wake_at_unlock() */
+/* unowned; once unlocked or reset by another thread than its locker */
+#define SPECIAL_CROSSED UINT64_C(16)
+/* once reset while another live thread held it: see ilk_mutex_free() */
+#define SPECIAL_FORCED UINT64_C(32)
+/* its holder has deferred wakes: see mutex_wake_at_unlock() */
+#define SPECIAL_DEFERRED UINT64_C(64)
 
 struct mutex {
   struct object object;

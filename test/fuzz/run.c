@@ -23,8 +23,8 @@
 #define MOST_STALLS 64
 #define CANCELS 256
 
-#define SETTLED                                                                                    \
-  3000000 /* ns; longer than any time after which a wait in the library checks by itself */
+/* ns; longer than any time after which a wait in the library checks by itself */
+#define SETTLED 3000000
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
