@@ -181,7 +181,7 @@ library_build() {
     {
         if [ ! -e "$directory/build.ninja" ] || ! cmp -s "$WINDOWS/cross.ini" "$directory/cross.ini"; then
             rm -rf "$directory"
-            meson setup "$directory" --cross-file "$WINDOWS/cross.ini" -Dwerror=true -Dfaults=false -Djitter=false &&
+            meson setup "$directory" --cross-file "$WINDOWS/cross.ini" -Dwerror=true -Dtests=enabled -Dfaults=false -Djitter=false &&
                 cp "$WINDOWS/cross.ini" "$directory/"
         fi && ninja --quiet -C "$directory"
     } >"$1" 2>&1
