@@ -43,6 +43,16 @@ install_packages() {
         { say "Could not install$missing (needs root or sudo, and the package index)" && return 1; }
 }
 
+# Standard input to a file, which keeps its time if it does not change.
+write_if_new() {
+    cat >"$1.new"
+    if cmp -s "$1.new" "$1"; then
+        rm "$1.new"
+    else
+        mv "$1.new" "$1"
+    fi
+}
+
 # A hash of everything that the Python package is built from.
 sources_hash() {
     find pyproject.toml meson.build meson_options.txt include src python -type f ! -name '*.pyc' |

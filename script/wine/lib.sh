@@ -60,16 +60,6 @@ set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 CMAKE
 }
 
-# Standard input to a file, which keeps its time if it does not change.
-write_if_new() {
-    cat >"$1.new"
-    if cmp -s "$1.new" "$1"; then
-        rm "$1.new"
-    else
-        mv "$1.new" "$1"
-    fi
-}
-
 wine_prefix() {
     [ -e "$WINDOWS/prefix/.made" ] && return 0
     say "Making the Wine prefix"
