@@ -125,7 +125,8 @@ static inline int unlock_unowned(struct mutex *m, void *handle, struct thread *m
 }
 
 /* By the holder: the mutex is not freed before the store below. Between the load of `tag_flags` and
-   the store, only HANDOFF can change the state (I3), or a reset, for which see ilk_mutex_free(). */
+   the store, another thread may set HANDOFF (I3) or reset the mutex (I6), but change nothing
+   else. */
 static inline int unlock_held(struct mutex *m, void *handle, struct thread *me)
 {
   /* `tag_flags` has the tag: it differs if the mutex was taken away and freed. */
@@ -252,6 +253,7 @@ int ilk_mutex_reset(void *mutex)
   return ILK_OK;
 }
 
+/* A mutex is not freed while it is locked, except by a dead holder. */
 static bool is_busy(struct object *object, uint32_t state)
 {
   struct mutex *m = (struct mutex *)object;

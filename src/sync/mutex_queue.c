@@ -55,7 +55,8 @@ static int attempt(struct mutex *m, void *handle, struct thread *me)
   }
 }
 
-/* Makes the next release hand the mutex to the first waiter. False: the mutex is free. */
+/* With the queue locked: makes the next release hand the mutex to the first waiter, unless that
+   release erases the mark (I3). False: the mutex is free. */
 static bool mark_handoff(struct mutex *m)
 {
   uint64_t head = load_relaxed(&m->object.head);
@@ -221,7 +222,7 @@ static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struc
     enum signal signal = load_relaxed(&mine->signal);
     bool given = signal == SIGNAL_GIVEN;
     if (given)
-      store_relaxed(&mine->signal, SIGNAL_NONE); /* only a notify's signal stays (resumable.h) */
+      store_relaxed(&mine->signal, SIGNAL_NONE); /* else: a notify (P3 of resumable.h) */
     taken = given ? ILK_OK : check(m, handle, me, mine, result != ILK_OK);
     /* The waker cleared `has_waiters`. After a failed attempt, set it again and recheck, before all
        else (I2). */

@@ -2,8 +2,9 @@
    a first-in, first-out queue, and a waiter that starves receives the mutex by hand-off. Unlock is
    a plain store where the system has an asymmetric fence (fence.h).
 
-   Source: Go's sync.Mutex and WebKit's Lock. Checked by test/models/mutex.pml; deferred wakes (I7)
-   by deferred.pml, resumable waits (I8) by resumable.pml.
+   Source: Go's sync.Mutex and WebKit's Lock. Checked by test/models/mutex.pml, which is not fair;
+   deferred wakes (I7) by deferred.pml, resumable waits (I8) by resumable.pml; the fair mutex and
+   resets by the scenarios mutex* of test/models/real.
 
    The state is the lower half of the object's head:
 
@@ -20,7 +21,8 @@
        id | HANDOFF -> FREE, id', or, if the mutex is fair, id' | HANDOFF
                                      the holder, with the queue locked             hand-off
        dead id -> id'                any thread, by CAS; HANDOFF stays             owner died
-       any -> FREE                   ilk_mutex_reset()
+       any -> id -> FREE             ilk_mutex_reset(), for the id of its thread: by CAS, and by a
+                                     store, with the queue locked
        id | HANDOFF -> id            a fork's child, which has no queue
 
    An unowned mutex may be unlocked by any thread; read "the thread that unlocks" for "the holder"
@@ -31,40 +33,48 @@
    I1  Only the holder changes the state of a locked mutex, with four exceptions: HANDOFF may be
        set, a dead holder may be replaced, a reset changes any state, and a fork's child clears
        HANDOFF.
-   I2  Only the first waiter requests a wake: it sets `has_waiters`, runs the heavy fence, rechecks
-       the state, and sleeps. A release stores FREE, then loads `has_waiters`. So the first waiter
-       sleeps only while a release that will see `has_waiters` is still to come. Later waiters rely
-       on the first: when it acquires the mutex, or leaves without it, it sets `has_waiters` if
-       others wait. After it has acquired, its own release sees that. Another thread may unlock an
-       unowned mutex before the acquirer has left the queue, and so before it sets `has_waiters`.
-       Such a release also loads the count of waiters (`object.waiters`), and wakes the first if it
-       is not 0. A waker that signals a waiter, finds the first waiter signalled already, or finds
-       none present clears `has_waiters`: until a waiter sets it again, releases have nothing to do.
-       A signalled waiter that fails to acquire sets it again and rechecks before it sleeps or
-       leaves.
+   I2  A release stores FREE, then loads `has_waiters`; if that is set, it wakes the first waiter.
+       So `has_waiters` must be set while the first waiter sleeps and is not signalled:
+       - A waiter that is the first when it joins requests a wake: it sets `has_waiters`, runs the
+         heavy fence, and rechecks the state before it sleeps. This is Dekker with the release:
+         either the recheck finds the mutex free, or the release sees the request.
+       - A waiter that joins behind others makes no request. Each waiter that leaves the queue sets
+         `has_waiters` if others wait. If it has acquired the mutex, its own release sees that. If
+         the first waiter leaves without the mutex, `has_waiters` is set already: the request that
+         it has made, or relied on, still stands.
+       - A waker that signals a waiter clears `has_waiters`, so that releases have nothing to do
+         until a waiter sets it again; so does a waker that finds the first waiter signalled
+         already, or none present. A signalled waiter that fails to acquire makes a new request and
+         rechecks, before it sleeps or leaves.
+       - Another thread may unlock an unowned mutex before the thread that has acquired it has left
+         the queue, and so before that thread has set `has_waiters`. Such a release also loads the
+         count of waiters (`object.waiters`), and wakes the first if it is not 0.
    I3  The store of a release may erase a HANDOFF that is set at the same time. No wake is lost,
        because wakes depend on `has_waiters` alone; the starving waiter waits for one more critical
        section.
-   I4  Under one hold of the queue's lock, a waiter clears its signal, attempts to acquire, and
+   I4  While it holds the queue's lock once, a waiter clears its signal, attempts to acquire, and
        leaves or stays. So an attempt follows every signal that came before, and a later signal goes
-       to whichever waiter is first then. At most one signalled waiter has not yet rechecked. Not
-       counted are those that a wake did not find asleep, and those that a returning thread is now
-       ahead of.
+       to whichever waiter is first then. Normally at most one waiter is signalled and has not
+       rechecked yet. There are more if a wake did not find its thread asleep, because then the next
+       waiter is signalled too, or if a thread that was away comes back ahead of the signalled one.
    I5  `depth` belongs to the holder, and is 0 when the mutex is free.
-   I6  `held` in a thread's record is the mutex that the thread locked last, or NULL, at the latest
-       once the thread has unlocked it. While that mutex's `tag_flags` has no slow-path flag
-       (SIMPLE), `held` proves ownership without a load of the head, which would stall on the swap
-       that locked it. A thread that takes the mutex away, or unlocks it for another, sets a flag
-       first; so does a recursive lock. Only the flag for HANDOFF may come too late; the store then
-       erases HANDOFF (I3). If the mutex has been freed since, the tag check fails.
+   I6  `held` in a thread's record is NULL, or the mutex that the thread locked last and has not
+       unlocked since. While that mutex's `tag_flags` has no slow-path flag (SIMPLE), `held` proves
+       ownership without a load of the head, which would stall on the swap that locked it. So a
+       thread that takes the mutex away, or unlocks it for another, first sets a flag; a recursive
+       lock sets one, too. Two flags may come too late, after the holder's unlock has loaded
+       `tag_flags`. If it is the flag for HANDOFF, the store erases HANDOFF (I3). If it is that of a
+       reset, the store frees the mutex even if another thread has locked it since; a reset does
+       not prevent that. If the mutex has been freed since, the tag check fails, or the slot is not
+       reused (see ilk_mutex_free()).
    I7  A condition's notify may defer wakes (waitq.h) of threads that need this mutex next: they
        lose nothing until its release. SPECIAL_DEFERRED is set while there are deferred wakes, so
-       every release by the holder delivers them. A thread that takes the mutex away from the holder
-       delivers them, too.
+       every release by the holder makes them. A reset makes those of the holder that it takes the
+       mutex from; a thread that exits makes its own.
    I8  At the end of a part of a resumable wait (resumable.h) a waiter does what it does when it
-       leaves without the mutex, but stays in the queue, away. The next part does what a new waiter
-       does. A thread that acquires the mutex between two parts may still have its slot in the
-       queue, away.
+       leaves without the mutex, but its slot stays in the queue, away. The next part does what a
+       new waiter does, except that it returns to that slot. A thread that acquires the mutex
+       between two parts may still have its slot in the queue, away.
 
    Bound on starvation: once the first waiter has waited for STARVING, it sets HANDOFF when an
    attempt fails. So does a release that finds the mutex locked again before it could wake that
