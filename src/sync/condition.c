@@ -12,15 +12,16 @@
    Invariants:
    I1  A waiter joins before it releases the mutex. So a notify by a thread that has locked the
        mutex since then finds it in the queue (and loads waiters > 0 without the queue's lock).
-   I2  A waiter whose slot is out of the queue has been notified. A waiter that gives up removes its
-       slot with the queue locked. If the slot is out already, the waiter counts as notified, or
-       passes the notify on; so none is lost.
+   I2  Only a notify takes the slot of another thread out of the queue. A waiter that abandons its
+       wait locks the queue and removes its slot. If the slot is out already, the waiter has been
+       notified: the wait ends as if the notify had come in time, or, if the mutex could not be
+       released, passes the notify on. So none is lost.
    I3  A resumable wait (resumable.h) has its slot in the queue from its begin on, also between two
        parts. So it receives a notify in its order, and a thread that begins to wait later does not
        take it.
-   I4  Before a waiter reacquires the mutex, which may put it into another queue, it has left this
-       queue, or keeps the slot of a resumable wait in it. It has also unpinned the condition, which
-       may be freed then. */
+   I4  Before a waiter reacquires the mutex, its slot has left this queue, because the wait for the
+       mutex may use the same slot. Only the slot of a resumable wait may stay: it serves no other
+       object. The waiter has also unpinned the condition, which may be freed from then on. */
 #include "condition.h"
 
 #include <limits.h>
@@ -68,7 +69,7 @@ static void notify_pinned(struct condition *c, struct thread *me, uint32_t n)
     while (n > 0 && count < BATCH && c->queue.first) {
       struct wait_slot *slot = c->queue.first;
       if (resumable_is_kept(slot))
-        add_seq_cst(&c->object.waiters, 1); /* until the thread accepts the notify (P4) */
+        add_seq_cst(&c->object.waiters, 1); /* until the notify is accepted (P4 of resumable.h) */
       waitq_remove(&c->object, &c->queue, slot);
       mutex[count] = slot->mutex; /* before the signal: after it, the thread may wait elsewhere */
       waitq_signal(slot, SIGNAL_GIVEN);
