@@ -36,10 +36,10 @@
 
        open -> undecided    CLOSING is set in the head and in the cached tag. Calls that would pin
                             the object wait; a call with a time-out of 0 times out.
-       undecided -> open    A thread waits in the object, or it is busy: the close fails. Or a call
-                            still pins it after a while, a counted pin has come, or the head has
-                            changed: the close starts again. In the first of these cases it does so
-                            later, so that other calls are not blocked by that thread.
+       undecided -> open    A thread waits in the object, or it is busy: the close fails. Or a
+                            counted pin has come, or the head has changed: the close starts again.
+                            Or a call still pins the object after a while: the close starts again
+                            after a pause, so that other calls are not blocked by that one.
        undecided -> closed  The cached tag is cleared. From then on the handle is not live.
 
    Invariants:
@@ -86,9 +86,9 @@ enum kind {
 /* The first part of every object. The part of its kind follows, within the cache line. */
 struct object {
   atomic_u64 head; /* tag << 32 | state */
-  atomic_u64
-    tag_flags; /* a copy of the tag: a load of a head that was just swapped would stall; and, in the lower half,
-                         flags of the kind that the same load returns (see mutex_state.h) */
+  /* A copy of the tag, because a load of a head that was just swapped would stall; and, in the
+     lower half, flags of the kind that the same load returns (see mutex_state.h). */
+  atomic_u64 tag_flags;
   atomic_u32 waiters; /* the number of threads that wait (see block.h) */
   /* The epoch of the event count on which they sleep, where there is no queue. */
   atomic_u32 epoch;
