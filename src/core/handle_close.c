@@ -19,9 +19,10 @@
    C2  A counted call whose thread may hold the table's lock (handle_table_mine) continues if it
        loads another value than its handle from `deciding`, and then CLOSING from the cached tag. A
        later decision loads its count (Dekker) and reopens the object.
-   C3  A counted call waits only for a decision that a thread with the table's lock is making, or,
-       where handle_table_mine is false, for a close. Neither waits for that thread without bound: a
-       close that takes too long reopens the object.
+   C3  A counted call waits only for a decision that another thread is making with the table's lock,
+       or, where handle_table_mine is false, for a close. The decision does not wait for the counted
+       call's thread, which does not hold that lock then. The close may wait for a pin of that
+       thread, but not without bound: a close that takes too long reopens the object.
 
    Checked by test/models/handler.pml. */
 #include "backoff.h"
@@ -139,8 +140,8 @@ static int await_pins(const struct closing *c)
 static int end_close(const struct closing *c, int result)
 {
   store_seq_cst(&deciding, (uintptr_t)c->handle); /* C2; pairs with enter_counted() */
-  /* A counted call may pin the object now, or has ended since. The last call may have stored a head
-     without CLOSING. */
+  /* A counted call pins the object now, or has changed it and ended; or a mutex was reset, or
+     unlocked by two threads at once, which stores a head without CLOSING. */
   if (result == ILK_OK &&
       (load_seq_cst(count_of(c->handle)) || load_seq_cst(&c->object->head) != c->head))
     result = AGAIN;
