@@ -13,27 +13,33 @@
 
    The state is the lower half of the object's head:
 
-       COUNT      number of readers counted in this word
-       BIASED     readers may publish instead of being counted, and published ones may be inside
-       PUBLISHED  BIASED was revoked; readers that published may still be inside
-       WRITER     a writer writes, or drains: waits for the readers before it to leave
-       WRITER_PARKED     must be set while the draining writer sleeps
-       HAS_WAITERS     must be set while the first waiter sleeps and is not signalled: a release then wakes
-       WRITER_WAITING       must be set while a writer sleeps in the queue: newcomers do not join active readers
-       RESERVED   must be set while the lock is fair and has waiters, is set once the first waiter starves:
-                  newcomers stay out
+       COUNT           number of readers counted in this word
+       BIASED          readers may publish instead of being counted, and published ones may be
+                       inside
+       PUBLISHED       BIASED was revoked; readers that published may still be inside
+       WRITER          a writer writes, or drains: waits for the readers before it to leave
+       WRITER_PARKED   must be set while the draining writer sleeps
+       HAS_WAITERS     must be set while the first waiter sleeps and is not signalled: a release
+                       then wakes
+       WRITER_WAITING  must be set while a writer sleeps in the queue: newcomers do not join active
+                       readers
+       RESERVED        newcomers stay out; if the lock is fair, must be set while there are waiters,
+                       else is set once the first waiter starves
 
    State transitions (CAS: compare-and-swap):
 
        fast read     publish the handle, if BIASED is the only bit set
-       read          COUNT + 1, by CAS, if neither WRITER nor RESERVED is set, nor WRITER_WAITING with active readers
-       write         WRITER on, and BIASED -> PUBLISHED, by CAS, if neither WRITER nor RESERVED is set
-       queued        the same by the first waiter or a signalled one; only WRITER must be clear
+       read          COUNT + 1, by CAS, if neither WRITER nor RESERVED is set, nor WRITER_WAITING
+                     with active readers
+       write         WRITER on, and BIASED -> PUBLISHED, by CAS, if neither WRITER nor RESERVED is
+                     set
+       queued        read or write, by the first waiter or a signalled one, if WRITER is clear
        drained       PUBLISHED and WRITER_PARKED off, by the writer
        read unlock   COUNT - 1, or clear the published handle; then check the head
        write unlock  WRITER off; then check the head
        downgrade     WRITER off and COUNT + 1 in one step; then check the head
-       bias          BIASED on and PUBLISHED off, if at most COUNT and PUBLISHED are set, after CALM reads
+       bias          BIASED on and PUBLISHED off, if at most COUNT and PUBLISHED are set, after CALM
+                     reads
        HAS_WAITERS, WRITER_WAITING, RESERVED: only by settle(), with the queue locked
 
    "The first waiter" is the first one in the queue that is present (waitq.h).
@@ -47,13 +53,15 @@
        in the same step, and publishing is Dekker's protocol. A reader publishes, then loads the
        head (light side); a writer that finds PUBLISHED runs the heavy fence, then scans the
        records. A reader that loads anything but BIASED retracts it.
-   I3  The first waiter is signalled, and so will recheck; or a single CAS has both set HAS_WAITERS
-       and found a state in which this waiter could not proceed. A thread that then lets this waiter
-       proceed sees HAS_WAITERS and calls settle(), or leaves that to the thread that has set
-       WRITER. Every change of the waiters that are present, and every failed attempt of one, ends
-       with settle(), too, so the invariant holds whenever the queue is unlocked. A signalled waiter
-       is a writer that is first, or a reader with only readers before it, and stays that unless a
-       thread that was away comes back ahead.
+   I3  The first waiter is woken once it can proceed: WRITER is clear and, for a writer, COUNT is 0.
+       (An attempt needs less: a writer that is first sets WRITER while readers are inside, and
+       drains.) It is signalled, and so will recheck; or one value of the head had both HAS_WAITERS
+       and a state in which this waiter could not proceed. A thread that then lets it proceed sees
+       HAS_WAITERS and calls settle(), or leaves that to the thread that has set WRITER. Every
+       change of the waiters that are present, and every failed attempt of one, ends with settle(),
+       too, so the invariant holds whenever the queue is unlocked. A signalled waiter is a writer
+       that is first, or a reader with only readers before it, and stays that unless a thread that
+       was away comes back ahead.
    I4  A draining writer sets WRITER_PARKED, loads the `epoch`, rechecks, and sleeps on it. A reader
        that leaves, and then finds WRITER_PARKED set, increments the epoch and wakes it (block.h).
    I5  A thread's read locks are in its own record, so it may lock for reading again whatever the
