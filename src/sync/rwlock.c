@@ -219,7 +219,7 @@ int ilk_rwlock_write_unlock(void *rwlock)
   store_relaxed(&rw->writer, 0);
   if (likely(cas_release(&rw->object.head, &head, head_of(rwlock, 0))))
     return ILK_OK;
-  /* The head changed: a waiter joined, or a free is in progress. */
+  /* The head changed: a waiter joined. (No free can have begun: the lock is busy.) */
   store_release(&rw->writer, thread_id(me));
   return write_unlock_slow(rwlock, 0);
 }
