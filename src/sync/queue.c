@@ -11,8 +11,8 @@
 
    Invariants:
    I1  A thread sleeps without polling only if it saw the queue empty (full) after it registered. So
-       each later put (get) finds it registered, or already claimed by a waker, for the same change
-       or an earlier one.
+       each later put (get) finds a registered thread and wakes one, unless all that sleep are about
+       to be woken by wakers that came before it (I3 of claims.h).
    I2  A woken thread sleeps again only if it registers anew and sees the queue empty (full) again.
        So no item is left while a get sleeps, unless a wake for it is about to be made.
    I3  A polling get may have consumed a wake for an item behind the unfinished one. So it sleeps on

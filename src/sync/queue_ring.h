@@ -20,7 +20,9 @@
 
    A put may be preempted between its claim and that store. Then its position is neither empty nor
    complete, and gets return RING_UNFINISHED until the put has continued. Full is exact: head + lap
-   == tail at the moment when head was loaded. So is empty: head == tail.
+   == tail at the moment when the put loads head, because it loads the same tail before and after
+   that, and no position decreases. Empty is exact, too: head == tail when the get loads tail,
+   between two loads of the same head.
 
    Invariants:
    I1  Between the claim and the store of `sequence`, only the put that claimed the position writes
@@ -103,14 +105,13 @@ static inline int ring_put(const struct ring *r, int64_t item)
     if (unlikely(tail & RING_CLOSED))
       return ILK_ECLOSED;
     /* Acquire: pairs with the get that advanced the head so far, after it had read its item (I4).
-       The test also succeeds if `tail` is stale and less than the head. */
+       If `tail` is stale and less than `head_known`, the difference wraps and the test succeeds. */
     if (unlikely(tail - load_acquire(&slots->head_known) >= r->lap)) {
       uint64_t head = load_seq_cst(&slots->head);
       store_release(&slots->head_known, head); /* passes on what that load acquired */
       if (unlikely(tail - head >= r->lap)) {
-        uint64_t again =
-          load_seq_cst(&slots->tail); /* the first load may have returned a value from before
-                                                         this call */
+        /* The first load may have returned a value from before this call. */
+        uint64_t again = load_seq_cst(&slots->tail);
         if (again == tail)
           return ILK_EBUSY;
         tail = again;
