@@ -5,8 +5,10 @@
    before the get of its number, and what a get read happens before the next put to that slot.
 
    `used` can hold all numbers, and a try finds a queue full only if it is, so the second step of a
-   call never waits. It fails only if the queue was closed since the first step. In a put the record
-   is then refused; the number is lost, which does not matter because no put succeeds any more. */
+   call never waits. It fails only if the queue was closed since the first step, or is being freed.
+   In a put the record is then refused; the number is lost, which does not matter because no put
+   succeeds any more. (A free that finds a thread waiting fails. Then the queue goes on, with one
+   slot less.) */
 #include <string.h>
 
 #include "common.h"
@@ -35,7 +37,7 @@ int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, voi
   if (result != ILK_OK)
     return result;
   memcpy(record, slot(slots, size, number), (size_t)size);
-  /* If it fails, the queue is closed: no put will use the slot. */
+  /* If it fails, the queue is closed, or being freed: no put will use the slot. */
   (void)ilk_queue_tryput(unused, number);
   return ILK_OK;
 }
