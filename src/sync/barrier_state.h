@@ -4,12 +4,13 @@
 
    `state` consists of:
 
-       TICKETS   tickets given out. `inside` = TICKETS % parties threads wait in the current round. 61 bits:
-                 one ticket a nanosecond lasts for 73 years.
-       BROKEN    set when the round is broken. While it is set no thread arrives; the threads inside return
-                 their tickets and leave.
+       TICKETS   tickets given out. `inside` = TICKETS % parties threads wait in the current round.
+                 61 bits: one ticket a nanosecond lasts for 73 years.
+       BROKEN    set when the round is broken. While it is set no thread arrives; the threads inside
+                 return their tickets and leave.
        RESET     set only with BROKEN: both are cleared as soon as the threads inside have left.
-       ACTING    set while the last thread of the round acts before it arrives; no thread arrives meanwhile.
+       ACTING    set while the last thread of the round acts before it arrives; no thread arrives
+                 meanwhile.
 
    State transitions, all by compare-and-swap:
 
@@ -31,21 +32,21 @@
    I1  Let ticket k belong to the round that ends at `goal`, the next multiple of parties. Its
        thread may proceed iff TICKETS >= goal. Only threads inside the current round return tickets,
        so TICKETS never falls below the end of a completed round.
-   I2  If TICKETS < goal and BROKEN, the round of that ticket is broken, and stays broken until its
-       thread has left: a reset ends only after that. Only arriving threads wait for the end of a
-       reset.
+   I2  If TICKETS < goal and BROKEN is set, the round of that ticket is broken. It stays broken
+       until the ticket's thread has left, because a reset clears BROKEN only when no thread is
+       inside. So a thread inside never waits for a reset to end; only arriving threads do.
    I3  All changes form one release-acquire chain: a thread that may proceed sees everything that
        each thread of its round did before it arrived.
    I4  While threads leave a broken round, `left` has a bit for each ticket of it that was returned.
        A bit is set before its ticket is returned; the last thread clears all bits before it returns
-       its own ticket. So no thread leaves twice. The tickets taken are those of the threads inside
-       and of the threads that have left. A thread that is about to return its ticket counts in
-       both, so the check of a ticket that was never taken is not exact at that moment.
+       its own ticket. So no thread leaves twice. The tickets taken in the round are as many as the
+       threads inside and the bits together. Between its two steps, a thread that leaves counts
+       twice. At that moment a wrong ticket, one that was never taken, may pass for a taken one.
    I5  Sleeping threads use the object's event count (block.h). Every call stays pinned until it has
        woken the threads that it releases, so if the first of them frees the barrier, the free waits
-       for that call and for the rest. A free does not wait for threads `outside` while the barrier
-       is shut, but fails: the thread that keeps it shut may be between two calls, and its next call
-       would wait for the free. */
+       for that call and for the rest. But a free fails while the barrier is shut and threads wait
+       `outside`: it could not wait for them, because the thread that keeps the barrier shut may be
+       between two calls, and its next call would wait for the free. */
 #ifndef INTERLOCK_BARRIER_STATE_H
 #define INTERLOCK_BARRIER_STATE_H
 
@@ -98,9 +99,9 @@ static inline bool is_shut(uint64_t state)
   return state & RESET || (state & (ACTING | BROKEN)) == ACTING;
 }
 
-/* Unless the barrier is broken: is this ticket held by no thread? It was never taken, was returned,
-   or was left behind by a fork; or its thread acts: it arrives, with the last ticket, only once it
-   has acted. */
+/* The barrier is not broken, and no thread has arrived with this ticket: it was never taken, was
+   returned, was left behind by a fork, or is that of the acting thread, which arrives once it has
+   acted. */
 static inline bool is_not_taken(uint64_t state, uint64_t ticket)
 {
   return !(state & BROKEN) && ticket >= (state & TICKETS);
