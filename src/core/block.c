@@ -149,7 +149,7 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
   if (load_relaxed(&me->deferred_count))
     waitq_wake_deferred(me);
   gil_release(me);
-  /* May the thread that must act have exited unnoticed? */
+  /* May the thread that must act have exited unnoticed (thread_record.c)? */
   bool may_be_gone = unlikely(load_relaxed(&thread_unnoticed_count));
   if (may_be_gone)
     thread_end_unnoticed();
@@ -157,7 +157,7 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
   int64_t since = publish(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
   bool may_deadlock = deadline == WAIT_FOREVER && has_holder(handle, index, flags);
-  /* A plain sleep ends by itself. */
+  /* Not for a plain sleep, which waits for no thread. */
   bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed();
   int64_t cycle_at = may_deadlock || may_be_gone ? since + CYCLE_DELAY : WAIT_FOREVER,
           pause = CYCLE_PAUSE;

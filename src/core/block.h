@@ -83,10 +83,11 @@ static inline void block_finish_wait(struct object *object)
   sub_seq_cst(&object->waiters, 1);
 }
 
-/* Waits on the object's event count until check() returns something else than ILK_EBUSY, and
-   returns that. Or until the wait ends early (see block()): then it calls check() once more, with
-   `ended` as what ended the wait (ILK_OK before), and returns `ended` if that is busy, too. check()
-   is called with the object pinned and this thread counted as a waiter. */
+/* Calls check() until it returns another result than ILK_EBUSY, and returns that. Between the calls
+   it sleeps on the object's event count. If a sleep ends early (see block()), it calls check() a
+   last time; if that returns ILK_EBUSY, too, block_until() returns what ended the sleep. check()
+   gets this code in `ended`, and ILK_OK before. It is called with the object pinned and this thread
+   counted as a waiter. */
 int block_until(const struct call *c, int64_t deadline,
                 int (*check)(const struct call *c, void *context, int ended), void *context);
 

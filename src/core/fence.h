@@ -1,8 +1,8 @@
 /* The asymmetric fence: Dekker's pattern ("store mine, then load yours") between a side that runs
    often (light) and a side that runs rarely (heavy).
 
-       light:  fence_light(&mine, value, &theirs): a store of mine, then a load of theirs
-       heavy:  a seq_cst store of theirs;  fence_heavy();  load_seq_cst(&mine)
+       light:  fence_light(&mine, value, &theirs): a store to mine, then a load of theirs
+       heavy:  a seq_cst store to theirs;  fence_heavy();  load_seq_cst(&mine)
 
    At least one of the two loads returns the other side's store. Where the system can run a barrier
    in every thread of the process (Linux: membarrier), the light side is a plain store, which the
@@ -26,9 +26,11 @@
    2. It waits for GRACE. The light sides that remain loaded the kind of fence earlier: they are a
       plain store and a load. If such a load misses the heavy side's store, it was executed before
       that store, and so before the wait began. The plain store before it was executed then, too,
-      and is at most in the processor's store buffer. A store buffer holds about a hundred stores,
-      and each reaches memory within a microsecond; a context switch or an interrupt drains the
-      buffer as well. So at the end of the wait the store is visible to the heavy side's load.
+      and is at most in the processor's store buffer. (A weakly ordered processor may execute the
+      load first, but only if the store is in its pipeline as well, and is executed soon.) A store
+      buffer holds about a hundred stores, and each reaches memory within a microsecond; a context
+      switch or an interrupt drains the buffer as well. So at the end of the wait the store is
+      visible to the heavy side's load.
 
    Each later heavy side does step 2 as well, because a thread may have been preempted, for any
    time, between its load of the kind of fence and its store. There is no sign that the last such

@@ -8,11 +8,11 @@
 
    A slot that is `away` keeps its position, but wakes and hand-offs pass it over and go to the
    first slot that is present, so that no thread waits for one that may not come back soon. A slot
-   is present again, at its old position, once its thread rechecks. It is away in two cases:
+   becomes present again, at its old position, when its thread rechecks. It is away in two cases:
    - The thread is between two parts of a resumable wait (resumable.h).
    - A wake did not find the thread asleep: it runs a signal handler, which may take long, or was
-     about to fall asleep. The wake then also goes to the next slot (waitq_wake_is_lost()). A fair
-     lock does not do this: it passes no waiter over.
+     about to fall asleep. The next slot is then woken as well (waitq_wake_is_lost()). A fair lock
+     does not do this: it passes no waiter over.
    A condition ignores `away`: a notify takes nothing from other threads. */
 #ifndef INTERLOCK_WAITQ_H
 #define INTERLOCK_WAITQ_H
@@ -31,7 +31,7 @@ enum queue_role { ROLE_READER, ROLE_WRITER };
    WOKEN, and from either to GIVEN. Its own thread sets it back to SIGNAL_NONE, with the lock held
    while the slot is in the queue. */
 enum signal {
-  SIGNAL_NONE,  /* asleep, or about to be */
+  SIGNAL_NONE,  /* a present waiter is asleep, or about to be */
   SIGNAL_WOKEN, /* still in the queue: recheck */
   SIGNAL_GIVEN, /* removed from the queue, and what it waited for is its own */
 };
