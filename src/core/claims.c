@@ -22,8 +22,8 @@ void claims_wake(struct claims *c, uint32_t n)
     claimed = CLAIMED_MAX - (waiters >> UNCLAIMED_BITS);
     if (claimed > woken)
       claimed = woken;
-    /* seq_cst: before the new epoch. A thread that registers later loads this change, or the epoch
-       after it (I2). */
+    /* seq_cst: before the new epoch. So a thread that has loaded the new epoch registers after this
+       claim (I3). */
   } while (!cas_seq_cst(&c->waiters, &waiters, waiters - claimed + claimed * CLAIMED_ONE));
   add_seq_cst(&c->epoch, 1);
   wait_wake(&c->epoch, (int)woken, false);

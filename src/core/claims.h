@@ -4,21 +4,24 @@
 
        waiter:  e = epoch;  unclaimed += 1;  check;  sleep while epoch == e;
                 claimed > 0 ? claimed -= 1 : unclaimed -= 1;  and again from the start
-       waker:   change;  load unclaimed: not 0, then  unclaimed -= 1, claimed += 1;  epoch += 1;  wake one
+       waker:   change;  load unclaimed: not 0, then  unclaimed -= 1, claimed += 1;
+                epoch += 1;  wake one
 
    Both counts are in one word, and change by one atomic operation. A claim is of one waiter, but of
    none in particular: the first that leaves takes it, whether it was woken or not.
 
    Invariants:
    I1  unclaimed + claimed is the number of registered threads.
-   I2  No thread that was registered before a claim falls asleep after it: it loaded the epoch
-       before it registered, and the claim is followed by a new epoch. A thread registers anew
-       before each sleep.
-   I3  The sleeping threads, and those that registered after the last claim, are together at most
-       `unclaimed` plus the wakes that follow a claim and have not been made yet. A claim takes one
-       from `unclaimed` and adds such a wake. A thread that leaves takes from `claimed` first; once
-       that is 0, `unclaimed` counts this thread, too (I1). So a change finds `unclaimed` 0 only if
-       each sleeping thread is about to be woken.
+   I2  A thread loads the epoch before it registers, and registers anew before each sleep. So a
+       thread that registered before a claim does not fall asleep once the new epoch that follows
+       the claim has come.
+   I3  The threads that sleep, and the registered ones that may still fall asleep because they have
+       loaded the current epoch, are together at most `unclaimed` plus the wakes that follow a claim
+       and have not been made yet. A claim takes one from `unclaimed` and adds such a wake. The wake
+       takes a sleeping thread. If there is none, those that may still fall asleep registered after
+       that claim (I2), so `unclaimed` or later claims count them. A thread that leaves takes from
+       `claimed` first; once that is 0, `unclaimed` counts every registered thread (I1). So a change
+       finds `unclaimed` 0 only if each sleeping thread is about to be woken.
 
    Checked by test/models/queue.pml. */
 #ifndef INTERLOCK_CLAIMS_H
