@@ -9,13 +9,14 @@
    for a while searches along all links, breadth first, and so finds a cycle through itself if there
    is one. But the links that it finds may be of different moments.
 
-   No other cycle is reported. At the end, all threads of the path are in the same episodes of
-   blocking as when the search reached them (`search_episode`). Between the two, each link of the
-   path is checked again. A blocked thread neither acquires nor releases; at most, a release hands
-   it the mutex that it waits for, and its link then leads to itself, which is no link. So each link
-   that was loaded while both its threads were blocked existed for all that time, and all links
-   existed at once. If the check fails, the search is repeated, because the path may have hidden a
-   cycle. ilk_mutex_reset() breaks this rule, as its documentation says.
+   No other cycle is reported. Once the search has found a path, it checks each link of the path
+   again, and then that all threads are still in the sleeps in which it reached them
+   (`search_episode`; each sleep in block() is an episode). A blocked thread neither acquires nor
+   releases; at most, a release hands it the mutex that it waits for, and its link then leads to
+   itself, which is no link. So each link that was loaded while both its threads were blocked
+   existed for all that time, and all links existed at once. If the check fails, the search is
+   repeated, because the path may have hidden a cycle. Only ilk_mutex_reset() breaks this rule: it
+   may take a mutex from a blocked thread.
 
    One thread of a cycle reports it. One search runs at a time, and for the next search a thread
    that is about to report no longer counts as blocked.

@@ -15,7 +15,8 @@ struct cycle_visitor {
 enum cycle {
   CYCLE_NONE,
   CYCLE_FOUND,
-  CYCLE_AGAIN /* inconclusive: another thread searches, or threads ran meanwhile; call again after a pause */
+  /* Inconclusive: another thread searches, or threads ran meanwhile. Call again after a pause. */
+  CYCLE_AGAIN
 };
 
 /* Searches for a deadlock cycle through the caller, which is blocked without a deadline. Exactly
