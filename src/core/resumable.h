@@ -25,9 +25,10 @@
        the next part checks the object before it sleeps. So a thread that never continues its wait
        blocks no other. (A condition's slot is never away: a notify may come between two parts.)
    P3  A notify belongs to the slot that received it. The slot is out of the queue with SIGNAL_GIVEN
-       until a part accepts the notify (and sets SIGNAL_NONE), or the wait ends. A thread that
-       cannot use the notify passes it on: when it exits, or when the wait has ended with another
-       result.
+       until a part accepts the notify (and sets SIGNAL_NONE), or the wait ends. A notify that
+       has not been accepted when the wait ends is passed on to another waiter: by the thread's
+       exit, by a part that ends the wait with an error, or by the caller of
+       ilk_condition_wait_end(), which returns 1 then.
    P4  A slot that is in a queue, or has a notify that was not accepted, counts in the object's
        `waiters`, so the object is not freed. Otherwise the object may be gone.
    P5  A fork's child has no queues. A slot that was in one stays kept, but is in no queue. A notify
