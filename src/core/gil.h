@@ -4,17 +4,17 @@
 
    A call that may reach block():
 
-       check; pin, prepare, queue;   block() ... block();  finish, unpin;    gil_reacquire();  return
-                                     ^ the first one releases the GIL
+       check; pin, prepare, queue;  block() ... block();  finish, unpin;  gil_reacquire();  return
+                                    ^ the first one releases the GIL
 
    Invariants:
    I1  A record's `gil_state` is written only by its own thread: set by the first block() of a call,
        and NULL again when the call returns.
-   I2  gil_reacquire() is the last step of a call. At that point the call holds no pin and no lock
-       of the library, and no slot in a queue and no count but those of a resumable wait. Once the
-       interpreter has finalized, Python ends the thread there, or lets it sleep forever: then a
-       lock that the call acquired is a dead thread's, or stays held. The thread that holds the GIL
-       may call the library meanwhile, and never waits for a thread that is inside it.
+   I2  gil_reacquire() is the last step of a call. At that point the call holds no pin and no guard,
+       and no slot in a queue and no count but those of a resumable wait. So no thread waits for the
+       GIL while it pins an object, and a thread that holds the GIL may wait for pins. Once the
+       interpreter has finalized, Python ends the thread in gil_reacquire(), or lets it sleep
+       forever; a lock that the call acquired is then a dead thread's, or stays held.
    I3  The GIL is reacquired by the hooks that released it, even if others have been installed
        since: the thread returns to code that relies on it.
    I4  save() and restore() run with cancellation disabled, because they sleep in cancellation
