@@ -11,7 +11,7 @@
    Invariants:
    I1  The cell of a thread that has exited stays and counts; the next thread with that record
        continues with it. The same holds in a fork's child for the cells of all other threads.
-   I2  A cell counts only for the tally whose serial it has, and starts at 0 for it.
+   I2  A cell counts only for the tally whose serial it has (cells.h), and starts at 0 for it.
    I3  A tally in a thread's thread-local cache (`tally_cache`) is live, or its free has not
        returned yet. A thread caches a tally, with its cell, within a pin, and every free removes
        the tally from all records before it returns. So finding the handle there suffices, and an

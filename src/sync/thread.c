@@ -17,7 +17,7 @@
    I2  An exit first releases the id and then checks for waiters. A waiter registers and then checks
        the id (block()). So no waiter sleeps through the exit.
    I3  The thread that joins frees the handle, outside its own pin. If several join, one frees it,
-       and the others find it freed.
+       and the others return ILK_EHANDLE.
    I4  Releasing the id is a release, and finding it gone an acquire (thread_record.c): a join sees
        everything that the thread did.
    I5  In a fork's child, all ids but the forking thread's are already released. */
