@@ -1,8 +1,8 @@
-#include "jitter.h"
-
+/* The delays that come before the library's atomic operations: see ATOMIC in atomic.h. */
 #include <sched.h>
 #include <time.h>
 
+#include "atomic.h"
 #include "clock.h"
 
 void jitter_point(void)

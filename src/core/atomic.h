@@ -13,13 +13,31 @@ typedef _Atomic uint64_t atomic_u64;
 typedef _Atomic int64_t atomic_i64;
 typedef _Atomic uintptr_t atomic_word; /* a handle or an address */
 
-#define load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
-#define load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
-#define load_seq_cst(p) atomic_load_explicit((p), memory_order_seq_cst)
+/* Every operation below is carried out by ATOMIC. In the library that the tests with jitter link, a
+   delay or a switch of threads may come before each, so interleavings that otherwise happen once in
+   a million runs happen every second. */
+#ifdef ILK_JITTER
+void jitter_point(void); /* test/jitter.c */
+#define ATOMIC(operation, ...) (jitter_point(), atomic_##operation(__VA_ARGS__))
+#else
+#define ATOMIC(operation, ...) atomic_##operation(__VA_ARGS__)
+#endif
 
-#define store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
-#define store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
-#define store_seq_cst(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
+#define ATOMIC_LOAD(p, order) ATOMIC(load_explicit, (p), memory_order_##order)
+#define ATOMIC_STORE(p, v, order) ATOMIC(store_explicit, (p), (v), memory_order_##order)
+#define ATOMIC_RMW(operation, p, v, order)                                                         \
+  ATOMIC(operation##_explicit, (p), (v), memory_order_##order)
+#define ATOMIC_CAS(p, expected, desired, order, failed)                                            \
+  ATOMIC(compare_exchange_strong_explicit, (p), (expected), (desired), memory_order_##order,       \
+         memory_order_##failed)
+
+#define load_relaxed(p) ATOMIC_LOAD(p, relaxed)
+#define load_acquire(p) ATOMIC_LOAD(p, acquire)
+#define load_seq_cst(p) ATOMIC_LOAD(p, seq_cst)
+
+#define store_relaxed(p, v) ATOMIC_STORE(p, v, relaxed)
+#define store_release(p, v) ATOMIC_STORE(p, v, release)
+#define store_seq_cst(p, v) ATOMIC_STORE(p, v, seq_cst)
 
 /* Stores only a value that differs, so that a fork's child does not copy the page without need. */
 #define update_relaxed(p, v)                                                                       \
@@ -28,43 +46,32 @@ typedef _Atomic uintptr_t atomic_word; /* a handle or an address */
       store_relaxed((p), (v));                                                                     \
   } while (0)
 
-#define exchange_acquire(p, v) atomic_exchange_explicit((p), (v), memory_order_acquire)
-#define exchange_release(p, v) atomic_exchange_explicit((p), (v), memory_order_release)
-#define exchange_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)
-#define exchange_seq_cst(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
+#define exchange_acquire(p, v) ATOMIC_RMW(exchange, p, v, acquire)
+#define exchange_release(p, v) ATOMIC_RMW(exchange, p, v, release)
+#define exchange_acq_rel(p, v) ATOMIC_RMW(exchange, p, v, acq_rel)
+#define exchange_seq_cst(p, v) ATOMIC_RMW(exchange, p, v, seq_cst)
+#define add_relaxed(p, v) ATOMIC_RMW(fetch_add, p, v, relaxed)
+#define add_release(p, v) ATOMIC_RMW(fetch_add, p, v, release)
+#define add_acq_rel(p, v) ATOMIC_RMW(fetch_add, p, v, acq_rel)
+#define add_seq_cst(p, v) ATOMIC_RMW(fetch_add, p, v, seq_cst)
+#define sub_relaxed(p, v) ATOMIC_RMW(fetch_sub, p, v, relaxed)
+#define sub_release(p, v) ATOMIC_RMW(fetch_sub, p, v, release)
+#define sub_seq_cst(p, v) ATOMIC_RMW(fetch_sub, p, v, seq_cst)
+#define or_relaxed(p, v) ATOMIC_RMW(fetch_or, p, v, relaxed)
+#define or_seq_cst(p, v) ATOMIC_RMW(fetch_or, p, v, seq_cst)
+#define and_relaxed(p, v) ATOMIC_RMW(fetch_and, p, v, relaxed)
+#define and_seq_cst(p, v) ATOMIC_RMW(fetch_and, p, v, seq_cst)
+#define xor_seq_cst(p, v) ATOMIC_RMW(fetch_xor, p, v, seq_cst)
 
-#define add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
-#define add_release(p, v) atomic_fetch_add_explicit((p), (v), memory_order_release)
-#define add_acq_rel(p, v) atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
-#define add_seq_cst(p, v) atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
-#define sub_relaxed(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
-#define sub_release(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_release)
-#define sub_seq_cst(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
-#define or_relaxed(p, v) atomic_fetch_or_explicit((p), (v), memory_order_relaxed)
-#define or_seq_cst(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
-#define and_relaxed(p, v) atomic_fetch_and_explicit((p), (v), memory_order_relaxed)
-#define and_seq_cst(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
-#define xor_seq_cst(p, v) atomic_fetch_xor_explicit((p), (v), memory_order_seq_cst)
-
-#define fence_seq_cst() atomic_thread_fence(memory_order_seq_cst)
+#define fence_seq_cst() ATOMIC(thread_fence, memory_order_seq_cst)
 
 /* Strong compare-and-swap. `expected` is a pointer and receives the value that was loaded. A
    failure is relaxed in the first three, and a load of the named order in the others. */
-#define cas_relaxed(p, expected, desired)                                                          \
-  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_relaxed,        \
-                                          memory_order_relaxed)
-#define cas_acquire(p, expected, desired)                                                          \
-  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acquire,        \
-                                          memory_order_relaxed)
-#define cas_release(p, expected, desired)                                                          \
-  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_release,        \
-                                          memory_order_relaxed)
-#define cas_acq_rel(p, expected, desired)                                                          \
-  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acq_rel,        \
-                                          memory_order_acquire)
-#define cas_seq_cst(p, expected, desired)                                                          \
-  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_seq_cst,        \
-                                          memory_order_seq_cst)
+#define cas_relaxed(p, expected, desired) ATOMIC_CAS(p, expected, desired, relaxed, relaxed)
+#define cas_acquire(p, expected, desired) ATOMIC_CAS(p, expected, desired, acquire, relaxed)
+#define cas_release(p, expected, desired) ATOMIC_CAS(p, expected, desired, release, relaxed)
+#define cas_acq_rel(p, expected, desired) ATOMIC_CAS(p, expected, desired, acq_rel, acquire)
+#define cas_seq_cst(p, expected, desired) ATOMIC_CAS(p, expected, desired, seq_cst, seq_cst)
 
 /* The number of checks in a spin loop of fixed length before a wait: longer than a short critical
    section, or than the next step of a queue's put. */
