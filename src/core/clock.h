@@ -7,9 +7,6 @@
 #include "os.h"
 #include "wait.h"
 
-#define NS_PER_S INT64_C(1000000000)
-#define NS_PER_MS INT64_C(1000000)
-
 static inline int64_t clock_now(void)
 {
   return os_clock();

@@ -63,7 +63,7 @@ static inline struct wait_slot *waitq_present(struct wait_slot *slot)
    released. */
 bool waitq_signal(struct wait_slot *slot, enum signal signal);
 
-/* False: the thread was not asleep. With wait_pthread.c a thread that runs a signal handler counts
+/* False: the thread was not asleep. With wait_buckets.c a thread that runs a signal handler counts
    as asleep. */
 bool waitq_wake(struct wait_slot *slot);
 

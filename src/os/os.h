@@ -28,6 +28,9 @@
 
 /* --- time ---------------------------------------------------------------------------- */
 
+#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_MS INT64_C(1000000)
+
 /* Monotonic, in nanoseconds, never negative. */
 int64_t os_clock(void);
 

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "atomic.h"
-#include "clock.h"
+#include "os.h"
 
 #define WORDS (sizeof(pthread_mutex_t) / sizeof(uint32_t))
 
@@ -109,7 +109,7 @@ static int lock_until(pthread_mutex_t *mutex, int64_t until)
   clockid_t clock = CLOCK_MONOTONIC;
 #else /* if the clock is set, this wait is shorter or longer; the caller's waits are short anyway */
   clock_gettime(CLOCK_REALTIME, &time);
-  until = (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec + (until - clock_now());
+  until = (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec + (until - os_clock());
 #endif
   time =
     (struct timespec){.tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};

@@ -9,7 +9,7 @@ int64_t os_clock(void)
 {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+  return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
 void os_yield(void)

@@ -23,7 +23,7 @@ int64_t os_clock(void)
   QueryPerformanceCounter(&count);
   int64_t per_second = frequency.QuadPart, seconds = count.QuadPart / per_second,
           rest = count.QuadPart % per_second;
-  return seconds * INT64_C(1000000000) + rest * INT64_C(1000000000) / per_second;
+  return seconds * NS_PER_S + rest * NS_PER_S / per_second;
 }
 
 void os_yield(void)

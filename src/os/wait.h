@@ -1,5 +1,5 @@
-/* Sleep on a 32-bit word, and wake the threads that sleep on it. Either wait_linux.c or
-   wait_pthread.c is built. */
+/* Sleep on a 32-bit word, and wake the threads that sleep on it. Provided by
+   wait_linux.c; or by wait_buckets.c with wait_pthread.c or wait_windows.c. */
 #ifndef INTERLOCK_WAIT_H
 #define INTERLOCK_WAIT_H
 

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "os.h"
 
 const char wait_backend[] = "futex";
 const bool wait_has_shared = true;
