@@ -3,10 +3,10 @@
    read it whole, in each producer's order; full and empty were true at some moment of the call.
 
    Mutants, each of which must fail:
-     NO_EPOCH   a get does not check the sequence number, and so takes
-                what is claimed, complete or not
-     NO_READ   a get reads the item only after it has taken the position
-     NO_BOUND  a put assumes a greater head than the one it knows */
+     NO_SEQUENCE  a get does not check the sequence number, and so takes
+                  what is claimed, complete or not
+     NO_READ      a get reads the item only after it has taken the position
+     NO_BOUND     a put assumes a greater head than the one it knows */
 
 #define PUTS 2 /* of the first producer; the second has one less. Gets likewise */
 
@@ -90,7 +90,7 @@ proctype consumer(byte me)
      d_step { my_head = head; was_empty[me] = (tail == head) }
 try:
      if
-#ifdef NO_EPOCH
+#ifdef NO_SEQUENCE
      :: tail != my_head ->
 #else
      :: sequence[my_head % capacity] == my_head + 1 ->
