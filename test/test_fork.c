@@ -1,4 +1,4 @@
-/* fork.c: what a child finds. */
+/* guard.c: what a child finds. */
 #include "support.h"
 
 static struct {

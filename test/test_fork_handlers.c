@@ -1,4 +1,4 @@
-/* fork.c: the program's own fork handlers call the library, although they were registered before
+/* guard.c: the program's own fork handlers call the library, although they were registered before
    the library's, and so run while the thread has all of its guards. */
 #include "support.h"
 

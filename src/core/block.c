@@ -3,8 +3,8 @@
 #include <limits.h>
 
 #include "cycle.h"
-#include "fork.h"
 #include "gil.h"
+#include "guard.h"
 #include "os.h"
 #include "stall.h"
 #include "waitq.h"
@@ -23,92 +23,16 @@ atomic_u32 block_cancelled;
    is lost for the others. So each of them compares the word this often. */
 #define SHARED_WATCH (100 * NS_PER_MS)
 
-#define FORCE_WAKE_PAUSE (NS_PER_MS / 50)
-
 void block_wake(struct object *object, int n)
 {
   add_seq_cst(&object->epoch, 1);
   wait_wake(&object->epoch, n, false);
 }
 
-struct object *block_pin(struct thread *me, void *handle)
-{
-  /* The object that this thread itself waits for is pinned. If this wait is already satisfied, a
-     free may be waiting for this thread, so this thread must not wait for the free. */
-  if (load_relaxed(&me->pin[PIN_INNER]) == (uintptr_t)handle)
-    return handle_object(handle);
-  /* Another thread's object may be freed meanwhile. An object that is being freed blocks no
-     thread. */
-  bool pinned = handle_enter_timed(me, PIN_INSPECT, handle, handle_kind(handle), 0) == ILK_OK;
-  return pinned ? handle_object(handle) : NULL;
-}
-
-static uint32_t holder_of(struct thread *me, void *handle, int64_t index)
-{
-  const struct kind_operations *operations = kind_operations[handle_kind(handle)];
-  struct object *object = operations && operations->holder ? block_pin(me, handle) : NULL;
-  if (!object)
-    return 0;
-  uint32_t holder = operations->holder(object, index);
-  handle_leave(me, PIN_INSPECT);
-  return holder;
-}
-
-uint32_t block_awaited(struct thread *me, void *handle, int64_t index)
-{
-  return handle ? holder_of(me, handle, index) : (uint32_t)index;
-}
-
 static bool holder_is_dead(struct thread *me, void *handle, int64_t index)
 {
   uint32_t holder = block_awaited(me, handle, index);
   return holder && !thread_find(holder);
-}
-
-/* Returns when the wait began. */
-static int64_t publish(struct thread *me, void *handle, int64_t index, atomic_u32 *word,
-                       int64_t deadline, int flags)
-{
-  int64_t since = clock_now();
-  /* Release: a thread that loads one of these also loads the end of the previous episode
-     (block_load()). */
-  store_release(&me->blocked_handle, (uintptr_t)handle);
-  store_release(&me->blocked_index, index);
-  store_release(&me->blocked_word, (uintptr_t)word);
-  store_release(&me->blocked_deadline, deadline);
-  store_release(&me->blocked_flags, (uint32_t)flags);
-  store_release(&me->blocked_since, since);
-  store_release(&me->blocked_reads, me->reads);
-  /* seq_cst: before the loads of `block_cancelled` and of the holder. */
-  add_seq_cst(&me->episode, 1);
-  return since;
-}
-
-bool block_load(struct thread *record, struct blocked *b)
-{
-  /* seq_cst: Dekker with a wait that publishes its episode and then checks what the caller has just
-     stored (a cancel, a thread's death). The other loads acquire: each comes before the next, and
-     the second load of the episode, the last, shows whether all belong to one sleep. */
-  b->episode = load_seq_cst(&record->episode);
-  if (!(b->episode & 1))
-    return false;
-  b->handle = (void *)load_acquire(&record->blocked_handle);
-  b->index = load_acquire(&record->blocked_index);
-  b->word = (atomic_u32 *)load_acquire(&record->blocked_word);
-  b->deadline = load_acquire(&record->blocked_deadline);
-  b->flags = (int)load_acquire(&record->blocked_flags);
-  b->since = load_acquire(&record->blocked_since);
-  return load_acquire(&record->episode) == b->episode;
-}
-
-void block_force_wake(struct thread *record, const struct blocked *b)
-{
-  atomic_u32 never = 0;
-  while (load_acquire(&record->episode) == b->episode) {
-    wait_wake(b->word, INT_MAX, b->flags & BLOCK_SHARED);
-    /* The thread may be between its last check and its sleep: wake again after a pause. */
-    wait_on(&never, 0, clock_now() + FORCE_WAKE_PAUSE, false);
-  }
 }
 
 /* True if a wait for this can be part of a deadlock cycle: a certain thread must act for it to
@@ -154,7 +78,7 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
   if (may_be_gone)
     thread_end_unnoticed();
   bool suspended = fork_suspend(); /* the thread that will wake this one may need the guards */
-  int64_t since = publish(me, handle, index, word, deadline, flags);
+  int64_t since = block_publish(me, handle, index, word, deadline, flags);
   bool always = flags & BLOCK_ALWAYS;
   bool may_deadlock = deadline == WAIT_FOREVER && has_holder(handle, index, flags);
   /* Not for a plain sleep, which waits for no thread. */

@@ -3,18 +3,12 @@
 #ifndef INTERLOCK_BLOCK_H
 #define INTERLOCK_BLOCK_H
 
+#include "blocked.h"
 #include "call.h"
 #include "clock.h"
 #include "handle.h"
 #include "thread_record.h"
 #include "wait.h"
-
-enum block_flags {
-  BLOCK_SHARED = 1, /* the word is shared between processes */
-  BLOCK_ALWAYS = 2, /* does not fail: ignores cancels, yields where the system refuses
-                       to sleep, leaves a deadlock cycle to another thread to report */
-  BLOCK_WORD = 4,   /* the word is in the caller's memory and belongs to no object */
-};
 
 /* Sleeps while *word == expected, at most until `deadline`. Returns ILK_OK: recheck (the word has
    changed, a wake, or spuriously); ILK_ETIMEDOUT: the deadline has passed; ILK_ECANCELED:
@@ -35,30 +29,6 @@ struct block_sleep {
 };
 int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline,
                int flags);
-
-/* What a thread is blocked on, as loaded by another thread. */
-struct blocked {
-  uint32_t episode;
-  int flags;
-  void *handle;
-  int64_t index;
-  atomic_u32 *word; /* to wake its sleepers; never read, because the memory may be gone */
-  int64_t since, deadline;
-};
-
-/* Loads what the thread is blocked on. False: it is not blocked. */
-bool block_load(struct thread *record, struct blocked *b);
-
-/* Pins an object for which some thread waits; NULL: it is gone. Ends with handle_leave(me,
-   PIN_INSPECT). */
-struct object *block_pin(struct thread *me, void *handle);
-
-/* The id of the thread that must act for a wait to end; 0: no particular thread. It may change at
-   any moment. */
-uint32_t block_awaited(struct thread *me, void *handle, int64_t index);
-
-/* Forces the thread to recheck: wakes it until that sleep has ended. */
-void block_force_wake(struct thread *record, const struct blocked *b);
 
 /* Not 0: every wait ends with ILK_ECANCELED (see cancel.c). */
 extern HIDDEN atomic_u32 block_cancelled;

@@ -30,9 +30,9 @@
    Checked by test/models/cycle.pml. */
 #include "cycle.h"
 
-#include "block.h"
+#include "blocked.h"
 #include "handle.h"
-#include "wordlock.h"
+#include "wait.h"
 
 /* Used by the one search that runs, like the members `search...` of the records. */
 static atomic_u32 searching;
@@ -82,15 +82,24 @@ static void visit_id(struct cycle_visitor *visitor, uint32_t id)
     visitor->visit(visitor, record);
 }
 
+/* The holder's id in a word lock. Acquire: for thread_find(). 0: not locked; or unreadable, because
+   another thread's word may be unmapped at any moment. */
+static uint32_t holder_in(atomic_u32 *word, bool is_mine)
+{
+  uint32_t value;
+  if (is_mine)
+    value = load_acquire(word);
+  else if (!wait_read(word, &value))
+    return 0;
+  return value & ID_MAX;
+}
+
 /* The holder of the private word lock for which a thread waits; 0: it waits for something else. The
    holder that the waiter has published (b->index) is the last that it loaded; other threads may
    have held the lock since. */
 static uint32_t word_holder(struct thread *me, struct thread *waiter, const struct blocked *b)
 {
-  if (!(b->flags & BLOCK_WORD) || !b->index)
-    return 0;
-  /* Another thread's word may be unmapped at any moment. */
-  return waiter == me ? wordlock_holder(b->word) : wordlock_holder_afar(b->word);
+  return b->flags & BLOCK_WORD && b->index ? holder_in(b->word, waiter == me) : 0;
 }
 
 /* Visits each thread that must act before `waiter` can continue. */
@@ -227,7 +236,8 @@ enum cycle cycle_find(struct thread *me, bool always, struct thread **other)
   return result;
 }
 
-void cycle_after_fork(void)
+void cycle_after_fork(bool child)
 {
-  store_relaxed(&searching, 0); /* another thread's search */
+  if (child)
+    store_relaxed(&searching, 0); /* another thread's search */
 }

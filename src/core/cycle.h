@@ -25,7 +25,6 @@ enum cycle {
    force to search again. */
 enum cycle cycle_find(struct thread *me, bool always, struct thread **other);
 
-/* In a fork's child. */
-void cycle_after_fork(void);
+void cycle_after_fork(bool child);
 
 #endif

@@ -26,7 +26,7 @@
 
    Checked by test/models/handler.pml. */
 #include "backoff.h"
-#include "fork.h"
+#include "guard.h"
 #include "handle.h"
 #include "handle_table.h"
 #include "os.h"

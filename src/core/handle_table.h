@@ -2,7 +2,7 @@
 #ifndef INTERLOCK_HANDLE_TABLE_H
 #define INTERLOCK_HANDLE_TABLE_H
 
-#include "handle.h"
+#include "object.h"
 
 /* The lock of the table. Tags change only while it is held. */
 void handle_table_lock(void);

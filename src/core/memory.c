@@ -4,30 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guard.h"
 #include "os.h"
-#include "thread_record.h"
 
 /* Blocks of this size or more are whole pages. */
 #define LARGE 65536
-
-#ifndef NDEBUG
-
-_Thread_local int guards_held ILK_TLS_MODEL;
-
-bool memory_may_be_used(void)
-{
-  struct thread *me = thread_current;
-  /* A function of the program may run in a wait (see stall.c), and a free does not wait for
-     waiters. */
-  bool waits = me && load_relaxed(&me->episode) & 1;
-  for (int i = 0; me && !waits && i < PINS; i++)
-    if (load_relaxed(&me->pin[i]))
-      return false;
-  return guards_held == 0;
-}
-
-#endif
 
 void *memory_new_pages(size_t size)
 {

@@ -24,7 +24,7 @@ void memory_free_pages(void *memory, size_t size);
 void *memory_resize(void *array, size_t size);
 
 #ifndef NDEBUG
-/* True if the calling thread holds none of the library's locks and no pin. */
+/* True if the calling thread holds none of the library's locks and no pin. In thread_record.c. */
 bool memory_may_be_used(void);
 #endif
 

@@ -1,7 +1,6 @@
 #include "region.h"
 
 #include "guard.h"
-#include "handle.h"
 #include "os.h"
 
 /* The cached tag of slot 0, where NULL leads: it matches no handle, and so not NULL. */

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "block.h"
+#include "blocked.h"
+#include "clock.h"
 #include "memory.h"
 #include "report.h"
-#include "wait.h"
 
 /* The text. What fits is written to the buffer; `length` counts all of it. */
 struct text {
@@ -218,7 +218,7 @@ int64_t ilk_report(void *buffer, int64_t size)
   put(&t, "interlock %d.%d.%d (%s, %s fence): %zu live handle%s, %u thread%s%s\n",
       ILK_VERSION_MAJOR, ILK_VERSION_MINOR, ILK_VERSION_PATCH, (char *)ilk_backend(),
       (char *)ilk_fence(), list.count, list.count == 1 ? "" : "s", threads, threads == 1 ? "" : "s",
-      load_relaxed(&block_cancelled) ? ", waits are being cancelled" : "");
+      ilk_cancelled() ? ", waits are being cancelled" : "");
   put_handles(&t, me, &list);
   put_threads(&t, me);
   memory_resize(list.handles, 0);

@@ -1,6 +1,5 @@
 #include "resumable.h"
 
-#include "condition.h"
 #include "handle.h"
 #include "waitq.h"
 
@@ -61,23 +60,16 @@ void resumable_thread_exit(struct thread *me)
 {
   for (int i = 1; me->resumable_waits && i < WAIT_SLOTS; i++) {
     void *handle = me->wait_slots[i].resumable_for;
-    if (handle && resumable_end(me, &me->wait_slots[i]) && handle_is(handle, KIND_CONDITION))
-      condition_pass_on(handle, me);
+    const struct kind_operations *operations = kind_operations[handle_kind(handle)];
+    if (handle && resumable_end(me, &me->wait_slots[i]) && operations->pass_on)
+      operations->pass_on(handle, me);
   }
 }
 
-void resumable_forget(struct thread *record)
+void resumable_after_fork(bool child)
 {
-  for (int i = 0; i < WAIT_SLOTS; i++) {
-    store_relaxed(&record->wait_slots[i].queue, NULL);
-    record->wait_slots[i].resumable_for = NULL;
-  }
-  record->resumable_waits = 0;
-}
-
-void resumable_after_fork(struct thread *me)
-{
-  for (int i = 0; i < WAIT_SLOTS; i++)
+  struct thread *me = thread_current;
+  for (int i = 0; child && me && i < WAIT_SLOTS; i++)
     if (load_relaxed(&me->wait_slots[i].queue)) {
       store_relaxed(&me->wait_slots[i].queue, NULL);
       store_relaxed(&me->wait_slots[i].signal, SIGNAL_NONE);

@@ -67,9 +67,7 @@ bool resumable_end(struct thread *me, struct wait_slot *slot);
 /* Ends all resumable waits of a thread that exits. */
 void resumable_thread_exit(struct thread *me);
 
-/* Clears the slots of a record that is no longer in use; and, in a fork's child, those of the
-   forking thread. */
-void resumable_forget(struct thread *record);
-void resumable_after_fork(struct thread *me);
+/* In the child: no slot is in a queue any more (P5). */
+void resumable_after_fork(bool child);
 
 #endif

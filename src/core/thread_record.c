@@ -1,17 +1,8 @@
 #include "thread_record.h"
 
-#include <limits.h>
-
-#include "block.h"
-#include "fork.h"
 #include "guard.h"
-#include "handle.h"
 #include "memory.h"
 #include "os.h"
-#include "resumable.h"
-#include "rwlock.h"
-#include "wait.h"
-#include "waitq.h"
 
 _Thread_local struct thread *thread_current ILK_TLS_MODEL;
 
@@ -59,6 +50,7 @@ static atomic_u64 live[THREADS_MAX / LIVE_BITS];
    next round. If there is no further round, the record stays until another thread waits for what it
    holds, or needs a record: then the system says whether the thread still exists. */
 static bool exit_hook_works, exit_hook_is_safe;
+static const struct thread_exit_work *exit_work; /* constant once the library is loaded */
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
 #define EXIT_ROUNDS 2
 atomic_u32 thread_unnoticed_count;
@@ -252,7 +244,11 @@ static void retire(struct thread *record)
     record->reads_more[i] = 0;
   }
   record->reads = 0;
-  resumable_forget(record);
+  for (int i = 0; i < WAIT_SLOTS; i++) {
+    store_relaxed(&record->wait_slots[i].queue, NULL);
+    record->wait_slots[i].resumable_for = NULL;
+  }
+  record->resumable_waits = 0;
   tally_cache_clear(record);
   uint32_t episode = load_relaxed(&record->episode);
   store_release(&record->episode, episode + (episode & 1));
@@ -269,57 +265,14 @@ void thread_abandon(struct thread *record)
   unlock_records(&signals);
 }
 
-/* Waiters for what the dead thread holds may be asleep: wakes them, and they recheck. */
-static void wake_waiters_of(struct thread *me, uint32_t dead)
-{
-  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
-    /* A read-modify-write, not a load: a wait that is published later synchronizes with it, and so
-       sees all locks that the dead thread held, even those stored relaxed. */
-    if (!(or_seq_cst(&r->episode, 0) & 1))
-      continue;
-    void *handle = (void *)load_relaxed(&r->blocked_handle);
-    int64_t index = load_relaxed(&r->blocked_index);
-    enum kind kind = handle_kind(handle);
-    const struct kind_operations *operations = kind_operations[kind];
-    if (!operations || !operations->holder_died)
-      continue;
-    struct object *object = handle_enter(me, PIN_OUTER, handle, kind);
-    if (!object)
-      continue;
-    if (operations->holder(object, index) == dead)
-      operations->holder_died(object, index);
-    handle_leave(me, PIN_OUTER);
-  }
-}
-
-/* The same for locks in the caller's memory, which an exiting thread must not access: all waiters
-   for such a lock recheck. */
-static void wake_word_waiters_of(struct thread *me, uint32_t dead)
-{
-  if (!me->uses_words)
-    return;
-  struct blocked b;
-  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
-    if (!block_load(r, &b) || !(b.flags & BLOCK_WORD) || !b.index)
-      continue;
-    if (b.index == dead)
-      block_force_wake(r, &b);
-    else /* it fell asleep before the dead thread acquired the lock, if it did: one wake reaches it */
-      wait_wake(b.word, INT_MAX, false);
-  }
-}
-
 void thread_leave(struct thread *me)
 {
-  resumable_thread_exit(me);
-  rwlock_thread_exit(me);
+  exit_work->release(me);
   uint32_t dead = thread_id(me);
   /* First the death is visible, then its waiters are searched for. A wait that is published later
      detects the death, because block() publishes before it checks the holder. */
   store_seq_cst(&by_id[dead % THREADS_MAX], NULL);
-  waitq_wake_deferred(me);
-  wake_waiters_of(me, dead);
-  wake_word_waiters_of(me, dead);
+  exit_work->wake(me, dead);
   /* Else the caller ends a thread that is gone, and keeps its own record. */
   if (me == thread_current)
     set_current(NULL);
@@ -362,11 +315,11 @@ static void thread_exit(void *record)
     thread_leave(record);
 }
 
-void thread_setup(void)
+void thread_setup(const struct thread_exit_work *work)
 {
+  exit_work = work;
   exit_hook_works = os_exit_hook_new(thread_exit);
   exit_hook_is_safe = exit_hook_works && os_exit_hook_is_safe();
-  fork_handlers_install();
 }
 
 void thread_before_fork(void)
@@ -382,10 +335,25 @@ void thread_after_fork(bool child)
       if (r != me)
         retire(r);
     if (me) {
-      resumable_after_fork(me);
       tally_cache_clear(me); /* what was being freed no longer exists */
       store_relaxed(&me->native_id, os_thread_id());
     }
   }
   guard_release(&records_lock);
 }
+
+#ifndef NDEBUG
+
+bool memory_may_be_used(void)
+{
+  struct thread *me = thread_current;
+  /* A function of the program may run in a wait (see stall.c), and a free does not wait for
+     waiters. */
+  bool waits = me && load_relaxed(&me->episode) & 1;
+  for (int i = 0; me && !waits && i < PINS; i++)
+    if (load_relaxed(&me->pin[i]))
+      return false;
+  return guards_held == 0;
+}
+
+#endif

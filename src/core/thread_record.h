@@ -207,7 +207,15 @@ static inline struct thread *thread_next_live(struct thread *record)
   return thread_live_from(record->index + 1);
 }
 
-void thread_setup(void); /* once, when the library is loaded */
+/* The work of a thread's exit that needs other modules (thread_exit.c). */
+struct thread_exit_work {
+  /* The thread has its id: releases what its record lists. */
+  void (*release)(struct thread *me);
+  /* No thread finds it by its id any more: wakes those that wait for what `dead` holds. */
+  void (*wake)(struct thread *me, uint32_t dead);
+};
+
+void thread_setup(const struct thread_exit_work *work); /* once, when the library is loaded */
 
 /* Around fork(); in the child only the calling thread's record stays alive. */
 void thread_before_fork(void);

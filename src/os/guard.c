@@ -1,28 +1,22 @@
-#include "fork.h"
+#include "guard.h"
 
-#include "cells.h"
-#include "cycle.h"
-#include "handle.h"
-#include "os.h"
-#include "region.h"
-#include "thread_record.h"
-#include "wait.h"
-#include "waitq.h"
+#ifndef NDEBUG
+_Thread_local int guards_held ILK_TLS_MODEL;
+#endif
 
 _Thread_local bool fork_between_handlers ILK_TLS_MODEL;
 static int64_t parent_id; /* guarded by all guards */
 
-/* In the order in which guards are nested. */
+static const struct fork_handlers *modules; /* constant once the library is loaded */
+static int module_count;
+
 static void before(void)
 {
   os_signals signals; /* a signal handler may need a guard: it finds all of them held, or none */
   os_signals_block(&signals);
-  region_before_fork();
-  handle_before_fork();
-  thread_before_fork();
-  waitq_before_fork();
-  wait_before_fork();
-  cells_before_fork();
+  for (int i = 0; i < module_count; i++)
+    if (modules[i].before)
+      modules[i].before();
   parent_id = os_process_id();
   fork_between_handlers = true;
   os_signals_restore(&signals);
@@ -33,14 +27,8 @@ static void after(bool child)
   os_signals signals;
   os_signals_block(&signals);
   fork_between_handlers = false;
-  if (child)
-    cycle_after_fork();
-  cells_after_fork(child);
-  wait_after_fork(child);
-  waitq_after_fork(child);
-  thread_after_fork(child);
-  handle_after_fork(child); /* it calls the kinds, which use the other modules */
-  region_after_fork(child);
+  for (int i = module_count; i-- > 0;)
+    modules[i].after(child);
   os_signals_restore(&signals);
 }
 
@@ -75,7 +63,9 @@ void fork_resume(void)
   before();
 }
 
-void fork_handlers_install(void)
+void fork_handlers_install(const struct fork_handlers *all, int count)
 {
+  modules = all;
+  module_count = count;
   os_fork_handlers(before, parent, child);
 }

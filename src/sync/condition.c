@@ -22,8 +22,6 @@
    I4  Before a waiter reacquires the mutex, its slot has left this queue, because the wait for the
        mutex may use the same slot. Only the slot of a resumable wait may stay: it serves no other
        object. The waiter has also unpinned the condition, which may be freed from then on. */
-#include "condition.h"
-
 #include <limits.h>
 
 #include "block.h"
@@ -195,6 +193,16 @@ static int wait_at(struct condition *c, void *condition, void *mutex, struct thr
   return taken == ILK_OK ? result : taken;
 }
 
+/* A notify that this thread received but cannot use goes to another waiter. Uses PIN_INNER. */
+static void pass_on(void *handle, struct thread *me)
+{
+  struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, handle, KIND_CONDITION);
+  if (!c)
+    return;
+  notify_pinned(c, me, 1);
+  handle_leave(me, PIN_INNER);
+}
+
 static int wait_part_at(struct condition *c, void *condition, void *mutex, struct thread *me,
                         int64_t deadline)
 {
@@ -208,7 +216,7 @@ static int wait_part_at(struct condition *c, void *condition, void *mutex, struc
   int result = wait_at(c, condition, mutex, me, mine, deadline);
   /* Only these two results keep the wait. At its end, pass on a notify that has come since. */
   if (result != ILK_ETIMEDOUT && result != ILK_ECANCELED && resumable_end(me, mine))
-    condition_pass_on(condition, me);
+    pass_on(condition, me);
   return result;
 }
 
@@ -271,15 +279,6 @@ int ilk_condition_wait_end(void *condition)
   return 0;
 }
 
-void condition_pass_on(void *handle, struct thread *me)
-{
-  struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, handle, KIND_CONDITION);
-  if (!c)
-    return;
-  notify_pinned(c, me, 1);
-  handle_leave(me, PIN_INNER);
-}
-
 /* --- the rest -------------------------------------------------------------------------- */
 
 int ilk_condition_free(void *condition)
@@ -299,5 +298,6 @@ static void operation_after_fork(struct object *object)
 
 const struct kind_operations condition_operations = {
   .name = "condition",
+  .pass_on = pass_on,
   .after_fork = operation_after_fork,
 };

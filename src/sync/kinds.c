@@ -1,11 +1,15 @@
 /* The list of the kinds, and what is done when the library is loaded. */
 #include "kinds.h"
 
+#include "cells.h"
+#include "cycle.h"
 #include "fence.h"
+#include "guard.h"
 #include "region.h"
+#include "resumable.h"
 #include "robust_mutex.h"
 #include "spin.h"
-#include "thread_record.h"
+#include "thread_exit.h"
 #include "wait.h"
 #include "waitq.h"
 
@@ -18,6 +22,19 @@ const struct kind_operations *const kind_operations[KINDS] = {
   [KIND_LOCKARRAY] = &lockarray_operations, [KIND_QUEUE] = &queue_operations,
   [KIND_THREAD] = &thread_operations,       [KIND_LOCAL] = &local_operations,
   [KIND_SLICES] = &slices_operations,
+};
+
+/* In the order in which guards are nested. After a fork it is the opposite: handle_after_fork() calls
+   the kinds, which use the other modules. */
+static const struct fork_handlers fork_handlers[] = {
+  {region_before_fork, region_after_fork},
+  {handle_before_fork, handle_after_fork},
+  {NULL, resumable_after_fork},
+  {thread_before_fork, thread_after_fork},
+  {waitq_before_fork, waitq_after_fork},
+  {wait_before_fork, wait_after_fork},
+  {cells_before_fork, cells_after_fork},
+  {NULL, cycle_after_fork},
 };
 
 /* What must be done before the library is used, when it is loaded. In one function, because not
@@ -33,5 +50,6 @@ __attribute__((constructor(101))) static void setup(void)
   region_setup();
   handle_setup();
   robust_setup();
-  thread_setup();
+  thread_setup(&thread_exit_work);
+  fork_handlers_install(fork_handlers, sizeof fork_handlers / sizeof *fork_handlers);
 }

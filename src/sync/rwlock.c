@@ -308,5 +308,6 @@ const struct kind_operations rwlock_operations = {
   .each_blocker = rwlock_each_blocker,
   .holder_died = operation_holder_died,
   .describe = operation_describe,
+  .thread_exit = rwlock_thread_exit,
   .after_fork = operation_after_fork,
 };

@@ -139,9 +139,3 @@ void wordlock_holder_died(atomic_u32 *word, uint32_t dead)
       return;
     }
 }
-
-uint32_t wordlock_holder_afar(atomic_u32 *word)
-{
-  uint32_t seen;
-  return wait_read(word, &seen) ? seen & HOLDER : 0;
-}

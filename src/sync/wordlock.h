@@ -113,8 +113,4 @@ static inline uint32_t wordlock_holder(atomic_u32 *word)
   return load_acquire(word) & WORDLOCK_HOLDER;
 }
 
-/* The same for a word that another thread waits for, whose memory may be unmapped. 0: not locked,
-   or unreadable. */
-uint32_t wordlock_holder_afar(atomic_u32 *word);
-
 #endif

@@ -272,7 +272,7 @@ inline uint64_t rmw(rl::generic_atomic<T, true> *a, T operand, const site *s,
   }
 }
 
-// A failure orders as src/core/atomic.h says: as a load of that name, or not at all.
+// A failure orders as src/base/atomic.h says: as a load of that name, or not at all.
 template <class T>
 inline bool cas(rl::generic_atomic<T, true> *a, T *expected, T desired, int order,
                 rl::debug_info_param at)

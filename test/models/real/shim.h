@@ -1,4 +1,4 @@
-/* Forced into the library's sources (-include) in place of src/core/atomic.h: each atomic operation is
+/* Forced into the library's sources (-include) in place of src/base/atomic.h: each atomic operation is
    carried out by the engine (engine.hpp), under the memory orders of the C standard and not those of
    the machine. So are the few calls of the system that order anything: pthread mutexes, the clock, yields.
    The sources are otherwise compiled as they are. */
