@@ -7,27 +7,14 @@
    count of locked words would be a cache line that all locks share. Pages that were never touched
    hold no lock; where the system reports them, the check skips them.
 
-   Pairs and ranges are locked in ascending order of the index, so that no two of them wait for each
-   other. One that fails releases the locks it has acquired; those it had acquired from dead threads
-   become OWNER_DEAD, so that the next lock of each returns ILK_OWNER_DIED. */
-#include "kinds.h"
+   Pairs and ranges of locks are in lockarray_group.c. */
+#include "lockarray.h"
 
 #include <stdio.h>
 
-#include "call.h"
-#include "clock.h"
+#include "kinds.h"
 #include "memory.h"
 #include "os.h"
-#include "wordlock.h"
-
-struct lockarray {
-  struct object object;
-  DELAYED_LOADS;
-  atomic_u32 *words; /* these three never change */
-  int64_t n;
-  unsigned shift; /* log2 of the distance between locks, in words */
-};
-_Static_assert(sizeof(struct lockarray) <= CACHE_LINE, "an object fills one cache line");
 
 #define PADDED_SHIFT 4
 _Static_assert(sizeof(atomic_u32) << PADDED_SHIFT == CACHE_LINE, "padded: a line each");
@@ -35,11 +22,6 @@ _Static_assert(sizeof(atomic_u32) << PADDED_SHIFT == CACHE_LINE, "padded: a line
 static size_t size_of(const struct lockarray *a)
 {
   return (size_t)a->n * sizeof(atomic_u32) << a->shift;
-}
-
-static atomic_u32 *word_at(const struct lockarray *a, int64_t i)
-{
-  return &a->words[(size_t)i << a->shift];
 }
 
 void *ilk_lockarray_new(int64_t n, int flags)
@@ -115,166 +97,7 @@ int ilk_lockarray_free(void *array)
   return ILK_OK;
 }
 
-/* --- with the array pinned, and indices in range --------------------------------- */
-
-/* The array of a call. Calls are passed by value, in registers. */
-static inline struct lockarray *array_of(struct call c)
-{
-  return (struct lockarray *)c.object;
-}
-
-static struct wordlock lock_at(struct call c, int64_t i)
-{
-  return (struct wordlock){.word = word_at(array_of(c), i),
-                           .me = c.me,
-                           .id = thread_id(c.me),
-                           .handle = c.handle,
-                           .index = i};
-}
-
-COLD static int lock_slow(struct call c, int64_t i, int64_t timeout_ns)
-{
-  struct wordlock w = lock_at(c, i);
-  return wordlock_lock(&w, timeout_ns);
-}
-
-COLD static int unlock_slow(struct call c, int64_t i, bool owner_dead)
-{
-  struct wordlock w = lock_at(c, i);
-  return wordlock_unlock(&w, owner_dead);
-}
-
-static inline int unlock(struct call c, int64_t i)
-{
-  return likely(wordlock_release(word_at(array_of(c), i), thread_id(c.me)))
-           ? ILK_OK
-           : unlock_slow(c, i, false);
-}
-
-static bool holds(struct call c, int64_t i)
-{
-  /* Relaxed: only the caller itself stores its id. */
-  return (load_relaxed(word_at(array_of(c), i)) & WORDLOCK_HOLDER) == thread_id(c.me);
-}
-
-/* Locks with the time that is left until the deadline; at least tries. */
-COLD static int lock_until(struct call c, int64_t i, int64_t deadline)
-{
-  if (deadline == WAIT_FOREVER)
-    return lock_slow(c, i, -1);
-  int64_t left = deadline - clock_now();
-  return lock_slow(c, i, left > 0 ? left : 0);
-}
-
-static inline int lock_by(struct call c, int64_t i, int64_t deadline)
-{
-  return likely(wordlock_acquire(word_at(array_of(c), i), thread_id(c.me)))
-           ? ILK_OK
-           : lock_until(c, i, deadline);
-}
-
-static int lock_pair(struct call c, int64_t i, int64_t j, int64_t timeout_ns)
-{
-  int64_t deadline = clock_deadline(timeout_ns);
-  int64_t low = i < j ? i : j, high = i < j ? j : i;
-  int first = lock_by(c, low, deadline);
-  if (first < 0 || low == high)
-    return first;
-  int second = lock_by(c, high, deadline);
-  if (second < 0)
-    unlock_slow(c, low, first == ILK_OWNER_DIED);
-  return second == ILK_OK ? first : second;
-}
-
-static int unlock_pair(struct call c, int64_t i, int64_t j)
-{
-  if (!holds(c, i) || !holds(c, j))
-    return ILK_EPERM;
-  unlock(c, i);
-  if (i != j)
-    unlock(c, j);
-  return ILK_OK;
-}
-
-/* The locks of a range that were acquired from dead threads, as runs of indices in ascending order.
-   If there are more than RUNS of them, the last run spans the locks between; those are then
-   reported as a dead thread's, too. */
-#define RUNS 16
-
-struct dead_locks {
-  int n;
-  struct {
-    int64_t first, last;
-  } run[RUNS];
-};
-
-static void add_dead(struct dead_locks *dead, int64_t i)
-{
-  if (dead->n == 0 || (dead->run[dead->n - 1].last + 1 < i && dead->n < RUNS))
-    dead->run[dead->n++].first = i;
-  dead->run[dead->n - 1].last = i;
-}
-
-/* Releases the locks from begin to before `end`, last first. */
-COLD static void undo_range(struct call c, int64_t begin, int64_t end,
-                            const struct dead_locks *dead)
-{
-  int run = dead->n - 1;
-  for (int64_t i = end; i-- > begin;) {
-    while (run >= 0 && i < dead->run[run].first)
-      run--;
-    unlock_slow(c, i, run >= 0 && i <= dead->run[run].last);
-  }
-}
-
-static int lock_range(struct call c, int64_t begin, int64_t end, int64_t timeout_ns)
-{
-  int64_t deadline = clock_deadline(timeout_ns);
-  struct dead_locks dead;
-  dead.n = 0;
-  for (int64_t i = begin; i < end; i++) {
-    int result = lock_by(c, i, deadline);
-    if (unlikely(result < 0)) {
-      undo_range(c, begin, i, &dead);
-      return result;
-    }
-    if (unlikely(result == ILK_OWNER_DIED))
-      add_dead(&dead, i);
-  }
-  return dead.n ? ILK_OWNER_DIED : ILK_OK;
-}
-
-static int unlock_range(struct call c, int64_t begin, int64_t end)
-{
-  for (int64_t i = begin; i < end; i++)
-    if (!holds(c, i))
-      return ILK_EPERM;
-  for (int64_t i = begin; i < end; i++)
-    unlock(c, i);
-  return ILK_OK;
-}
-
-/* --- the calls -------------------------------------------------------------------- */
-
-/* The shape of every call: pins the array; the result is `expression` if `in_range`. The call may
-   wait. */
-#define WITH_ARRAY(c, array, timeout_ns, in_range, expression)                                     \
-  struct call c;                                                                                   \
-  int result = call_begin_timed(&c, (array), KIND_LOCKARRAY, (timeout_ns));                        \
-  if (likely(result == ILK_OK)) {                                                                  \
-    result = likely(in_range) ? (expression) : ILK_EINVAL;                                         \
-    call_end_wait(&c);                                                                             \
-  }
-
-static inline bool in_array(const struct lockarray *a, int64_t i)
-{
-  return (uint64_t)i < (uint64_t)a->n;
-}
-
-static inline bool is_range(struct call c, int64_t begin, int64_t end)
-{
-  return 0 <= begin && begin <= end && end <= array_of(c)->n;
-}
+/* --- the calls for one lock --------------------------------------------------------- */
 
 /* The fast path: one change of one word. False: the array has not changed; take the slow path,
    which sets the pin again. It makes no calls, so that its values stay in registers. */
@@ -287,14 +110,23 @@ static inline bool change_fast(void *array, int64_t i,
   struct lockarray *a = (struct lockarray *)handle_enter_fast(me, PIN_INNER, array, KIND_LOCKARRAY);
   if (unlikely(!a))
     return false;
-  bool done = likely(in_array(a, i)) && change(word_at(a, i), thread_id(me));
+  bool done = likely(lockarray_has(a, i)) && change(lockarray_word(a, i), thread_id(me));
   handle_leave(me, PIN_INNER);
   return done;
 }
 
 COLD static int lock_for(void *array, int64_t i, int64_t timeout_ns)
 {
-  WITH_ARRAY(c, array, timeout_ns, in_array(array_of(c), i), lock_slow(c, i, timeout_ns));
+  struct call c;
+  int result = call_begin_timed(&c, array, KIND_LOCKARRAY, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  result = ILK_EINVAL;
+  if (lockarray_has(lockarray_of(&c), i)) {
+    struct wordlock w = lockarray_lock_at(&c, i);
+    result = wordlock_lock(&w, timeout_ns);
+  }
+  call_end_wait(&c);
   return result;
 }
 
@@ -320,69 +152,22 @@ int ilk_lockarray_trylock(void *array, int64_t i)
 
 COLD static int unlock_for(void *array, int64_t i)
 {
-  WITH_ARRAY(c, array, -1, in_array(array_of(c), i), unlock_slow(c, i, false));
+  struct call c;
+  int result = call_begin(&c, array, KIND_LOCKARRAY);
+  if (result != ILK_OK)
+    return fail(result);
+  result = ILK_EINVAL;
+  if (lockarray_has(lockarray_of(&c), i)) {
+    struct wordlock w = lockarray_lock_at(&c, i);
+    result = wordlock_unlock(&w, false);
+  }
+  call_end(&c);
   return return_code(result);
 }
 
 int ilk_lockarray_unlock(void *array, int64_t i)
 {
   return likely(change_fast(array, i, wordlock_release)) ? ILK_OK : unlock_for(array, i);
-}
-
-static int lock_pair_for(void *array, int64_t i, int64_t j, int64_t timeout_ns)
-{
-  WITH_ARRAY(c, array, timeout_ns, in_array(array_of(c), i) && in_array(array_of(c), j),
-             lock_pair(c, i, j, timeout_ns));
-  return result;
-}
-
-int ilk_lockarray_lock_pair(void *array, int64_t i, int64_t j)
-{
-  return return_code(lock_pair_for(array, i, j, -1));
-}
-
-int ilk_lockarray_timedlock_pair(void *array, int64_t i, int64_t j, int64_t timeout_ns)
-{
-  return return_code(lock_pair_for(array, i, j, timeout_ns));
-}
-
-int ilk_lockarray_trylock_pair(void *array, int64_t i, int64_t j)
-{
-  return try_code(lock_pair_for(array, i, j, 0));
-}
-
-int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
-{
-  WITH_ARRAY(c, array, -1, in_array(array_of(c), i) && in_array(array_of(c), j),
-             unlock_pair(c, i, j));
-  return return_code(result);
-}
-
-static int lock_range_for(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
-{
-  WITH_ARRAY(c, array, timeout_ns, is_range(c, begin, end), lock_range(c, begin, end, timeout_ns));
-  return result;
-}
-
-int ilk_lockarray_lock_range(void *array, int64_t begin, int64_t end)
-{
-  return return_code(lock_range_for(array, begin, end, -1));
-}
-
-int ilk_lockarray_timedlock_range(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
-{
-  return return_code(lock_range_for(array, begin, end, timeout_ns));
-}
-
-int ilk_lockarray_trylock_range(void *array, int64_t begin, int64_t end)
-{
-  return try_code(lock_range_for(array, begin, end, 0));
-}
-
-int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
-{
-  WITH_ARRAY(c, array, -1, is_range(c, begin, end), unlock_range(c, begin, end));
-  return return_code(result);
 }
 
 /* --- operations for other modules --------------------------------------------------- */
@@ -392,14 +177,14 @@ int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
 static uint32_t operation_holder(struct object *object, int64_t index)
 {
   struct lockarray *a = (struct lockarray *)object;
-  return index >= 0 && index < a->n ? wordlock_holder(word_at(a, index)) : 0;
+  return lockarray_has(a, index) ? wordlock_holder(lockarray_word(a, index)) : 0;
 }
 
 static void operation_holder_died(struct object *object, int64_t index)
 {
   uint32_t holder = operation_holder(object, index);
   if (holder && !thread_find(holder))
-    wordlock_holder_died(word_at((struct lockarray *)object, index), holder);
+    wordlock_holder_died(lockarray_word((struct lockarray *)object, index), holder);
 }
 
 #define NAMED 4 /* held locks that the report names */
