@@ -2,7 +2,6 @@
 
 #include "clock.h"
 #include "os.h"
-#include "spin.h"
 #include "wait.h"
 
 #define YIELDS 4
@@ -35,12 +34,4 @@ void backoff_wait(struct backoff *backoff)
     return;
   }
   backoff_sleep(ns);
-}
-
-uint32_t spin_most = SPIN_MOST;
-
-void spin_setup(void)
-{
-  if (os_cpu_count() == 1)
-    spin_most = 0;
 }

@@ -1,7 +1,5 @@
 /* The barrier: construction, waits, and what breaks it. The state and its transitions are in
-   barrier_state.h, resumable waits in barrier_resumable.c.
-
-   How long a thread spins before it sleeps is learned: see spin(). */
+   barrier_state.h, resumable waits in barrier_resumable.c. */
 #include "kinds.h"
 
 #include <limits.h>
@@ -12,10 +10,9 @@
 #include "call.h"
 #include "memory.h"
 #include "os.h"
+#include "spin.h"
 
-#define SPINS_MAX 1000 /* checks; about as long as one sleep and wake */
-#define YIELDS 4       /* before a sleep, where there are more threads than processors */
-#define PROBE 64       /* one round in PROBE spins up to SPINS_MAX, whatever was learned */
+#define YIELDS 4 /* before a sleep, where there are more threads than processors */
 
 static uint32_t left_size(uint32_t parties)
 {
@@ -217,28 +214,17 @@ COLD static int wait_outside(const struct call *c, int64_t deadline, bool resuma
 
 /* --- wait ------------------------------------------------------------------------------ */
 
-/* Checks for a while, if that has paid before. When spinning succeeds, the limit is raised to about
-   twice the number of checks that it took; when it fails, the limit is halved. Returns the last
-   loaded state. */
-static uint64_t spin(struct barrier *b, uint64_t goal)
+/* Spins for the end of the round. Returns the last loaded state. */
+static uint64_t spin(struct barrier *b, struct thread *me, uint64_t goal)
 {
-  uint32_t learnt = load_relaxed(&b->spins);
-  uint32_t limit = goal / b->parties % PROBE ? learnt : SPINS_MAX;
-  uint32_t checks = 0;
+  struct spin spin = spin_begin(me);
   uint64_t state;
   /* Acquire: pairs with the last arrival (I3). */
   while (!is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN) &&
-         checks < limit) {
-    cpu_relax();
-    checks++;
-  }
-  if (is_complete(state, goal)) {
-    uint32_t wished = 2 * checks + 100 < SPINS_MAX ? 2 * checks + 100 : SPINS_MAX;
-    if (wished > learnt)
-      store_relaxed(&b->spins, wished);
-  } else if (learnt) {
-    store_relaxed(&b->spins, learnt / 2);
-  }
+         spin_again(&spin))
+    ;
+  if (is_complete(state, goal))
+    spin_won(&spin);
   return state;
 }
 
@@ -314,7 +300,7 @@ static int wait_pinned(const struct call *c, int64_t timeout_ns)
   uint64_t goal = goal_of(b, ticket);
   if (timeout_ns == 0)
     result = barrier_abandon(b, ticket, ILK_ETIMEDOUT);
-  else if (!is_complete(b->may_spin ? spin(b, goal) : yield(b, goal), goal))
+  else if (!is_complete(b->may_spin ? spin(b, c->me, goal) : yield(b, goal), goal))
     result = barrier_sleep(c, ticket, deadline, false);
   return result == ILK_OK ? (int)position : result;
 }

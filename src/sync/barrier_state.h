@@ -64,7 +64,6 @@ struct barrier {
   atomic_u64 state;
   uint32_t parties;
   bool may_spin;            /* there is a CPU for each thread */
-  atomic_u32 spins;         /* learned limit, see spin(); approximate */
   atomic_u32 outside;       /* the number of waiters that have not arrived, because it is shut */
   atomic_u64 left;          /* I4, for up to LEFT_BITS parties; for more parties: */
   atomic_u64 *left_of_many; /* the number of bits that are set, then the bits */

@@ -21,6 +21,7 @@
 #include "block.h"
 #include "call.h"
 #include "gil.h"
+#include "spin.h"
 
 struct latch {
   struct object object;
@@ -123,11 +124,12 @@ static int wait(const struct call *c, int64_t timeout_ns)
 {
   struct latch *l = (struct latch *)c->object;
   int64_t deadline = clock_deadline(timeout_ns);
-  for (int spin = 0; spin < SPINS && !load_relaxed(&l->object.waiters); spin++) {
-    cpu_relax();
-    if (is_zero(l))
+  struct spin spin = spin_begin(c->me);
+  while (!load_relaxed(&l->object.waiters) && spin_again(&spin))
+    if (is_zero(l)) {
+      spin_won(&spin);
       return ILK_OK;
-  }
+    }
   return block_until(c, deadline, check, NULL);
 }
 

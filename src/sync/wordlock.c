@@ -1,6 +1,7 @@
 #include "wordlock.h"
 
 #include "block.h"
+#include "spin.h"
 #include "wait.h"
 
 #define FREE WORDLOCK_FREE
@@ -100,17 +101,29 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
   }
 }
 
-int wordlock_lock(const struct wordlock *w, int64_t timeout_ns)
+/* Spins while no other thread waits asleep; it may be this one's turn before. Returns the result of
+   the last attempt. */
+static int spin_for(const struct wordlock *w)
 {
   uint32_t seen;
-  int result = attempt(w, timeout_ns == 0 ? TRY : FRESH, &seen);
-  if (timeout_ns == 0)
-    return result < 0 ? ILK_ETIMEDOUT : result; /* a try never waits, so it cannot deadlock */
-  /* No spinning past a sleeping thread. */
-  for (int spin = 0; result == ILK_EBUSY && !(seen & CONTENDED) && spin < SPINS; spin++) {
-    cpu_relax();
+  int result = attempt(w, FRESH, &seen);
+  struct spin spin = spin_begin(w->me);
+  while (result == ILK_EBUSY && !(seen & CONTENDED) && spin_again(&spin)) {
     result = attempt(w, FRESH, &seen);
+    if (result >= 0)
+      spin_won(&spin);
   }
+  return result;
+}
+
+int wordlock_lock(const struct wordlock *w, int64_t timeout_ns)
+{
+  if (timeout_ns == 0) {
+    uint32_t seen;
+    int result = attempt(w, TRY, &seen);
+    return result < 0 ? ILK_ETIMEDOUT : result; /* a try never waits, so it cannot deadlock */
+  }
+  int result = spin_for(w);
   return result == ILK_EBUSY ? wait_for(w, timeout_ns) : result;
 }
 
