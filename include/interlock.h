@@ -153,7 +153,9 @@ ILK_API int ilk_mutex_is_locked(void *mutex);
 ILK_API int ilk_mutex_depth(void *mutex);
 
 /* Forces it unlocked, whichever thread holds it, and wakes a waiter. For a fork's child and for
-   tests: the data that it protected may be in any state. */
+   tests: the data that it protected may be in any state. The thread that holds it must not be in a
+   lock or an unlock of it meanwhile. Otherwise that unlock may end later: it then unlocks the mutex
+   also for another thread that has locked it since, and a handle freed since works again. */
 ILK_API int ilk_mutex_reset(void *mutex);
 
 /* --- readers-writer lock -----------------------------------------------------------

@@ -4,11 +4,11 @@
    there; so only that call touches the slot. The queues order the copies: what a put wrote happens
    before the get of its number, and what a get read happens before the next put to that slot.
 
-   `used` can hold all numbers, and a try finds a queue full only if it is, so the second step of a
-   call never waits. It fails only if the queue was closed since the first step, or is being freed.
-   In a put the record is then refused; the number is lost, which does not matter because no put
-   succeeds any more. (A free that finds a thread waiting fails. Then the queue goes on, with one
-   slot less.) */
+   `used` can hold all numbers, and a put finds a queue full only if it is, so the second step of a
+   call never waits for another put or get. It may wait for a free of the queue that is undecided: if
+   that free fails, because a thread waits, the number must not be lost. So the second step fails
+   only if the queue was closed since the first step, or has been freed. In a put the record is then
+   refused; the number is lost, which does not matter because no put succeeds any more. */
 #include <string.h>
 
 #include "common.h"
@@ -26,7 +26,7 @@ int ilk_queue_putrecord(void *used, void *unused, void *slots, int64_t size, voi
   if (result != ILK_OK)
     return result;
   memcpy(slot(slots, size, number), record, (size_t)size);
-  return ilk_queue_tryput(used, number);
+  return ilk_queue_put(used, number);
 }
 
 int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, void *record,
@@ -37,7 +37,7 @@ int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, voi
   if (result != ILK_OK)
     return result;
   memcpy(record, slot(slots, size, number), (size_t)size);
-  /* If it fails, the queue is closed, or being freed: no put will use the slot. */
-  (void)ilk_queue_tryput(unused, number);
+  /* If it fails, the queue is closed or freed: no put will use the slot. */
+  (void)ilk_queue_put(unused, number);
   return ILK_OK;
 }

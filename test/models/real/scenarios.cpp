@@ -2145,6 +2145,65 @@ struct cancel {
   }
 };
 
+// A free of one of the two queues fails, because a thread waits there. A put and a get that were
+// between their two steps meanwhile have lost no slot, so both end.
+struct records_free {
+  static const int N = 3;
+  void *used, *unused;
+  int64_t slots[1], in, out;
+  int freed;
+
+  void make(int64_t items)
+  {
+    used = ilk_queue_new(1);
+    unused = ilk_queue_new(1);
+    slots[0] = in = 7;
+    EXPECT(ilk_queue_put(items ? used : unused, 0) == ILK_OK);
+  }
+
+  void put_get_free(unsigned index, void *queue)
+  {
+    if (index == 2) {
+      freed = ilk_queue_free(queue);
+      EXPECT(freed == ILK_OK || freed == ILK_EBUSY);
+      return;
+    }
+    int result = index == 0 ? ilk_queue_putrecord(used, unused, slots, 8, &in, -1)
+                            : ilk_queue_getrecord(used, unused, slots, 8, &out, -1);
+    EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+  }
+
+  void after()
+  {
+    if (freed == ILK_EBUSY)
+      EXPECT(ilk_queue_size(used) + ilk_queue_size(unused) == 1);
+  }
+};
+
+struct records_put_freed : records_free {
+  void before()
+  {
+    make(0);
+  }
+
+  void thread(unsigned index)
+  {
+    put_get_free(index, used);
+  }
+};
+
+struct records_get_freed : records_free {
+  void before()
+  {
+    make(1);
+  }
+
+  void thread(unsigned index)
+  {
+    put_get_free(index, unused);
+  }
+};
+
 // Two threads that make their records at the same time, and find each other by their ids.
 struct records {
   static const int N = 2;
@@ -2291,6 +2350,8 @@ static const struct scenario {
   SCENARIO(handle_unlock),
   SCENARIO(handle_waited),
   SCENARIO(records),
+  SCENARIO(records_put_freed),
+  SCENARIO(records_get_freed),
   SCENARIO(condition),
   SCENARIO(condition_after_unlock),
   SCENARIO(condition_begin),
