@@ -210,7 +210,8 @@ int mutant_now __attribute__((section("mutants"))) = 0;
 static unsigned char mutants_unread[MUTANTS];
 unsigned char *mutants_reached = mutants_unread;
 #endif
-__attribute__((constructor)) static void mutant_choose(void)
+#pragma GCC diagnostic ignored "-Wprio-ctor-dtor"
+__attribute__((constructor(100))) static void mutant_choose(void) /* before the library's own, in kinds.c */
 {
   const char *number = getenv("INTERLOCK_MUTANT"), *path = getenv("MUTANTS_REACHED");
   if (number)
@@ -232,14 +233,16 @@ __attribute__((constructor)) static void mutant_choose(void)
 
 
 def weave(text, mutants, numbers):
-    """The source with all of them. A mutant's lines stay its lines."""
+    """The source with all of them. Each operation stays on its line, by which the model finds it (Mutant.model)."""
     code = blank(text)
     spans = {}
     for m in mutants:
         end = m.end if code[m.end] != '(' or m.kind == 'recheck' else closing(code, m.end) + 1  # a name's call
         spans.setdefault((m.begin, end), []).append(m)
     ordered = sorted(spans, key=lambda span: (span[0], -span[1]))
-    return woven(text, 0, len(text), ordered, spans, numbers)
+    made = woven(text, 0, len(text), ordered, spans, numbers)
+    assert made.count('\n') == text.count('\n')
+    return made
 
 
 def woven(text, begin, end, ordered, spans, numbers):
@@ -272,6 +275,7 @@ def choice(text, span, within, spans, numbers):
         else:  # a name
             other = m.text + woven(text, m.end, end, [s for s in within if s[0] >= m.end], spans, numbers)
             other = f'(void)({other})' if is_void else other
+        other = other.replace('\n', ' ')  # a second copy of the text adds no lines
         made = f'(MUTANT({numbers[m.name]}) ? {other} : {made})'
     for m in here:
         if m.kind == 'recheck':
