@@ -67,16 +67,30 @@ static uint64_t left_count(struct barrier *b)
   return load_seq_cst(&b->left_of_many[0]);
 }
 
-/* Tickets of a round are given out in order, so the words to clear are the first ones. */
-static void left_clear(struct barrier *b)
+/* The number of tickets of the current round that were given out (I4). In a broken round their
+   threads may already have left. */
+static uint64_t given_out(struct barrier *b, uint64_t state)
 {
-  int64_t count = (int64_t)left_count(b);
-  for (uint32_t i = 0; count > 0 && i < left_size(b->parties); i++) {
-    count -= __builtin_popcountll(load_relaxed(&left_words(b)[i]));
-    update_relaxed(&left_words(b)[i], 0);
-  }
-  if (b->parties > LEFT_BITS)
-    update_relaxed(&b->left_of_many[0], 0);
+  return inside(b, state) + left_count(b);
+}
+
+static bool is_given_out(struct barrier *b, uint64_t state, uint64_t ticket)
+{
+  uint64_t begin = (state & TICKETS) - inside(b, state);
+  return ticket >= begin && ticket - begin < given_out(b, state);
+}
+
+/* Tickets of a round are given out in order, so the words to clear are the first ones. The count
+   loses exactly the bits that are cleared here: a caller with a wrong ticket may add one, or remove
+   it, at the same time. */
+static void left_clear(struct barrier *b, uint64_t state)
+{
+  uint64_t given = given_out(b, state), cleared = 0;
+  for (uint64_t i = 0; i * LEFT_BITS < given && i < left_size(b->parties); i++)
+    if (load_relaxed(&left_words(b)[i]))
+      cleared += (uint64_t)__builtin_popcountll(and_relaxed(&left_words(b)[i], 0));
+  if (b->parties > LEFT_BITS && cleared)
+    sub_relaxed(&b->left_of_many[0], cleared);
 }
 
 /* Records that the ticket is returned (I4). False: it was returned before. */
@@ -92,18 +106,10 @@ static bool left_add(struct barrier *b, uint64_t ticket)
 
 static void left_remove(struct barrier *b, uint64_t ticket)
 {
-  uint64_t position = ticket % b->parties;
-  and_seq_cst(&left_words(b)[position / LEFT_BITS], ~(UINT64_C(1) << position % LEFT_BITS));
-  if (b->parties > LEFT_BITS)
+  uint64_t position = ticket % b->parties, bit = UINT64_C(1) << position % LEFT_BITS;
+  uint64_t was = and_seq_cst(&left_words(b)[position / LEFT_BITS], ~bit);
+  if (b->parties > LEFT_BITS && was & bit) /* else the last thread has cleared it */
     sub_seq_cst(&b->left_of_many[0], 1);
-}
-
-/* Was that ticket of the current round given out? In a broken round its thread may already have
-   left. */
-static bool is_given_out(struct barrier *b, uint64_t state, uint64_t ticket)
-{
-  uint64_t begin = (state & TICKETS) - inside(b, state);
-  return ticket >= begin && ticket - begin < inside(b, state) + left_count(b);
 }
 
 /* The state without one occupant (ACTING or 1). A broken round stays broken; the last occupant ends
@@ -142,7 +148,7 @@ static int leave_broken(struct barrier *b, uint64_t ticket)
     }
     next = without(b, state, 1);
     if (!inside(b, next))
-      left_clear(b);
+      left_clear(b, state);
   } while (!cas_seq_cst(&b->state, &state, next));
   if (!(next & BROKEN))
     barrier_wake_all(b);
@@ -404,7 +410,9 @@ static void operation_after_fork(struct object *object)
   uint64_t state = load_relaxed(&b->state);
   update_relaxed(&b->state, (state & TICKETS) - inside(b, state) + (is_broken(state) ? BROKEN : 0));
   update_relaxed(&b->outside, 0);
-  left_clear(b);
+  left_clear(b, state);
+  if (b->parties > LEFT_BITS)
+    update_relaxed(&b->left_of_many[0], 0); /* a thread left behind may not have counted its bit */
 }
 
 const struct kind_operations barrier_operations = {

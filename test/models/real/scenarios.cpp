@@ -17,6 +17,10 @@ void seams_wait(int which);
 int seams_load(struct thread *record);
 void seams_interrupted(void *pinned);
 void *seams_pinned(void);
+uint32_t seams_blocked(struct thread *record);
+bool seams_is_marked(void *mutex);
+long seams_blocks(void);
+void seams_spin(void);
 }
 
 using engine::get;
@@ -1414,6 +1418,15 @@ struct event {
   }
 };
 
+// The same for a thread that spins before it sleeps.
+struct event_spun : event {
+  void thread(unsigned index)
+  {
+    seams_spin();
+    event::thread(index);
+  }
+};
+
 // A thread that finds it set sees what came before.
 struct event_is_set {
   static const int N = 2;
@@ -2310,6 +2323,683 @@ typedef made_new<word, true> word_new_second;
 typedef made_new<lockarray> lockarray_new;
 typedef made_new<once> once_new;
 
+// A ticket that was never taken, or was returned, leaves nothing for the rounds that follow.
+template <int PARTIES, int INSIDE> struct barrier_wrong_ticket_of {
+  static const int N = INSIDE + 1;
+  void *barrier;
+  int results[N];
+
+  void before()
+  {
+    alignas(8) int64_t ticket;
+    barrier = ilk_barrier_new(PARTIES);
+    for (int i = 0; i < INSIDE; i++)
+      EXPECT(ilk_barrier_arrive(barrier, 0, &ticket, -1) == i && ticket == i);
+    EXPECT(ilk_barrier_abort(barrier) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    results[index] = ilk_barrier_leave(barrier, index); // the last was never taken
+  }
+
+  void after()
+  {
+    alignas(8) int64_t tickets[2];
+    EXPECT(std::count(results, results + N, ILK_EBROKEN) == INSIDE);
+    EXPECT(std::count(results, results + N, ILK_EPERM) == 1);
+    EXPECT(ilk_barrier_reset(barrier) == ILK_OK);
+    for (int i = 0; i < 2; i++)
+      EXPECT(ilk_barrier_arrive(barrier, 0, &tickets[i], -1) == i);
+    EXPECT(ilk_barrier_abort(barrier) == ILK_OK);
+    EXPECT(ilk_barrier_leave(barrier, tickets[1] + 1) == ILK_EPERM);
+    for (int i = 0; i < 2; i++)
+      EXPECT(ilk_barrier_leave(barrier, tickets[i]) == ILK_EBROKEN);
+    EXPECT(ilk_barrier_free(barrier) == ILK_OK);
+  }
+};
+typedef barrier_wrong_ticket_of<3, 1> barrier_wrong_ticket;
+typedef barrier_wrong_ticket_of<65, 1> barrier_wrong_ticket_many;
+typedef barrier_wrong_ticket_of<65, 2> barrier_wrong_ticket_two;
+
+// A reset ends when the thread that acts and the one that waits have both left; the one outside then gets in.
+struct barrier_act_reset {
+  static const int N = 3;
+  void *barrier;
+  alignas(8) int64_t tickets[3];
+
+  void before()
+  {
+    barrier = ilk_barrier_new(2);
+    EXPECT(ilk_barrier_arrive(barrier, 0, &tickets[0], -1) == 0);
+    EXPECT(ilk_barrier_arrive(barrier, 1, &tickets[1], -1) == 1);
+    EXPECT(ilk_barrier_reset(barrier) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0)
+      EXPECT(ilk_barrier_leave(barrier, tickets[0]) == ILK_EBROKEN);
+    else if (index == 1)
+      EXPECT(ilk_barrier_complete(barrier, tickets[1], 1) == ILK_EBROKEN);
+    else
+      EXPECT(ilk_barrier_arrive(barrier, 0, &tickets[2], -1) == 0);
+  }
+
+  void after()
+  {
+    EXPECT(ilk_barrier_is_broken(barrier) == 0 && ilk_barrier_waiting(barrier) == 1);
+    EXPECT(ilk_barrier_leave(barrier, tickets[2]) == ILK_ETIMEDOUT);
+    EXPECT(ilk_barrier_reset(barrier) == ILK_OK && ilk_barrier_free(barrier) == ILK_OK);
+  }
+};
+
+// An abort or a reset breaks the round of a thread that has arrived before, while another arrives or leaves at the moment.
+template <bool RESETS> struct barrier_arrival {
+  static const int N = 2;
+  void *barrier;
+  alignas(8) int64_t tickets[2];
+
+  void before()
+  {
+    barrier = ilk_barrier_new(3);
+    EXPECT(ilk_barrier_arrive(barrier, 0, &tickets[0], -1) == 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT((RESETS ? ilk_barrier_reset(barrier) : ilk_barrier_abort(barrier)) == ILK_OK);
+      EXPECT(ilk_barrier_await(barrier, tickets[0], 0) == ILK_EBROKEN);
+      EXPECT(ilk_barrier_leave(barrier, tickets[0]) == ILK_EBROKEN);
+      return;
+    }
+    int result = ilk_barrier_arrive(barrier, 0, &tickets[1], -1);
+    EXPECT(result == 0 || result == 1 || result == ILK_EBROKEN);
+    if (result < 0)
+      return;
+    result = ilk_barrier_leave(barrier, tickets[1]);
+    EXPECT(result == ILK_EBROKEN || result == ILK_ETIMEDOUT);
+  }
+
+  void after()
+  {
+    EXPECT(ilk_barrier_reset(barrier) == ILK_OK && ilk_barrier_free(barrier) == ILK_OK);
+  }
+};
+typedef barrier_arrival<false> barrier_arrival_abort;
+typedef barrier_arrival<true> barrier_arrival_reset;
+
+// The result of the thread that acts fits that of its round, whether the abort or the action comes first.
+struct barrier_act_abort {
+  static const int N = 2;
+  void *barrier;
+  alignas(8) int64_t tickets[2];
+  int completed;
+
+  void before()
+  {
+    barrier = ilk_barrier_new(2);
+    EXPECT(ilk_barrier_arrive(barrier, 0, &tickets[0], -1) == 0);
+    EXPECT(ilk_barrier_arrive(barrier, 1, &tickets[1], -1) == 1);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0)
+      EXPECT(ilk_barrier_abort(barrier) == ILK_OK);
+    else
+      completed = ilk_barrier_complete(barrier, tickets[1], 1);
+  }
+
+  void after()
+  {
+    EXPECT(completed == ILK_OK || completed == ILK_EBROKEN);
+    EXPECT(ilk_barrier_await(barrier, tickets[0], 0) == completed);
+    EXPECT(completed == ILK_OK || ilk_barrier_leave(barrier, tickets[0]) == ILK_EBROKEN);
+    EXPECT(ilk_barrier_reset(barrier) == ILK_OK && ilk_barrier_free(barrier) == ILK_OK);
+  }
+};
+
+// The thread that awaits its ticket sees what the last one did before it arrived.
+struct barrier_await {
+  static const int N = 2;
+  void *barrier;
+  alignas(8) int64_t ticket;
+  rl::var<int> data;
+
+  void before()
+  {
+    barrier = ilk_barrier_new(2);
+    set(data, 0);
+    EXPECT(ilk_barrier_arrive(barrier, 0, &ticket, -1) == 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 1) {
+      set(data, 1);
+      EXPECT(ilk_barrier_wait(barrier) == 1);
+    } else if (ilk_barrier_await(barrier, ticket, 0) == ILK_OK) {
+      EXPECT(get(data) == 1);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(ilk_barrier_await(barrier, ticket, 0) == ILK_OK && ilk_barrier_free(barrier) == ILK_OK);
+  }
+};
+
+// A thread that waited outside, and has left, does not keep a later free from waiting for the end of a reset.
+struct barrier_outside {
+  static const int N = 2;
+  void *barrier;
+
+  void before()
+  {
+    alignas(8) int64_t tickets[3];
+    barrier = ilk_barrier_new(2);
+    EXPECT(ilk_barrier_arrive(barrier, 0, &tickets[0], -1) == 0);
+    EXPECT(ilk_barrier_arrive(barrier, 1, &tickets[1], -1) == 1);
+    EXPECT(ilk_barrier_arrive(barrier, 0, &tickets[2], 0) == ILK_ETIMEDOUT);
+    EXPECT(ilk_barrier_complete(barrier, tickets[1], 1) == ILK_OK);
+    EXPECT(ilk_barrier_await(barrier, tickets[0], 0) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_barrier_wait(barrier) == ILK_EBROKEN);
+      return;
+    }
+    while (ilk_barrier_waiting(barrier) == 0)
+      model_yield();
+    EXPECT(ilk_barrier_reset(barrier) == ILK_OK);
+    EXPECT(ilk_barrier_free(barrier) == ILK_OK);
+  }
+
+  void after()
+  {
+  }
+};
+
+// A mutex whose holder exits, a thread that waits for it, and one that tries to free it: the wait ends.
+struct mutex_dead_freed {
+  static const int N = 3;
+  void *mutex;
+  int freed;
+
+  mutex_dead_freed()
+  {
+    engine::stands_still = true;
+  }
+
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      thread_leave(thread_current);
+    } else if (index == 1) {
+      int result = ilk_mutex_lock(mutex);
+      EXPECT(result == ILK_OWNER_DIED || result == ILK_EHANDLE);
+      if (result == ILK_OWNER_DIED)
+        EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+    } else {
+      freed = ilk_mutex_free(mutex);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(freed == ILK_OK || (freed == ILK_EBUSY && ilk_mutex_free(mutex) == ILK_OK));
+  }
+};
+
+// A reset takes the mutex from the thread that locks it at that moment: its unlock releases no other thread's lock.
+struct mutex_reset_locked {
+  static const int N = 3;
+  void *mutex;
+  rl::var<int> data;
+  void *is_reset;
+
+  mutex_reset_locked()
+  {
+    engine::stands_still = true;
+  }
+
+  void before()
+  {
+    mutex = ilk_mutex_new(0);
+    set(data, 0);
+    is_reset = ilk_counter_new(0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+      EXPECT(ilk_counter_wait(is_reset, 1) == ILK_OK);
+      int result = ilk_mutex_unlock(mutex);
+      EXPECT(result == ILK_OK || result == ILK_EPERM);
+      return;
+    }
+    if (index == 1) {
+      EXPECT(ilk_mutex_reset(mutex) == ILK_OK);
+      ilk_counter_fetch_add(is_reset, 1);
+    }
+    EXPECT(ilk_counter_wait(is_reset, 1) == ILK_OK);
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+    set(data, get(data) + 1);
+    EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+  }
+
+  void after()
+  {
+    EXPECT(get(data) == 2 && ilk_mutex_is_locked(mutex) == 0);
+  }
+};
+
+// A reset takes a fair mutex from its holder, whose unlock, begun before, hands nothing over.
+struct mutex_fair_reset {
+  static const int N = 3;
+  void *mutex;
+
+  mutex_fair_reset()
+  {
+    engine::stands_still = true;
+  }
+
+  void before()
+  {
+    mutex = ilk_mutex_new(ILK_FAIR);
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_mutex_unlock(mutex);
+      EXPECT(result == ILK_OK || result == ILK_EPERM);
+      return;
+    }
+    if (index == 1)
+      EXPECT(ilk_mutex_reset(mutex) == ILK_OK);
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+    int result = ilk_mutex_unlock(mutex);
+    EXPECT(result == ILK_OK || (index == 2 && result == ILK_EPERM)); // the reset took it
+  }
+
+  void after()
+  {
+    EXPECT(ilk_mutex_is_locked(mutex) == 0 && ilk_mutex_free(mutex) == ILK_OK);
+  }
+};
+
+// A fair mutex that is reset: a waiter that gives up leaves no other asleep.
+struct mutex_fair_left {
+  static const int N = 3;
+  void *mutex;
+
+  mutex_fair_left()
+  {
+    engine::stands_still = true;
+  }
+
+  void before()
+  {
+    mutex = ilk_mutex_new(ILK_FAIR);
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0)
+      EXPECT(ilk_mutex_reset(mutex) == ILK_OK);
+    int result = index == 1 ? ilk_mutex_timedlock(mutex, 1000) : ilk_mutex_lock(mutex);
+    EXPECT(result == ILK_OK || (index == 1 && result == ILK_ETIMEDOUT));
+    if (result == ILK_OK) {
+      result = ilk_mutex_unlock(mutex);
+      EXPECT(result == ILK_OK || result == ILK_EPERM); // the reset may have taken it
+    }
+  }
+
+  void after()
+  {
+    EXPECT(ilk_mutex_is_locked(mutex) == 0);
+  }
+};
+
+// Once a waiter that starves has marked the mutex, the next release gives it to that waiter, and not to a thread that tries.
+struct mutex_starving {
+  static const int N = 2;
+  void *mutex;
+  bool has_tried; // orders nothing
+
+  void before()
+  {
+    has_tried = false;
+    mutex = ilk_mutex_new(0);
+    EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 1) {
+      EXPECT(ilk_mutex_lock(mutex) == ILK_OK);
+      while (!has_tried)
+        model_yield();
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+      return;
+    }
+    uint32_t episode = 0, last = 0;
+    for (int result = ILK_OK; result == ILK_OK; last = episode) {
+      while (!(episode = seams_blocked(engine::records[1])) || episode == last)
+        model_yield();
+      bool marked = seams_is_marked(mutex);
+      EXPECT(ilk_mutex_unlock(mutex) == ILK_OK);
+      result = ilk_mutex_trylock(mutex);
+      EXPECT(result == ILK_EBUSY || (result == ILK_OK && !marked));
+    }
+    has_tried = true;
+  }
+
+  void after()
+  {
+    EXPECT(ilk_mutex_is_locked(mutex) == 0);
+  }
+};
+
+// Threads that release at the same time: each release counts.
+struct semaphore_three {
+  static const int N = 3;
+  void *semaphore;
+
+  void before()
+  {
+    semaphore = ilk_semaphore_new(0, 0);
+  }
+
+  void thread(unsigned)
+  {
+    for (int i = 0; i < 3; i++)
+      EXPECT(ilk_semaphore_release(semaphore, 1) == ILK_OK);
+  }
+
+  void after()
+  {
+    EXPECT(ilk_semaphore_value(semaphore) == 9 && ilk_semaphore_free(semaphore) == ILK_OK);
+  }
+};
+
+// Slices that two threads make while another goes through them.
+struct slices {
+  static const int N = 3;
+  void *slices;
+
+  int count()
+  {
+    int n = 0;
+    for (void *slice = ilk_slices_next(slices, nullptr); slice;
+         slice = ilk_slices_next(slices, slice))
+      n++;
+    return n;
+  }
+
+  void before()
+  {
+    slices = ilk_slices_new(8, nullptr);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index < 2)
+      EXPECT(ilk_slices_get(slices) != nullptr);
+    else
+      EXPECT(count() <= 2);
+  }
+
+  void after()
+  {
+    EXPECT(count() == 2 && ilk_slices_free(slices) == ILK_OK);
+  }
+};
+
+// The same, where the other clears them, or describes them in a report.
+template <bool CLEARS> struct slices_cleared : slices {
+  static const int N = 2;
+
+  void thread(unsigned index)
+  {
+    char text[400];
+    if (index == 0)
+      EXPECT(ilk_slices_get(slices) != nullptr);
+    else if (CLEARS)
+      EXPECT(ilk_slices_clear(slices) == ILK_OK);
+    else
+      EXPECT(ilk_report(text, sizeof text) > 0);
+  }
+
+  void after()
+  {
+    EXPECT(count() == 1 && ilk_slices_free(slices) == ILK_OK);
+  }
+};
+typedef slices_cleared<true> slices_clear;
+typedef slices_cleared<false> slices_report;
+
+// A slice with a companion stays until both its object and the companion have dropped it.
+struct slices_dropped {
+  static const int N = 2;
+  void *slices, *attached;
+  int released;
+  long blocks;
+
+  static void release(void *companion)
+  {
+    *(int *)companion += 1;
+  }
+
+  void before()
+  {
+    void *first = ilk_slices_new(8, nullptr);
+    EXPECT(ilk_slices_get(first) && ilk_slices_free(first) == ILK_OK);
+    blocks = seams_blocks(); // with those that stay with the thread's record
+    slices = ilk_slices_new(8, nullptr);
+    attached = ilk_counter_new(0);
+    released = 0;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      void *slice = ilk_slices_get(slices);
+      EXPECT(ilk_slices_attach(slice, &released, (void *)release) == ILK_OK);
+      ilk_counter_fetch_add(attached, 1);
+      __tsan_write_range(slice, 8);
+      EXPECT(ilk_slices_drop(&slice) == ILK_OK);
+    } else {
+      EXPECT(ilk_counter_wait(attached, 1) == ILK_OK);
+      EXPECT(ilk_slices_free(slices) == ILK_OK);
+      EXPECT(released == 1);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(seams_blocks() == blocks);
+  }
+};
+
+// A sum lacks no add that the last reset included.
+struct tally_reset {
+  static const int N = 3;
+  void *tally;
+
+  void before()
+  {
+    tally = ilk_tally_new();
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_tally_add(tally, 1) == ILK_OK);
+    } else if (index == 1) {
+      EXPECT(ilk_tally_reset(tally) == ILK_OK);
+    } else {
+      int64_t sum = ilk_tally_sum(tally);
+      EXPECT(sum == 0 || sum == 1);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(ilk_tally_free(tally) == ILK_OK);
+  }
+};
+
+// Python's hooks, installed while a thread begins to wait.
+struct gil_hooks {
+  static const int N = 2;
+  void *counter;
+  static inline int state;
+
+  static void *current()
+  {
+    return &state;
+  }
+  static void *save()
+  {
+    return &state;
+  }
+  static void restore(void *)
+  {
+  }
+
+  void before()
+  {
+    counter = ilk_counter_new(0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_gil_hooks((void *)current, nullptr, (void *)save, (void *)restore) == ILK_OK);
+      ilk_counter_fetch_add(counter, 1);
+    } else {
+      EXPECT(ilk_counter_wait(counter, 1) == ILK_OK);
+    }
+  }
+
+  void after()
+  {
+  }
+};
+
+// Each set of hooks is stored once, also while another is installed.
+struct gil_hooks_two : gil_hooks {
+  long blocks;
+
+  void before()
+  {
+    blocks = seams_blocks();
+  }
+
+  static int install(unsigned index)
+  {
+    return ilk_gil_hooks((void *)current, index ? (void *)current : nullptr, (void *)save,
+                         (void *)restore);
+  }
+
+  void thread(unsigned index)
+  {
+    EXPECT(install(index) == ILK_OK);
+  }
+
+  void after()
+  {
+    for (unsigned index : {0u, 1u})
+      EXPECT(install(index) == ILK_OK);
+    EXPECT(seams_blocks() == blocks + 2);
+  }
+};
+
+// A store by the program itself.
+static void store_word(int32_t *word, int value)
+{
+  static site ordered = {"scenarios.cpp", "store_seq_cst", __LINE__, SITE_STORE, ORDER_SEQ_CST};
+  model_store(word, sizeof *word, (uint64_t)value, &ordered, __func__);
+}
+
+// The wait for a word loads it in the order of sequentially consistent operations.
+struct word_wait {
+  static const int N = 2;
+  alignas(64) int32_t word[1];
+  void *counter;
+  bool saw[2];
+
+  void before()
+  {
+    word[0] = 0;
+    counter = ilk_counter_new(0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      EXPECT(ilk_counter_store(counter, 1) == ILK_OK);
+      int result = ilk_word_wait(word, 0, 0, 0);
+      EXPECT(result == ILK_OK || result == ILK_ETIMEDOUT);
+      saw[0] = result == ILK_OK;
+    } else {
+      store_word(word, 1);
+      saw[1] = ilk_counter_load(counter) == 1;
+    }
+  }
+
+  void after()
+  {
+    EXPECT(saw[0] || saw[1]);
+  }
+};
+
+// A cancelled wait for a shared word passes the wake on that it has consumed: a thread of another process may need it.
+struct word_shared_cancelled {
+  static const int N = 3;
+  alignas(64) int32_t word[1];
+
+  void before()
+  {
+    word[0] = 0;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_word_wait(word, 0, ILK_SHARED, -1);
+      EXPECT(result == ILK_OK || result == ILK_ECANCELED);
+      if (result == ILK_OK)
+        EXPECT(ilk_word_wake(word, 1, ILK_SHARED) >= 0);
+    } else if (index == 1) {
+      model_wait(word, 0, INT64_MAX);
+    } else {
+      store_word(word, 1);
+      EXPECT(ilk_word_wake(word, 1, ILK_SHARED) >= 0);
+      EXPECT(ilk_cancel(1) == ILK_OK);
+    }
+  }
+
+  void after()
+  {
+  }
+};
+
 // --- the program ---------------------------------------------------------------------------------
 
 static const struct scenario {
@@ -2372,6 +3062,7 @@ static const struct scenario {
   SCENARIO(semaphore),
   SCENARIO(semaphore_again),
   SCENARIO(event),
+  SCENARIO(event_spun),
   SCENARIO(event_is_set),
   SCENARIO(latch),
   SCENARIO(latch_added),
@@ -2410,6 +3101,30 @@ static const struct scenario {
   SCENARIO(word_new_second),
   SCENARIO(lockarray_new),
   SCENARIO(once_new),
+  SCENARIO(barrier_wrong_ticket),
+  SCENARIO(barrier_wrong_ticket_many),
+  SCENARIO(barrier_wrong_ticket_two),
+  SCENARIO(barrier_act_reset),
+  SCENARIO(barrier_arrival_abort),
+  SCENARIO(barrier_arrival_reset),
+  SCENARIO(barrier_act_abort),
+  SCENARIO(barrier_await),
+  SCENARIO(barrier_outside),
+  SCENARIO(mutex_dead_freed),
+  SCENARIO(mutex_reset_locked),
+  SCENARIO(mutex_fair_reset),
+  SCENARIO(mutex_fair_left),
+  SCENARIO(mutex_starving),
+  SCENARIO(semaphore_three),
+  SCENARIO(slices),
+  SCENARIO(slices_clear),
+  SCENARIO(slices_report),
+  SCENARIO(slices_dropped),
+  SCENARIO(tally_reset),
+  SCENARIO(gil_hooks),
+  SCENARIO(gil_hooks_two),
+  SCENARIO(word_wait),
+  SCENARIO(word_shared_cancelled),
 };
 static_assert(sizeof scenarios / sizeof *scenarios <= engine::scenario_set().size(), "a bit each");
 

@@ -6,6 +6,7 @@
 #include "block.h"
 #include "handle.h"
 #include "memory.h"
+#include "mutex_state.h"
 #include "os.h"
 #include "region.h"
 #include "wait.h"
@@ -161,6 +162,7 @@ static struct {
 } shared;
 char *const seams_shared_begin = (char *)&shared, *const seams_shared_end = &shared.end;
 static size_t arena_used;
+static long blocks; /* allocated and not freed */
 
 void *memory_new(size_t size)
 {
@@ -169,13 +171,16 @@ void *memory_new(size_t size)
     abort();
   void *memory = shared.arena + arena_used;
   arena_used += size;
+  blocks++;
   return memory;
 }
 
 void memory_free(void *memory, size_t size)
 {
-  if (memory)
-    __tsan_write_range(memory, (long)size);
+  if (!memory)
+    return;
+  __tsan_write_range(memory, (long)size);
+  blocks--;
 }
 
 void *memory_new_pages(size_t size)
@@ -226,6 +231,7 @@ void seams_reset(void)
   memset(shared.slots, 0, sizeof shared.slots);
   shared.slots[0].object.tag_flags = 1;
   arena_used = 0;
+  blocks = 0;
 }
 
 /* --- what scenarios cannot say through interlock.h --- */
@@ -265,4 +271,28 @@ void seams_interrupted(void *pinned)
 void *seams_pinned(void)
 {
   return (void *)load_acquire(&thread_current->pin[PIN_INNER]);
+}
+
+/* The episode of its wait; 0: it does not wait. */
+uint32_t seams_blocked(struct thread *record)
+{
+  struct blocked b;
+  return block_load(record, &b) ? b.episode : 0;
+}
+
+/* Will the next release hand the mutex to the first waiter? */
+bool seams_is_marked(void *mutex)
+{
+  return load_relaxed(&handle_object(mutex)->head) & HANDOFF;
+}
+
+long seams_blocks(void)
+{
+  return blocks;
+}
+
+/* As if spinning had paid before. */
+void seams_spin(void)
+{
+  thread_current->spin_limit = 4;
 }
