@@ -1,5 +1,6 @@
 /* guard.c: the program's own fork handlers call the library, although they were registered before
    the library's, and so run while the thread has all of its guards. */
+#include "cycle.c" /* in place of the library's object */
 #include "support.h"
 
 static struct {
@@ -165,11 +166,28 @@ START_TEST(a_programs_handler_waited_for_a_free_that_waited_for_the_fork)
 }
 END_TEST
 
+/* Another thread searched for a deadlock cycle when the process forked. */
+START_TEST(a_search_ended_with_its_thread)
+{
+  must(ilk_thread_id() > 0);
+  store_relaxed(&searching, 1);
+  pid_t child = fork();
+  if (child == 0) {
+    struct thread *other;
+    must(cycle_find(thread_current, false, &other) == CYCLE_NONE);
+    _exit(0);
+  }
+  child_end(child);
+  store_relaxed(&searching, 0);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("fork_handlers");
   TCase *handlers = test_case(suite, "handlers", 20);
   tcase_add_test(handlers, a_programs_handlers_may_call);
   tcase_add_test(handlers, a_programs_handler_waited_for_a_free_that_waited_for_the_fork);
+  tcase_add_test(handlers, a_search_ended_with_its_thread);
   return run_suite(suite);
 }

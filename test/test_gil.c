@@ -416,6 +416,17 @@ START_TEST(a_sleep_releases_it)
 }
 END_TEST
 
+START_TEST(hooks_that_are_no_longer_installed_are_not_called)
+{
+  hook(restore);
+  unhook();
+  struct waiter w;
+  waiter_sleep(&w, sleep_with_gil, NULL, MS);
+  expect(waiter_end(&w), ILK_OK);
+  expect_calls(0);
+}
+END_TEST
+
 /* --- nothing where nothing is to be done
    -------------------------------------------------------------- */
 
@@ -674,6 +685,7 @@ int main(void)
   tcase_add_test(tcase, a_deadlock_cycle_is_reported_with_it);
   tcase_add_test(tcase, a_dead_owner_is_reported_with_it);
   tcase_add_test(tcase, a_sleep_releases_it);
+  tcase_add_test(tcase, hooks_that_are_no_longer_installed_are_not_called);
   tcase_add_test(tcase, a_call_that_does_not_sleep_calls_no_hook);
   tcase_add_loop_test(tcase, a_thread_without_it_calls_no_hook, 0, 2);
   tcase_add_test(tcase, three_of_them_are_needed);

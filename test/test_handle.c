@@ -689,10 +689,34 @@ START_TEST(no_memory_for_a_thread)
 }
 END_TEST
 
+/* In a thread that has locked nothing yet, and in one that has. */
+START_TEST(null_is_no_handle)
+{
+  void *mutex = ilk_mutex_new(0);
+  for (int i = 0; i < 2; i++) {
+    must(ilk_thread_id() > 0);
+    expect(ilk_mutex_lock(NULL), ILK_EHANDLE);
+    expect(ilk_mutex_trylock(NULL), ILK_EHANDLE);
+    expect(ilk_mutex_unlock(NULL), ILK_EHANDLE);
+    expect(ilk_mutex_is_locked(NULL), ILK_EHANDLE);
+    expect(ilk_rwlock_read_lock(NULL), ILK_EHANDLE);
+    expect(ilk_rwlock_read_unlock(NULL), ILK_EHANDLE);
+    expect(ilk_semaphore_release(NULL, 1), ILK_EHANDLE);
+    expect(ilk_event_set(NULL), ILK_EHANDLE);
+    expect(ilk_tally_add(NULL, 1), ILK_EHANDLE);
+    expect(ilk_mutex_free(NULL), ILK_EHANDLE);
+    expect(ilk_mutex_lock(mutex), ILK_OK);
+    expect(ilk_mutex_unlock(mutex), ILK_OK);
+  }
+  expect(ilk_mutex_free(mutex), ILK_OK);
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("handle");
   TCase *values = test_case(s, "values", 20);
+  tcase_add_test(values, null_is_no_handle);
   tcase_add_test(values, a_million_random_values);
   tcase_add_test(values, near_misses);
   tcase_add_test(values, other_kinds);

@@ -3,6 +3,7 @@
    the C library allocates for us as well. */
 #include "memory.h"
 
+#include "handle.h"
 #include "support.h"
 
 /* Sanitizers have allocators of their own. */
@@ -183,6 +184,23 @@ START_TEST(memory_is_used_outside_of_locks_and_pins)
 }
 END_TEST
 
+#ifndef NDEBUG
+START_TEST(the_check_knows_a_pin)
+{
+  void *counter = ilk_counter_new(0);
+  struct thread *me = thread_self();
+  for (enum pin pin = 0; pin < PINS; pin++) {
+    must(memory_may_be_used());
+    must(handle_enter(me, pin, counter, KIND_COUNTER));
+    must(!memory_may_be_used());
+    handle_leave(me, pin);
+  }
+  must(memory_may_be_used());
+  expect(ilk_counter_free(counter), ILK_OK);
+}
+END_TEST
+#endif
+
 #if OWN_ALLOCATOR
 
 /* --- a thread whose exit the system cannot tell us of
@@ -300,6 +318,9 @@ int main(void)
   Suite *suite = suite_create("memory");
   TCase *calls = test_case(suite, "calls", 10);
   tcase_add_test(calls, memory_is_used_outside_of_locks_and_pins);
+#ifndef NDEBUG
+  tcase_add_test(calls, the_check_knows_a_pin);
+#endif
 #if OWN_ALLOCATOR
   tcase_add_loop_test(calls, a_join_is_true_where_a_threads_exit_goes_unnoticed, 0, 2);
   TCase *forks = tcase_create("forks"); /* what is live changes */

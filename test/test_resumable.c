@@ -339,6 +339,38 @@ START_TEST(readers_pass_a_writer_between_two_parts)
 }
 END_TEST
 
+static int two_parts_and_a_turn(void *rw, int64_t timeout_ns)
+{
+  expect(ilk_wait_begin(rw), ILK_OK);
+  for (int i = 0; i < 2; i++)
+    expect(ilk_rwlock_write_timedlock(rw, MS), ILK_ETIMEDOUT);
+  phase = 1;
+  expect(ilk_rwlock_write_timedlock(rw, timeout_ns), ILK_OK);
+  expect(ilk_wait_end(rw), ILK_OK);
+  expect(ilk_rwlock_write_unlock(rw), ILK_OK);
+  return 0;
+}
+
+/* Each part waits for the reader inside. The slot that the first one leaves in the queue serves the
+   others. */
+START_TEST(parts_that_wait_for_a_reader_have_one_slot)
+{
+  void *rw = ilk_rwlock_new(_i ? ILK_FAIR : 0);
+  phase = 0;
+  expect(ilk_rwlock_read_lock(rw), ILK_OK);
+  struct waiter w;
+  waiter_start(&w, two_parts_and_a_turn, rw, 3600 * SECOND);
+  until_phase(1);
+  waiter_until_asleep(&w);
+  expect(ilk_rwlock_read_unlock(rw), ILK_OK);
+  expect(waiter_end(&w), 0);
+  expect(elsewhere(ilk_rwlock_write_timedlock, rw, 0), ILK_OK);
+  expect(ilk_rwlock_read_timedlock(rw, -1), ILK_OWNER_DIED);
+  expect(ilk_rwlock_read_unlock(rw), ILK_OK);
+  expect(ilk_rwlock_free(rw), ILK_OK);
+}
+END_TEST
+
 /* A wait to write, and a wait to read within it. */
 static int write_then_read(void *rw, int64_t unused)
 {
@@ -525,6 +557,7 @@ int main(void)
   tcase_add_loop_test(tc, a_part_is_cancelled, 0, LENGTH(locks));
   tcase_add_loop_test(tc, a_reader_keeps_its_slot, 0, 2);
   tcase_add_loop_test(tc, readers_pass_a_writer_between_two_parts, 0, 2);
+  tcase_add_loop_test(tc, parts_that_wait_for_a_reader_have_one_slot, 0, 2);
   tcase_add_loop_test(tc, one_wait_for_both_sides, 0, 2);
   tcase_add_loop_test(tc, a_waiter_in_a_signal_handler_keeps_no_wake, 0, LENGTH(locks));
   tcase_add_test(tc, a_reader_in_a_signal_handler_keeps_no_wake);
