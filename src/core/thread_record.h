@@ -90,12 +90,15 @@ struct thread {
   uint32_t spin_limit, spin_waits; /* see spin.h */
   atomic_word closing; /* the handle whose close this thread decides (see handle_close.c) */
   void *held;          /* the mutex that it locked last, or NULL (I6 in mutex_state.h) */
+  /* Counts the marks that waiters set in words that it holds (I6 in wordlock.h). Written by the
+     waiters, rarely. */
+  atomic_word word_marks;
+  bool uses_words; /* it may hold private word locks (see word.c) */
+  /* Elements in use of reads_*, some of which may be empty (see rwlock.c). */
+  uint32_t reads;
   /* Python's state of this thread, while a wait has released the GIL (see gil.h). */
   void *gil_state;
   struct gil_hooks *gil_hooks; /* the hooks that reacquire it */
-  bool uses_words;             /* it may hold private word locks (see word.c) */
-  /* Elements in use of reads_*, some of which may be empty (see rwlock.c). */
-  uint32_t reads;
 
   /* What the thread is blocked on. Written by it, read by any thread (see block.h). */
   _Alignas(CACHE_LINE) atomic_u32 episode; /* odd while blocked; counts up */

@@ -99,18 +99,23 @@ int ilk_lockarray_free(void *array)
 
 /* --- the calls for one lock --------------------------------------------------------- */
 
-/* The fast path: one change of one word. False: the array has not changed; take the slow path,
-   which sets the pin again. It makes no calls, so that its values stay in registers. */
-static inline bool change_fast(void *array, int64_t i,
-                               bool (*change)(atomic_u32 *word, uint32_t id))
+/* For the fast paths, which change one word. They make no calls, so that their values stay in
+   registers. NULL: nothing is pinned, or the pin is set again by the slow path. */
+static inline struct lockarray *pin_fast(struct thread *me, void *array)
+{
+  if (unlikely(!me))
+    return NULL;
+  return (struct lockarray *)handle_enter_fast(me, PIN_INNER, array, KIND_LOCKARRAY);
+}
+
+/* False: the array has not changed. */
+static inline bool lock_fast(void *array, int64_t i)
 {
   struct thread *me = thread_current;
-  if (unlikely(!me))
-    return false;
-  struct lockarray *a = (struct lockarray *)handle_enter_fast(me, PIN_INNER, array, KIND_LOCKARRAY);
+  struct lockarray *a = pin_fast(me, array);
   if (unlikely(!a))
     return false;
-  bool done = likely(lockarray_has(a, i)) && change(lockarray_word(a, i), thread_id(me));
+  bool done = likely(lockarray_has(a, i)) && wordlock_acquire(lockarray_word(a, i), thread_id(me));
   handle_leave(me, PIN_INNER);
   return done;
 }
@@ -132,20 +137,17 @@ COLD static int lock_for(void *array, int64_t i, int64_t timeout_ns)
 
 int ilk_lockarray_lock(void *array, int64_t i)
 {
-  return likely(change_fast(array, i, wordlock_acquire)) ? ILK_OK
-                                                         : return_code(lock_for(array, i, -1));
+  return likely(lock_fast(array, i)) ? ILK_OK : return_code(lock_for(array, i, -1));
 }
 
 int ilk_lockarray_timedlock(void *array, int64_t i, int64_t timeout_ns)
 {
-  return likely(change_fast(array, i, wordlock_acquire))
-           ? ILK_OK
-           : return_code(lock_for(array, i, timeout_ns));
+  return likely(lock_fast(array, i)) ? ILK_OK : return_code(lock_for(array, i, timeout_ns));
 }
 
 int ilk_lockarray_trylock(void *array, int64_t i)
 {
-  if (likely(change_fast(array, i, wordlock_acquire)))
+  if (likely(lock_fast(array, i)))
     return ILK_OK;
   return try_code(lock_for(array, i, 0));
 }
@@ -167,7 +169,21 @@ COLD static int unlock_for(void *array, int64_t i)
 
 int ilk_lockarray_unlock(void *array, int64_t i)
 {
-  return likely(change_fast(array, i, wordlock_release)) ? ILK_OK : unlock_for(array, i);
+  struct thread *me = thread_current;
+  struct lockarray *a = pin_fast(me, array);
+  if (unlikely(!a))
+    return unlock_for(array, i);
+  enum wordlock_released released = WORDLOCK_REFUSED;
+  atomic_u32 *word = NULL;
+  if (likely(lockarray_has(a, i))) {
+    word = lockarray_word(a, i);
+    released = wordlock_release(word, me);
+  }
+  handle_leave(me, PIN_INNER);
+  if (likely(released == WORDLOCK_RELEASED))
+    return ILK_OK;
+  /* Unpinned: the wake uses the address alone. */
+  return released == WORDLOCK_ERASED ? wordlock_wake(word) : unlock_for(array, i);
 }
 
 /* --- operations for other modules --------------------------------------------------- */

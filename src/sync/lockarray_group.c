@@ -22,9 +22,11 @@ COLD static int unlock_slow(const struct call *c, int64_t i, bool owner_dead)
 
 static inline int unlock(const struct call *c, int64_t i)
 {
-  return likely(wordlock_release(lockarray_word(lockarray_of(c), i), thread_id(c->me)))
-           ? ILK_OK
-           : unlock_slow(c, i, false);
+  atomic_u32 *word = lockarray_word(lockarray_of(c), i);
+  enum wordlock_released released = wordlock_release(word, c->me);
+  if (likely(released == WORDLOCK_RELEASED))
+    return ILK_OK;
+  return released == WORDLOCK_ERASED ? wordlock_wake(word) : unlock_slow(c, i, false);
 }
 
 static bool holds(const struct call *c, int64_t i)

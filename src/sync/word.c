@@ -33,16 +33,26 @@ static inline uint32_t holder_id(const struct thread *me, int flags)
            : thread_id(me);
 }
 
-/* The fast path: one change of the word. False: nothing has changed, take the slow path. It makes
-   no calls, so that its values stay in registers. */
-static inline bool change_fast(void *address, int flags,
-                               bool (*change)(atomic_u32 *word, uint32_t id))
+/* The fast paths: one change of the word. False, WORDLOCK_REFUSED: nothing has changed, take the slow
+   path. They make no calls, so that their values stay in registers. */
+static inline bool lock_fast(void *address, int flags)
 {
   struct thread *me = thread_current;
   if (unlikely(!me || check(address, flags) != ILK_OK))
     return false;
   me->uses_words = true;
-  return likely(change(address, holder_id(me, flags)));
+  return likely(wordlock_acquire(address, holder_id(me, flags)));
+}
+
+static inline enum wordlock_released unlock_fast(void *address, int flags)
+{
+  struct thread *me = thread_current;
+  if (unlikely(!me || check(address, flags) != ILK_OK))
+    return WORDLOCK_REFUSED;
+  if (likely(!(flags & ILK_SHARED)))
+    return wordlock_release(address, me);
+  return wordlock_release_shared(address, holder_id(me, flags)) ? WORDLOCK_RELEASED
+                                                                : WORDLOCK_REFUSED;
 }
 
 static int begin(struct wordlock *w, void *address, int flags)
@@ -79,27 +89,27 @@ COLD static int unlock_slow(void *address, int flags)
 
 int ilk_word_lock(void *address, int flags)
 {
-  return change_fast(address, flags, wordlock_acquire) ? ILK_OK
-                                                       : return_code(lock_slow(address, flags, -1));
+  return lock_fast(address, flags) ? ILK_OK : return_code(lock_slow(address, flags, -1));
 }
 
 int ilk_word_timedlock(void *address, int flags, int64_t timeout_ns)
 {
-  return change_fast(address, flags, wordlock_acquire)
-           ? ILK_OK
-           : return_code(lock_slow(address, flags, timeout_ns));
+  return lock_fast(address, flags) ? ILK_OK : return_code(lock_slow(address, flags, timeout_ns));
 }
 
 int ilk_word_trylock(void *address, int flags)
 {
-  if (change_fast(address, flags, wordlock_acquire))
+  if (lock_fast(address, flags))
     return ILK_OK;
   return try_code(lock_slow(address, flags, 0));
 }
 
 int ilk_word_unlock(void *address, int flags)
 {
-  return change_fast(address, flags, wordlock_release) ? ILK_OK : unlock_slow(address, flags);
+  enum wordlock_released released = unlock_fast(address, flags);
+  if (likely(released == WORDLOCK_RELEASED))
+    return ILK_OK;
+  return released == WORDLOCK_ERASED ? wordlock_wake(address) : unlock_slow(address, flags);
 }
 
 int ilk_word_id(void)

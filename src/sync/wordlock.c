@@ -18,7 +18,7 @@
 enum waiter_state {
   FRESH,         /* has not slept */
   TRY,           /* will not sleep */
-  SLEPT,         /* has slept */
+  SLEPT,         /* has slept, or has found its CONTENDED erased */
   SLEPT_STARVING /* fell asleep last with STARVING in the word */
 };
 
@@ -78,6 +78,22 @@ static int sleep_on(const struct wordlock *w, uint32_t seen, int64_t deadline)
   return result == ILK_ETIMEDOUT && until < deadline ? ILK_OK : result;
 }
 
+/* After the caller has set CONTENDED, which made the word `marked`: false if a release may have
+   erased it unseen (I6); recheck. */
+static bool is_settled(const struct wordlock *w, uint32_t marked)
+{
+  if (w->shared || !(marked & HOLDER))
+    return true; /* no release by a store */
+  struct thread *holder = thread_find(marked & HOLDER);
+  if (!holder)
+    return false; /* it has died */
+  /* Heavy side of Dekker: count, then recheck; a release stores, then loads the count. Release: the
+     holder that finds the count finds CONTENDED. */
+  add_seq_cst(&holder->word_marks, 1);
+  fence_heavy();
+  return load_seq_cst(w->word) == marked;
+}
+
 static int wait_for(const struct wordlock *w, int64_t timeout_ns)
 {
   int64_t since = clock_now(), deadline = clock_deadline(timeout_ns);
@@ -91,9 +107,17 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
     uint32_t marked = seen | CONTENDED;
     if (waiter_state != FRESH && result == ILK_OK && clock_now() - since > STARVING_AFTER)
       marked |= STARVING;
-    /* Relaxed: it publishes nothing, and the kernel compares the same word before the sleep. */
-    if (marked != seen && !cas_relaxed(w->word, &seen, marked))
-      continue;
+    if (marked != seen) {
+      bool sets_contended = !(seen & CONTENDED);
+      /* Relaxed: it publishes nothing, and the kernel compares the same word before the sleep. */
+      if (!cas_relaxed(w->word, &seen, marked))
+        continue;
+      if (sets_contended && !is_settled(w, marked)) {
+        if (waiter_state == FRESH)
+          waiter_state = SLEPT; /* others may sleep, and rely on this thread (I2) */
+        continue;
+      }
+    }
     if (result != ILK_OK)
       return result;
     result = sleep_on(w, marked, deadline);
@@ -125,6 +149,12 @@ int wordlock_lock(const struct wordlock *w, int64_t timeout_ns)
   }
   int result = spin_for(w);
   return result == ILK_EBUSY ? wait_for(w, timeout_ns) : result;
+}
+
+int wordlock_wake(atomic_u32 *word)
+{
+  wait_wake(word, 1, false);
+  return ILK_OK;
 }
 
 int wordlock_unlock(const struct wordlock *w, bool owner_dead)

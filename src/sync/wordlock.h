@@ -28,16 +28,19 @@
                                                 a holder that undoes its acquisition from a dead
                                                 thread; then wakes one if CONTENDED
 
-   Every transition is a compare-and-swap of the whole word. An acquisition has acquire order, and
-   pairs with the release order of every transition that frees the word. It has release order, too:
-   a thread that loads the id finds the holder's record in thread_find().
+   Every transition is a compare-and-swap of the whole word, except id -> FREE where no other bit was
+   set: a plain store, as in the mutex (I6). Between processes that is a compare-and-swap, too, and
+   compilers may inline it as one (ilk_word_id()). An acquisition has acquire order, and pairs with
+   the release order of every transition that frees the word. It has release order, too: a thread
+   that loads the id finds the holder's record in thread_find().
 
    Invariants:
    I1  Only the holder, or a thread that finds it dead, changes the id of a locked word.
-   I2  If a thread sleeps on the word, CONTENDED is set, or a woken thread has not rechecked yet. A
-       waiter sets CONTENDED, and sleeps only while the word has exactly that value. A thread that
-       has slept acquires with CONTENDED; one that leaves without the lock sets CONTENDED, since it
-       may have consumed a wake.
+   I2  If a thread sleeps on the word, CONTENDED is set; or a thread that was woken or has set
+       CONTENDED has not rechecked yet; or a release by a store has erased CONTENDED, and has yet to
+       wake one. A waiter sets CONTENDED, and sleeps only while the word has exactly that value. A
+       thread that has slept, or has found its CONTENDED erased, acquires with CONTENDED; one that
+       leaves without the lock sets CONTENDED, since it may have consumed a wake.
    I3  After the release the word's memory is not touched: it may be unmapped. The wake uses its
        address alone; a thread that is woken by mistake rechecks.
    I4  A try may acquire a RESERVED or OWNER_DEAD word. A thread that has not slept yet sleeps on
@@ -47,6 +50,14 @@
        So no thread sleeps there for long without comparing the word (block()). If it finds the word
        changed, it rechecks; if the word is free, it acquires with CONTENDED, and its release wakes
        the next.
+   I6  A release by a store loads the holder's `word_marks`, finds its id alone in the word, stores
+       FREE, and loads `word_marks` again. A waiter that sets CONTENDED in a word without it then
+       counts up the holder's `word_marks`, runs the heavy fence, and rechecks the word before it
+       sleeps or leaves. Dekker: either its recheck finds the store, or the second load finds the
+       count. The first load cannot have found it: then the holder would have found CONTENDED, too.
+       So a release that has erased CONTENDED, and whose waiter relies on it, finds another count,
+       and wakes one. `word_marks` counts for all words that the thread holds, so such a wake may be
+       for nothing. Waiters that find CONTENDED set by another rely on that thread.
 
    Bound on starvation: a thread that has waited for STARVING_AFTER, wakes, and finds that another
    overtook it, sets STARVING and sleeps again. From then on only threads that have slept acquire
@@ -55,14 +66,16 @@
    STARVING_AFTER, and then for one critical section of each thread that slept at that moment. It
    may be overtaken by such a thread; by a try; by a thread whose PATIENCE ends, or that wakes
    without a reason, before the woken thread runs; and, with futexes, by real-time threads (wait.h).
-   If STARVING is clear after that, it sets it again when it wakes next.
+   If STARVING is clear after that, or a release by a store has erased it, it sets it again when it
+   wakes next.
 
-   Checked in the library's own sources by the scenarios word, word_dead and lockarray of
-   test/models/real; there is no Spin model of it. */
+   Checked by test/models/wordlock.pml, and in the library's own sources by the scenarios
+   word... and lockarray... of test/models/real. */
 #ifndef INTERLOCK_WORDLOCK_H
 #define INTERLOCK_WORDLOCK_H
 
 #include "atomic.h"
+#include "fence.h"
 #include "thread_record.h"
 
 #define WORDLOCK_FREE UINT32_C(0)
@@ -89,8 +102,31 @@ static inline bool wordlock_acquire(atomic_u32 *word, uint32_t id)
   return likely(cas_acq_rel(word, &seen, id));
 }
 
-/* id -> FREE. */
-static inline bool wordlock_release(atomic_u32 *word, uint32_t id)
+/* The result of a release by a store. */
+enum wordlock_released {
+  WORDLOCK_RELEASED,
+  WORDLOCK_ERASED, /* released, and perhaps CONTENDED was erased: call wordlock_wake() */
+  WORDLOCK_REFUSED /* nothing has changed: take the slow path */
+};
+
+/* id -> FREE, by a store (I6). Not between processes. */
+static inline enum wordlock_released wordlock_release(atomic_u32 *word, struct thread *me)
+{
+  /* Acquire: a CONTENDED that is counted is found in the word. */
+  uintptr_t marks = load_acquire(&me->word_marks);
+  /* Relaxed: only the caller itself stores its id. */
+  if (unlikely(load_relaxed(word) != thread_id(me)))
+    return WORDLOCK_REFUSED;
+  /* Dekker with is_settled(). */
+  bool counted = fence_light(word, WORDLOCK_FREE, &me->word_marks) != marks;
+  return likely(!counted) ? WORDLOCK_RELEASED : WORDLOCK_ERASED;
+}
+
+/* Wakes a thread that sleeps on the word, whose memory may be gone. ILK_OK. */
+COLD int wordlock_wake(atomic_u32 *word);
+
+/* The same by a compare-and-swap. */
+static inline bool wordlock_release_shared(atomic_u32 *word, uint32_t id)
 {
   uint32_t seen = id;
   return likely(cas_release(word, &seen, WORDLOCK_FREE));

@@ -2269,6 +2269,71 @@ struct word {
   }
 };
 
+// A waiter that gives up, perhaps with a wake that another needs; and threads that lock twice.
+struct word_given_up : word {
+  rl::var<int> given_up;
+
+  void before()
+  {
+    word::before();
+    set(given_up, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    for (int round = 0; round < 2; round++) {
+      int result = ilk_word_timedlock(lock, 0, index > 0 ? -1 : 1000);
+      EXPECT(result == ILK_OK || (index == 0 && result == ILK_ETIMEDOUT));
+      if (result == ILK_OK) {
+        set(data, get(data) + 1);
+        EXPECT(ilk_word_unlock(lock, 0) == ILK_OK);
+      } else {
+        set(given_up, get(given_up) + 1);
+      }
+    }
+  }
+
+  void after()
+  {
+    EXPECT(get(data) + get(given_up) == 2 * N);
+  }
+};
+
+// A thread that holds two words: what a waiter for one counts is not lost to the release of the other.
+struct word_two {
+  static const int N = 3;
+  alignas(64) int32_t lock[2];
+  rl::var<int> data[2];
+
+  void before()
+  {
+    lock[0] = lock[1] = 0;
+    set(data[0], 0);
+    set(data[1], 0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index != 1)
+      EXPECT(ilk_word_lock(&lock[0], 0) == ILK_OK);
+    if (index != 2)
+      EXPECT(ilk_word_lock(&lock[1], 0) == ILK_OK);
+    if (index != 1) {
+      set(data[0], get(data[0]) + 1);
+      EXPECT(ilk_word_unlock(&lock[0], 0) == ILK_OK);
+    }
+    if (index != 2) {
+      set(data[1], get(data[1]) + 1);
+      EXPECT(ilk_word_unlock(&lock[1], 0) == ILK_OK);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(get(data[0]) == 2 && get(data[1]) == 2);
+  }
+};
+
 struct lockarray {
   static const int N = 3;
   void *array;
@@ -3091,6 +3156,8 @@ static const struct scenario {
   SCENARIO(barrier_try),
   SCENARIO(cancel),
   SCENARIO(word),
+  SCENARIO(word_given_up),
+  SCENARIO(word_two),
   SCENARIO(word_dead),
   SCENARIO(word_dead_new),
   SCENARIO(lockarray),
