@@ -63,6 +63,15 @@ static bool *readers_visited(void *handle)
   return &v->readers;
 }
 
+/* For a single link: none. */
+static bool *unvisited(void *handle)
+{
+  static bool readers;
+  (void)handle;
+  readers = false;
+  return &readers;
+}
+
 /* The episode of a thread that is blocked without a deadline and not about to report a cycle; else
    0. */
 static uint32_t stuck_episode(struct thread *record)
@@ -102,8 +111,10 @@ static uint32_t word_holder(struct thread *me, struct thread *waiter, const stru
   return b->flags & BLOCK_WORD && b->index ? holder_in(b->word, waiter == me) : 0;
 }
 
-/* Visits each thread that must act before `waiter` can continue. */
-static void visit_blockers(struct thread *me, struct thread *waiter, struct cycle_visitor *visitor)
+/* Visits each thread that must act before `waiter` can continue. noted() returns where the kind
+   notes that the readers of the lock have been visited. */
+static void visit_blockers(struct thread *me, struct thread *waiter, struct cycle_visitor *visitor,
+                           bool *(*noted)(void *handle))
 {
   struct blocked b;
   if (!block_load(waiter, &b))
@@ -116,6 +127,7 @@ static void visit_blockers(struct thread *me, struct thread *waiter, struct cycl
   struct object *object = operations && operations->holder ? block_pin(me, b.handle) : NULL;
   if (!object)
     return;
+  visitor->readers_visited = noted(b.handle);
   if (operations->each_blocker)
     operations->each_blocker(object, waiter, b.index, visitor);
   else
@@ -156,8 +168,7 @@ static struct thread *search(struct thread *me)
   me->search_from = me->search_next = NULL;
   for (struct thread *r = me; r && !s.end; r = r->search_next) {
     s.from = r;
-    s.visitor.readers_visited = readers_visited((void *)load_acquire(&r->blocked_handle));
-    visit_blockers(me, r, &s.visitor);
+    visit_blockers(me, r, &s.visitor, readers_visited);
   }
   return s.end;
 }
@@ -178,9 +189,8 @@ static void visit_match(struct cycle_visitor *visitor, struct thread *record)
 
 static bool is_linked(struct thread *me, struct thread *from, struct thread *to)
 {
-  bool readers = false;
-  struct match m = {.visitor = {.visit = visit_match, .readers_visited = &readers}, .target = to};
-  visit_blockers(me, from, &m.visitor);
+  struct match m = {.visitor = {.visit = visit_match}, .target = to};
+  visit_blockers(me, from, &m.visitor, unvisited);
   return m.found;
 }
 
