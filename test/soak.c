@@ -344,7 +344,7 @@ static void empty_yard(void)
 static void fill_yard(void)
 {
   for (int i = 0; i < YARD; i++) {
-    yard[i].made = slot_make(i == 0 ? MUTEX : i % (KINDS - 1)); /* all kinds that have handles */
+    yard[i].made = slot_make(i == 0 ? MUTEX : i % WORD); /* all kinds that have handles */
     /* The mutex of all conditions is owned: a thread that dies with an unowned one leaves it
        locked, and a thread that must reacquire it waits forever. */
     if (i == 0)

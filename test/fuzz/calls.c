@@ -6,8 +6,8 @@
 #include <string.h>
 
 const char *const kind_names[KINDS] = {
-  "mutex",   "rwlock", "semaphore", "condition", "event",  "barrier", "latch",  "once",
-  "counter", "tally",  "lockarray", "queue",     "thread", "local",   "slices", "word",
+  "mutex", "rwlock",    "semaphore", "condition", "event", "barrier", "latch", "once",   "counter",
+  "tally", "lockarray", "queue",     "thread",    "local", "slices",  "word",  "robust",
 };
 
 /* --- making and freeing ---------------------------------------------------------------- */
@@ -43,13 +43,13 @@ static void *new_handle(struct object *o)
     return ilk_thread_start((void *)(uintptr_t)body, m->flags ? o : NULL);
   case LOCAL: return ilk_local_new();
   case SLICES: return ilk_slices_new(m->a, NULL);
-  default: return &o->word;
+  default: return o->memory;
   }
 }
 
 bool object_new(struct object *o)
 {
-  o->word = 0;
+  memset(o->memory, 0, sizeof o->memory);
   o->handle = new_handle(o);
   return o->handle;
 }
@@ -57,10 +57,9 @@ bool object_new(struct object *o)
 int object_free(int kind, void *handle)
 {
   static int (*const functions[KINDS])(void *) = {
-    ilk_mutex_free,   ilk_rwlock_free,  ilk_semaphore_free, ilk_condition_free,
-    ilk_event_free,   ilk_barrier_free, ilk_latch_free,     ilk_once_free,
-    ilk_counter_free, ilk_tally_free,   ilk_lockarray_free, ilk_queue_free,
-    ilk_thread_free,  ilk_local_free,   ilk_slices_free,    NULL,
+    ilk_mutex_free,     ilk_rwlock_free, ilk_semaphore_free, ilk_condition_free, ilk_event_free,
+    ilk_barrier_free,   ilk_latch_free,  ilk_once_free,      ilk_counter_free,   ilk_tally_free,
+    ilk_lockarray_free, ilk_queue_free,  ilk_thread_free,    ilk_local_free,     ilk_slices_free,
   };
   return functions[kind](handle);
 }
@@ -176,6 +175,9 @@ CALL(slices_get_call, slices_get(h, value))
 WAITING(word_lock, ilk_word_lock(h, 0), ilk_word_trylock(h, 0),
         ilk_word_timedlock(h, 0, op->timeout))
 CALL(word_unlock, ilk_word_unlock(h, 0))
+WAITING(robust_lock, ilk_robust_lock(h), ilk_robust_trylock(h),
+        ilk_robust_timedlock(h, op->timeout))
+CALL(robust_unlock, ilk_robust_unlock(h))
 
 const struct call_type call_types[CALLS] = {
   [MUTEX_LOCK] = {"mutex_lock", MUTEX, 8, WAITS | ATTEMPT | HAS_TRY, mutex_lock},
@@ -236,6 +238,8 @@ const struct call_type call_types[CALLS] = {
   [SLICES_GET] = {"slices_get", SLICES, 3, 0, slices_get_call},
   [WORD_LOCK] = {"word_lock", WORD, 6, WAITS | ATTEMPT | HAS_TRY, word_lock},
   [WORD_UNLOCK] = {"word_unlock", WORD, 3, RELEASES, word_unlock},
+  [ROBUST_LOCK] = {"robust_lock", ROBUST, 6, WAITS | ATTEMPT | HAS_TRY, robust_lock},
+  [ROBUST_UNLOCK] = {"robust_unlock", ROBUST, 3, RELEASES, robust_unlock},
   [FREE] = {"free", KINDS, 0, 0, NULL},
   [CANCEL] = {"cancel", KINDS, 0, 0, NULL},
   [FORK] = {"fork", KINDS, 0, 0, NULL},

@@ -46,9 +46,16 @@ enum kind {
   THREAD,
   LOCAL,
   SLICES,
-  WORD, /* a lock in memory: its handle is its address, which is never freed */
+  /* Locks in memory: the handle is an address, which is never freed. */
+  WORD,
+  ROBUST,
   KINDS
 };
+
+static inline bool is_in_memory(int kind)
+{
+  return kind >= WORD;
+}
 
 enum call {
   MUTEX_LOCK,
@@ -107,6 +114,8 @@ enum call {
   SLICES_GET,
   WORD_LOCK,
   WORD_UNLOCK,
+  ROBUST_LOCK,
+  ROBUST_UNLOCK,
   FREE,   /* of any kind */
   CANCEL, /* of no object, as the next: all waits are cancelled for a moment */
   FORK,   /* the child makes some calls on every object, and checks its own history */
@@ -162,7 +171,7 @@ struct object {
   struct slot made;
   int slot;
   void *handle;
-  uint32_t word;
+  _Alignas(8) unsigned char memory[ILK_ROBUST_SIZE]; /* of a lock in memory */
 };
 
 /* What other calls on the same object overlapped a call: bits. */
@@ -215,7 +224,7 @@ extern const struct call_type call_types[CALLS];
 extern const char *const kind_names[KINDS];
 
 bool object_new(struct object *o);
-int object_free(int kind, void *handle); /* any kind but WORD */
+int object_free(int kind, void *handle); /* a kind that has handles */
 extern _Atomic int started_threads;      /* of kind THREAD, that have not come to their end */
 
 /* --- program.c --------------------------------------------------------------------------- */

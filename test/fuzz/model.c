@@ -38,7 +38,7 @@ static int set_value(int64_t *place, int64_t value)
   return ILK_OK;
 }
 
-/* Also a word's lock. depth[0] is how often the owner holds it. */
+/* Also a lock in memory. depth[0] is how often the owner holds it. */
 static int mutex_step(int flags, struct state *s, const struct entry *e, int64_t *value)
 {
   int t = e->thread, result;
@@ -46,6 +46,7 @@ static int mutex_step(int flags, struct state *s, const struct entry *e, int64_t
   switch (e->call) {
   case MUTEX_LOCK:
   case WORD_LOCK:
+  case ROBUST_LOCK:
     if (mine && !(flags & ILK_RECURSIVE))
       return ILK_EDEADLK;
     result = mine ? ILK_OK : take(s, 0, t);
@@ -54,6 +55,7 @@ static int mutex_step(int flags, struct state *s, const struct entry *e, int64_t
     return result;
   case MUTEX_UNLOCK:
   case WORD_UNLOCK:
+  case ROBUST_UNLOCK:
     if (owned ? !mine : !s->owner[0])
       /* Two unlocks of an unowned mutex at the same time cannot be distinguished. */
       return !owned && e->beside & BESIDE_RELEASE && e->result == ILK_OK ? ILK_OK : ILK_EPERM;
@@ -292,7 +294,8 @@ static int step(const struct object *o, struct state *s, const struct entry *e, 
   const struct slot *m = &o->made;
   switch (m->kind) {
   case MUTEX:
-  case WORD: return mutex_step(m->kind == WORD ? 0 : m->flags, s, e, value);
+  case WORD:
+  case ROBUST: return mutex_step(m->flags, s, e, value);
   case RWLOCK: return rwlock_step(s, e);
   case SEMAPHORE: return semaphore_step(m->a, s, e, value);
   case CONDITION: return condition_step(e);
@@ -371,8 +374,9 @@ static bool may_end(const struct object *o, const struct entry *e, int now)
            (vain ||
             (now == ILK_EDEADLK && (e->op.timeout == 0 || call_types[e->call].flags & MULTI)));
   case ILK_ECANCELED: return e->beside & BESIDE_CANCEL && e->op.timeout != TRY && vain;
-  case ILK_EDEADLK: /* round a cycle */
-    return e->op.timeout == FOREVER && vain && call_types[e->call].flags & ATTEMPT;
+  case ILK_EDEADLK: /* round a cycle, which is not detected through a robust lock */
+    return e->op.timeout == FOREVER && vain && call_types[e->call].flags & ATTEMPT &&
+           o->made.kind != ROBUST;
   default: return false;
   }
 }

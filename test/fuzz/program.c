@@ -23,13 +23,16 @@ static bool one_in(int64_t n)
 /* --- objects ------------------------------------------------------------------------------- */
 
 /* Those whose histories are checked most closely. */
-static const uint8_t exact[] = {COUNTER, QUEUE, SEMAPHORE, ONCE,  LOCKARRAY,
-                                RWLOCK,  MUTEX, EVENT,     LATCH, WORD};
+static const uint8_t exact[] = {COUNTER, QUEUE, SEMAPHORE, ONCE, LOCKARRAY, RWLOCK,
+                                MUTEX,   EVENT, LATCH,     WORD, ROBUST};
 
 struct slot slot_make(int kind)
 {
   static const uint8_t mutexes[] = {
     0, 0, ILK_RECURSIVE, ILK_FAIR, ILK_FAIR | ILK_RECURSIVE, ILK_UNOWNED, ILK_UNOWNED | ILK_FAIR};
+  uint64_t lock[ILK_ROBUST_SIZE / sizeof(uint64_t)] = {0};
+  if (kind == ROBUST && ilk_robust_unlock(lock) == ILK_ENOTSUP)
+    kind = WORD;
   struct slot s = {.kind = (uint8_t)kind};
   switch (kind) {
   case MUTEX: s.flags = PICK(mutexes); break;
@@ -132,6 +135,7 @@ int undoing(int call)
   case LOCK_PAIR: return UNLOCK_PAIR;
   case LOCK_RANGE: return UNLOCK_RANGE;
   case WORD_LOCK: return WORD_UNLOCK;
+  case ROBUST_LOCK: return ROBUST_UNLOCK;
   default: return CALLS;
   }
 }
@@ -148,10 +152,11 @@ static struct op make_op(const struct program *p, bool strict, int64_t serial)
   }
   op.slot = (uint8_t)below(p->slots);
   const struct slot *s = &p->slot[op.slot];
-  op.call = s->kind != WORD && one_in(strict ? 60 : 12) ? FREE : (uint8_t)pick_call(p, s->kind);
+  op.call =
+    !is_in_memory(s->kind) && one_in(strict ? 60 : 12) ? FREE : (uint8_t)pick_call(p, s->kind);
   op.timeout = op.call == FREE ? 0 : pick_timeout(op.call);
   pick_arguments(&op, s, serial);
-  if (!strict && s->kind != WORD && one_in(8)) {
+  if (!strict && !is_in_memory(s->kind) && one_in(8)) {
     op.handle = (uint8_t)below(HANDLES);
     op.a = op.handle > OF_ANOTHER ? (int64_t)(random_next(&chance) >> 1) : op.a;
   }

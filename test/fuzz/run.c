@@ -465,9 +465,18 @@ static void finish_slot(struct context *c, int slot)
   int kind = r.object[r.current[slot]].made.kind;
   switch (kind) {
   case MUTEX:
+    try_once(c, slot, MUTEX_LOCK, 0);
+    until_it_fails(c, slot, MUTEX_UNLOCK);
+    break;
   case WORD:
-    try_once(c, slot, kind == WORD ? WORD_LOCK : MUTEX_LOCK, 0);
-    until_it_fails(c, slot, kind == WORD ? WORD_UNLOCK : MUTEX_UNLOCK);
+    try_once(c, slot, WORD_LOCK, 0);
+    until_it_fails(c, slot, WORD_UNLOCK);
+    break;
+  case ROBUST:
+    if (r.forked) /* the child's lock is a copy, and shares no memory with its holder */
+      break;
+    try_once(c, slot, ROBUST_LOCK, 0);
+    until_it_fails(c, slot, ROBUST_UNLOCK);
     break;
   case RWLOCK:
     try_once(c, slot, WRITE_LOCK, 0);
@@ -492,7 +501,7 @@ static void finish_slot(struct context *c, int slot)
       if (call_types[call].kind == kind && !(call_types[call].flags & WAITS))
         try_once(c, slot, call, 0);
   }
-  if (kind != WORD)
+  if (!is_in_memory(kind))
     try_once(c, slot, FREE, 0);
 }
 
@@ -682,7 +691,7 @@ static void free_one_of_each(void)
 {
   for (int kind = 0; kind < KINDS; kind++) {
     struct object o = {.made = {.kind = (uint8_t)kind, .a = 1}};
-    if (kind == WORD || kind == THREAD || !object_new(&o))
+    if (is_in_memory(kind) || kind == THREAD || !object_new(&o))
       continue;
     r.freed[kind] = o.handle;
     object_free(kind, o.handle);
