@@ -2299,6 +2299,40 @@ struct word_given_up : word {
   }
 };
 
+// A waiter whose time is over marks the word for another that sleeps, while it is released.
+struct word_timed_out : word {
+  rl::var<int> given_up;
+
+  void before()
+  {
+    word::before();
+    set(given_up, 0);
+    struct thread *own = thread_current;
+    thread_current = engine::records[1];
+    EXPECT(ilk_word_lock(lock, 0) == ILK_OK);
+    thread_current = own;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 1)
+      EXPECT(ilk_word_unlock(lock, 0) == ILK_OK);
+    int result = ilk_word_timedlock(lock, 0, index > 0 ? -1 : 1000);
+    EXPECT(result == ILK_OK || (index == 0 && result == ILK_ETIMEDOUT));
+    if (result == ILK_OK) {
+      set(data, get(data) + 1);
+      EXPECT(ilk_word_unlock(lock, 0) == ILK_OK);
+    } else {
+      set(given_up, 1);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(get(data) + get(given_up) == N);
+  }
+};
+
 // A thread that holds two words: what a waiter for one counts is not lost to the release of the other.
 struct word_two {
   static const int N = 3;
@@ -3157,6 +3191,7 @@ static const struct scenario {
   SCENARIO(cancel),
   SCENARIO(word),
   SCENARIO(word_given_up),
+  SCENARIO(word_timed_out),
   SCENARIO(word_two),
   SCENARIO(word_dead),
   SCENARIO(word_dead_new),
