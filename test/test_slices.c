@@ -49,6 +49,21 @@ START_TEST(sums_outlive_threads)
 }
 END_TEST
 
+/* A thread's first slice of an object may need no new cells: the thread has those of other objects. */
+START_TEST(a_first_slice_leaves_the_threads_tallies)
+{
+  void *tally = ilk_tally_new(), *slices = ilk_slices_new(sizeof(int64_t), NULL);
+  must(tally && slices);
+  expect(ilk_tally_add(tally, 5), ILK_OK);
+  add(slices, 1);
+  must(ilk_tally_sum(tally) == 5);
+  expect(ilk_tally_add(tally, 1), ILK_OK);
+  must(ilk_tally_sum(tally) == 6);
+  expect(ilk_slices_free(slices), ILK_OK);
+  expect(ilk_tally_free(tally), ILK_OK);
+}
+END_TEST
+
 static int released;
 
 static void release(void *companion)
@@ -111,6 +126,7 @@ int main(void)
   Suite *s = suite_create("slices");
   TCase *calls = test_case(s, "calls", 20);
   tcase_add_test(calls, sums_outlive_threads);
+  tcase_add_test(calls, a_first_slice_leaves_the_threads_tallies);
   tcase_add_test(calls, companions_keep_a_slice);
   tcase_add_test(calls, records);
   return run_suite(s);

@@ -42,7 +42,9 @@ static _Atomic(struct thread *) by_id[THREADS_MAX];
 /* One bit for each record that is in use. It is set before the thread's first light side (fence.h),
    and cleared when the record pins and holds nothing any more. So a heavy side can skip the other
    records. */
-#define LIVE_BITS 64
+#ifndef LIVE_BITS
+#define LIVE_BITS 64 /* in an element; fewer in a model */
+#endif
 static atomic_u64 live[THREADS_MAX / LIVE_BITS];
 
 /* Runs at thread exit. Other destructors may still use the library, so the record is kept for a few
@@ -95,6 +97,7 @@ struct thread *thread_find(uint32_t id)
      is the system that reports the death. */
   if (!record || load_acquire(&record->id) != id)
     return NULL;
+  /* Relaxed: the thread has set both before it stored its id anywhere. */
   return unlikely(load_relaxed(&record->exits_unnoticed)) &&
              os_thread_is_gone(load_relaxed(&record->native_id))
            ? NULL
@@ -201,8 +204,10 @@ static struct thread *create(bool safely)
     me = NULL;
   }
   if (me && exit_rounds > EXIT_ROUNDS) {
-    store_release(&me->exits_unnoticed, 1); /* with its native id */
+    guard_lock(&records_lock);
+    store_relaxed(&me->exits_unnoticed, 1);
     add_relaxed(&thread_unnoticed_count, 1);
+    guard_unlock(&records_lock);
   }
   os_signals_restore(&signals);
   return me;
@@ -223,16 +228,25 @@ struct thread *thread_self_safely(void)
   return me;
 }
 
-/* No thread finds this one by its id any more, so the locks that it holds are a dead thread's. */
+/* With the records locked: its exit no longer goes unnoticed. */
+static void forget_unnoticed(struct thread *record)
+{
+  store_relaxed(&record->exits_unnoticed, 0);
+  sub_relaxed(&thread_unnoticed_count, 1);
+}
+
+/* With the records locked. No thread finds this one by its id any more, so the locks that it holds
+   are a dead thread's. */
 static void retire(struct thread *record)
 {
-  /* thread_leave() has emptied its element, which may be another thread's by now. */
+  /* thread_leave() has emptied its element, which may be another thread's by now. Otherwise the
+     thread never began, or this is a fork's child: then no other thread loads the element. */
   _Atomic(struct thread *) *element = &by_id[load_relaxed(&record->id) % THREADS_MAX];
   if (load_relaxed(element) == record)
-    store_seq_cst(element, NULL);
+    store_relaxed(element, NULL);
   store_release(&record->id, 0);
-  if (exchange_acquire(&record->exits_unnoticed, 0))
-    sub_relaxed(&thread_unnoticed_count, 1);
+  if (load_relaxed(&record->exits_unnoticed))
+    forget_unnoticed(record);
   for (int i = 0; i < PINS; i++)
     store_relaxed(&record->pin[i], 0);
   /* In a fork's child, a read may be published and not recorded yet. A downgrade counts beyond the
@@ -250,8 +264,9 @@ static void retire(struct thread *record)
   }
   record->resumable_waits = 0;
   tally_cache_clear(record);
+  /* Odd only in a fork's child. */
   uint32_t episode = load_relaxed(&record->episode);
-  store_release(&record->episode, episode + (episode & 1));
+  store_relaxed(&record->episode, episode + (episode & 1));
   set_live(record, false);
   record->next_free = free_records;
   free_records = record;
@@ -288,11 +303,9 @@ static bool take_over(struct thread *record)
   os_signals signals;
   lock_records(&signals);
   bool gone =
-    load_acquire(&record->exits_unnoticed) && os_thread_is_gone(load_relaxed(&record->native_id));
-  if (gone) {
-    store_relaxed(&record->exits_unnoticed, 0);
-    sub_relaxed(&thread_unnoticed_count, 1);
-  }
+    load_relaxed(&record->exits_unnoticed) && os_thread_is_gone(load_relaxed(&record->native_id));
+  if (gone)
+    forget_unnoticed(record);
   unlock_records(&signals);
   return gone;
 }

@@ -16,8 +16,10 @@
 #define ID_BITS 30
 #define ID_MAX ((UINT32_C(1) << ID_BITS) - 1)
 
-/* The number of threads that can use the library at the same time. */
+/* The number of threads that can use the library at the same time. Fewer in a model. */
+#ifndef THREADS_MAX
 #define THREADS_MAX 65536
+#endif
 
 /* The number of readers-writer locks that a thread can hold for reading at the same time. */
 #define READS_MAX 64

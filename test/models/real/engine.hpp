@@ -86,7 +86,7 @@ inline const char *base_name(const char *path)
   return slash ? slash + 1 : path;
 }
 
-typedef std::bitset<128> scenario_set;
+typedef std::bitset<256> scenario_set;
 inline scenario_set reached_by[SITES];
 inline int scenario_now; // the one that runs
 

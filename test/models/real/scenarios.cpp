@@ -15,6 +15,8 @@
 extern "C" {
 void seams_wait(int which);
 int seams_load(struct thread *record);
+void seams_cell_set(int level, bool pointers);
+int seams_cell_get(struct thread *record, int level);
 void seams_interrupted(void *pinned);
 void *seams_pinned(void);
 uint32_t seams_blocked(struct thread *record);
@@ -802,7 +804,7 @@ template <int IDLE> struct thread_record_new_of {
   }
 };
 typedef thread_record_new_of<0> thread_record_new;
-typedef thread_record_new_of<62> thread_record_new_far;
+typedef thread_record_new_of<1> thread_record_new_far; // not the first record of its element (LIVE_BITS: see build)
 
 // Calls in a signal handler that has interrupted another call of its thread, on a handle that is freed at that moment. The
 // interrupted call's pin stays.
@@ -2422,6 +2424,169 @@ typedef made_new<word, true> word_new_second;
 typedef made_new<lockarray> lockarray_new;
 typedef made_new<once> once_new;
 
+// --- thread records and cells --------------------------------------------------------------------
+
+// A thread whose record is new waits for one that dies, or is cancelled.
+struct once_dead_new {
+  static const int N = 2;
+  void *once;
+  rl::var<int> data;
+
+  once_dead_new()
+  {
+    engine::stands_still = true;
+  }
+
+  void before()
+  {
+    once = ilk_once_new(0);
+    set(data, 0);
+    EXPECT(ilk_once_begin(once) == 1);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      set(data, 1);
+      thread_leave(thread_current);
+    } else {
+      thread_current = nullptr;
+      EXPECT(ilk_once_begin(once) == 1);
+      EXPECT(get(data) == 1);
+      thread_leave(thread_current);
+    }
+  }
+
+  void after()
+  {
+  }
+};
+
+template <int IDLE> struct cancel_new_of : cancel {
+  cancel_new_of()
+  {
+    engine::idle_records = IDLE, engine::stands_still = true;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0)
+      thread_current = nullptr;
+    cancel::thread(index);
+  }
+};
+
+typedef cancel_new_of<0> cancel_new;
+typedef cancel_new_of<1> cancel_new_far; // not the first record of its element
+
+// An id has the same element of the table as that of a thread that has died meanwhile, whose record the new thread may have, too.
+struct thread_id_again {
+  static const int N = 3;
+  enum { ELEMENTS = 16 }; // THREADS_MAX: see build
+  void *once;
+  rl::var<int> data;
+  bool leaves, again; // order nothing
+
+  thread_id_again()
+  {
+    engine::stands_still = true;
+  }
+
+  void before()
+  {
+    once = ilk_once_new(0);
+    set(data, 0);
+    leaves = again = false;
+    EXPECT(ilk_once_begin(once) == 1);
+    struct thread *me = thread_current;
+    long mine = ilk_thread_id(), last;
+    do { // the next id has the same element
+      thread_current = nullptr;
+      last = ilk_thread_id();
+      thread_leave(thread_current);
+    } while ((last + 1 - mine) % ELEMENTS != 0);
+    thread_current = me;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      set(data, 1);
+      leaves = true;
+      thread_leave(thread_current);
+    } else if (index == 1) {
+      while (!again)
+        model_yield();
+      EXPECT(ilk_once_begin(once) == 1);
+      EXPECT(get(data) == 1);
+    } else {
+      while (!leaves)
+        model_yield();
+      thread_current = nullptr;
+      ilk_thread_id();
+      again = true;
+    }
+  }
+
+  void after()
+  {
+  }
+};
+
+// A thread's first value, as another thread finds it: near, or in a far level, whose directory may have anything in it before.
+template <int LEVEL, bool POINTERS = false> struct cells_of {
+  static const int N = 2;
+
+  void before()
+  {
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0)
+      seams_cell_set(LEVEL, POINTERS);
+    else
+      for (int i = 0; i < 3; i++) {
+        int value = seams_cell_get(engine::records[0], LEVEL);
+        EXPECT(value == 0 || value == 1);
+      }
+  }
+
+  void after()
+  {
+  }
+};
+typedef cells_of<0> cells_near;
+typedef cells_of<7> cells_far;
+typedef cells_of<7, true> cells_far_directory;
+
+// A sum while a thread that is new adds: its record may be seen half-made.
+struct tally_new {
+  static const int N = 2;
+  void *tally;
+
+  void before()
+  {
+    tally = ilk_tally_new();
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      thread_current = nullptr;
+      EXPECT(ilk_tally_add(tally, 1) == ILK_OK);
+    } else {
+      int sum = (int)ilk_tally_sum(tally);
+      EXPECT(sum == 0 || sum == 1);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(ilk_tally_sum(tally) == 1);
+  }
+};
+
 // A ticket that was never taken, or was returned, leaves nothing for the rounds that follow.
 template <int PARTIES, int INSIDE> struct barrier_wrong_ticket_of {
   static const int N = INSIDE + 1;
@@ -3203,6 +3368,14 @@ static const struct scenario {
   SCENARIO(word_new_second),
   SCENARIO(lockarray_new),
   SCENARIO(once_new),
+  SCENARIO(once_dead_new),
+  SCENARIO(cancel_new),
+  SCENARIO(cancel_new_far),
+  SCENARIO(thread_id_again),
+  SCENARIO(cells_near),
+  SCENARIO(cells_far),
+  SCENARIO(cells_far_directory),
+  SCENARIO(tally_new),
   SCENARIO(barrier_wrong_ticket),
   SCENARIO(barrier_wrong_ticket_many),
   SCENARIO(barrier_wrong_ticket_two),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "block.h"
+#include "cells.h"
 #include "handle.h"
 #include "memory.h"
 #include "mutex_state.h"
@@ -164,6 +165,9 @@ char *const seams_shared_begin = (char *)&shared, *const seams_shared_end = &sha
 static size_t arena_used;
 static long blocks; /* allocated and not freed */
 
+/* What the first words of new memory have in them before they are zeroed; 0: nothing. */
+static uint64_t rubbish;
+
 void *memory_new(size_t size)
 {
   size = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
@@ -172,6 +176,10 @@ void *memory_new(size_t size)
   void *memory = shared.arena + arena_used;
   arena_used += size;
   blocks++;
+  for (int i = 0; rubbish && i < 2; i++) {
+    ((uint64_t *)memory)[i] = rubbish;
+    store_relaxed((atomic_u64 *)memory + i, 0);
+  }
   return memory;
 }
 
@@ -260,6 +268,33 @@ int seams_load(struct thread *record)
               b.word == &words[which] && b.deadline == FIRST_DEADLINE + which &&
               b.flags == (which ? BLOCK_ALWAYS : 0);
   return fits ? which : -2;
+}
+
+/* The calling thread's value of an object with that serial, at the beginning of a level of cells,
+   after that of an earlier object there. What is allocated has rubbish in it before: the serial
+   itself, or pointers to such a cell. */
+enum { SERIAL = 9 };
+static struct cell rubbish_cell = {SERIAL, 99};
+
+void seams_cell_set(int level, bool pointers)
+{
+  struct cells *own = &thread_current->tallies;
+  struct cell_position position = {(uint32_t)level, 0, SERIAL};
+  rubbish = pointers ? (uintptr_t)&rubbish_cell : SERIAL;
+  if (!cells_allocate(own, &position))
+    abort();
+  rubbish = 0;
+  struct cell_position earlier = {(uint32_t)level, 0, SERIAL - 1};
+  store_relaxed(&cells_make(own, &earlier)->value, 99);
+  store_relaxed(&cells_make(own, &position)->value, 1);
+}
+
+/* 0: that thread has none yet. */
+int seams_cell_get(struct thread *record, int level)
+{
+  struct cell_position position = {(uint32_t)level, 0, SERIAL};
+  struct cell *cell = cells_find(&record->tallies, &position);
+  return cell ? (int)load_relaxed(&cell->value) : 0;
 }
 
 /* As if the thread were in a signal handler that has interrupted a call which pins that object. */
