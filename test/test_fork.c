@@ -355,6 +355,38 @@ START_TEST(many_handles_are_not_copied)
 }
 END_TEST
 
+#define FREED 100
+
+/* The objects that the parent has freed stay freed. Their slots are used for others. */
+static void check_freed(void *freed)
+{
+  expect(ilk_live(), 0);
+  void **handles = freed;
+  for (int round = 0; round < 10; round++)
+    for (int i = 0; i < FREED; i++) {
+      expect(ilk_mutex_trylock(handles[i]), ILK_EHANDLE);
+      void *mutex = ilk_mutex_new(0);
+      expect(ilk_live(), 1);
+      expect(ilk_mutex_lock(mutex), ILK_OK);
+      expect(ilk_mutex_unlock(mutex), ILK_OK);
+      expect(ilk_mutex_free(mutex), ILK_OK);
+    }
+  expect(ilk_live(), 0);
+}
+
+/* The parent frees them shortly before the fork, so that their slots are not reused yet. */
+START_TEST(freed_before_the_fork)
+{
+  static void *freed[FREED];
+  for (int i = 0; i < FREED; i++)
+    must((freed[i] = ilk_mutex_new(0)));
+  for (int i = 0; i < FREED; i++)
+    expect(ilk_mutex_free(freed[i]), ILK_OK);
+  in_child(check_freed, freed);
+  check_freed(freed);
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("fork");
@@ -364,5 +396,6 @@ int main(void)
   tcase_add_test(forks, fork_at_any_moment);
   tcase_add_test(forks, fork_from_another_thread);
   tcase_add_test(forks, many_handles_are_not_copied);
+  tcase_add_test(forks, freed_before_the_fork);
   return run_suite(s);
 }

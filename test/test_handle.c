@@ -236,6 +236,26 @@ START_TEST(five_thousand_at_once)
 }
 END_TEST
 
+static uint32_t slot_of(void *handle)
+{
+  return (uint32_t)(uintptr_t)handle;
+}
+
+/* The slots of freed objects are reused: many objects, a few at a time, need few slots. */
+START_TEST(slots_are_reused_soon)
+{
+  if (sizeof(void *) < 8) /* see handle_index() */
+    return;
+  enum { N = 20000, SLOTS = 1024 };
+  for (int i = 0; i < N; i++) {
+    void *handle = make((enum kind)(i % KINDS));
+    must(handle != NULL);
+    must(slot_of(handle) < SLOTS);
+    expect(destroy((enum kind)(i % KINDS), handle), ILK_OK);
+  }
+}
+END_TEST
+
 /* --- frees under fire ------------------------------------------------------------------------ */
 
 static struct {
@@ -722,6 +742,7 @@ int main(void)
   tcase_add_test(values, other_kinds);
   tcase_add_test(values, freed_handles);
   tcase_add_test(values, five_thousand_at_once);
+  tcase_add_test(values, slots_are_reused_soon);
 
   TCase *frees = test_case(s, "frees", 20);
   tcase_add_loop_test(frees, freed_under_fire, 0, KINDS);

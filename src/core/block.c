@@ -146,6 +146,9 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
 int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags)
 {
+  int live = handle ? handle_check_waiter(handle) : ILK_OK;
+  if (unlikely(live != ILK_OK))
+    return live == ILK_EBUSY ? ILK_OK : live;
   return sleep_until_woken(me, handle, index, word, expected, NULL, deadline, flags);
 }
 

@@ -83,18 +83,19 @@ struct object *handle_reserve(enum kind kind, void **handle)
 {
   uint32_t index, limit;
   while (!(index = take_slot(&limit)))
-    if (!region_grow(limit))
+    if (!region_grow(limit) && !handle_retired_recycle())
       return NULL;
 
   struct free_slot *slot = slot_at(index);
   uint32_t generation = (generation_first + load_relaxed(&slot->uses) + 1) & GENERATION_MASK;
   *handle = handle_make(TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT | generation, index);
-  /* Atomically: a delayed call for the slot's earlier object may still load them. */
+  /* Atomically: a delayed call for the slot's earlier object may still load them. Relaxed: it
+     follows nothing that it loads here, and handle_publish() publishes the new object. */
   store_relaxed(&slot->object.tag_flags, 0);
   store_relaxed(&slot->object.waiters, 0);
   store_relaxed(&slot->object.epoch, 0);
   for (size_t i = sizeof(struct object) / 8; i < CACHE_LINE / 8; i++)
-    store_release((atomic_u64 *)&handle_slots[index] + i, 0);
+    store_relaxed((atomic_u64 *)&handle_slots[index] + i, 0);
   return &slot->object;
 }
 
@@ -108,13 +109,13 @@ void *handle_publish(struct object *object, void *handle, uint32_t state)
   return handle;
 }
 
-static void slot_put_back(void *handle, bool reusable)
+void handle_slot_put_back(void *handle, bool reusable)
 {
   uint32_t index = handle_index(handle);
   uint32_t uses = (handle_tag(handle) - generation_first) & GENERATION_MASK;
   struct free_slot *slot = slot_at(index);
   bool used_up = uses == GENERATION_MASK;
-  /* The kind's flags stay. */
+  /* The kind's flags stay. Release: a call that finds it freed comes after the free. */
   store_release(&slot->object.tag_flags, head_state(load_relaxed(&slot->object.tag_flags)));
   store_release(&slot->object.head, 0);
   if (!reusable || (used_up && !HANDLE_GENERATIONS_WRAP))
@@ -132,15 +133,20 @@ void handle_abandon(struct object *object, void *handle)
 {
   (void)object;
   handle_table_lock();
-  slot_put_back(handle, true);
+  handle_slot_put_back(handle, true);
   handle_table_unlock();
+}
+
+void handle_count_freed(void)
+{
+  live--;
 }
 
 void handle_recycle(void *handle, bool reusable)
 {
   handle_table_lock();
-  live--;
-  slot_put_back(handle, reusable);
+  handle_count_freed();
+  handle_slot_put_back(handle, reusable);
   handle_table_unlock();
 }
 
@@ -208,6 +214,7 @@ void handle_after_fork(bool child)
   if (child) {
     each(object_after_fork, NULL);
     handle_close_after_fork();
+    handle_retired_after_fork();
   }
   guard_release(&table_lock);
   handle_table_mine = false;

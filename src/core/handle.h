@@ -32,6 +32,12 @@
    A load alone needs neither, because a slot is never unmapped; what it returns counts only if the
    tag is confirmed, too. (An add to a tally in the thread-local cache needs neither: see tally.c.)
 
+   Waiting for pins costs the heavy fence and a search of all records at each free. So kinds whose
+   objects own nothing but their slot do not wait: handle_free() retires the object. From then on
+   the handle is not live, but a call that had pinned the object before may still be inside. The
+   slot is reused once no pin names the handle, which is checked for many retired slots at a time
+   (handle_retired.c).
+
    State transitions of a close, as other threads see them:
 
        open -> undecided    CLOSING is set in the head and in the cached tag. Calls that would pin
@@ -41,19 +47,29 @@
                             Or a call still pins the object after a while: the close starts again
                             after a pause, so that other calls are not blocked by that one.
        undecided -> closed  The cached tag is cleared. From then on the handle is not live.
+       closed -> retired    At once, with the table's lock held since the object was open. The tag
+                            in the head is cleared, too; the state stays.
+       closed, retired -> unused   No call is inside. The slot may be reused.
 
    Invariants:
    I1  A handle is live until its close is decided: while the tag in `head` is its own, and
        `tag_flags` has it, too; either may have CLOSING. `tag_flags` is set after the head, and
        cleared when the close is decided. Pinned calls check `tag_flags`.
    I2  Tags change only while the table's lock is held. The lock is not held while a close waits.
-   I3  A slot is reused only after handle_close() succeeded. At that moment no call pins the object,
-       in a record or by a count (a call that comes later finds that the handle is not live), and
-       waiters == 0.
+   I3  A slot is reused only when its object was closed or retired, and no call pins it any more, in
+       a record or by a count. (A call that comes later finds that the handle is not live.)
    I4  Each wait that `waiters` counts is of a thread that pins the object, or a resumable wait
-       between two parts (P4 in resumable.h). So no thread waits in a freed object.
+       between two parts (P4 in resumable.h). So no thread waits in an object that was closed.
+   I5  No thread sleeps in a retired object. A waiter counts itself, then checks the tag, then
+       sleeps (block()). A free sets CLOSING in both copies of the tag, then loads `waiters`, and
+       retires the object only if that is 0. All of these are seq_cst: either the free sees the
+       waiter, or the waiter sees the tag. It then waits for the decision; if the object is retired,
+       it returns ILK_EHANDLE.
+   I6  Calls inside an object of a kind that is retired change its head only by compare-and-swap
+       with the tag, or as the thread that holds it. So the head of a retired object does not
+       change, apart from its state.
 
-   Checked by test/models/handle.pml and handler.pml, and by the scenarios handle* of
+   Checked by test/models/handle.pml, handler.pml and retire.pml, and by the scenarios handle* of
    test/models/real. */
 #ifndef INTERLOCK_HANDLE_H
 #define INTERLOCK_HANDLE_H
@@ -200,9 +216,23 @@ void handle_abandon(struct object *object, void *handle);
 int handle_close(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state));
 void handle_recycle(void *handle, bool reusable);
 
-/* handle_close() and handle_recycle(): all of ilk_KIND_free() for a kind whose objects own
-   nothing. */
+/* All of ilk_KIND_free() for a kind whose objects own nothing: handle_retire(), or else
+   handle_close() and handle_recycle(). */
 int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state));
+
+/* Ends the life of the handle as handle_close() does, but waits for no call: see I5. The slot is
+   then recycled later. ILK_OK; ILK_EHANDLE; ILK_EBUSY; or HANDLE_NOT_RETIRED: the caller calls
+   handle_close(). */
+#define HANDLE_NOT_RETIRED 1
+int handle_retire(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state));
+
+/* For `retires` of a kind whose objects can always be retired. */
+bool handle_retires(struct object *object);
+
+/* For a call that is counted in `waiters`, before it sleeps (I5). ILK_OK: the handle is live.
+   ILK_EHANDLE: it is not; the object is closed or retired. ILK_EBUSY: a close is undecided; this
+   returns after a pause, and the caller rechecks. */
+int handle_check_waiter(void *handle);
 
 int64_t handle_live(void);
 

@@ -35,14 +35,22 @@
 /* How long the object stays open for calls that waited. Each of them sleeps for less. */
 #define REOPENED (4 * BACKOFF_LONGEST)
 
-/* Waits for a step of another thread, which may need the guards. With NULL, waits for REOPENED. */
+/* How long a waiter sleeps before it rechecks a close that is undecided. */
+#define UNDECIDED (BACKOFF_LONGEST / 32)
+
+/* Wait for a step of another thread, which may need the guards. */
 static void wait_for_others(struct backoff *backoff)
 {
   bool suspended = fork_suspend();
-  if (backoff)
-    backoff_wait(backoff);
-  else
-    backoff_sleep(REOPENED);
+  backoff_wait(backoff);
+  if (suspended)
+    fork_resume();
+}
+
+static void sleep_for_others(int64_t ns)
+{
+  bool suspended = fork_suspend();
+  backoff_sleep(ns);
   if (suspended)
     fork_resume();
 }
@@ -82,7 +90,7 @@ static bool is_waited_for(struct object *object, enum kind kind)
 /* --- closing -------------------------------------------------------------------------- */
 
 /* Results of an attempt besides codes: the close starts again, soon or after a while. */
-#define AGAIN 1
+#define AGAIN HANDLE_NOT_RETIRED
 #define AGAIN_LATER 2
 
 struct closing {
@@ -207,13 +215,67 @@ int handle_close(void *handle, enum kind kind, bool (*busy)(struct object *, uin
   struct backoff backoff = {0};
   int result;
   while ((result = close_once(&c)) > ILK_OK)
-    wait_for_others(result == AGAIN ? &backoff : NULL);
+    if (result == AGAIN)
+      wait_for_others(&backoff);
+    else
+      sleep_for_others(REOPENED);
+  return result;
+}
+
+/* --- retiring --------------------------------------------------------------------------- */
+
+bool handle_retires(struct object *object)
+{
+  (void)object;
+  return true;
+}
+
+/* With the table locked. */
+static int close_and_retire(struct closing *c)
+{
+  if (!handle_retired_has_space())
+    return HANDLE_NOT_RETIRED;
+  int result = begin_close(c);
+  if (result != ILK_OK)
+    return result;
+  set_closing(c->handle);
+  /* seq_cst: after CLOSING was set; Dekker with handle_check_waiter() (I5). */
+  bool waited_for = load_seq_cst(&c->object->waiters);
+  bool retires = !waited_for && kind_operations[c->kind]->retires(c->object);
+  result = end_close(c, retires ? ILK_OK : HANDLE_NOT_RETIRED);
+  set_closing(NULL);
+  if (result == ILK_OK) {
+    /* Without the tag. The state remains for calls that are inside. Release: one that loads it comes
+       after the change that made the state, such as an event's set. */
+    store_release(&c->object->head, head_state(c->head));
+    handle_retired_add(c->handle);
+  }
+  return result;
+}
+
+int handle_retire(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state))
+{
+  if (!handle_is(handle, kind))
+    return ILK_EHANDLE;
+  /* A thread without a record cannot set `closing` (C1). */
+  if (unlikely(!thread_current || !kind_operations[kind]->retires))
+    return HANDLE_NOT_RETIRED;
+  struct closing c = {handle_object(handle), handle, kind, busy, 0};
+  handle_table_lock();
+  int result = close_and_retire(&c);
+  bool many = handle_retired_are_many();
+  handle_table_unlock();
+  if (unlikely(many))
+    handle_retired_recycle();
   return result;
 }
 
 int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state))
 {
-  int result = handle_close(handle, kind, busy);
+  int result = handle_retire(handle, kind, busy);
+  if (result <= ILK_OK)
+    return return_code(result);
+  result = handle_close(handle, kind, busy);
   if (result != ILK_OK)
     return fail(result);
   handle_recycle(handle, true);
@@ -221,6 +283,19 @@ int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint
 }
 
 /* --- calls that meet a close ------------------------------------------------------------ */
+
+int handle_check_waiter(void *handle)
+{
+  struct object *object = handle_object(handle);
+  /* seq_cst: Dekker with handle_retire() (I5). */
+  uint64_t tag_flags = load_seq_cst(&object->tag_flags);
+  if (likely(head_is(tag_flags, handle)))
+    return ILK_OK;
+  if (!head_is_undecided(tag_flags, handle))
+    return ILK_EHANDLE;
+  sleep_for_others(UNDECIDED);
+  return ILK_EBUSY;
+}
 
 int handle_enter_slow(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns)
 {

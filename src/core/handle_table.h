@@ -20,7 +20,22 @@ static inline bool handle_is_undecided(struct object *object, void *handle)
   return head_is_undecided(load_acquire(&object->tag_flags), handle);
 }
 
+/* Returns the slot to the free list, with the table locked; not reusable: never. */
+void handle_slot_put_back(void *handle, bool reusable);
+
+/* With the table locked: an object is no longer live. */
+void handle_count_freed(void);
+
+/* Retired slots (handle_retired.c). The first three with the table locked. add: the object is no
+   longer live, and its slot is recycled later. are_many: handle_retired_recycle() should be called. */
+bool handle_retired_has_space(void);
+void handle_retired_add(void *handle);
+bool handle_retired_are_many(void);
+/* With nothing locked: recycles the retired slots that no call pins. True: there was one. */
+bool handle_retired_recycle(void);
+
 /* In a fork's child. */
 void handle_close_after_fork(void);
+void handle_retired_after_fork(void);
 
 #endif

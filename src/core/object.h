@@ -64,6 +64,9 @@ struct kind_operations {
      about to leave. A free then waits for them instead of returning ILK_EBUSY. So the thread that
      wakes them must keep its pin until it has woken them. NULL: never. */
   bool (*satisfied)(struct object *);
+  /* True if a free may retire the object instead of waiting until no call pins it (I5, I6 of
+     handle.h). NULL: never. */
+  bool (*retires)(struct object *);
   /* A thread exits: releases what its record lists of this kind. */
   void (*thread_exit)(struct thread *me);
   /* A thread that exits has received a notify: notifies another waiter instead. NULL: there are no

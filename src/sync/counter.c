@@ -190,5 +190,5 @@ static void operation_describe(void *handle, struct object *object, char *text, 
   snprintf(text, size, "value %lld", (long long)load_relaxed(&((struct counter *)object)->value));
 }
 
-const struct kind_operations counter_operations = {.name = "counter",
-                                                   .describe = operation_describe};
+const struct kind_operations counter_operations = {
+  .name = "counter", .retires = handle_retires, .describe = operation_describe};

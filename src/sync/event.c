@@ -23,7 +23,8 @@
        release-acquire chain, so a waiter sees what came before each of the sets, not only before
        the one that changed the flag.)
    I3  Waiters use the object's event count (block.h). A set stays pinned until it has woken them,
-       so if the first of them frees the event, the free waits for the set and for the rest. */
+       so if the first of them frees the event, the free waits for the rest, and the slot is not
+       reused before the set has ended. */
 #include "kinds.h"
 
 #include <limits.h>
@@ -132,8 +133,8 @@ static int check(const struct call *c, void *context, int ended)
   return head_state(load_seq_cst(&c->object->head)) != *unset ? ILK_OK : ILK_EBUSY;
 }
 
-/* A free in progress changes the tag, not the state, and cannot complete while this thread is
-   pinned. So only the state is checked. */
+/* A free changes the tag, not the state, and the slot is not reused while this thread is pinned. So
+   only the state is checked; block() checks the tag. */
 static int wait_pinned(const struct call *c, int64_t timeout_ns)
 {
   struct object *e = c->object;
@@ -206,5 +207,6 @@ static void operation_describe(void *handle, struct object *e, char *text, size_
 const struct kind_operations event_operations = {
   .name = "event",
   .satisfied = operation_is_satisfied,
+  .retires = handle_retires,
   .describe = operation_describe,
 };

@@ -6,7 +6,7 @@
 
    Both are compare-and-swaps. A count of 0 releases all waiters, which use the object's event count
    (block.h). A count_down to 0 stays pinned until it has woken them, so a free by the first of them
-   waits for it, and for the others.
+   waits for the others, and the slot is not reused before the count_down has ended.
 
    A waiter proceeds when it sees a count of 0. It does not proceed if the count was 0 and has risen
    before the waiter checked. A wake does not prove that there was a zero for this waiter: the last
@@ -189,5 +189,6 @@ static void operation_describe(void *handle, struct object *object, char *text, 
 const struct kind_operations latch_operations = {
   .name = "latch",
   .satisfied = operation_is_satisfied,
+  .retires = handle_retires,
   .describe = operation_describe,
 };

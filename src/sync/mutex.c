@@ -216,13 +216,16 @@ int ilk_mutex_depth(void *mutex)
   return depth;
 }
 
-/* Takes it by force, so that no thread can lock it before the depth is right; then unlocks it. */
-static void make_free(struct mutex *m, void *handle, struct thread *me)
+/* Takes it by force, so that no thread can lock it before the depth is right; then unlocks it.
+   False: it is being freed. */
+static bool make_free(struct mutex *m, void *handle, struct thread *me)
 {
   /* Acquire: pairs with the holder's CAS, so thread_find() finds its record. */
   uint64_t head = load_acquire(&m->object.head);
   struct thread *was;
   do {
+    if (!head_is(head, handle))
+      return false;
     was = thread_find(holder(head));
     /* The flag comes first: the holder's next unlock must be the slow one (I6). */
     if (was && was != me)
@@ -234,6 +237,7 @@ static void make_free(struct mutex *m, void *handle, struct thread *me)
     waitq_wake_deferred(was);
   mutex_forget_depth(m);
   store_release(&m->object.head, head_of(handle, FREE));
+  return true;
 }
 
 int ilk_mutex_reset(void *mutex)
@@ -243,11 +247,17 @@ int ilk_mutex_reset(void *mutex)
   if (begun != ILK_OK)
     return fail(begun);
   struct mutex *m = (struct mutex *)c.object;
-  waitq_lock(&m->object);
   if (c.me->held == mutex)
     c.me->held = NULL;
-  make_free(m, mutex, c.me);
-  waitq_unlock(&m->object);
+  for (;;) {
+    waitq_lock(&m->object);
+    bool made_free = make_free(m, mutex, c.me);
+    waitq_unlock(&m->object);
+    if (likely(made_free))
+      break;
+    if (call_retry(&c, -1) != ILK_OK)
+      return fail(ILK_EHANDLE);
+  }
   mutex_wake_first(m);
   call_end(&c);
   return ILK_OK;
@@ -260,9 +270,19 @@ static bool is_busy(struct object *object, uint32_t state)
   return state != FREE && !(is_owned(m) && !thread_find(state & HOLDER_MASK));
 }
 
+/* Not an unowned mutex: two threads may unlock it at once, by mistake, and the later one stores the
+   head. Nor one that a reset took from a live thread, for the same reason. */
+static bool operation_retires(struct object *object)
+{
+  return is_owned((struct mutex *)object) && !(load_relaxed(&object->tag_flags) & SPECIAL_FORCED);
+}
+
 int ilk_mutex_free(void *mutex)
 {
-  int result = handle_close(mutex, KIND_MUTEX, is_busy);
+  int result = handle_retire(mutex, KIND_MUTEX, is_busy);
+  if (likely(result <= ILK_OK))
+    return return_code(result);
+  result = handle_close(mutex, KIND_MUTEX, is_busy);
   if (result != ILK_OK)
     return fail(result);
   /* If a reset took it from a live thread, that thread's unlock may still be about to store. Then
@@ -321,6 +341,7 @@ const struct kind_operations mutex_operations = {
   .keeps_slots = true,
   .holder = operation_holder,
   .holder_died = operation_holder_died,
+  .retires = operation_retires,
   .describe = operation_describe,
   .after_fork = operation_after_fork,
 };

@@ -1,6 +1,5 @@
 /* The contended mutex: attempts, the queue, the hand-off. State transitions and invariants (I1 ...)
    are in mutex_state.h. Checked by test/models/mutex.pml. */
-#include "backoff.h"
 #include "block.h"
 #include "mutex.h"
 #include "mutex_state.h"
@@ -209,7 +208,6 @@ static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struc
 {
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK, taken;
-  struct backoff backoff = {0};
   if (!join(m, handle, me, mine, &taken))
     return taken;
 
@@ -227,9 +225,9 @@ static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struc
     /* The waker cleared `has_waiters`. After a failed attempt, set it again and recheck, before all
        else (I2). */
     bool again = signal == SIGNAL_WOKEN && taken < 0 && !is_fair(m);
-    bool leaves = taken == ILK_EBUSY && result != ILK_OK && !again;
+    bool leaves = (taken == ILK_EBUSY || result == ILK_EHANDLE) && result != ILK_OK && !again;
     if (!given && (taken >= 0 || leaves))
-      leave(m, mine, leaves && resumable_is_kept(mine));
+      leave(m, mine, leaves && result != ILK_EHANDLE && resumable_is_kept(mine));
     waitq_unlock(&m->object);
 
     if (taken >= 0)
@@ -241,8 +239,8 @@ static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struc
     }
     if (again)
       request_wake(m);
-    else if (taken == ILK_EHANDLE) /* a free that finds us waiting will fail */
-      backoff_wait(&backoff);
+    else if (taken == ILK_EHANDLE) /* freed; or a free that finds us waiting will fail */
+      result = handle_check_waiter(handle) == ILK_EHANDLE ? ILK_EHANDLE : result;
     else
       result = block(me, handle, 0, &mine->signal, SIGNAL_NONE, deadline, flags);
   }

@@ -21,14 +21,13 @@
        release of end.
    I3  Waiters use the object's event count (block.h). Every end wakes them all: after a failure the
        first to recheck begins, and the others wait for it. ilk_once_end() stays pinned until it has
-       woken them, so if the first of them frees the object, the free waits for that call and for
-       the rest. */
+       woken them, so if the first of them frees the object, the free waits for the rest, and the
+       slot is not reused before that call has ended. */
 #include "kinds.h"
 
 #include <limits.h>
 #include <stdio.h>
 
-#include "backoff.h"
 #include "block.h"
 #include "call.h"
 #include "gil.h"
@@ -83,10 +82,11 @@ static int attempt(struct object *o, void *handle, struct thread *me)
 static int check(const struct call *c, void *context, int ended)
 {
   (void)context, (void)ended;
-  struct backoff backoff = {0};
   int result;
-  while ((result = attempt(c->object, c->handle, c->me)) == ILK_EHANDLE)
-    backoff_wait(&backoff); /* a free that finds this thread waiting fails and restores the head */
+  /* A free that finds this thread waiting fails and restores the head. */
+  while ((result = attempt(c->object, c->handle, c->me)) == ILK_EHANDLE &&
+         handle_check_waiter(c->handle) != ILK_EHANDLE)
+    ;
   return result;
 }
 
@@ -194,5 +194,6 @@ const struct kind_operations once_operations = {
   .holder = operation_holder,
   .holder_died = operation_holder_died,
   .satisfied = operation_is_satisfied,
+  .retires = handle_retires,
   .describe = operation_describe,
 };

@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 
-#include "backoff.h"
 #include "block.h"
 #include "gil.h"
 #include "spin.h"
@@ -55,10 +54,11 @@ static inline int attempt(struct object *object, void *handle)
 static int check(const struct call *c, void *context, int ended)
 {
   (void)context, (void)ended;
-  struct backoff backoff = {0};
   int result;
-  while ((result = attempt(c->object, c->handle)) == ILK_EHANDLE)
-    backoff_wait(&backoff); /* a free that finds this thread waiting fails and restores the head */
+  /* A free that finds this thread waiting fails and restores the head. */
+  while ((result = attempt(c->object, c->handle)) == ILK_EHANDLE &&
+         handle_check_waiter(c->handle) != ILK_EHANDLE)
+    ;
   return result;
 }
 
@@ -231,5 +231,5 @@ static void operation_describe(void *handle, struct object *object, char *text, 
     snprintf(text, size, "value %u of %u", value, maximum);
 }
 
-const struct kind_operations semaphore_operations = {.name = "semaphore",
-                                                     .describe = operation_describe};
+const struct kind_operations semaphore_operations = {
+  .name = "semaphore", .retires = handle_retires, .describe = operation_describe};

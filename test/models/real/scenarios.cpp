@@ -842,13 +842,15 @@ struct handler {
 };
 
 // The same where the thread makes or frees an object, and may hold the table's lock: the handler must not wait for a close.
-struct handler_within {
+// RETIRED: whether the counter is retired; else the list is full, and its free waits.
+template <bool RETIRED>
+struct handler_within_of {
   static const int N = 2;
   void *old, *next, *other;
 
   static void handle(void *context)
   {
-    int64_t was = ilk_counter_fetch_add(static_cast<handler_within *>(context)->old, 1);
+    int64_t was = ilk_counter_fetch_add(static_cast<handler_within_of *>(context)->old, 1);
     EXPECT(was == 0 || was == 1 || was == ILK_NO_VALUE);
   }
 
@@ -856,6 +858,11 @@ struct handler_within {
   {
     old = ilk_counter_new(0);
     next = nullptr;
+    if (RETIRED)
+      return;
+    void *full = ilk_counter_new(0);
+    seams_interrupted(full);
+    EXPECT(ilk_counter_free(full) == ILK_OK);
   }
 
   void thread(unsigned index)
@@ -876,6 +883,9 @@ struct handler_within {
     EXPECT(ilk_counter_load(next) == 5);
   }
 };
+
+typedef handler_within_of<false> handler_within;
+typedef handler_within_of<true> handler_within_retired;
 
 // Two threads unlock an unowned mutex, by mistake, and one frees it: the other's store of a head stays in it.
 struct handle_unlock {
@@ -937,6 +947,130 @@ struct handle_waited {
 
   void after()
   {
+  }
+};
+
+// A free does not wait for a thread that is about to wait: it is refused, and the waiter is woken later; or the waiter finds the
+// object gone. No thread sleeps in it then, for nothing would wake it.
+struct handle_retired {
+  static const int N = 2;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_semaphore_new(0, 0);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_semaphore_acquire(old);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+    } else {
+      int result = ilk_semaphore_free(old);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+      if (result == ILK_EBUSY)
+        EXPECT(ilk_semaphore_release(old, 1) == ILK_OK);
+      else
+        next = ilk_semaphore_new(0, 0);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(!next || ilk_semaphore_value(next) == 0);
+    EXPECT(!next || ilk_semaphore_free(next) == ILK_OK);
+  }
+};
+
+// The same for a kind whose waiters check the state alone, not the tag.
+struct handle_retired_counter {
+  static const int N = 2;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_counter_new(0);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_counter_wait(old, 1);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+    } else {
+      int result = ilk_counter_free(old);
+      EXPECT(result == ILK_OK || result == ILK_EBUSY);
+      if (result == ILK_EBUSY)
+        EXPECT(ilk_counter_store(old, 1) == ILK_OK);
+      else
+        next = ilk_counter_new(5);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(!next || ilk_counter_load(next) == 5);
+    EXPECT(!next || ilk_counter_free(next) == ILK_OK);
+  }
+};
+
+// The same for a mutex, which two threads lock and the later one frees, while a third may join the queue.
+struct handle_retired_mutex {
+  static const int N = 3;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_mutex_new(0);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    int result = ilk_mutex_lock(old);
+    EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+    if (result == ILK_OK)
+      EXPECT(ilk_mutex_unlock(old) == ILK_OK);
+    if (index == 0 && ilk_mutex_free(old) == ILK_OK)
+      next = ilk_mutex_new(0);
+  }
+
+  void after()
+  {
+    EXPECT(!next || ilk_mutex_is_locked(next) == 0);
+    EXPECT(!next || ilk_mutex_free(next) == ILK_OK);
+  }
+};
+
+// A reset meets a free: it does not make the freed mutex one that can be locked.
+struct handle_retired_reset {
+  static const int N = 2;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_mutex_new(0);
+    next = nullptr;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      int result = ilk_mutex_reset(old);
+      EXPECT(result == ILK_OK || result == ILK_EHANDLE);
+    } else if (ilk_mutex_free(old) == ILK_OK) {
+      EXPECT(ilk_mutex_trylock(old) == ILK_EHANDLE);
+      next = ilk_mutex_new(0);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(!next || ilk_mutex_trylock(old) == ILK_EHANDLE);
+    EXPECT(!next || ilk_mutex_is_locked(next) == 0);
   }
 };
 
@@ -3301,8 +3435,13 @@ static const struct scenario {
   SCENARIO(thread_record_new_far),
   SCENARIO(handler),
   SCENARIO(handler_within),
+  SCENARIO(handler_within_retired),
   SCENARIO(handle_unlock),
   SCENARIO(handle_waited),
+  SCENARIO(handle_retired),
+  SCENARIO(handle_retired_counter),
+  SCENARIO(handle_retired_mutex),
+  SCENARIO(handle_retired_reset),
   SCENARIO(records),
   SCENARIO(records_put_freed),
   SCENARIO(records_get_freed),
