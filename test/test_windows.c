@@ -12,7 +12,7 @@ static struct {
 
 /* The program's callbacks run after those of its libraries. So the library gives the thread a
    second record, whose end it does not notice. */
-static void NTAPI late_detach(void *module, DWORD reason, void *reserved)
+static void NTAPI program_detach(void *module, DWORD reason, void *reserved)
 {
   (void)module, (void)reserved;
   if (reason != DLL_THREAD_DETACH || !late.on)
@@ -21,7 +21,7 @@ static void NTAPI late_detach(void *module, DWORD reason, void *reserved)
   late.runs++;
 }
 
-__attribute__((section(".CRT$XLY"), used)) PIMAGE_TLS_CALLBACK test_late_detach = late_detach;
+__attribute__((section(".CRT$XLY"), used)) PIMAGE_TLS_CALLBACK test_program_detach = program_detach;
 
 static DWORD WINAPI use_and_exit(void *unused)
 {
