@@ -1678,6 +1678,33 @@ struct barrier {
   }
 };
 
+// More threads than processors: they yield before they sleep.
+struct barrier_crowded {
+  static const int N = 3;
+  void *barrier;
+  rl::var<int> data[N];
+
+  void before()
+  {
+    barrier = ilk_barrier_new(N);
+    for (rl::var<int> &each : data)
+      set(each, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    set(data[index], 1);
+    EXPECT(ilk_barrier_wait(barrier) >= 0);
+    for (rl::var<int> &each : data)
+      EXPECT(get(each) == 1);
+  }
+
+  void after()
+  {
+    EXPECT(ilk_barrier_free(barrier) == ILK_OK);
+  }
+};
+
 struct once {
   static const int N = 2;
   void *once;
@@ -3470,6 +3497,7 @@ static const struct scenario {
   SCENARIO(latch),
   SCENARIO(latch_added),
   SCENARIO(barrier),
+  SCENARIO(barrier_crowded),
   SCENARIO(once),
   SCENARIO(counter),
   SCENARIO(counter_store),
