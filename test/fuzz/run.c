@@ -546,8 +546,11 @@ static void add_wait(const struct entry *e, int64_t begin, int64_t end, const st
     return;
   }
   add(&part, GIVEN_UP, e->second, e->begin, first ? first->begin : end);
-  if (part.may_have_happened)
+  if (part.may_have_happened) {
+    if (e->may_have_happened) /* the wait may have ended, and the call not have returned */
+      add(&part, TAKEN_BACK, e->second, begin, end);
     return;
+  }
   part.result = e->result == ILK_OWNER_DIED ? ILK_OWNER_DIED : ILK_OK;
   add(&part, TAKEN_BACK, e->second, begin, end);
 }
