@@ -14,6 +14,7 @@
    NO_WAKE      an unlock does not load `has_waiters`
    NO_REWANT    a woken waiter does not set `has_waiters` again
    NO_SIGNAL    a release that finds a first waiter does not signal it
+   NO_REMAIN    a hand-off does not set `has_waiters` for the waiters that remain
    NO_GIVEN     a hand-off does not signal the new holder
    NO_BARGING   a release that finds the mutex locked again clears `has_waiters`, so that holder's release wakes no
                 waiter
@@ -223,7 +224,10 @@ inline unlock()
      lock_queue();
      d_step {
        if
-       :: nempty(queue) -> queue ? first; has_waiters = nempty(queue); state = first;
+       :: nempty(queue) -> queue ? first; state = first;
+#ifndef NO_REMAIN
+          has_waiters = nempty(queue);
+#endif
 #ifndef NO_GIVEN
           signal[first] = GIVEN
 #endif
