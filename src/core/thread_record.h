@@ -84,8 +84,6 @@ struct thread {
   /* Created while its thread exits, so that the end may go unnoticed (see thread_record.c). */
   atomic_u32 exits_unnoticed;
   struct thread *next_free;
-  void (*start)(void *); /* what a started thread runs (see thread.c) */
-  void *start_argument;
 
   /* Written by its own thread at every call. The pins are read by threads that free. */
   _Alignas(CACHE_LINE) atomic_word pin[PINS];

@@ -29,44 +29,55 @@
 #include "backoff.h"
 #include "block.h"
 #include "gil.h"
+#include "memory.h"
 #include "os.h"
+
+/* What ilk_thread_start() passes to the new thread, which frees it. */
+struct start {
+  struct thread *record;
+  void (*function)(void *);
+  void *argument;
+};
 
 static void leave(void *record)
 {
   thread_leave(record);
 }
 
-static void call(void *record)
+static void call(void *start)
 {
-  struct thread *me = record;
-  me->start(me->start_argument);
+  struct start s = *(struct start *)start;
+  memory_free(start, sizeof s);
+  s.function(s.argument);
 }
 
 /* If the system cannot report this thread's exit, leave() does, however the function ends. A thread
    that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer would
    then treat what it has marked in the frame as still in use when the system ends the thread. */
-__attribute__((no_sanitize("address"))) static void run(void *record)
+__attribute__((no_sanitize("address"))) static void run(void *start)
 {
+  struct thread *record = ((struct start *)start)->record;
   if (likely(thread_adopt(record)))
-    call(record);
+    call(start);
   else
-    os_call_with_cleanup(call, record, leave, record);
+    os_call_with_cleanup(call, start, leave, record);
 }
 
 void *ilk_thread_start(void *function, void *argument)
 {
   if (!function)
     return fail_null(ILK_EINVAL);
+  struct start *start = memory_new(sizeof *start);
   struct thread *record = thread_reserve();
   void *handle;
   struct object *object = handle_reserve(KIND_THREAD, &handle);
-  if (record && object) {
+  if (start && record && object) {
     uint32_t id = thread_id(record); /* the thread may have exited before the handle is published */
-    record->start = (void (*)(void *))(uintptr_t)function;
-    record->start_argument = argument;
-    if (os_thread_start(run, record))
+    *start = (struct start){record, (void (*)(void *))(uintptr_t)function, argument};
+    if (os_thread_start(run, start))
       return handle_publish(object, handle, id);
   }
+  memory_free(start, sizeof *start);
   if (object)
     handle_abandon(object, handle);
   if (record)
