@@ -33,12 +33,19 @@ static inline uint32_t holder_id(const struct thread *me, int flags)
            : thread_id(me);
 }
 
+/* check() of a private word, in fewer branches. */
+static inline bool is_private(void *address, int flags)
+{
+  uintptr_t misaligned = (uintptr_t)address % sizeof(atomic_u32);
+  return likely(!((uintptr_t)flags | misaligned) && address);
+}
+
 /* The fast paths: one change of the word. False, WORDLOCK_REFUSED: nothing has changed, take the slow
    path. They make no calls, so that their values stay in registers. */
 static inline bool lock_fast(void *address, int flags)
 {
   struct thread *me = thread_current;
-  if (unlikely(!me || check(address, flags) != ILK_OK))
+  if (unlikely(!me) || (!is_private(address, flags) && check(address, flags) != ILK_OK))
     return false;
   me->uses_words = true;
   return likely(wordlock_acquire(address, holder_id(me, flags)));
@@ -47,10 +54,12 @@ static inline bool lock_fast(void *address, int flags)
 static inline enum wordlock_released unlock_fast(void *address, int flags)
 {
   struct thread *me = thread_current;
-  if (unlikely(!me || check(address, flags) != ILK_OK))
+  if (unlikely(!me))
     return WORDLOCK_REFUSED;
-  if (likely(!(flags & ILK_SHARED)))
+  if (is_private(address, flags))
     return wordlock_release(address, me);
+  if (check(address, flags) != ILK_OK)
+    return WORDLOCK_REFUSED;
   return wordlock_release_shared(address, holder_id(me, flags)) ? WORDLOCK_RELEASED
                                                                 : WORDLOCK_REFUSED;
 }
