@@ -213,8 +213,12 @@ int ilk_rwlock_write_unlock(void *rwlock)
   struct thread *me = thread_current;
   struct rwlock *rw = (struct rwlock *)handle_object(rwlock);
   uint64_t head = head_of(rwlock, WRITER);
-  if (unlikely(!me || !handle_is(rwlock, KIND_RWLOCK) || load_relaxed(&rw->object.head) != head ||
-               load_relaxed(&rw->writer) != thread_id(me)))
+  /* The cached tag, because a load of the head that was just swapped would stall. Acquire: the tag
+     is loaded after the writer. It is still this object's, so the writer was, too: it is this
+     thread, and the lock is not freed before the compare-and-swap below. */
+  if (unlikely(!me || !handle_is(rwlock, KIND_RWLOCK) ||
+               load_acquire(&rw->writer) != thread_id(me) ||
+               load_relaxed(&rw->object.tag_flags) != head_of(rwlock, 0)))
     return write_unlock_slow(rwlock, 0);
   store_relaxed(&rw->writer, 0);
   if (likely(cas_release(&rw->object.head, &head, head_of(rwlock, 0))))
