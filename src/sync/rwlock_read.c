@@ -74,16 +74,23 @@ bool rwlock_hold_is_possible(struct thread *me)
   return merge_holds(me);
 }
 
+/* On top, where reads < READS_MAX. */
+static inline void hold_push_counted(struct thread *me, void *handle)
+{
+  store_relaxed(&me->reads_counted[me->reads++], (uintptr_t)handle);
+}
+
 /* On top, or in the first empty entry. Any entry will do: no writer searches the records for
    counted reads. */
 void rwlock_hold_add_counted(struct thread *me, void *handle)
 {
-  uint32_t i = me->reads;
-  if (i == READS_MAX)
-    for (i = 0; !hold_is_empty(me, i);)
-      i++;
-  else
-    me->reads++;
+  if (me->reads < READS_MAX) {
+    hold_push_counted(me, handle);
+    return;
+  }
+  uint32_t i = 0;
+  while (!hold_is_empty(me, i))
+    i++;
   store_relaxed(&me->reads_counted[i], (uintptr_t)handle);
 }
 
@@ -142,14 +149,9 @@ COLD static void retract(struct thread *me, void *handle, uint32_t i)
 
 /* --- reading ------------------------------------------------------------------------- */
 
-/* Notes a counted read. After CALM of them without a write the bias comes back, unless the last
-   revocation was too recent. */
-static void note_calm(struct rwlock *rw, uint32_t state)
+/* Sets the bias, unless the last revocation was too recent. */
+static __attribute__((noinline)) void restore_bias(struct rwlock *rw)
 {
-  uint32_t calm = load_relaxed(&rw->calm) + 1;
-  store_relaxed(&rw->calm, calm);
-  if (calm < CALM || state & BIASED)
-    return;
   store_relaxed(&rw->calm, 0);
   if (clock_now() < load_relaxed(&rw->biased_from))
     return;
@@ -157,6 +159,15 @@ static void note_calm(struct rwlock *rw, uint32_t state)
   while (!(head_state(head) & ~(COUNT_MASK | PUBLISHED)) &&
          !cas_release(&rw->object.head, &head, (head | BIASED) & ~(uint64_t)PUBLISHED))
     ;
+}
+
+/* Notes a counted read. After CALM of them without a write the bias comes back. */
+static inline void note_calm(struct rwlock *rw, uint32_t state)
+{
+  uint32_t calm = load_relaxed(&rw->calm) + 1;
+  store_relaxed(&rw->calm, calm);
+  if (unlikely(calm >= CALM) && !(state & BIASED))
+    restore_bias(rw);
 }
 
 int rwlock_count_in(struct rwlock *rw, void *handle, bool queued)
@@ -237,7 +248,7 @@ static inline int read_counted(void *handle)
   uint64_t head = load_relaxed(&rw->object.head), open = head_of(handle, 0);
   if (unlikely(head - open > COUNT_MASK || !cas_acquire(&rw->object.head, &head, head + 1)))
     return -1;
-  rwlock_hold_add_counted(me, handle);
+  hold_push_counted(me, handle);
   note_calm(rw, head_state(head));
   return rwlock_acquired(rw);
 }
