@@ -29,7 +29,7 @@
    of the caller's again. Destructors of thread-specific data and of C++ thread_local objects may
    call. A lock that such a destructor still holds when the thread ends is a dead thread's. After a
    call in the last round of destructors (PTHREAD_DESTRUCTOR_ITERATIONS), waiters detect that within
-   a tenth of a second on Linux and Windows, and not at all elsewhere.
+   a tenth of a second on Linux, macOS and Windows, and not at all elsewhere.
 
    Signal handlers. Where ilk_backend() returns "futex", these functions are async-signal-safe, like
    sem_post(): ilk_semaphore_release(), ilk_event_set(), and ilk_counter_store(), _exchange(),
@@ -43,6 +43,10 @@
    Windows. There is no fork. ILK_SHARED and robust locks return ILK_ENOTSUP. A timeout is rounded
    up to the system's timer, which may tick every 16 ms; it is never early. What a thread holds that
    TerminateThread() kills stays locked. The DLL is never unloaded.
+
+   macOS. ILK_SHARED needs 14.4, and returns ILK_ENOTSUP before; the result of ilk_word_wake() is then
+   not exact, and 1 for any number of threads if n is more than 1000. Robust locks return ILK_ENOTSUP.
+   The clock stops while the machine sleeps, so a timeout lasts that much longer.
 
    dlopen(). Each thread uses up to 32 bytes of static thread-local storage. The C library reserves
    a little of it for libraries that are loaded late. When other libraries have used up that
@@ -118,8 +122,8 @@ extern "C" {
    the handler returns. There are three exceptions. With ILK_FAIR, and in the hand-off to a thread
    that has waited too long, that thread receives the mutex, handler or not. If the handler begins
    after the wake and before the thread has locked, it delays the lock, as with other locks. The
-   "pthread" backend (ilk_backend()) cannot detect a running handler: all sleeping threads would
-   have to wake up now and then. */
+   "pthread" and "macos" backends (ilk_backend()) cannot detect a running handler: all sleeping threads
+   would have to wake up now and then. */
 
 /* flags: any of ILK_RECURSIVE, ILK_FAIR and ILK_UNOWNED, but not RECURSIVE with UNOWNED.
    NULL: ILK_EINVAL (flags), ILK_ENOMEM. */
@@ -782,7 +786,7 @@ ILK_API void *ilk_error_name(int code);
    patch. */
 ILK_API int ilk_version(void);
 
-/* How threads sleep: "futex", "pthread" or "windows". A constant string. */
+/* How threads sleep: "futex", "macos", "pthread" or "windows". A constant string. */
 ILK_API void *ilk_backend(void);
 
 /* How unlock orders its store: "asymmetric" (a plain store, and membarrier(2) where a thread waits)

@@ -1,5 +1,6 @@
 /* guard.c: the program's own fork handlers call the library, although they were registered before
-   the library's, and so run while the thread has all of its guards. */
+   the library's, and so run while the thread has all of its guards. And destructors of keys that are
+   older than the library's. */
 #include "cycle.c" /* in place of the library's object */
 #include "support.h"
 
@@ -78,11 +79,37 @@ static void in_the_child(void)
   expect(ilk_mutex_unlock(h.ours), ILK_OK);
 }
 
+static pthread_key_t older; /* than the library's */
+
+static void unlock_at_exit(void *mutex)
+{
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+}
+
 /* Before the library's, which is linked into this program. */
 __attribute__((constructor(101))) static void install(void)
 {
   pthread_atfork(prepare, in_parent, in_the_child);
+  pthread_key_create(&older, unlock_at_exit);
 }
+
+static void *lock_and_exit(void *mutex)
+{
+  pthread_setspecific(older, mutex);
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  return NULL;
+}
+
+/* Its destructor runs before the library's, and on macOS when the thread's variables are lost. */
+START_TEST(an_older_keys_destructor_finds_its_thread_the_owner)
+{
+  void *mutex = ilk_mutex_new(0);
+  join(start(lock_and_exit, mutex));
+  expect(ilk_mutex_trylock(mutex), ILK_OK);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+  expect(ilk_mutex_free(mutex), ILK_OK);
+}
+END_TEST
 
 static void *hold(void *unused)
 {
@@ -189,5 +216,6 @@ int main(void)
   tcase_add_test(handlers, a_programs_handlers_may_call);
   tcase_add_test(handlers, a_programs_handler_waited_for_a_free_that_waited_for_the_fork);
   tcase_add_test(handlers, a_search_ended_with_its_thread);
+  tcase_add_test(handlers, an_older_keys_destructor_finds_its_thread_the_owner);
   return run_suite(suite);
 }

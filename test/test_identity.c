@@ -49,6 +49,10 @@ END_TEST
 START_TEST(yield_and_cpu_count)
 {
   expect(ilk_thread_yield(), ILK_OK);
+  if (strcmp(ilk_backend(), "macos") == 0) { /* which binds no thread to a processor */
+    expect(ilk_cpu_count(), sysconf(_SC_NPROCESSORS_ONLN));
+    return;
+  }
   cpu_set_t set, one;
   must(sched_getaffinity(0, sizeof set, &set) == 0);
   expect(ilk_cpu_count(), CPU_COUNT(&set));

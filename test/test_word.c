@@ -7,6 +7,9 @@
 
 static bool has_shared(void)
 {
+  uint32_t word = 0;
+  if (strcmp(ilk_backend(), "macos") == 0) /* from 14.4 on */
+    return ilk_word_wake(&word, 0, ILK_SHARED) != ILK_ENOTSUP;
   return strcmp(ilk_backend(), "futex") == 0;
 }
 

@@ -283,7 +283,7 @@ static int unlock_word(void *word)
 {
   return ilk_word_unlock(word, 0);
 }
-#ifndef _WIN32
+#if EXPECTED_ROBUST
 static int64_t robust[ILK_ROBUST_SIZE / 8];
 static void *new_robust(void)
 {
@@ -348,7 +348,7 @@ static const struct {
   {"rwlock", true, new_written, call_read_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
   {"rwlock", true, new_written, call_write_part, ilk_rwlock_write_unlock, ilk_rwlock_free},
   {"the word at", true, new_word, call_word, unlock_word, free_nothing},
-#ifndef _WIN32 /* which has no robust mutexes */
+#if EXPECTED_ROBUST
   {"the word at", false, new_robust, call_robust, ilk_robust_unlock, free_nothing},
 #endif
   {"the word at", false, new_word_to_wait_for, call_word_wait, wake_word, free_nothing},

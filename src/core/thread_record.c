@@ -50,7 +50,11 @@ static atomic_u64 live[THREADS_MAX / LIVE_BITS];
 /* Runs at thread exit. Other destructors may still use the library, so the record is kept for a few
    of the system's rounds of destructors. A later call gets a last record, which is retired in the
    next round. If there is no further round, the record stays until another thread waits for what it
-   holds, or needs a record: then the system says whether the thread still exists. */
+   holds, or needs a record: then the system says whether the thread still exists.
+
+   macOS frees the variables of a thread before each round, and they have their first values again
+   when they are used next. So the number of rounds is also in the record, and the thread finds its
+   record by the exit hook. */
 static bool exit_hook_works, exit_hook_is_safe;
 static const struct thread_exit_work *exit_work; /* constant once the library is loaded */
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
@@ -148,6 +152,7 @@ static struct thread *claim(struct thread *spare)
     else
       me = add_record(spare);
     store_relaxed(&me->native_id, 0);
+    me->exit_rounds = 0;
     me->uses_words = false;
     me->held = NULL;
     store_relaxed(&me->closing, 0);
@@ -193,29 +198,47 @@ bool thread_adopt(struct thread *record)
   return os_exit_hook_set(record);
 }
 
-/* Signals are blocked: a handler that runs while the record is created would create another. */
+static void restore(struct thread *record)
+{
+  set_current(record);
+  exit_rounds = record->exit_rounds;
+}
+
 static struct thread *create(bool safely)
 {
-  os_signals signals;
-  os_signals_block(&signals);
   struct thread *me = reserve(safely);
   if (me && !thread_adopt(me)) {
     thread_leave(me);
     me = NULL;
   }
+  if (me)
+    me->exit_rounds = exit_rounds;
   if (me && exit_rounds > EXIT_ROUNDS) {
     guard_lock(&records_lock);
     store_relaxed(&me->exits_unnoticed, 1);
     add_relaxed(&thread_unnoticed_count, 1);
     guard_unlock(&records_lock);
   }
+  return me;
+}
+
+/* Signals are blocked: a handler that runs while the record is created would create another. */
+static struct thread *restore_or_create(bool safely)
+{
+  os_signals signals;
+  os_signals_block(&signals);
+  struct thread *me = exit_hook_works ? os_exit_hook_get() : NULL;
+  if (me)
+    restore(me);
+  else
+    me = create(safely);
   os_signals_restore(&signals);
   return me;
 }
 
 struct thread *thread_create_record(void)
 {
-  return create(false);
+  return restore_or_create(false);
 }
 
 struct thread *thread_self_safely(void)
@@ -223,7 +246,7 @@ struct thread *thread_self_safely(void)
   if (thread_current || !exit_hook_is_safe)
     return thread_current;
   int error = os_error_get();
-  struct thread *me = create(true);
+  struct thread *me = restore_or_create(true);
   os_error_set(error);
   return me;
 }
@@ -322,9 +345,13 @@ bool thread_end_unnoticed(void)
   return found;
 }
 
-static void thread_exit(void *record)
+static void thread_exit(void *argument)
 {
-  if (exit_rounds++ >= EXIT_ROUNDS || !os_exit_hook_set(record))
+  struct thread *record = argument;
+  if (record != thread_current)
+    restore(record);
+  record->exit_rounds = ++exit_rounds;
+  if (exit_rounds > EXIT_ROUNDS || !os_exit_hook_set(record))
     thread_leave(record);
 }
 

@@ -80,7 +80,8 @@ struct thread {
   /* Elements of reads_published that were ever in use, at least 1; only grows. */
   atomic_u32 reads_limit;
   atomic_i64 native_id;
-  uint32_t index; /* index among all records */
+  uint32_t index;  /* index among all records */
+  int exit_rounds; /* calls of the exit hook of its thread */
   /* Created while its thread exits, so that the end may go unnoticed (see thread_record.c). */
   atomic_u32 exits_unnoticed;
   struct thread *next_free;

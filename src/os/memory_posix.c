@@ -15,9 +15,15 @@ void os_memory_free(void *memory)
   free(memory);
 }
 
-/* LeakSanitizer must treat what these pages refer to as reachable. NULL in a program without it. */
+/* LeakSanitizer must treat what these pages refer to as reachable. NULL in a program without it;
+   Apple's linker refuses a name that no library has. */
+#ifdef __ELF__
 extern void __lsan_register_root_region(const void *, size_t) __attribute__((weak));
 extern void __lsan_unregister_root_region(const void *, size_t) __attribute__((weak));
+#else
+#define __lsan_register_root_region ((void (*)(const void *, size_t))NULL)
+#define __lsan_unregister_root_region ((void (*)(const void *, size_t))NULL)
+#endif
 
 void *os_pages_new(size_t size)
 {

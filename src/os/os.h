@@ -52,10 +52,14 @@ void os_call_with_cleanup(void (*function)(void *), void *argument, void (*clean
                           void *cleanup_argument);
 
 /* Calls hook(record) when a thread that has called os_exit_hook_set(record) exits. The hook may
-   call os_exit_hook_set() to be called once more, later in the exit. os_exit_hook_new() is called
-   once, when the library is loaded. False: the system refuses. */
+   call os_exit_hook_set() to be called once more, later in the exit. os_exit_hook_get() returns the
+   record that is set; NULL: none, or the hook has been called. While a thread exits, before and
+   between calls of the hook, the system may give its _Thread_local variables their first values
+   again. os_exit_hook_new() is called once, when the library is loaded. False: the system
+   refuses. */
 bool os_exit_hook_new(void (*hook)(void *record));
 bool os_exit_hook_set(void *record);
+void *os_exit_hook_get(void);
 bool os_exit_hook_is_safe(void); /* os_exit_hook_set() may be called in a signal handler */
 
 /* Between these, no call of the thread is a cancellation point. */

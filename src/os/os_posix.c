@@ -1,18 +1,7 @@
+/* For systems that have nothing better. */
 #include "os.h"
 
-#include <pthread.h>
 #include <unistd.h>
-
-int64_t os_thread_id(void)
-{
-  return (int64_t)(intptr_t)pthread_self();
-}
-
-bool os_thread_is_gone(int64_t id)
-{
-  (void)id;
-  return false;
-}
 
 int os_cpu_count(void)
 {

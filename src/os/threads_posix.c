@@ -1,16 +1,8 @@
 #include <pthread.h>
 #include <sched.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "os.h"
-
-int64_t os_clock(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-}
 
 void os_yield(void)
 {
@@ -79,6 +71,11 @@ bool os_exit_hook_set(void *record)
 /* glibc keeps the values of the first 32 keys in the thread's descriptor and allocates for others;
    musl keeps all there. Other systems' are not known. */
 #define KEYS_IN_THREAD 32
+
+void *os_exit_hook_get(void)
+{
+  return pthread_getspecific(exit_key);
+}
 
 bool os_exit_hook_is_safe(void)
 {

@@ -132,6 +132,11 @@ bool os_exit_hook_set(void *record)
   return true;
 }
 
+void *os_exit_hook_get(void)
+{
+  return exit_record;
+}
+
 bool os_exit_hook_is_safe(void)
 {
   return true;

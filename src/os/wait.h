@@ -1,5 +1,5 @@
 /* Sleep on a 32-bit word, and wake the threads that sleep on it. Provided by
-   wait_linux.c; or by wait_buckets.c with wait_pthread.c or wait_windows.c. */
+   wait_linux.c; or by wait_buckets.c with wait_macos.c, wait_pthread.c or wait_windows.c. */
 #ifndef INTERLOCK_WAIT_H
 #define INTERLOCK_WAIT_H
 
@@ -14,7 +14,7 @@ enum wait_result {
 };
 
 extern const char wait_backend[];
-extern const bool wait_has_shared; /* can words be shared between processes? */
+extern bool wait_has_shared; /* can words be shared between processes? set by wait_setup() */
 
 /* Sleeps while *word == expected, until `deadline` (monotonic clock, absolute, in nanoseconds). The
    comparison and the start of the sleep are atomic with respect to wait_wake(): a waker that first
@@ -23,7 +23,7 @@ extern const bool wait_has_shared; /* can words be shared between processes? */
 enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared);
 
 /* Wakes up to n threads that sleep on the word, the longest asleep first; with futexes, real-time
-   threads before others. Returns how many. With futexes, a thread that runs a signal handler at
+   threads before others. Returns how many, not exactly if shared on macOS. With futexes, a thread that runs a signal handler at
    that moment does not count as asleep. The word is not read: its memory may be gone. */
 int wait_wake(atomic_u32 *word, int n, bool shared);
 

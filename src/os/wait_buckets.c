@@ -4,8 +4,6 @@
 
 #include "guard.h"
 
-const bool wait_has_shared = false;
-
 #define BUCKETS 64
 
 static struct bucket {
@@ -19,7 +17,7 @@ static void bucket_empty(struct bucket *b)
   b->end = &b->first;
 }
 
-void wait_setup(void)
+void sleepers_setup(void)
 {
   for (int i = 0; i < BUCKETS; i++) {
     os_lock_init(&buckets[i].lock);
@@ -69,9 +67,8 @@ bool sleeper_remove(struct sleeper *sleeper)
   return found;
 }
 
-int wait_wake(atomic_u32 *word, int n, bool shared)
+int sleepers_wake(atomic_u32 *word, int n)
 {
-  (void)shared;
   struct bucket *b = bucket_of(word);
   int woken = 0;
   guard_lock(&b->lock);

@@ -2,11 +2,13 @@
    order, or does not exist. Words are hashed to buckets. A bucket has a lock and a list of the
    threads that sleep, oldest first.
 
-   wait_buckets.c has all of wait.h but wait_on() and wait_backend. A platform has these two, and
-   sleeper_wake():
+   wait_buckets.c has wait_read() and the fork handlers of wait.h. A platform has the rest, for words
+   that are not shared between processes as follows, and sleeper_wake():
 
+       wait_setup():    sleepers_setup()
        wait_on():       sleeper_add();  sleep until sleeper_wake(), or the deadline and a
                         sleeper_remove() that succeeds
+       wait_wake():     sleepers_wake()
        sleeper_wake():  ends that sleep
 
    Invariants:
@@ -25,6 +27,8 @@ struct sleeper {
   atomic_u32 *word;
 };
 
+void sleepers_setup(void); /* once, when the library is loaded */
+
 /* False: *word is not `expected`, and the sleeper was not added. No wake that follows a change of
    the word misses a sleeper that was added. */
 bool sleeper_add(struct sleeper *sleeper, atomic_u32 *word, uint32_t expected);
@@ -32,7 +36,10 @@ bool sleeper_add(struct sleeper *sleeper, atomic_u32 *word, uint32_t expected);
 /* At the deadline. False: a wake has removed the sleeper, and sleeper_wake() has returned. */
 bool sleeper_remove(struct sleeper *sleeper);
 
-/* Called by wait_wake() for a sleeper that it has just removed, with the bucket locked. It must
+/* See wait_wake(). */
+int sleepers_wake(atomic_u32 *word, int n);
+
+/* Called by sleepers_wake() for a sleeper that it has just removed, with the bucket locked. It must
    synchronize with the thread that it wakes. That thread returns at once, so after the step that
    lets it do so, the sleeper may be gone. */
 void sleeper_wake(struct sleeper *sleeper);

@@ -13,7 +13,7 @@
 #include "os.h"
 
 const char wait_backend[] = "futex";
-const bool wait_has_shared = true;
+bool wait_has_shared = true;
 
 /* For calls without a time-out. */
 #ifdef SYS_futex

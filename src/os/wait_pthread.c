@@ -7,6 +7,7 @@
 #include "wait_buckets.h"
 
 const char wait_backend[] = "pthread";
+bool wait_has_shared = false;
 
 struct thread_sleeper {
   struct sleeper sleeper;
@@ -74,4 +75,15 @@ void sleeper_wake(struct sleeper *sleeper)
   s->woken = true;
   pthread_cond_signal(&s->wake);
   pthread_mutex_unlock(&s->mutex);
+}
+
+int wait_wake(atomic_u32 *word, int n, bool shared)
+{
+  (void)shared;
+  return sleepers_wake(word, n);
+}
+
+void wait_setup(void)
+{
+  sleepers_setup();
 }

@@ -6,6 +6,7 @@
 #include "wait_buckets.h"
 
 const char wait_backend[] = "windows";
+bool wait_has_shared = false;
 
 struct flag_sleeper {
   struct sleeper sleeper;
@@ -54,4 +55,15 @@ void sleeper_wake(struct sleeper *sleeper)
   atomic_u32 *woken = &((struct flag_sleeper *)sleeper)->woken;
   store_release(woken, 1);
   WakeByAddressSingle((void *)woken);
+}
+
+int wait_wake(atomic_u32 *word, int n, bool shared)
+{
+  (void)shared;
+  return sleepers_wake(word, n);
+}
+
+void wait_setup(void)
+{
+  sleepers_setup();
 }

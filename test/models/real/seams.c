@@ -15,7 +15,7 @@
 /* --- wait.h --- */
 
 const char wait_backend[] = "model";
-const bool wait_has_shared = true;
+bool wait_has_shared = true;
 
 enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared)
 {
@@ -72,6 +72,11 @@ bool os_exit_hook_set(void *record)
 {
   (void)record;
   return true;
+}
+
+void *os_exit_hook_get(void)
+{
+  return NULL;
 }
 
 bool os_exit_hook_is_safe(void)
