@@ -36,7 +36,7 @@ COLD static int lock_slow(void *handle, int64_t timeout_ns)
   int result = call_begin_timed(&c, handle, KIND_MUTEX, timeout_ns);
   if (result != ILK_OK)
     return result;
-  result = mutex_lock_pinned((struct mutex *)c.object, handle, c.me, timeout_ns, 0);
+  result = mutex_lock_pinned(&c, timeout_ns, 0);
   if (result >= 0)
     c.me->held = handle;
   call_end_wait(&c);
@@ -84,8 +84,7 @@ COLD static int unlock_slow(void *handle)
   int begun = call_begin(&c, handle, KIND_MUTEX);
   if (begun != ILK_OK)
     return fail(begun);
-  struct mutex *m = (struct mutex *)c.object;
-  int result = mutex_unlock_pinned(m, handle, c.me, NULL);
+  int result = mutex_unlock_pinned(&c, NULL);
   call_end(&c);
   return return_code(result);
 }
@@ -156,27 +155,28 @@ int ilk_mutex_unlock(void *mutex)
 
 int mutex_release_all(void *handle, struct thread *me, uint32_t *depth)
 {
-  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
-  if (!m)
+  struct call c = {me, handle, handle_enter(me, PIN_INNER, handle, KIND_MUTEX)};
+  if (!c.object)
     return ILK_EHANDLE;
-  int result = mutex_unlock_pinned(m, handle, me, depth);
-  handle_leave(me, PIN_INNER);
+  int result = mutex_unlock_pinned(&c, depth);
+  call_end(&c);
   return result;
 }
 
 int mutex_reacquire(void *handle, struct thread *me, uint32_t depth)
 {
-  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
-  if (!m)
+  struct call c = {me, handle, handle_enter(me, PIN_INNER, handle, KIND_MUTEX)};
+  if (!c.object)
     return ILK_EHANDLE;
-  int result = mutex_lock_pinned(m, handle, me, -1, BLOCK_ALWAYS);
+  struct mutex *m = mutex_of(&c);
+  int result = mutex_lock_pinned(&c, -1, BLOCK_ALWAYS);
   if (result >= 0) {
     me->held = handle;
     store_relaxed(&m->depth, mutex_depth(m) + depth);
     if (depth)
       or_relaxed(&m->object.tag_flags, SPECIAL_NESTED);
   }
-  handle_leave(me, PIN_INNER);
+  call_end(&c);
   return result;
 }
 
@@ -210,7 +210,7 @@ int ilk_mutex_depth(void *mutex)
   int begun = call_begin(&c, mutex, KIND_MUTEX);
   if (begun != ILK_OK)
     return fail(begun);
-  struct mutex *m = (struct mutex *)c.object;
+  struct mutex *m = mutex_of(&c);
   int depth = depth_of(m, c.me);
   call_end(&c);
   return depth;
@@ -218,25 +218,26 @@ int ilk_mutex_depth(void *mutex)
 
 /* Takes it by force, so that no thread can lock it before the depth is right; then unlocks it.
    False: it is being freed. */
-static bool make_free(struct mutex *m, void *handle, struct thread *me)
+static bool make_free(const struct call *c)
 {
+  struct mutex *m = mutex_of(c);
   /* Acquire: pairs with the holder's CAS, so thread_find() finds its record. */
   uint64_t head = load_acquire(&m->object.head);
   struct thread *was;
   do {
-    if (!head_is(head, handle))
+    if (!head_is(head, c->handle))
       return false;
     was = thread_find(holder(head));
     /* The flag comes first: the holder's next unlock must be the slow one (I6). */
-    if (was && was != me)
+    if (was && was != c->me)
       or_seq_cst(&m->object.tag_flags, is_owned(m) ? SPECIAL_FORCED : SPECIAL_CROSSED);
     /* seq_cst: Dekker with mutex_wake_at_unlock(). We take the mutex, then load the deferred
        wakes. */
-  } while (!cas_seq_cst(&m->object.head, &head, head_of(handle, thread_id(me))));
+  } while (!cas_seq_cst(&m->object.head, &head, head_of(c->handle, thread_id(c->me))));
   if (was)
     waitq_wake_deferred(was);
   mutex_forget_depth(m);
-  store_release(&m->object.head, head_of(handle, FREE));
+  store_release(&m->object.head, head_of(c->handle, FREE));
   return true;
 }
 
@@ -246,12 +247,12 @@ int ilk_mutex_reset(void *mutex)
   int begun = call_begin(&c, mutex, KIND_MUTEX);
   if (begun != ILK_OK)
     return fail(begun);
-  struct mutex *m = (struct mutex *)c.object;
+  struct mutex *m = mutex_of(&c);
   if (c.me->held == mutex)
     c.me->held = NULL;
   for (;;) {
     waitq_lock(&m->object);
-    bool made_free = make_free(m, mutex, c.me);
+    bool made_free = make_free(&c);
     waitq_unlock(&m->object);
     if (likely(made_free))
       break;

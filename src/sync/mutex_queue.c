@@ -17,22 +17,24 @@ void mutex_forget_depth(struct mutex *m)
 
 /* One attempt. ILK_OK, ILK_OWNER_DIED: acquired; ILK_EBUSY: another thread holds it; ILK_EDEADLK:
    the caller holds it; ILK_EOVERFLOW; ILK_EHANDLE: a free is in progress, and may still fail. */
-static int attempt(struct mutex *m, void *handle, struct thread *me)
+static int attempt(const struct call *c)
 {
+  struct mutex *m = mutex_of(c);
+  uint32_t id = thread_id(c->me);
   /* seq_cst: the load on the heavy side, after request_wake(). Acquire: pairs with the holder's
      CAS, so thread_find() finds its record. */
   uint64_t head = load_seq_cst(&m->object.head);
   for (;;) {
-    if (!head_is(head, handle))
+    if (!head_is(head, c->handle))
       return ILK_EHANDLE;
     if (head_state(head) == FREE) {
-      if (cas_acq_rel(&m->object.head, &head, head_of(handle, thread_id(me))))
+      if (cas_acq_rel(&m->object.head, &head, head_of(c->handle, id)))
         return ILK_OK;
       continue;
     }
     if (!is_owned(m))
       return ILK_EBUSY;
-    if (holder(head) == thread_id(me)) {
+    if (holder(head) == id) {
       if (!(m->flags & ILK_RECURSIVE))
         return ILK_EDEADLK;
       if (mutex_depth(m) == UINT32_MAX - 1)
@@ -47,7 +49,7 @@ static int attempt(struct mutex *m, void *handle, struct thread *me)
     /* The holder is dead, so it stores nothing any more; of the threads that replace it, one CAS
        succeeds. */
     if (cas_acq_rel(&m->object.head, &head,
-                    head_of(handle, thread_id(me) | (head_state(head) & HANDOFF)))) {
+                    head_of(c->handle, id | (head_state(head) & HANDOFF)))) {
       mutex_forget_depth(m);
       return ILK_OWNER_DIED;
     }
@@ -135,13 +137,13 @@ static void request_wake(struct mutex *m)
    thread can overtake. Only the first waiter requests a wake (I2), because the heavy fence
    interrupts the thread that holds the mutex. False: not joined; `*taken` is what attempt()
    returned. */
-static bool join(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine,
-                 int *taken)
+static bool join(const struct call *c, struct wait_slot *mine, int *taken)
 {
+  struct mutex *m = mutex_of(c);
   int64_t since = clock_now();
   waitq_lock(&m->object);
   while (is_fair(m) && !mark_handoff(m)) {
-    *taken = attempt(m, handle, me);
+    *taken = attempt(c);
     if (*taken != ILK_EBUSY) {
       waitq_unlock(&m->object);
       return false;
@@ -175,9 +177,9 @@ static void leave(struct mutex *m, struct wait_slot *mine, bool keeps_slot)
 
 /* With the queue locked: one attempt of a waiter in the queue. `last`: it leaves if this one
    fails. */
-static int check(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine,
-                 bool last)
+static int check(const struct call *c, struct wait_slot *mine, bool last)
 {
+  struct mutex *m = mutex_of(c);
   store_relaxed(&mine->signal, SIGNAL_NONE);
   mine->away = false;
   if (!is_head(m, mine))
@@ -185,7 +187,7 @@ static int check(struct mutex *m, void *handle, struct thread *me, struct wait_s
   bool mark = !last && (is_fair(m) || is_starving(mine));
   int taken;
   do
-    taken = attempt(m, handle, me);
+    taken = attempt(c);
   while (taken == ILK_EBUSY && mark && !mark_handoff(m));
   return taken;
 }
@@ -203,25 +205,26 @@ static void await_release(struct mutex *m, struct thread *me)
     ;
 }
 
-static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struct wait_slot *mine,
-                         int64_t timeout_ns, int flags)
+static int wait_in_queue(const struct call *c, struct wait_slot *mine, int64_t timeout_ns,
+                         int flags)
 {
+  struct mutex *m = mutex_of(c);
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK, taken;
-  if (!join(m, handle, me, mine, &taken))
+  if (!join(c, mine, &taken))
     return taken;
 
   /* Other threads change a waiter's slot only with the queue locked. With it locked, too, the
      waiter decides what to do: return, acquire, leave or sleep (I4). */
   for (;;) {
     if (!is_fair(m) && load_relaxed(&mine->signal) == SIGNAL_WOKEN)
-      await_release(m, me);
+      await_release(m, c->me);
     waitq_lock(&m->object);
     enum signal signal = load_relaxed(&mine->signal);
     bool given = signal == SIGNAL_GIVEN;
     if (given)
       store_relaxed(&mine->signal, SIGNAL_NONE); /* else: a notify (P3 of resumable.h) */
-    taken = given ? ILK_OK : check(m, handle, me, mine, result != ILK_OK);
+    taken = given ? ILK_OK : check(c, mine, result != ILK_OK);
     /* The waker cleared `has_waiters`. After a failed attempt, set it again and recheck, before all
        else (I2). */
     bool again = signal == SIGNAL_WOKEN && taken < 0 && !is_fair(m);
@@ -240,22 +243,22 @@ static int wait_in_queue(struct mutex *m, void *handle, struct thread *me, struc
     if (again)
       request_wake(m);
     else if (taken == ILK_EHANDLE) /* freed; or a free that finds us waiting will fail */
-      result = handle_check_waiter(handle) == ILK_EHANDLE ? ILK_EHANDLE : result;
+      result = handle_check_waiter(c->handle) == ILK_EHANDLE ? ILK_EHANDLE : result;
     else
-      result = block(me, handle, 0, &mine->signal, SIGNAL_NONE, deadline, flags);
+      result = block(c->me, c->handle, 0, &mine->signal, SIGNAL_NONE, deadline, flags);
   }
 }
 
 /* `flags` are for block(). */
-int mutex_lock_pinned(struct mutex *m, void *handle, struct thread *me, int64_t timeout_ns,
-                      int flags)
+int mutex_lock_pinned(const struct call *c, int64_t timeout_ns, int flags)
 {
-  struct wait_slot *mine = resumable_slot(me, handle);
-  struct spin spin = spin_begin(me);
+  struct mutex *m = mutex_of(c);
+  struct wait_slot *mine = resumable_slot(c->me, c->handle);
+  struct spin spin = spin_begin(c->me);
   for (;;) {
-    int result = attempt(m, handle, me);
+    int result = attempt(c);
     if (result == ILK_EHANDLE) {
-      if ((result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
+      if ((result = call_retry(c, timeout_ns)) != ILK_OK)
         return result;
       continue;
     }
@@ -269,9 +272,8 @@ int mutex_lock_pinned(struct mutex *m, void *handle, struct thread *me, int64_t 
       return ILK_ETIMEDOUT;
     /* No thread spins while others wait, nor for a fair mutex. */
     if (is_fair(m) || load_relaxed(&m->object.waiters) || !spin_again(&spin)) {
-      result = wait_in_queue(m, handle, me, mine, timeout_ns, flags);
-      if (result != ILK_EHANDLE ||
-          (result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
+      result = wait_in_queue(c, mine, timeout_ns, flags);
+      if (result != ILK_EHANDLE || (result = call_retry(c, timeout_ns)) != ILK_OK)
         return result;
     }
   }
@@ -281,8 +283,9 @@ int mutex_lock_pinned(struct mutex *m, void *handle, struct thread *me, int64_t 
 
 /* HANDOFF is set: hands the mutex to the first waiter, or frees it if none is present. False: the
    head has changed; two threads unlocked an unowned mutex at once, or it was reset. */
-static bool hand_over(struct mutex *m, void *handle, uint64_t head)
+static bool hand_over(const struct call *c, uint64_t head)
 {
+  struct mutex *m = mutex_of(c);
   waitq_lock(&m->object);
   if (load_relaxed(&m->object.head) != head) {
     waitq_unlock(&m->object);
@@ -297,7 +300,7 @@ static bool hand_over(struct mutex *m, void *handle, uint64_t head)
     store_relaxed(&m->has_waiters, remain);
     state = thread_id(next->thread) | (is_fair(m) && remain ? HANDOFF : 0);
   }
-  store_release(&m->object.head, head_of(handle, state));
+  store_release(&m->object.head, head_of(c->handle, state));
   if (next)
     waitq_signal(next, SIGNAL_GIVEN);
   waitq_unlock(&m->object);
@@ -307,31 +310,34 @@ static bool hand_over(struct mutex *m, void *handle, uint64_t head)
 }
 
 /* Releases a pinned mutex that is locked, with that head. False: the head has changed. */
-static bool release(struct mutex *m, void *handle, uint64_t head)
+static bool release(const struct call *c, uint64_t head)
 {
+  struct mutex *m = mutex_of(c);
   if (head_state(head) & HANDOFF)
-    return hand_over(m, handle, head);
+    return hand_over(c, head);
   if (is_fair(m))
-    return cas_release(&m->object.head, &head, head_of(handle, FREE));
+    return cas_release(&m->object.head, &head, head_of(c->handle, FREE));
   if (load_relaxed(&m->object.tag_flags) & SPECIAL_MARKED) /* a store had erased HANDOFF (I3) */
     and_relaxed(&m->object.tag_flags, ~SPECIAL_MARKED);
   /* Dekker with request_wake(). */
-  if (fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters))
+  if (fence_light(&m->object.head, head_of(c->handle, FREE), &m->has_waiters))
     mutex_wake_first(m);
   return true;
 }
 
 /* Undoes one lock; if `depth` is not NULL, all of them, and stores the depth. */
-int mutex_unlock_pinned(struct mutex *m, void *handle, struct thread *me, uint32_t *depth)
+int mutex_unlock_pinned(const struct call *c, uint32_t *depth)
 {
+  struct mutex *m = mutex_of(c);
+  struct thread *me = c->me;
   if (depth)
     *depth = 0;
   for (;;) {
     /* Acquire: pairs with the CAS of the thread that locked an unowned mutex; we then see the count
        of waiters as that thread did. */
     uint64_t head = load_acquire(&m->object.head);
-    if (!head_is(head, handle)) {
-      if (handle_retry(me, PIN_INNER, handle, -1) != ILK_OK)
+    if (!head_is(head, c->handle)) {
+      if (call_retry(c, -1) != ILK_OK)
         return ILK_EHANDLE;
       continue;
     }
@@ -355,12 +361,12 @@ int mutex_unlock_pinned(struct mutex *m, void *handle, struct thread *me, uint32
       or_seq_cst(&m->object.tag_flags, SPECIAL_CROSSED);
     if (load_relaxed(&m->object.tag_flags) & SPECIAL_DEFERRED)
       and_relaxed(&m->object.tag_flags, ~SPECIAL_DEFERRED);
-    if (release(m, handle, head)) {
+    if (release(c, head)) {
       /* Its locker may not have left the queue yet, and so not set `has_waiters` for the rest
          (I2). */
       if (crossed && load_relaxed(&m->object.waiters))
         mutex_wake_first(m);
-      if (me->held == handle)
+      if (me->held == c->handle)
         me->held = NULL;
       if (load_relaxed(&me->deferred_count))
         waitq_wake_deferred(me);

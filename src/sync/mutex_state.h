@@ -85,6 +85,7 @@
 #ifndef INTERLOCK_MUTEX_STATE_H
 #define INTERLOCK_MUTEX_STATE_H
 
+#include "call.h"
 #include "clock.h"
 #include "waitq.h"
 
@@ -122,6 +123,12 @@ struct mutex {
 _Static_assert(sizeof(struct mutex) <= CACHE_LINE, "an object fills one cache line");
 _Static_assert(offsetof(struct mutex, has_waiters) == sizeof(struct object), "see DELAYED_LOADS");
 
+/* The mutex of a call that has pinned it. */
+static inline struct mutex *mutex_of(const struct call *c)
+{
+  return (struct mutex *)c->object;
+}
+
 static inline bool is_owned(const struct mutex *m)
 {
   return !(m->flags & ILK_UNOWNED);
@@ -148,10 +155,9 @@ static inline uint32_t mutex_depth(struct mutex *m)
 /* Sets the depth to that of a first lock. */
 void mutex_forget_depth(struct mutex *m);
 /* Locks, and waits if it must. `flags` are for block(). */
-int mutex_lock_pinned(struct mutex *m, void *handle, struct thread *me, int64_t timeout_ns,
-                      int flags);
+int mutex_lock_pinned(const struct call *c, int64_t timeout_ns, int flags);
 /* Undoes one lock; if `depth` is not NULL, all of them, and stores the depth. */
-int mutex_unlock_pinned(struct mutex *m, void *handle, struct thread *me, uint32_t *depth);
+int mutex_unlock_pinned(const struct call *c, uint32_t *depth);
 /* The mutex was released: wakes the first waiter, unless that one is signalled already. */
 void mutex_wake_first(struct mutex *m);
 
