@@ -2583,6 +2583,17 @@ typedef made_new<rwlock_of<0, 0, 2>, true> rwlock_new_second;
 typedef made_new<word> word_new;
 typedef made_new<word, true> word_new_second;
 typedef made_new<lockarray> lockarray_new;
+
+// The same for all threads: a waiter finds one after the other.
+struct word_all_new : word {
+  void thread(unsigned index)
+  {
+    thread_current = nullptr;
+    word::thread(index);
+    thread_leave(thread_current);
+  }
+};
+
 typedef made_new<once> once_new;
 
 // --- thread records and cells --------------------------------------------------------------------
@@ -3534,6 +3545,7 @@ static const struct scenario {
   SCENARIO(word_new),
   SCENARIO(word_new_second),
   SCENARIO(lockarray_new),
+  SCENARIO(word_all_new),
   SCENARIO(once_new),
   SCENARIO(once_dead_new),
   SCENARIO(cancel_new),
