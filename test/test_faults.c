@@ -96,6 +96,7 @@ static void use_counts(void)
        *c = made_well(ilk_counter_new(5));
   void *e = made_well(ilk_event_new(0)), *b = made_well(ilk_barrier_new(2)),
        *o = made_well(ilk_once_new(0));
+  void *crowd = made_well(ilk_barrier_new(ilk_cpu_count() + 1)); /* its threads yield */
   if (s && well(ilk_semaphore_acquire(s))) {
     waits(ilk_semaphore_timedacquire(s, 20 * US));
     expect(ilk_semaphore_release(s, 2), ILK_OK);
@@ -118,6 +119,10 @@ static void use_counts(void)
     waits(ilk_barrier_timedwait(b, 20 * US));
     well(ilk_barrier_reset(b));
   }
+  if (crowd) {
+    waits(ilk_barrier_timedwait(crowd, 20 * US));
+    well(ilk_barrier_reset(crowd));
+  }
   if (o && well(ilk_once_begin(o)))
     expect(ilk_once_end(o, 1), ILK_OK);
   must(!s || ilk_semaphore_free(s) == ILK_OK);
@@ -125,6 +130,7 @@ static void use_counts(void)
   must(!c || ilk_counter_free(c) == ILK_OK);
   must(!e || ilk_event_free(e) == ILK_OK);
   must(!b || ilk_barrier_free(b) == ILK_OK);
+  must(!crowd || ilk_barrier_free(crowd) == ILK_OK);
   must(!o || ilk_once_free(o) == ILK_OK);
 }
 
