@@ -485,8 +485,8 @@ ILK_API int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end);
 
    A word is 4 aligned bytes of any memory, all zero = unlocked: np.zeros(n, np.uint32). flags: 0,
    or ILK_SHARED for memory that several processes share (ILK_ENOTSUP where the system cannot wait
-   between processes). Every call for a word must pass the same flags. ILK_EINVAL: NULL, misaligned,
-   or unknown flags.
+   between processes; for a lock, where it refuses to tell the thread's id). Every call for a word
+   must pass the same flags. ILK_EINVAL: NULL, misaligned, or unknown flags.
 
    A word lock is owned. Without ILK_SHARED, the death of its holder is reported as for a mutex
    (ILK_OWNER_DIED). With ILK_SHARED it is not: the lock stays locked (ilk_robust_lock() reports
@@ -759,7 +759,7 @@ ILK_API int ilk_slices_drop(void *place);
 /* The calling thread's number, 1..2^30 - 1; no other thread has it while this thread lives. */
 ILK_API int64_t ilk_thread_id(void);
 
-/* The operating system's number for the calling thread (Linux: gettid). */
+/* The operating system's number for the calling thread (Linux: gettid). 0: a sandbox denies it. */
 ILK_API int64_t ilk_thread_native_id(void);
 
 /* Yields the processor to other threads. */

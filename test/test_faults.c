@@ -27,6 +27,8 @@ static const char *const fault_names[FAULTS] = {"memory",  "pages", "thread", "l
 
 /* What a call may fail with then; 0: it does not. */
 static int code;
+/* The system may refuse to tell a thread's id, which is in the word of a lock between processes. */
+static bool may_lack_id;
 
 /* It went well; else it failed with that code. */
 static bool well(int64_t result)
@@ -35,6 +37,12 @@ static bool well(int64_t result)
   if (got < 0 && (!code || got != code))
     ck_abort_msg("a call returns %s, not %s", code_name(got), code ? code_name(code) : "ILK_OK");
   return got >= 0;
+}
+
+/* The same for a word lock between processes. */
+static bool well_shared(int result)
+{
+  return result == ILK_ENOTSUP && may_lack_id ? false : well(result);
 }
 
 /* The same for a wait that ends by its deadline. */
@@ -238,11 +246,12 @@ static void use_the_rest(void)
    ----------------------------------------------------------------------------- */
 
 static struct {
-  void *mutex, *rwlock, *array, *queue, *condition, *event, *barrier;
-  uint32_t word;
+  void *mutex, *rwlock, *array, *queue, *condition, *event, *barrier, *round;
+  uint32_t word, shared_word;
+  _Alignas(8) char robust[ILK_ROBUST_SIZE];
   struct guarded {
     int64_t words[4], sections;
-  } by_mutex, by_rwlock, by_array, by_word;
+  } by_mutex, by_rwlock, by_array, by_word, by_shared_word, by_robust;
   int64_t in_queue;
   _Atomic int64_t dead;
 } shared;
@@ -256,6 +265,67 @@ static void section(struct guarded *g)
       sched_yield();
   }
   g->sections++;
+}
+
+/* Resumable waits: short parts, each of which may be refused, and an end, which never is. */
+static void contend_in_parts(void)
+{
+  int result = ILK_ETIMEDOUT;
+  if (well(ilk_wait_begin(shared.mutex))) {
+    for (int i = 0; i < 3 && result == ILK_ETIMEDOUT; i++)
+      result = ilk_mutex_timedlock(shared.mutex, 20 * US);
+    if (result != ILK_ETIMEDOUT && well(result)) {
+      section(&shared.by_mutex);
+      expect(ilk_mutex_unlock(shared.mutex), ILK_OK);
+    }
+    expect(ilk_wait_end(shared.mutex), ILK_OK);
+  }
+  result = ILK_ETIMEDOUT;
+  if (well(ilk_wait_begin(shared.rwlock))) {
+    for (int i = 0; i < 3 && result == ILK_ETIMEDOUT; i++)
+      result = ilk_rwlock_write_timedlock(shared.rwlock, 20 * US);
+    if (result != ILK_ETIMEDOUT && well(result)) {
+      section(&shared.by_rwlock);
+      expect(ilk_rwlock_write_unlock(shared.rwlock), ILK_OK);
+    }
+    expect(ilk_wait_end(shared.rwlock), ILK_OK);
+  }
+  if (well(ilk_mutex_lock(shared.mutex))) {
+    if (well(ilk_condition_wait_begin(shared.condition))) {
+      result = ILK_ETIMEDOUT;
+      for (int i = 0; i < 2 && result == ILK_ETIMEDOUT; i++)
+        result = ilk_condition_wait_part(shared.condition, shared.mutex, 20 * US);
+      if (result != ILK_ETIMEDOUT)
+        well(result); /* ends the wait */
+      else if (ilk_condition_wait_end(shared.condition) == 1)
+        expect(ilk_condition_notify(shared.condition, 1), ILK_OK);
+    }
+    expect(ilk_mutex_depth(shared.mutex), 1); /* whatever ended the parts */
+    expect(ilk_mutex_unlock(shared.mutex), ILK_OK);
+  }
+}
+
+/* A round of the barrier in resumable waits. The last thread acts for it; one that gives up breaks it. */
+static void meet_in_parts(void)
+{
+  int64_t ticket;
+  int place = ilk_barrier_arrive(shared.round, 1, &ticket, 20 * US), result = ILK_ETIMEDOUT;
+  if (place == 1) {
+    result = ilk_barrier_complete(shared.round, ticket, 1);
+    must(result == ILK_OK || result == ILK_EBROKEN);
+  } else if (place == 0) {
+    for (int i = 0; i < 3 && result == ILK_ETIMEDOUT; i++)
+      result = ilk_barrier_await(shared.round, ticket, 20 * US);
+    if (result != ILK_OK) {
+      must(result == ILK_EBROKEN || result == ILK_ETIMEDOUT || !well(result));
+      result = ilk_barrier_leave(shared.round, ticket);
+      must(result == ILK_OK || result == ILK_EBROKEN || result == ILK_ETIMEDOUT);
+    }
+  } else {
+    must(place == ILK_EBROKEN || place == ILK_ETIMEDOUT || !well(place));
+  }
+  if (result != ILK_OK || place < 0)
+    well(ilk_barrier_reset(shared.round));
 }
 
 static void contend(void *dies)
@@ -284,6 +354,16 @@ static void contend(void *dies)
       section(&shared.by_word);
       expect(ilk_word_unlock(&shared.word, 0), ILK_OK);
     }
+    if (well_shared(ilk_word_lock(&shared.shared_word, ILK_SHARED))) {
+      section(&shared.by_shared_word);
+      expect(ilk_word_unlock(&shared.shared_word, ILK_SHARED), ILK_OK);
+    }
+    if (well(ilk_robust_lock(shared.robust))) {
+      section(&shared.by_robust);
+      expect(ilk_robust_unlock(shared.robust), ILK_OK);
+    }
+    contend_in_parts();
+    meet_in_parts();
     int64_t item;
     waits(ilk_queue_timedput(shared.queue, i, 20 * US));
     waits(ilk_queue_timedget(shared.queue, &item, 20 * US));
@@ -294,6 +374,8 @@ static void contend(void *dies)
   well(ilk_event_set(shared.event));
   if (dies && well(ilk_mutex_lock(shared.mutex)))
     section(&shared.by_mutex);
+  if (dies && well(ilk_robust_lock(shared.robust)))
+    section(&shared.by_robust);
 }
 
 static void *contend_plain(void *dies)
@@ -317,8 +399,8 @@ static void contend_in_threads(void)
 /* Returns how many calls of the kind were made while they could fail; some may `for_good`. */
 static int64_t use_threads(bool for_good)
 {
-  void **handles[] = {&shared.mutex,     &shared.rwlock, &shared.array,  &shared.queue,
-                      &shared.condition, &shared.event,  &shared.barrier};
+  void **handles[] = {&shared.mutex,     &shared.rwlock, &shared.array,   &shared.queue,
+                      &shared.condition, &shared.event,  &shared.barrier, &shared.round};
   shared.mutex = made_well(ilk_mutex_new(0));
   shared.rwlock = made_well(ilk_rwlock_new(0));
   shared.array = made_well(ilk_lockarray_new(2, 0));
@@ -326,6 +408,7 @@ static int64_t use_threads(bool for_good)
   shared.condition = made_well(ilk_condition_new(0));
   shared.event = made_well(ilk_event_new(0));
   shared.barrier = made_well(ilk_barrier_new(2));
+  shared.round = made_well(ilk_barrier_new(2));
   bool all = true;
   for (int i = 0; i < LENGTH(handles); i++)
     all = all && *handles[i];
@@ -342,8 +425,10 @@ static int64_t use_threads(bool for_good)
      have had one. */
   if (started)
     expect(ilk_thread_join(started), ILK_OK);
-  if (!for_good)
+  if (!for_good) {
     code = 0;
+    may_lack_id = false;
+  }
   if (shared.mutex && well(ilk_mutex_lock(shared.mutex)))
     expect(ilk_mutex_unlock(shared.mutex), ILK_OK);
   if (shared.rwlock && well(ilk_rwlock_write_lock(shared.rwlock)))
@@ -355,6 +440,10 @@ static int64_t use_threads(bool for_good)
     must(size == 1 || ilk_queue_put(shared.queue, 1) == ILK_OK);
   if (well(ilk_word_lock(&shared.word, 0)))
     expect(ilk_word_unlock(&shared.word, 0), ILK_OK);
+  if (well_shared(ilk_word_trylock(&shared.shared_word, ILK_SHARED)))
+    expect(ilk_word_unlock(&shared.shared_word, ILK_SHARED), ILK_OK);
+  if (well(ilk_robust_trylock(shared.robust)))
+    expect(ilk_robust_unlock(shared.robust), ILK_OK);
   expect(ilk_waiting(), 0);
   must(!shared.mutex || ilk_mutex_free(shared.mutex) == ILK_OK);
   must(!shared.rwlock || ilk_rwlock_free(shared.rwlock) == ILK_OK);
@@ -363,6 +452,7 @@ static int64_t use_threads(bool for_good)
   must(!shared.condition || ilk_condition_free(shared.condition) == ILK_OK);
   must(!shared.event || ilk_event_free(shared.event) == ILK_OK);
   must(!shared.barrier || ilk_barrier_free(shared.barrier) == ILK_OK);
+  must(!shared.round || ilk_barrier_free(shared.round) == ILK_OK);
   return calls;
 }
 
@@ -385,6 +475,7 @@ static int64_t use_every_kind(struct plan plan)
 {
   int64_t live = ilk_live();
   code = plan.kind == FAULTS ? 0 : plan.kind < 0 ? ILK_ENOMEM : codes[plan.kind];
+  may_lack_id = plan.kind < 0 || plan.kind == FAULT_TASK;
   faults_begin(plan.kind < 0 ? FAULTS : plan.kind, plan.n, plan.on);
   use_locks();
   use_arrays();

@@ -5,6 +5,8 @@
 
 #ifdef __linux__
 
+#include <linux/membarrier.h>
+
 /* --- the barrier on all threads
    ----------------------------------------------------------------- */
 
@@ -18,6 +20,15 @@ static void fence_is_symmetric(void *unused)
 START_TEST(fence_says_that_the_barrier_is_denied)
 {
   in_child(fence_is_symmetric, NULL);
+}
+END_TEST
+
+/* Only slower without, so nothing else would fail. */
+START_TEST(fence_is_asymmetric_where_the_system_has_the_barrier)
+{
+  bool has = !EXPECTED_SYMMETRIC &&
+             syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0; /* registered */
+  ck_assert_str_eq(ilk_fence(), has ? "asymmetric" : "symmetric");
 }
 END_TEST
 
@@ -179,15 +190,48 @@ START_TEST(a_wait_says_that_sleeping_is_denied)
 }
 END_TEST
 
+static uint32_t word;
+
+static void *lock_without_id(void *unused)
+{
+  expect(ilk_word_lock(&word, ILK_SHARED), ILK_ENOTSUP);
+  expect(ilk_word_trylock(&word, ILK_SHARED), ILK_ENOTSUP);
+  expect(ilk_word_unlock(&word, ILK_SHARED), ILK_ENOTSUP); /* not that of another without an id */
+  expect(ilk_thread_native_id(), 0);
+  return unused;
+}
+
+static void deny_ids(void *unused)
+{
+  (void)unused;
+  expect(ilk_word_lock(&word, ILK_SHARED), ILK_OK); /* its thread has an id */
+  if (!deny(SYS_gettid))
+    return;
+  in_threads(2, lock_without_id, NULL);
+  expect(ilk_word_unlock(&word, ILK_SHARED), ILK_OK);
+  expect(ilk_word_lock(&word, 0), ILK_OK);
+  expect(ilk_word_unlock(&word, 0), ILK_OK);
+}
+
+/* They would have had the same id: each would have released the other's lock. */
+START_TEST(a_shared_word_is_refused_where_the_threads_id_is_denied)
+{
+  in_child(deny_ids, NULL);
+}
+END_TEST
+
 static void add_tests(Suite *suite)
 {
   TCase *barrier = test_case(suite, "barrier", 20);
+  tcase_add_test(barrier, fence_is_asymmetric_where_the_system_has_the_barrier);
   tcase_add_test(barrier, fence_says_that_the_barrier_is_denied);
   tcase_add_test(barrier, fence_is_symmetric_where_the_barrier_was_denied_before_the_load);
   tcase_add_test(barrier, no_reader_is_inside_with_a_writer_once_the_barrier_is_denied);
   tcase_add_test(barrier, no_wake_is_lost_once_the_barrier_is_denied);
   TCase *sleep = test_case(suite, "sleep", 10);
   tcase_add_test(sleep, a_wait_says_that_sleeping_is_denied);
+  TCase *ids = test_case(suite, "ids", 10);
+  tcase_add_test(ids, a_shared_word_is_refused_where_the_threads_id_is_denied);
 }
 
 #else

@@ -39,6 +39,7 @@ int64_t os_clock(void);
 int os_cpu_count(void); /* processors that this process may use; at least 1 */
 void os_yield(void);
 
+/* The system's id of the calling thread; 0: the system refuses. */
 int64_t os_thread_id(void);
 /* False: it exists, or its id has been reused, or the system does not say. */
 bool os_thread_is_gone(int64_t id);

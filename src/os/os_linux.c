@@ -10,7 +10,8 @@
 
 int64_t os_thread_id(void)
 {
-  return syscall(SYS_gettid);
+  long id = syscall(SYS_gettid);
+  return id > 0 ? id : 0;
 }
 
 bool os_thread_is_gone(int64_t id)

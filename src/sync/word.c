@@ -11,6 +11,7 @@
    namespace. Dead holders cannot be detected there. */
 #include "block.h"
 #include "gil.h"
+#include "os.h"
 #include "spin.h"
 #include "wait.h"
 #include "wordlock.h"
@@ -25,7 +26,7 @@ static int check(void *address, int flags)
 
 /* --- the lock ---------------------------------------------------------------------- */
 
-/* The id that the caller stores in a word. */
+/* The id that the caller stores in a word; 0: the system has refused to tell it. */
 static inline uint32_t holder_id(const struct thread *me, int flags)
 {
   return flags & ILK_SHARED
@@ -48,7 +49,10 @@ static inline bool lock_fast(void *address, int flags)
   if (unlikely(!me) || (!is_private(address, flags) && check(address, flags) != ILK_OK))
     return false;
   me->uses_words = true;
-  return likely(wordlock_acquire(address, holder_id(me, flags)));
+  uint32_t id = holder_id(me, flags);
+  if (unlikely(flags & ILK_SHARED && !id))
+    return false;
+  return likely(wordlock_acquire(address, id));
 }
 
 static inline enum wordlock_released unlock_fast(void *address, int flags)
@@ -60,8 +64,8 @@ static inline enum wordlock_released unlock_fast(void *address, int flags)
     return wordlock_release(address, me);
   if (check(address, flags) != ILK_OK)
     return WORDLOCK_REFUSED;
-  return wordlock_release_shared(address, holder_id(me, flags)) ? WORDLOCK_RELEASED
-                                                                : WORDLOCK_REFUSED;
+  uint32_t id = holder_id(me, flags);
+  return id && wordlock_release_shared(address, id) ? WORDLOCK_RELEASED : WORDLOCK_REFUSED;
 }
 
 static int begin(struct wordlock *w, void *address, int flags)
@@ -73,9 +77,13 @@ static int begin(struct wordlock *w, void *address, int flags)
   if (!me)
     return ILK_ENOMEM;
   me->uses_words = true;
-  *w = (struct wordlock){
-    .word = address, .me = me, .id = holder_id(me, flags), .shared = flags & ILK_SHARED};
-  return ILK_OK;
+  uint32_t id = holder_id(me, flags);
+  if (!id) { /* a sandbox may have refused it for a while */
+    store_relaxed(&me->native_id, os_thread_id());
+    id = holder_id(me, flags);
+  }
+  *w = (struct wordlock){.word = address, .me = me, .id = id, .shared = flags & ILK_SHARED};
+  return id ? ILK_OK : ILK_ENOTSUP;
 }
 
 COLD static int lock_slow(void *address, int flags, int64_t timeout_ns)
