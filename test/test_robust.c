@@ -70,6 +70,10 @@ START_TEST(arguments_are_checked)
   for (int i = 0; i < LENGTH(calls); i++)
     expect(calls[i](s->lock), ILK_EINVAL);
   expect(ilk_robust_timedlock(s->lock, -1), ILK_EINVAL);
+  memset(s->lock, 0, sizeof s->lock);
+  memset(s->lock + sizeof s->lock - 4, 0x55, 4); /* one of another C library */
+  for (int i = 0; i < LENGTH(calls); i++)
+    expect(calls[i](s->lock), ILK_EINVAL);
   shared_free(s);
 }
 END_TEST

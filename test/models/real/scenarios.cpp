@@ -23,6 +23,10 @@ uint32_t seams_blocked(struct thread *record);
 bool seams_is_marked(void *mutex);
 long seams_blocks(void);
 void seams_spin(void);
+bool seams_inspects_own(void *handle);
+void seams_claims_wait(void);
+void seams_claims_wake(void);
+uint32_t seams_claims_count(void);
 }
 
 using engine::get;
@@ -3151,6 +3155,51 @@ struct mutex_starving {
   }
 };
 
+// A thread that waits in an object inspects it also while a free of it is undecided.
+struct handle_own {
+  static const int N = 2;
+  void *counter;
+
+  void before()
+  {
+    counter = ilk_counter_new(0);
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      for (int i = 0; i < 3; i++)
+        EXPECT(seams_inspects_own(counter));
+    } else {
+      EXPECT(ilk_counter_free(counter) == ILK_OK);
+    }
+  }
+
+  void after()
+  {
+  }
+};
+
+// Waiters that register and leave while a waker claims some: none is counted in the end.
+struct claims {
+  static const int N = 3;
+
+  void before()
+  {
+  }
+
+  void thread(unsigned index)
+  {
+    for (int i = 0; i < 2; i++)
+      index < 2 ? seams_claims_wait() : seams_claims_wake();
+  }
+
+  void after()
+  {
+    EXPECT(seams_claims_count() == 0);
+  }
+};
+
 // Threads that release at the same time: each release counts.
 struct semaphore_three {
   static const int N = 3;
@@ -3569,6 +3618,8 @@ static const struct scenario {
   SCENARIO(mutex_fair_reset),
   SCENARIO(mutex_fair_left),
   SCENARIO(mutex_starving),
+  SCENARIO(handle_own),
+  SCENARIO(claims),
   SCENARIO(semaphore_three),
   SCENARIO(slices),
   SCENARIO(slices_clear),

@@ -5,6 +5,7 @@
 
 #include "block.h"
 #include "cells.h"
+#include "claims.h"
 #include "handle.h"
 #include "memory.h"
 #include "mutex_state.h"
@@ -335,4 +336,35 @@ long seams_blocks(void)
 void seams_spin(void)
 {
   thread_current->spin_limit = 4;
+}
+
+/* A thread that is inside the object inspects it, as in a wait. False: it finds the object gone. */
+bool seams_inspects_own(void *handle)
+{
+  struct thread *me = thread_current;
+  if (!handle_enter(me, PIN_INNER, handle, handle_kind(handle)))
+    return true; /* freed before */
+  bool found = block_pin(me, handle);
+  handle_leave(me, PIN_INSPECT);
+  handle_leave(me, PIN_INNER);
+  return found;
+}
+
+static struct claims claims;
+
+void seams_claims_wait(void)
+{
+  claims_enter(&claims);
+  claims_leave(&claims);
+}
+
+void seams_claims_wake(void)
+{
+  claims_wake(&claims, 1);
+}
+
+/* Registered threads, claimed or not; in all. */
+uint32_t seams_claims_count(void)
+{
+  return load_relaxed(&claims.waiters);
 }
