@@ -231,6 +231,15 @@ static inline int own_tid(void)
   return (int)syscall(SYS_gettid);
 }
 
+#ifdef SCHED_BATCH
+/* By the system call: musl's function refuses. */
+static inline bool make_batch(pid_t process)
+{
+  struct sched_param none = {0};
+  return syscall(SYS_sched_setscheduler, (long)process, (long)SCHED_BATCH, &none) == 0;
+}
+#endif
+
 static inline char thread_state(int tid)
 {
   char path[64], text[512];

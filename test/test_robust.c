@@ -271,8 +271,7 @@ START_TEST(a_waiter_is_killed)
     until_ready(s, i + 1);
     until_process_sleeps(children[i]);
   }
-  struct sched_param none = {0};
-  must(sched_setscheduler(children[0], SCHED_BATCH, &none) == 0);
+  must(make_batch(children[0]));
   if (_i)
     expect(ilk_robust_unlock(s->lock), ILK_OK); /* wakes it */
   process_kill(children[0]);

@@ -836,8 +836,7 @@ START_TEST(a_waiter_that_was_woken_is_killed)
   must(sched_setaffinity(0, sizeof one, &one) == 0);
   expect(ilk_word_lock(word, ILK_SHARED), ILK_OK);
   pid_t first = child_that_waits(word);
-  struct sched_param none = {0};
-  must(sched_setscheduler(first, SCHED_BATCH, &none) == 0);
+  must(make_batch(first));
   pid_t second = child_that_waits(word);
   expect(ilk_word_unlock(word, ILK_SHARED), ILK_OK); /* wakes the first */
   child_kill(first, word);

@@ -102,17 +102,6 @@ check_build() {
         touch "$WINDOWS/check/.built"
 }
 
-# debian_source PACKAGE DIRECTORY: fetches it with package lists of our own, since most machines have none of sources.
-debian_source() (
-    mkdir -p "$2/apt/lists/partial" "$2/apt/parts" && cd "$2" || return 1
-    suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main" \
-        >apt/parts/source.list
-    apt="apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=$PWD/apt/parts -o Dir::State::lists=$PWD/apt/lists
-        -o APT::Sandbox::User=root"
-    $apt update && $apt --download-only source "$1"
-)
-
 # The artifact of each Python, from Maven Central.
 artifact_of() {
     case $1 in

@@ -276,7 +276,6 @@ static inline int setrlimit(int resource, const struct rlimit *limit)
 
 /* --- processors ------------------------------------------------------------------- */
 
-#define SCHED_BATCH 3
 #define sched_getcpu() ((int)GetCurrentProcessorNumber())
 typedef DWORD_PTR cpu_set_t;
 #define CPU_ZERO(set) (*(set) = 0)
@@ -296,6 +295,12 @@ static inline int sched_setaffinity(pid_t process, size_t size, const cpu_set_t 
 {
   (void)process, (void)size;
   return SetProcessAffinityMask(GetCurrentProcess(), *set) ? 0 : -1;
+}
+
+static inline bool make_batch(pid_t process)
+{
+  (void)process;
+  return false;
 }
 
 /* --- threads ---------------------------------------------------------------------- */
