@@ -44,8 +44,8 @@
    up to the system's timer, which may tick every 16 ms; it is never early. What a thread holds that
    TerminateThread() kills stays locked. The DLL is never unloaded.
 
-   macOS. ILK_SHARED needs 14.4, and returns ILK_ENOTSUP before; the result of ilk_word_wake() is then
-   not exact, and 1 for any number of threads if n is more than 1000. Robust locks return ILK_ENOTSUP.
+   macOS. Robust locks return ILK_ENOTSUP, and ILK_SHARED does before 14.4. With ILK_SHARED the
+   result of ilk_word_wake() is not exact; it is 1 for any number of threads if n is more than 1000.
    The clock stops while the machine sleeps, so a timeout lasts that much longer.
 
    dlopen(). Each thread uses up to 32 bytes of static thread-local storage. The C library reserves
@@ -122,8 +122,8 @@ extern "C" {
    the handler returns. There are three exceptions. With ILK_FAIR, and in the hand-off to a thread
    that has waited too long, that thread receives the mutex, handler or not. If the handler begins
    after the wake and before the thread has locked, it delays the lock, as with other locks. The
-   "pthread" and "macos" backends (ilk_backend()) cannot detect a running handler: all sleeping threads
-   would have to wake up now and then. */
+   "macos" and "pthread" backends (ilk_backend()) cannot detect a running handler: all sleeping
+   threads would have to wake up now and then. */
 
 /* flags: any of ILK_RECURSIVE, ILK_FAIR and ILK_UNOWNED, but not RECURSIVE with UNOWNED.
    NULL: ILK_EINVAL (flags), ILK_ENOMEM. */

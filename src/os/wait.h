@@ -23,8 +23,9 @@ extern bool wait_has_shared; /* can words be shared between processes? set by wa
 enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared);
 
 /* Wakes up to n threads that sleep on the word, the longest asleep first; with futexes, real-time
-   threads before others. Returns how many, not exactly if shared on macOS. With futexes, a thread that runs a signal handler at
-   that moment does not count as asleep. The word is not read: its memory may be gone. */
+   threads before others. Returns how many; if shared on macOS, not exactly. With futexes, a thread
+   that runs a signal handler at that moment does not count as asleep. The word is not read: its
+   memory may be gone. */
 int wait_wake(atomic_u32 *word, int n, bool shared);
 
 /* Reads a word on which another thread was seen to sleep. Returns false, without touching the word,
