@@ -246,7 +246,7 @@ START_TEST(slots_are_reused_soon)
 {
   if (sizeof(void *) < 8) /* see handle_index() */
     return;
-  enum { N = 20000, SLOTS = 1024 };
+  enum { N = 5000, SLOTS = 1024 };
   for (int i = 0; i < N; i++) {
     void *handle = make((enum kind)(i % KINDS));
     must(handle != NULL);

@@ -258,7 +258,7 @@ int handle_retire(void *handle, enum kind kind, bool (*busy)(struct object *, ui
   if (!handle_is(handle, kind))
     return ILK_EHANDLE;
   /* A thread without a record cannot set `closing` (C1). */
-  if (unlikely(!thread_current || !kind_operations[kind]->retires))
+  if (unlikely(!kind_operations[kind]->retires || !thread_self()))
     return HANDLE_NOT_RETIRED;
   struct closing c = {handle_object(handle), handle, kind, busy, 0};
   handle_table_lock();
