@@ -39,10 +39,11 @@ static bool well(int64_t result)
   return got >= 0;
 }
 
-/* The same for a word lock between processes. */
+/* The same for a word lock between processes; only with futexes is there one. */
 static bool well_shared(int result)
 {
-  return result == ILK_ENOTSUP && may_lack_id ? false : well(result);
+  bool is_refused = may_lack_id || strcmp(ilk_backend(), "futex") != 0;
+  return result == ILK_ENOTSUP && is_refused ? false : well(result);
 }
 
 /* The same for a wait that ends by its deadline. */

@@ -216,7 +216,8 @@ static void deny_ids(void *unused)
 /* They would have had the same id: each would have released the other's lock. */
 START_TEST(a_shared_word_is_refused_where_the_threads_id_is_denied)
 {
-  in_child(deny_ids, NULL);
+  if (!strcmp(ilk_backend(), "futex")) /* else no lock is shared */
+    in_child(deny_ids, NULL);
 }
 END_TEST
 
