@@ -22,6 +22,7 @@ if sys.platform == "win32":
     WINE = hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
     if WINE and hasattr(_winapi, "CopyFile2"):
         del _winapi.CopyFile2  # Wine 8 has none; shutil goes on without
+needs_crealf = pytest.mark.skipif(WINE, reason="Wine 8 has no crealf(), which numpy calls")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,8 +62,21 @@ def live():
     return capi.ilk_live()
 
 
+def end_children_with_this_process():
+    """Windows goes on with them, and they hold its output open, so the end of a test that hangs would not be seen."""
+    kernel32 = ctypes.WinDLL("kernel32")
+    kernel32.CreateJobObjectW.restype = kernel32.GetCurrentProcess.restype = ctypes.c_void_p
+    job = ctypes.c_void_p(kernel32.CreateJobObjectW(None, None))
+    limits = (ctypes.c_uint32 * 36)()  # JOBOBJECT_EXTENDED_LIMIT_INFORMATION of 64-bit programs
+    limits[4] = 0x2000  # JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+    assert kernel32.SetInformationJobObject(job, 9, limits, ctypes.sizeof(limits))
+    assert kernel32.AssignProcessToJobObject(job, ctypes.c_void_p(kernel32.GetCurrentProcess()))
+
+
 def pytest_configure(config):
     config.stderr = os.dup(2)  # pytest puts another in its place
+    if sys.platform == "win32":
+        end_children_with_this_process()
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import types
 import pytest
 
 import interlock
-from conftest import WINE, live, until, until_waiting
+from conftest import WINE, live, needs_crealf, until, until_waiting
 from interlock import _calls, atomic, capi
 from interlock._constants import ILK_EBUSY, ILK_EINVAL, ILK_ENOTSUP
 
@@ -518,15 +518,12 @@ def numbers():
     return NUMBERS + scalars + others
 
 
-needs_crealf = pytest.param("F", marks=pytest.mark.skipif(WINE, reason="Wine 8 has no crealf(), which numpy calls"))
 needs_numpy_in_c = pytest.mark.skipif("not hasattr(atomic._apply, '__self__')", reason="atomics are by ctypes")
 
 
 @needs_numpy_in_c
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "dtype", ["?", "b", "B", "h", "H", "i", "I", "l", "L", "q", "Q", "e", "f", "d", ">i4", needs_crealf, "O", "M8[s]"]
-)
+@pytest.mark.parametrize("dtype", [*"?bBhHiIlLqQefd", ">i4", pytest.param("F", marks=needs_crealf), "O", "M8[s]"])
 def test_atomics_both_ways(dtype, numbers):
     import numpy as np
 

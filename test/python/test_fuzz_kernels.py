@@ -13,6 +13,7 @@ import pytest
 from numba import njit
 
 import fuzz_kernels
+from conftest import PATIENCE
 from fuzz import generate, oracle, pool
 from fuzz.control import control
 from fuzz.report import Report
@@ -231,6 +232,7 @@ def test_crashes_and_hangs_are_verdicts(monkeypatch, tmp_path, source, kind):
     monkeypatch.setattr(pool, "WORKER", tmp_path / "fake.py")
     monkeypatch.setattr(pool, "ASLEEP_SECONDS", 5)
     monkeypatch.setitem(pool.CPU_SECONDS, "run", 2)
+    monkeypatch.setattr(pool, "WALL_SECONDS", PATIENCE // 2)
     with pool.Pool() as workers:
         assert workers.judge(oracle.Program(source))["class"] == kind
         assert workers.judge(oracle.Program(""))["class"] == "right"

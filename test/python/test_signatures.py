@@ -3,6 +3,7 @@
 import ctypes
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -62,18 +63,36 @@ def test_capi_has_the_types():
         assert list(function.argtypes) == [types[argument] for argument in arguments]
 
 
+def exports_of(library):
+    """The names that a shared library exports."""
+    if sys.platform == "win32":
+        return exports_of_dll(library._handle)
+    command = ["nm", "-D", "--defined-only", library._name]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {line.split()[-1] for line in lines}
+
+
+def exports_of_dll(base):
+    """The names in the export table of a library that is loaded there (a PE file of 64 bits)."""
+
+    def number(offset):
+        return ctypes.c_uint32.from_address(base + offset).value
+
+    header = number(0x3C)
+    table = number(header + 24 + 112)  # behind the file header, the first directory of the optional header
+    count, names = number(table + 24), number(table + 32)
+    return {ctypes.string_at(base + number(names + 4 * i)).decode() for i in range(count)}
+
+
 def test_library_exports_nothing_else():
     from interlock import _library
 
-    exported = subprocess.run(
-        ["nm", "-D", "--defined-only", _library.LIBRARY._name], capture_output=True, text=True, check=True
-    ).stdout
-    assert {line.split()[-1] for line in exported.splitlines()} == set(SIGNATURES)
+    assert exports_of(_library.LIBRARY) == set(SIGNATURES)
 
 
 def test_strings():
     assert ctypes.string_at(capi.ilk_error_name(_constants.ILK_EBUSY)) == b"ILK_EBUSY"
-    assert ctypes.string_at(capi.ilk_backend()) in (b"futex", b"pthread")
+    assert ctypes.string_at(capi.ilk_backend()) in (b"futex", b"pthread", b"windows")
 
 
 def test_every_error_has_an_exception():

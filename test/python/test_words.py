@@ -38,10 +38,12 @@ def kernel_unlock(array, index, shared=False):
 PYTHON = (words.lock, words.trylock, words.unlock)
 KERNEL = (kernel_lock, kernel_trylock, kernel_unlock)
 each_world = pytest.mark.parametrize("world", [PYTHON, KERNEL], ids=["python", "kernel"])
+HAS_SHARED = ctypes.string_at(capi.ilk_backend()) == b"futex"
+needs_shared = pytest.mark.skipif(not HAS_SHARED, reason="only futexes wait between processes")
 
 
 @each_world
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("shared", [False, pytest.param(True, marks=needs_shared)])
 def test_locked_and_unlocked(world, shared, in_thread):
     lock, trylock, unlock = world
     locks = np.zeros((2, 3), np.uint32)
@@ -56,6 +58,17 @@ def test_locked_and_unlocked(world, shared, in_thread):
     unlock(locks, (0, 0), shared)
     assert not (locks & 0x7FFFFFFF).any()
     assert in_thread(lambda: lock(locks, (1, 2), 5, shared) and unlock(locks, (1, 2), shared) is None)
+
+
+@each_world
+@pytest.mark.skipif(HAS_SHARED, reason="futexes wait between processes")
+def test_shared_is_refused_where_it_cannot_work(world):
+    lock, trylock, unlock = world
+    locks = np.zeros(2, np.uint32)
+    for refused in (lambda: lock(locks, 0, -1, True), lambda: trylock(locks, 0, True), lambda: unlock(locks, 0, True)):
+        with pytest.raises(NotImplementedError, match="not on this platform"):
+            refused()
+    assert not locks.any()
 
 
 @each_world
@@ -235,6 +248,7 @@ def test_a_warning_that_is_an_error_leaves_it_unlocked(in_thread):
             assert in_thread(words.lock, locks, 0)  # it is free; and then its owner has exited again
 
 
+@needs_shared
 def test_between_processes(tmp_path):
     path = tmp_path / "shared"
     np.zeros(4, np.uint32).tofile(path)
@@ -245,8 +259,6 @@ def test_between_processes(tmp_path):
         "for _ in range(2000):\n"
         "    words.lock(a, 0, shared=True); a[1] += 1; words.unlock(a, 0, shared=True)\n"
     )
-    if ctypes.string_at(capi.ilk_backend()) != b"futex":
-        pytest.skip("no waiting between processes here")
     children = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(2)]
     mapped = np.memmap(path, np.uint32)
 
@@ -271,6 +283,7 @@ time.sleep(3600)
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no robust locks")
 def test_a_robust_lock_survives_its_holder(tmp_path):
     path = tmp_path / "locks"
     np.zeros((3, 8), np.int64).tofile(path)

@@ -6,10 +6,12 @@ Such a kernel cannot be cached, and a wrong handle ends the process.
 import ctypes
 from typing import Any
 
+# The interpreter's own symbols: in a library, or in the program itself. A CDLL, since a PyDLL would acquire the GIL.
+_interpreter = ctypes.CDLL(ctypes.pythonapi._name, handle=ctypes.pythonapi._handle)
+
 
 def _function(name: str, result: Any, *arguments: Any) -> Any:
-    # The interpreter's own symbols, whether it is linked to libpython or has it inside.
-    function = ctypes.CDLL(None)["PyThread_" + name]
+    function = _interpreter["PyThread_" + name]
     function.restype, function.argtypes = result, arguments
     return function
 

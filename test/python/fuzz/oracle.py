@@ -13,6 +13,7 @@ invalid          Python itself cannot run it: a fault of the generator, or of a 
 import ast
 import re
 import signal
+import threading
 import warnings
 from dataclasses import asdict, dataclass, field
 
@@ -210,15 +211,22 @@ def _check_numbers(value):
 
 
 class _InTime:
-    """Ends a run in Python that would never end. A wait for a lock is ended too: the main thread waits in slices."""
+    """Ends a run in Python that would never end. A wait for a lock is ended too: the main thread waits in slices.
+
+    A thread raises the signal, because Windows has no alarm(). Its handler runs in the main thread all the same.
+    """
+
+    SIGNAL = getattr(signal, "SIGALRM", signal.SIGINT)
 
     def __enter__(self):
-        self.before = signal.signal(signal.SIGALRM, self._out_of_time)
-        signal.alarm(PYTHON_SECONDS)
+        self.before = signal.signal(self.SIGNAL, self._out_of_time)
+        self.timer = threading.Timer(PYTHON_SECONDS, signal.raise_signal, [self.SIGNAL])
+        self.timer.start()
 
     def __exit__(self, *exception):
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, self.before)
+        self.timer.cancel()
+        self.timer.join()
+        signal.signal(self.SIGNAL, self.before)
 
     @staticmethod
     def _out_of_time(*_):

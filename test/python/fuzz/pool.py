@@ -120,6 +120,8 @@ class Worker:
 
 
 def _stat(pid):
+    if sys.platform == "win32":
+        return None  # under Wine there are such files, and they are of other processes
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
