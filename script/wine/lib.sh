@@ -6,7 +6,7 @@ WINDOWS=$PWD/build/windows
 TRIPLET=x86_64-w64-mingw32
 HEADERS=/usr/$TRIPLET/include
 CHECK_VERSION=0.15.2
-PACKAGES="numba==0.68.1 numpy<2.2 pytest cffi colorama" # Wine 8 has no crealf(), which newer NumPy calls
+PACKAGES="numba==0.68.1 numpy<2.2 pytest cffi colorama matplotlib tqdm" # Wine 8 has no crealf(), which newer NumPy calls
 
 export WINEPREFIX="$WINDOWS/prefix" WINEDEBUG=-all WINEDLLOVERRIDES=winemenubuilder.exe=d
 
@@ -147,23 +147,32 @@ python_fetch() {
     fi
 }
 
-# wine_python PYTHON-DIRECTORY ARGUMENT...
-wine_python() {
-    program=$1/python.exe
-    shift
-    script/wine/run "$program" "$@"
+# python_is_there VERSION: fetched, with its packages.
+python_is_there() {
+    [ "$(cat "$WINDOWS/python-$1/.artifact" 2>/dev/null)" = "$(artifact_of "$1")" ] &&
+        [ "$(cat "$WINDOWS/python-$1/.packages" 2>/dev/null)" = "$PACKAGES" ]
 }
 
-# library_build LOG: the library and its tests, in build/windows/library.
+# library_build LOG [TEST...]: the library and all of its tests, or those, in build/windows/library.
 library_build() {
-    directory=$WINDOWS/library
+    directory=$WINDOWS/library log=$1
+    shift
+    [ $# = 0 ] || set -- src/libinterlock-0.dll $(printf 'test/test_%s.exe ' "$@")
     {
         if [ ! -e "$directory/build.ninja" ] || ! cmp -s "$WINDOWS/cross.ini" "$directory/cross.ini"; then
             rm -rf "$directory"
             meson setup "$directory" --cross-file "$WINDOWS/cross.ini" -Dwerror=true -Dtests=enabled -Dfaults=false -Djitter=false &&
                 cp "$WINDOWS/cross.ini" "$directory/"
-        fi && ninja --quiet -C "$directory"
-    } >"$1" 2>&1
+        fi && ninja --quiet -C "$directory" "$@"
+    } >"$log" 2>&1
+}
+
+# What builds the wheel.
+build_env() {
+    env=$WINDOWS/build-env
+    [ -e "$env/.made" ] && return 0
+    { python3 -m venv "$env" || { install_packages python3-venv && python3 -m venv "$env"; }; } &&
+        "$env/bin/python" -m pip install --quiet 'meson-python>=0.18' meson ninja && touch "$env/.made"
 }
 
 # wheel_build LOG: the wheel for Windows, in build/windows/wheel/HASH.
@@ -171,11 +180,7 @@ wheel_build() {
     wheels=$WINDOWS/wheel/$(sources_hash)
     ls "$wheels"/*.whl >/dev/null 2>&1 && return 0
     {
-        env=$WINDOWS/build-env
-        if [ ! -e "$env/.made" ]; then
-            { python3 -m venv "$env" || { install_packages python3-venv && python3 -m venv "$env"; }; } &&
-                "$env/bin/python" -m pip install --quiet 'meson-python>=0.18' meson ninja && touch "$env/.made"
-        fi && say "Building the wheel for Windows" && rm -rf "$WINDOWS/wheel" "$WINDOWS/wheel-build" &&
+        say "Building the wheel for Windows" && rm -rf "$WINDOWS/wheel" "$WINDOWS/wheel-build" &&
             _PYTHON_HOST_PLATFORM=win-amd64 PATH=$env/bin:$PATH "$env/bin/python" -m pip wheel --no-deps --no-build-isolation \
                 --wheel-dir "$wheels" . -Csetup-args=--cross-file="$WINDOWS/cross.ini" -Cbuild-dir="$WINDOWS/wheel-build"
     } >"$1" 2>&1
