@@ -319,6 +319,14 @@ static inline int own_tid(void)
 #define SYS_gettid 0
 #define syscall(number) own_tid()
 
+#ifdef __aarch64__
+#define INSTRUCTION Pc
+#define STACK Sp
+#else
+#define INSTRUCTION Rip
+#define STACK Rsp
+#endif
+
 struct standstill {
   DWORD64 instruction, stack;
 };
@@ -333,7 +341,7 @@ static inline struct standstill thread_place(int tid)
   CONTEXT context = {.ContextFlags = CONTEXT_CONTROL};
   if (SuspendThread(thread) != (DWORD)-1) {
     if (GetThreadContext(thread, &context))
-      place = (struct standstill){context.Rip, context.Rsp};
+      place = (struct standstill){context.INSTRUCTION, context.STACK};
     ResumeThread(thread);
   }
   CloseHandle(thread);
