@@ -4,6 +4,7 @@ import itertools
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def blocks(language):
 @JIT
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example(path, disable_jit, python):
-    assert python(path, timeout=180, NUMBA_DISABLE_JIT=disable_jit).stdout
+    assert python(path, NUMBA_DISABLE_JIT=disable_jit).stdout
 
 
 def test_all_are_there():
@@ -56,7 +57,9 @@ def test_demo(python, tmp_path):
 @JIT
 @pytest.mark.parametrize("block", [*blocks("python")])
 def test_python_block(block, disable_jit, python):
-    python(block, timeout=180, NUMBA_DISABLE_JIT=disable_jit)
+    if sys.platform == "win32" and "robust_lock" in block:
+        pytest.skip("Windows has no robust locks")
+    python(block, NUMBA_DISABLE_JIT=disable_jit)
 
 
 @pytest.mark.parametrize("block", [*blocks("c")])
