@@ -69,8 +69,21 @@ END_TEST
 /* --- the library stays
    ----------------------------------------------------------------------------- */
 
+/* Debian's Wine 8 for arm64 is compiled without regard to x18, in which Windows keeps the thread's block; after FreeLibrary()
+   it is 0, and no thread-local variable can be read. */
+static bool loses_x18(void)
+{
+#ifdef __aarch64__
+  return GetProcAddress(GetModuleHandleA("ntdll"), "wine_get_version") != NULL;
+#else
+  return false;
+#endif
+}
+
 START_TEST(free_library_does_not_unload_it)
 {
+  if (loses_x18())
+    skip_test("Wine for arm64 loses x18 in FreeLibrary()");
   HMODULE library = GetModuleHandleA("libinterlock-0.dll");
   must(library != NULL);
   void *m = ilk_mutex_new(0);
