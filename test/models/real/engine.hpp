@@ -49,6 +49,7 @@ extern __thread struct thread *thread_pinnable __attribute__((tls_model("initial
 extern __thread bool handle_table_mine __attribute__((tls_model("initial-exec")));
 struct thread *thread_reserve(void);
 void thread_leave(struct thread *record);
+int model_spins = 1; // a scenario's constructor may set it to 0
 extern char __start_model_data[], __stop_model_data[], __start_model_bss[], __stop_model_bss[];
 }
 
@@ -528,6 +529,7 @@ template <class S> bool holds(unsigned long executions, std::string *why)
   }
   running = &actions_of<S>;
   stands_still = false;
+  model_spins = 1;
   rl::test_params params;
   std::ostream quiet(nullptr);
   params.output_stream = params.progress_stream = &quiet;

@@ -1291,11 +1291,26 @@ struct rwlock_other : rwlock_biased {
       return;
     }
     EXPECT(ilk_rwlock_read_lock(lock) == ILK_OK);
-    for (int i = 0; i < 8; i++) // the writer comes meanwhile
-      get(data);
+    model_yield(); // the writer comes meanwhile, and has made its barrier
+    get(data);
     EXPECT(ilk_rwlock_read_unlock(lock) == ILK_OK);
     EXPECT(ilk_rwlock_read_lock(other) == ILK_OK);
     EXPECT(ilk_rwlock_read_unlock(other) == ILK_OK);
+  }
+};
+
+// A reader that stays for a while.
+struct rwlock_stays : rwlock_biased {
+  void thread(unsigned index)
+  {
+    if (index == 1) {
+      rwlock_of::thread(index);
+      return;
+    }
+    EXPECT(ilk_rwlock_read_lock(lock) == ILK_OK);
+    model_yield(); // the writer comes meanwhile, and has made its barrier
+    get(data);
+    EXPECT(ilk_rwlock_read_unlock(lock) == ILK_OK);
   }
 };
 
@@ -1363,6 +1378,19 @@ struct rwlock_first {
   {
   }
 };
+
+// A writer that sleeps at once: the reader that leaves sees that it does, or is seen to have left. And one that checks for
+// long: it may be the first of several stores that shows it that the reader has left.
+template <class SCENARIO, int CHECKS> struct rwlock_spun : SCENARIO {
+  rwlock_spun()
+  {
+    model_spins = CHECKS;
+  }
+};
+typedef rwlock_spun<rwlock_biased, 0> rwlock_sleeps;
+typedef rwlock_spun<rwlock_first, 0> rwlock_first_sleeps;
+typedef rwlock_spun<rwlock_stays, 8> rwlock_spins;
+typedef rwlock_spun<rwlock_other, 8> rwlock_other_spins;
 
 // A writer that becomes a reader: no other writer acquires it in between.
 struct rwlock_downgrade {
@@ -1436,8 +1464,8 @@ typedef rwlock_timeout_of<0> rwlock_timeout;
 typedef rwlock_timeout_of<ILK_FAIR> rwlock_fair_timeout;
 
 // The writer exits: its death is reported to the next, which sees its writes.
-struct rwlock_dead {
-  static const int N = 2;
+template <int THREADS> struct rwlock_dead_of {
+  static const int N = THREADS;
   void *lock;
   rl::var<int> data;
 
@@ -1450,7 +1478,7 @@ struct rwlock_dead {
   void thread(unsigned index)
   {
     int result = ilk_rwlock_write_lock(lock);
-    EXPECT(result == ILK_OK || (index == 1 && result == ILK_OWNER_DIED));
+    EXPECT(result == ILK_OK || (index > 0 && result == ILK_OWNER_DIED));
     set(data, get(data) + 1);
     if (index == 0)
       thread_leave(thread_current);
@@ -1460,9 +1488,11 @@ struct rwlock_dead {
 
   void after()
   {
-    EXPECT(get(data) == 2);
+    EXPECT(get(data) == N);
   }
 };
+typedef rwlock_dead_of<2> rwlock_dead;
+typedef rwlock_dead_of<3> rwlock_dead_two; // of the two, one finds the other
 
 struct semaphore {
   static const int N = 3;
@@ -1620,6 +1650,27 @@ struct latch {
   void after()
   {
     EXPECT(ilk_latch_free(latch) == ILK_OK);
+  }
+};
+
+// Of two adds at the same time none is lost.
+struct latch_added_twice {
+  static const int N = 2;
+  void *latch;
+
+  void before()
+  {
+    latch = ilk_latch_new(1);
+  }
+
+  void thread(unsigned)
+  {
+    EXPECT(ilk_latch_add(latch, 1) == ILK_OK);
+  }
+
+  void after()
+  {
+    EXPECT(ilk_latch_count_down(latch, 3) == ILK_OK && ilk_latch_free(latch) == ILK_OK);
   }
 };
 
@@ -2567,6 +2618,40 @@ struct lockarray {
   }
 };
 
+// The holder of a lock exits while others wait: the next one sees what it wrote.
+struct lockarray_dead {
+  static const int N = 3;
+  void *array;
+  rl::var<int> data;
+
+  lockarray_dead()
+  {
+    engine::stands_still = true;
+  }
+
+  void before()
+  {
+    array = ilk_lockarray_new(1, 0);
+    set(data, 0);
+  }
+
+  void thread(unsigned index)
+  {
+    int result = ilk_lockarray_lock(array, 0);
+    EXPECT(result == ILK_OK || (index > 0 && result == ILK_OWNER_DIED));
+    set(data, get(data) + 1);
+    if (index == 0)
+      thread_leave(thread_current);
+    else
+      EXPECT(ilk_lockarray_unlock(array, 0) == ILK_OK);
+  }
+
+  void after()
+  {
+    EXPECT(get(data) == N);
+  }
+};
+
 // A thread that is new, and holds a lock, is found alive: no thread takes the lock from it. It locks in its first call, or in
 // the second.
 template <class SCENARIO, bool SECOND = false> struct made_new : SCENARIO {
@@ -3044,6 +3129,10 @@ struct mutex_reset_locked {
     EXPECT(get(data) == 2 && ilk_mutex_is_locked(mutex) == 0);
   }
 };
+
+// The same for a holder whose thread is new: the reset finds it alive.
+typedef made_new<mutex_reset_locked> mutex_reset_new;
+typedef made_new<mutex_reset_locked, true> mutex_reset_new_second;
 
 // A reset takes a fair mutex from its holder, whose unlock, begun before, hands nothing over.
 struct mutex_fair_reset {
@@ -3544,11 +3633,16 @@ static const struct scenario {
   SCENARIO(rwlock_freed),
   SCENARIO(rwlock_other),
   SCENARIO(rwlock_first),
+  SCENARIO(rwlock_sleeps),
+  SCENARIO(rwlock_spins),
+  SCENARIO(rwlock_other_spins),
+  SCENARIO(rwlock_first_sleeps),
   SCENARIO(rwlock_calm),
   SCENARIO(rwlock_downgrade),
   SCENARIO(rwlock_timeout),
   SCENARIO(rwlock_fair_timeout),
   SCENARIO(rwlock_dead),
+  SCENARIO(rwlock_dead_two),
   SCENARIO(semaphore),
   SCENARIO(semaphore_again),
   SCENARIO(event),
@@ -3556,6 +3650,7 @@ static const struct scenario {
   SCENARIO(event_is_set),
   SCENARIO(latch),
   SCENARIO(latch_added),
+  SCENARIO(latch_added_twice),
   SCENARIO(barrier),
   SCENARIO(barrier_crowded),
   SCENARIO(once),
@@ -3594,6 +3689,7 @@ static const struct scenario {
   SCENARIO(word_new),
   SCENARIO(word_new_second),
   SCENARIO(lockarray_new),
+  SCENARIO(lockarray_dead),
   SCENARIO(word_all_new),
   SCENARIO(once_new),
   SCENARIO(once_dead_new),
@@ -3615,6 +3711,8 @@ static const struct scenario {
   SCENARIO(barrier_outside),
   SCENARIO(mutex_dead_freed),
   SCENARIO(mutex_reset_locked),
+  SCENARIO(mutex_reset_new),
+  SCENARIO(mutex_reset_new_second),
   SCENARIO(mutex_fair_reset),
   SCENARIO(mutex_fair_left),
   SCENARIO(mutex_starving),

@@ -84,8 +84,9 @@ typedef _Atomic uintptr_t atomic_word;
 
 #define fence_seq_cst() model_fence(SITE(SITE_FENCE, "fence_seq_cst", ORDER_SEQ_CST), __func__)
 
-/* Each check yields: after 40 of them the other threads have ended, and no thread ever waits. */
-#define SPINS 1
+/* Each check yields: after 40 of them the other threads have ended, and no thread ever waits. A
+   scenario may choose 0: after a yield, no load returns a value that was stale before it. */
+#define SPINS model_spins
 #define cpu_relax() model_yield()
 
 /* --- the system --------------------------------------------------------------------------- */

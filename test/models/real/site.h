@@ -49,6 +49,7 @@ bool model_cas(void *address, int size, void *expected, uint64_t desired, struct
                const char *function);
 void model_fence(struct site *site, const char *function);
 void model_yield(void);
+extern int model_spins; /* SPINS */
 
 /* For the seams in seams.c. */
 bool model_barrier(struct site *site, const char *function);
