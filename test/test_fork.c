@@ -382,6 +382,7 @@ START_TEST(freed_before_the_fork)
     must((freed[i] = ilk_mutex_new(0)));
   for (int i = 0; i < FREED; i++)
     expect(ilk_mutex_free(freed[i]), ILK_OK);
+  expect(ilk_rwlock_free(ilk_rwlock_new(0)), ILK_OK); /* a kind whose slots are free at once */
   in_child(check_freed, freed);
   check_freed(freed);
 }
