@@ -209,6 +209,63 @@ START_TEST(a_search_ended_with_its_thread)
 }
 END_TEST
 
+static void *free_rwlock(void *lock)
+{
+  expect(ilk_rwlock_free(lock), ILK_OK);
+  return NULL;
+}
+
+/* A call is inside the object, so the free waits. The thread that frees does not exist in the
+   child. */
+START_TEST(a_free_that_waited_over_a_fork_is_undone)
+{
+  void *lock = ilk_rwlock_new(0);
+  must(ilk_thread_id() > 0);
+  struct object *object = handle_enter(thread_current, PIN_INNER, lock, KIND_RWLOCK);
+  must(object != NULL);
+  pthread_t freer = start(free_rwlock, lock);
+  while (!(load_acquire(&object->head) & CLOSING))
+    sched_yield();
+  pid_t child = fork();
+  if (child == 0) {
+    handle_leave(thread_current, PIN_INNER);
+    expect(ilk_rwlock_write_trylock(lock), ILK_OK);
+    expect(ilk_rwlock_write_unlock(lock), ILK_OK);
+    expect(ilk_rwlock_free(lock), ILK_OK);
+    _exit(0);
+  }
+  child_end(child);
+  handle_leave(thread_current, PIN_INNER);
+  join(freer);
+}
+END_TEST
+
+/* It is not known how far the free came, so the slot is not used again, here or in a child of the
+   child. */
+START_TEST(a_free_that_was_decided_before_a_fork_is_ended)
+{
+  int64_t live = ilk_live();
+  void *lock = ilk_rwlock_new(0);
+  must(ilk_thread_id() > 0);
+  expect(handle_close(lock, KIND_RWLOCK, NULL), ILK_OK);
+  pid_t child = fork();
+  if (child == 0) {
+    expect(ilk_live(), live);
+    expect(ilk_rwlock_write_trylock(lock), ILK_EHANDLE);
+    pid_t next = fork();
+    if (next == 0) {
+      expect(ilk_live(), live);
+      _exit(0);
+    }
+    child_end(next);
+    _exit(0);
+  }
+  child_end(child);
+  handle_recycle(lock, true);
+  expect(ilk_live(), live);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("fork_handlers");
@@ -216,6 +273,8 @@ int main(void)
   tcase_add_test(handlers, a_programs_handlers_may_call);
   tcase_add_test(handlers, a_programs_handler_waited_for_a_free_that_waited_for_the_fork);
   tcase_add_test(handlers, a_search_ended_with_its_thread);
+  tcase_add_test(handlers, a_free_that_waited_over_a_fork_is_undone);
+  tcase_add_test(handlers, a_free_that_was_decided_before_a_fork_is_ended);
   tcase_add_test(handlers, an_older_keys_destructor_finds_its_thread_the_owner);
   return run_suite(suite);
 }
