@@ -2,6 +2,7 @@
    the library's, and so run while the thread has all of its guards. And destructors of keys that are
    older than the library's. */
 #include "cycle.c" /* in place of the library's object */
+#include "rwlock_state.h"
 #include "support.h"
 
 static struct {
@@ -266,6 +267,23 @@ START_TEST(a_free_that_was_decided_before_a_fork_is_ended)
 }
 END_TEST
 
+/* Its thread has taken WRITER, and has not stored its id yet. */
+START_TEST(a_writer_without_an_id_is_dead_in_the_child)
+{
+  void *lock = ilk_rwlock_new(0);
+  must(ilk_thread_id() > 0);
+  or_relaxed(&handle_object(lock)->head, WRITER);
+  pid_t child = fork();
+  if (child == 0) {
+    expect(ilk_rwlock_write_trylock(lock), ILK_OWNER_DIED);
+    _exit(0);
+  }
+  child_end(child);
+  and_relaxed(&handle_object(lock)->head, ~(uint64_t)WRITER);
+  expect(ilk_rwlock_free(lock), ILK_OK);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("fork_handlers");
@@ -275,6 +293,7 @@ int main(void)
   tcase_add_test(handlers, a_search_ended_with_its_thread);
   tcase_add_test(handlers, a_free_that_waited_over_a_fork_is_undone);
   tcase_add_test(handlers, a_free_that_was_decided_before_a_fork_is_ended);
+  tcase_add_test(handlers, a_writer_without_an_id_is_dead_in_the_child);
   tcase_add_test(handlers, an_older_keys_destructor_finds_its_thread_the_owner);
   return run_suite(suite);
 }
