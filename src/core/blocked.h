@@ -10,8 +10,8 @@ enum block_flags {
   BLOCK_SHARED = 1, /* the word is shared between processes */
   BLOCK_ALWAYS = 2, /* does not fail: ignores cancels, yields where the system refuses
                        to sleep, leaves a deadlock cycle to another thread to report */
-  /* The word is in the caller's memory and belongs to no object. With an index, it is a private word
-     lock: its lower ID_BITS bits are the id of the thread that holds it. */
+  /* The word is in the caller's memory and belongs to no object. With an index, it is a private
+     word lock: its lower ID_BITS bits are the id of the thread that holds it. */
   BLOCK_WORD = 4,
 };
 

@@ -245,8 +245,8 @@ static int close_and_retire(struct closing *c)
   result = end_close(c, retires ? ILK_OK : HANDLE_NOT_RETIRED);
   set_closing(NULL);
   if (result == ILK_OK) {
-    /* Without the tag. The state remains for calls that are inside. Release: one that loads it comes
-       after the change that made the state, such as an event's set. */
+    /* Without the tag. The state remains for calls that are inside. Release: one that loads it
+       comes after the change that made the state, such as an event's set. */
     store_release(&c->object->head, head_state(c->head));
     handle_retired_add(c->handle);
   }

@@ -60,7 +60,7 @@ static void remove_pinned(void **handles, uint32_t n)
     }
 }
 
-/* With the table locked. `handles` are the first n retired slots; those that are pinned are NULL. */
+/* With the table locked. `handles` are the first n retired slots; NULL where one is pinned. */
 static bool recycle(void *const *handles, uint32_t n)
 {
   uint32_t kept = 0;
@@ -89,7 +89,7 @@ bool handle_retired_recycle(void)
   handle_table_unlock();
   if (!n)
     return false;
-  fence_heavy(); /* from here on, pins that were set before the tags were cleared are visible (R2) */
+  fence_heavy(); /* pins that were set before the tags were cleared are visible now (R2) */
   remove_pinned(handles, n);
   handle_table_lock();
   bool any = recycle(handles, n);

@@ -27,7 +27,7 @@ void handle_slot_put_back(void *handle, bool reusable);
 void handle_count_freed(void);
 
 /* Retired slots (handle_retired.c). The first three with the table locked. add: the object is no
-   longer live, and its slot is recycled later. are_many: handle_retired_recycle() should be called. */
+   longer live, and its slot is recycled later. are_many: call handle_retired_recycle(). */
 bool handle_retired_has_space(void);
 void handle_retired_add(void *handle);
 bool handle_retired_are_many(void);

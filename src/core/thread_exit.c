@@ -51,7 +51,7 @@ static void wake_word_waiters_of(struct thread *me, uint32_t dead)
       continue;
     if (b.index == dead)
       block_force_wake(r, &b);
-    else /* it fell asleep before the dead thread acquired the lock, if it did: one wake reaches it */
+    else /* asleep since before the dead thread acquired it, if it did: one wake reaches it */
       wait_wake(b.word, INT_MAX, false);
   }
 }

@@ -24,8 +24,8 @@ const struct kind_operations *const kind_operations[KINDS] = {
   [KIND_SLICES] = &slices_operations,
 };
 
-/* In the order in which guards are nested. After a fork it is the opposite: handle_after_fork() calls
-   the kinds, which use the other modules. */
+/* In the order in which guards are nested. After a fork it is the opposite: handle_after_fork()
+   calls the kinds, which use the other modules. */
 static const struct fork_handlers fork_handlers[] = {
   {region_before_fork, region_after_fork},
   {handle_before_fork, handle_after_fork},

@@ -65,9 +65,9 @@
        lock sets one, too. Two flags may come too late, after the holder's unlock has loaded
        `tag_flags`. If it is the flag for HANDOFF, the store erases HANDOFF (I3). If it is that of a
        reset, the store frees the mutex even if another thread has locked it since; a reset does
-       not prevent that, and ilk_mutex_reset() tells the caller so. If the mutex has been freed since,
-       the tag check fails; or the store makes the freed handle live again, in a slot that is not
-       reused (see ilk_mutex_free()), so that it affects no other object.
+       not prevent that, as its documentation says. If the mutex has been freed since, the tag
+       check fails; or the store makes the freed handle live again, in a slot that is not reused
+       (see ilk_mutex_free()), so that it affects no other object.
    I7  A condition's notify may defer wakes (waitq.h) of threads that need this mutex next: they
        lose nothing until its release. SPECIAL_DEFERRED is set while there are deferred wakes, so
        every release by the holder makes them. A reset makes those of the holder that it takes the

@@ -5,8 +5,8 @@
    before the get of its number, and what a get read happens before the next put to that slot.
 
    `used` can hold all numbers, and a put finds a queue full only if it is, so the second step of a
-   call never waits for another put or get. It may wait for a free of the queue that is undecided: if
-   that free fails, because a thread waits, the number must not be lost. So the second step fails
+   call never waits for another put or get. It may wait for a free of the queue that is undecided:
+   if that free fails, because a thread waits, the number must not be lost. So the second step fails
    only if the queue was closed since the first step, or has been freed. In a put the record is then
    refused; the number is lost, which does not matter because no put succeeds any more. */
 #include <string.h>

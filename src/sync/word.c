@@ -41,8 +41,8 @@ static inline bool is_private(void *address, int flags)
   return likely(!((uintptr_t)flags | misaligned) && address);
 }
 
-/* The fast paths: one change of the word. False, WORDLOCK_REFUSED: nothing has changed, take the slow
-   path. They make no calls, so that their values stay in registers. */
+/* The fast paths: one change of the word. False, WORDLOCK_REFUSED: nothing has changed, take the
+   slow path. They make no calls, so that their values stay in registers. */
 static inline bool lock_fast(void *address, int flags)
 {
   struct thread *me = thread_current;

@@ -15,24 +15,32 @@
 
    State transitions:
 
-       FREE -> id [| CONTENDED]                 any thread; CONTENDED if it has slept              lock
-       RESERVED -> id | CONTENDED | STARVING    one that last fell asleep without STARVING  lock
-       RESERVED -> id | CONTENDED               one that last fell asleep under STARVING; a try    lock
-       OWNER_DEAD -> id | CONTENDED                 any thread                                         owner died
-       dead id -> id, other bits kept           any thread; CONTENDED if it has slept              owner died
-       id [| CONTENDED] -> id | CONTENDED [| STARVING]
-                                                a waiter, before it sleeps or leaves
-       id [| CONTENDED] -> FREE                 the holder, which then wakes one if CONTENDED      unlock
-       id | CONTENDED | STARVING -> RESERVED    the holder, which then wakes one                   unlock
-       id, with any bits -> OWNER_DEAD          any thread, if the holder is dead; then wakes one
-                                                a holder that undoes its acquisition from a dead
-                                                thread; then wakes one if CONTENDED
+       lock         FREE -> id [| CONTENDED]
+                        any thread; CONTENDED if it has slept
+       lock         RESERVED -> id | CONTENDED | STARVING
+                        a thread that last fell asleep without STARVING
+       lock         RESERVED -> id | CONTENDED
+                        a thread that last fell asleep under STARVING; a try
+       owner died   OWNER_DEAD -> id | CONTENDED
+                        any thread
+       owner died   dead id -> id, other bits kept
+                        any thread; CONTENDED if it has slept
+       wait         id [| CONTENDED] -> id | CONTENDED [| STARVING]
+                        a waiter, before it sleeps or leaves
+       unlock       id [| CONTENDED] -> FREE
+                        the holder, which then wakes one if CONTENDED
+       unlock       id | CONTENDED | STARVING -> RESERVED
+                        the holder, which then wakes one
+       owner died   id, with any bits -> OWNER_DEAD
+                        any thread, if the holder is dead; then wakes one
+                        a holder that undoes its acquisition from a dead thread; then wakes one if
+                        CONTENDED
 
-   Every transition is a compare-and-swap of the whole word, except id -> FREE where no other bit was
-   set: a plain store, as in the mutex (I6). Between processes that is a compare-and-swap, too, and
-   compilers may inline it as one (ilk_word_id()). An acquisition has acquire order, and pairs with
-   the release order of every transition that frees the word. It has release order, too: a thread
-   that loads the id finds the holder's record in thread_find().
+   Every transition is a compare-and-swap of the whole word, except id -> FREE where no other bit
+   was set: a plain store, as in the mutex (I6). Between processes that is a compare-and-swap,
+   too, and compilers may inline it as one (ilk_word_id()). An acquisition has acquire order, and
+   pairs with the release order of every transition that frees the word. It has release order,
+   too: a thread that loads the id finds the holder's record in thread_find().
 
    Invariants:
    I1  Only the holder, or a thread that finds it dead, changes the id of a locked word.
