@@ -67,8 +67,8 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   return woken ? WAIT_WOKEN : WAIT_TIMEDOUT;
 }
 
-/* The signal comes before the release of the mutex, after which the sleeper may be gone. POSIX lets a
-   thread that has acquired and released a mutex destroy it, also while the unlock before is still
+/* The signal comes before the release of the mutex, after which the sleeper may be gone. POSIX lets
+   a thread that has acquired and released a mutex destroy it, also while the unlock before is still
    about to return. */
 void sleeper_wake(struct sleeper *sleeper)
 {
