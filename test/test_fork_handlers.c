@@ -248,7 +248,7 @@ START_TEST(a_free_that_was_decided_before_a_fork_is_ended)
   int64_t live = ilk_live();
   void *lock = ilk_rwlock_new(0);
   must(ilk_thread_id() > 0);
-  expect(handle_close(lock, KIND_RWLOCK, NULL), ILK_OK);
+  expect(handle_close(lock, KIND_RWLOCK), ILK_OK);
   pid_t child = fork();
   if (child == 0) {
     expect(ilk_live(), live);
@@ -262,7 +262,7 @@ START_TEST(a_free_that_was_decided_before_a_fork_is_ended)
     _exit(0);
   }
   child_end(child);
-  handle_recycle(lock, true);
+  handle_recycle(lock);
   expect(ilk_live(), live);
 }
 END_TEST

@@ -142,8 +142,10 @@ void handle_count_freed(void)
   live--;
 }
 
-void handle_recycle(void *handle, bool reusable)
+void handle_recycle(void *handle)
 {
+  const struct kind_operations *operations = kind_operations[handle_kind(handle)];
+  bool reusable = !operations->reusable || operations->reusable(handle_object(handle));
   handle_table_lock();
   handle_count_freed();
   handle_slot_put_back(handle, reusable);

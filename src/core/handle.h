@@ -210,21 +210,15 @@ void *handle_publish(struct object *object, void *handle, uint32_t state);
 /* Returns a reserved slot that was not published. */
 void handle_abandon(struct object *object, void *handle);
 
-/* Ends the life of the handle. ILK_OK; ILK_EHANDLE; ILK_EBUSY: `busy` (may be NULL) returned true
-   for the state, or a thread waits in the object. After ILK_OK no thread is inside the object or
-   will be; the caller frees what the object owns and calls handle_recycle(). */
-int handle_close(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state));
-void handle_recycle(void *handle, bool reusable);
+/* Ends the life of the handle. ILK_OK; ILK_EHANDLE; ILK_EBUSY: the object is busy (object.h), or a
+   thread waits in it. After ILK_OK no thread is inside the object or will be; the caller frees what
+   the object owns and calls handle_recycle(). */
+int handle_close(void *handle, enum kind kind);
+void handle_recycle(void *handle);
 
-/* All of ilk_KIND_free() for a kind whose objects own nothing: handle_retire(), or else
-   handle_close() and handle_recycle(). */
-int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state));
-
-/* Ends the life of the handle as handle_close() does, but waits for no call: see I5. The slot is
-   then recycled later. ILK_OK; ILK_EHANDLE; ILK_EBUSY; or HANDLE_NOT_RETIRED: the caller calls
-   handle_close(). */
-#define HANDLE_NOT_RETIRED 1
-int handle_retire(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state));
+/* All of ilk_KIND_free() for a kind whose objects own nothing but their slot: retires the object
+   (I5), or else closes the handle and recycles the slot. */
+int handle_free(void *handle, enum kind kind);
 
 /* For `retires` of a kind whose objects can always be retired. */
 bool handle_retires(struct object *object);

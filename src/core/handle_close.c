@@ -80,26 +80,32 @@ static atomic_u32 *count_of(void *handle)
   return &counts[handle_index(handle) % COUNTS];
 }
 
-static bool is_waited_for(struct object *object, enum kind kind)
-{
-  const struct kind_operations *operations = kind_operations[kind];
-  return load_seq_cst(&object->waiters) &&
-         !(operations->satisfied && operations->satisfied(object));
-}
-
 /* --- closing -------------------------------------------------------------------------- */
 
-/* Results of an attempt besides codes: the close starts again, soon or after a while. */
-#define AGAIN HANDLE_NOT_RETIRED
+/* Results of an attempt besides codes: the close starts again, soon or after a while; or the object
+   cannot be retired. */
+#define AGAIN 1
 #define AGAIN_LATER 2
+#define NOT_RETIRED AGAIN
 
 struct closing {
   struct object *object;
   void *handle;
-  enum kind kind;
-  bool (*busy)(struct object *, uint32_t state); /* or NULL */
-  uint64_t head;                                 /* with CLOSING */
+  const struct kind_operations *kind;
+  uint64_t head; /* with CLOSING */
 };
+
+static bool is_waited_for(const struct closing *c)
+{
+  return load_seq_cst(&c->object->waiters) &&
+         !(c->kind->satisfied && c->kind->satisfied(c->object));
+}
+
+/* True: the free returns ILK_EBUSY. */
+static bool is_in_use(const struct closing *c, uint64_t head)
+{
+  return is_waited_for(c) || (c->kind->busy && c->kind->busy(c->object, head_state(head)));
+}
 
 /* With the table locked: sets CLOSING, unless the object is busy. From then on compare-and-swaps of
    the head fail, and calls that pin load CLOSING. The cached tag gets it first and loses it last,
@@ -112,7 +118,7 @@ static int begin_close(struct closing *c)
   if (head & CLOSING) /* another thread closes it; the cached tag shows whether that is decided */
     return handle_is_undecided(c->object, c->handle) ? AGAIN : ILK_EHANDLE;
   do {
-    if (is_waited_for(c->object, c->kind) || (c->busy && c->busy(c->object, head_state(head)))) {
+    if (is_in_use(c, head)) {
       and_seq_cst(&c->object->tag_flags, ~CLOSING);
       return ILK_EBUSY;
     }
@@ -136,7 +142,7 @@ static int await_pins(const struct closing *c)
     if (inside)
       /* Its wait may be satisfied, and its wake deferred (see waitq.h). */
       waitq_wake_thread(inside);
-    if (is_waited_for(c->object, c->kind))
+    if (is_waited_for(c))
       return ILK_EBUSY;
     if (backoff_is_longest(&backoff))
       return AGAIN_LATER;
@@ -185,8 +191,7 @@ static int close_now(struct closing *c)
   result = await_pins(c);
   /* The last call may have begun a resumable wait, which has no pin between its parts. And it may
      have changed state that is not in the head. */
-  if (result == ILK_OK &&
-      (is_waited_for(c->object, c->kind) || (c->busy && c->busy(c->object, head_state(c->head)))))
+  if (result == ILK_OK && is_in_use(c, c->head))
     result = ILK_EBUSY;
   handle_table_lock();
   result = end_close(c, result);
@@ -207,11 +212,11 @@ static int close_once(struct closing *c)
   return result;
 }
 
-int handle_close(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state))
+int handle_close(void *handle, enum kind kind)
 {
   if (!handle_is(handle, kind))
     return ILK_EHANDLE;
-  struct closing c = {handle_object(handle), handle, kind, busy, 0};
+  struct closing c = {handle_object(handle), handle, kind_operations[kind], 0};
   struct backoff backoff = {0};
   int result;
   while ((result = close_once(&c)) > ILK_OK)
@@ -234,15 +239,15 @@ bool handle_retires(struct object *object)
 static int close_and_retire(struct closing *c)
 {
   if (!handle_retired_has_space())
-    return HANDLE_NOT_RETIRED;
+    return NOT_RETIRED;
   int result = begin_close(c);
   if (result != ILK_OK)
     return result;
   set_closing(c->handle);
   /* seq_cst: after CLOSING was set; Dekker with handle_check_waiter() (I5). */
   bool waited_for = load_seq_cst(&c->object->waiters);
-  bool retires = !waited_for && kind_operations[c->kind]->retires(c->object);
-  result = end_close(c, retires ? ILK_OK : HANDLE_NOT_RETIRED);
+  bool retires = !waited_for && c->kind->retires(c->object);
+  result = end_close(c, retires ? ILK_OK : NOT_RETIRED);
   set_closing(NULL);
   if (result == ILK_OK) {
     /* Without the tag. The state remains for calls that are inside. Release: one that loads it
@@ -253,14 +258,16 @@ static int close_and_retire(struct closing *c)
   return result;
 }
 
-int handle_retire(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state))
+/* Ends the life of the handle as handle_close() does, but waits for no call (I5). The slot is then
+   recycled later. ILK_OK; ILK_EHANDLE; ILK_EBUSY; or NOT_RETIRED: call handle_close(). */
+static int handle_retire(void *handle, enum kind kind)
 {
   if (!handle_is(handle, kind))
     return ILK_EHANDLE;
   /* A thread without a record cannot set `closing` (C1). */
   if (unlikely(!kind_operations[kind]->retires || !thread_self()))
-    return HANDLE_NOT_RETIRED;
-  struct closing c = {handle_object(handle), handle, kind, busy, 0};
+    return NOT_RETIRED;
+  struct closing c = {handle_object(handle), handle, kind_operations[kind], 0};
   handle_table_lock();
   int result = close_and_retire(&c);
   bool many = handle_retired_are_many();
@@ -270,16 +277,12 @@ int handle_retire(void *handle, enum kind kind, bool (*busy)(struct object *, ui
   return result;
 }
 
-int handle_free(void *handle, enum kind kind, bool (*busy)(struct object *, uint32_t state))
+int handle_free(void *handle, enum kind kind)
 {
-  int result = handle_retire(handle, kind, busy);
-  if (result <= ILK_OK)
-    return return_code(result);
-  result = handle_close(handle, kind, busy);
-  if (result != ILK_OK)
-    return fail(result);
-  handle_recycle(handle, true);
-  return ILK_OK;
+  int result = handle_retire(handle, kind);
+  if (result == NOT_RETIRED && (result = handle_close(handle, kind)) == ILK_OK)
+    handle_recycle(handle);
+  return return_code(result);
 }
 
 /* --- calls that meet a close ------------------------------------------------------------ */

@@ -64,6 +64,12 @@ struct kind_operations {
      about to leave. A free then waits for them instead of returning ILK_EBUSY. So the thread that
      wakes them must keep its pin until it has woken them. NULL: never. */
   bool (*satisfied)(struct object *);
+  /* True if the object is in use, with this state, so that a free returns ILK_EBUSY; asked more than
+     once. NULL: never. (That a thread waits in it is checked for all kinds.) */
+  bool (*busy)(struct object *, uint32_t state);
+  /* False: a store to the closed object may still be under way, so its slot is never reused. NULL:
+     true. */
+  bool (*reusable)(struct object *);
   /* True if a free may retire the object instead of waiting until no call pins it (I5, I6 of
      handle.h). NULL: never. */
   bool (*retires)(struct object *);

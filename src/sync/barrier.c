@@ -374,12 +374,12 @@ int ilk_barrier_waiting(void *barrier)
 
 int ilk_barrier_free(void *barrier)
 {
-  int result = handle_close(barrier, KIND_BARRIER, NULL);
+  int result = handle_close(barrier, KIND_BARRIER);
   if (result != ILK_OK)
     return fail(result);
   struct barrier *b = (struct barrier *)handle_object(barrier);
   memory_free(b->left_of_many, left_of_many_size(b->parties));
-  handle_recycle(barrier, true);
+  handle_recycle(barrier);
   return ILK_OK;
 }
 

@@ -283,7 +283,7 @@ int ilk_condition_wait_end(void *condition)
 
 int ilk_condition_free(void *condition)
 {
-  return handle_free(condition, KIND_CONDITION, NULL);
+  return handle_free(condition, KIND_CONDITION);
 }
 
 static void operation_after_fork(struct object *object)

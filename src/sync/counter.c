@@ -181,7 +181,7 @@ int ilk_counter_wait(void *c, int64_t at_least)
 
 int ilk_counter_free(void *c)
 {
-  return handle_free(c, KIND_COUNTER, NULL);
+  return handle_free(c, KIND_COUNTER);
 }
 
 static void operation_describe(void *handle, struct object *object, char *text, size_t size)

@@ -190,7 +190,7 @@ int ilk_event_is_set(void *event)
 
 int ilk_event_free(void *event)
 {
-  return handle_free(event, KIND_EVENT, NULL);
+  return handle_free(event, KIND_EVENT);
 }
 
 static bool operation_is_satisfied(struct object *e)

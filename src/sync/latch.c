@@ -172,7 +172,7 @@ int ilk_latch_trywait(void *latch)
 
 int ilk_latch_free(void *latch)
 {
-  return handle_free(latch, KIND_LATCH, NULL);
+  return handle_free(latch, KIND_LATCH);
 }
 
 static bool operation_is_satisfied(struct object *object)

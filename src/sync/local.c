@@ -36,11 +36,11 @@ void *ilk_local_new(void)
 
 int ilk_local_free(void *local)
 {
-  int result = handle_close(local, KIND_LOCAL, NULL);
+  int result = handle_close(local, KIND_LOCAL);
   if (result != ILK_OK)
     return fail(result);
   cells_free(&((struct local *)handle_object(local))->position);
-  handle_recycle(local, true);
+  handle_recycle(local);
   return ILK_OK;
 }
 

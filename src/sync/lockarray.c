@@ -88,12 +88,12 @@ static bool is_busy(struct object *object, uint32_t state)
 
 int ilk_lockarray_free(void *array)
 {
-  int result = handle_close(array, KIND_LOCKARRAY, is_busy);
+  int result = handle_close(array, KIND_LOCKARRAY);
   if (result != ILK_OK)
     return fail(result);
   struct lockarray *a = (struct lockarray *)handle_object(array);
   memory_free(a->words, size_of(a));
-  handle_recycle(array, true);
+  handle_recycle(array);
   return ILK_OK;
 }
 
@@ -241,5 +241,6 @@ const struct kind_operations lockarray_operations = {
   .name = "lockarray",
   .holder = operation_holder,
   .holder_died = operation_holder_died,
+  .busy = is_busy,
   .describe = operation_describe,
 };

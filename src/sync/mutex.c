@@ -271,26 +271,22 @@ static bool is_busy(struct object *object, uint32_t state)
   return state != FREE && !(is_owned(m) && !thread_find(state & HOLDER_MASK));
 }
 
+/* If a reset took the mutex from a live thread, that thread's unlock may still be about to store. */
+static bool is_reusable(struct object *object)
+{
+  return !(load_relaxed(&object->tag_flags) & SPECIAL_FORCED);
+}
+
 /* Not an unowned mutex: two threads may unlock it at once, by mistake, and the later one stores the
-   head. Nor one that a reset took from a live thread, for the same reason. */
+   head. */
 static bool operation_retires(struct object *object)
 {
-  return is_owned((struct mutex *)object) && !(load_relaxed(&object->tag_flags) & SPECIAL_FORCED);
+  return is_owned((struct mutex *)object) && is_reusable(object);
 }
 
 int ilk_mutex_free(void *mutex)
 {
-  int result = handle_retire(mutex, KIND_MUTEX, is_busy);
-  if (likely(result <= ILK_OK))
-    return return_code(result);
-  result = handle_close(mutex, KIND_MUTEX, is_busy);
-  if (result != ILK_OK)
-    return fail(result);
-  /* If a reset took it from a live thread, that thread's unlock may still be about to store. Then
-     the slot is never reused. */
-  struct mutex *m = (struct mutex *)handle_object(mutex);
-  handle_recycle(mutex, !(load_relaxed(&m->object.tag_flags) & SPECIAL_FORCED));
-  return ILK_OK;
+  return handle_free(mutex, KIND_MUTEX);
 }
 
 static uint32_t operation_holder(struct object *object, int64_t index)
@@ -342,6 +338,8 @@ const struct kind_operations mutex_operations = {
   .keeps_slots = true,
   .holder = operation_holder,
   .holder_died = operation_holder_died,
+  .busy = is_busy,
+  .reusable = is_reusable,
   .retires = operation_retires,
   .describe = operation_describe,
   .after_fork = operation_after_fork,

@@ -67,7 +67,7 @@
        reset, the store frees the mutex even if another thread has locked it since; a reset does
        not prevent that, as its documentation says. If the mutex has been freed since, the tag
        check fails; or the store makes the freed handle live again, in a slot that is not reused
-       (see ilk_mutex_free()), so that it affects no other object.
+       (see is_reusable()), so that it affects no other object.
    I7  A condition's notify may defer wakes (waitq.h) of threads that need this mutex next: they
        lose nothing until its release. SPECIAL_DEFERRED is set while there are deferred wakes, so
        every release by the holder makes them. A reset makes those of the holder that it takes the
@@ -104,7 +104,7 @@
 #define SPECIAL_MARKED UINT64_C(8) /* HANDOFF was set; the next release clears it */
 /* unowned; once unlocked or reset by another thread than its locker */
 #define SPECIAL_CROSSED UINT64_C(16)
-/* once reset while another live thread held it: see ilk_mutex_free() */
+/* once reset while another live thread held it: see is_reusable() */
 #define SPECIAL_FORCED UINT64_C(32)
 /* its holder has deferred wakes: see mutex_wake_at_unlock() */
 #define SPECIAL_DEFERRED UINT64_C(64)

@@ -159,7 +159,7 @@ static bool is_busy(struct object *o, uint32_t state)
 
 int ilk_once_free(void *once)
 {
-  return handle_free(once, KIND_ONCE, is_busy);
+  return handle_free(once, KIND_ONCE);
 }
 
 static uint32_t operation_holder(struct object *o, int64_t index)
@@ -194,6 +194,7 @@ const struct kind_operations once_operations = {
   .holder = operation_holder,
   .holder_died = operation_holder_died,
   .satisfied = operation_is_satisfied,
+  .busy = is_busy,
   .retires = handle_retires,
   .describe = operation_describe,
 };

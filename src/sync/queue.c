@@ -57,11 +57,11 @@ void *ilk_queue_new(int64_t capacity)
 
 int ilk_queue_free(void *queue)
 {
-  int result = handle_close(queue, KIND_QUEUE, NULL);
+  int result = handle_close(queue, KIND_QUEUE);
   if (result != ILK_OK)
     return fail(result);
   ring_free(&((struct queue *)handle_object(queue))->ring);
-  handle_recycle(queue, true);
+  handle_recycle(queue);
   return ILK_OK;
 }
 

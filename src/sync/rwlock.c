@@ -245,7 +245,7 @@ static bool is_busy(struct object *object, uint32_t state)
 
 int ilk_rwlock_free(void *rwlock)
 {
-  return handle_free(rwlock, KIND_RWLOCK, is_busy);
+  return handle_free(rwlock, KIND_RWLOCK);
 }
 
 static uint32_t operation_holder(struct object *object, int64_t index)
@@ -310,6 +310,7 @@ const struct kind_operations rwlock_operations = {
   .keeps_slots = true,
   .holder = operation_holder,
   .each_blocker = rwlock_each_blocker,
+  .busy = is_busy,
   .holder_died = operation_holder_died,
   .describe = operation_describe,
   .thread_exit = rwlock_thread_exit,

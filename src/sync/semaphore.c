@@ -217,7 +217,7 @@ int64_t ilk_semaphore_value(void *s)
 
 int ilk_semaphore_free(void *s)
 {
-  return handle_free(s, KIND_SEMAPHORE, NULL);
+  return handle_free(s, KIND_SEMAPHORE);
 }
 
 static void operation_describe(void *handle, struct object *object, char *text, size_t size)

@@ -108,13 +108,13 @@ int ilk_slices_drop(void *position)
 
 int ilk_slices_free(void *slices)
 {
-  int result = handle_close(slices, KIND_SLICES, NULL);
+  int result = handle_close(slices, KIND_SLICES);
   if (result != ILK_OK)
     return fail(result);
   struct slices *s = (struct slices *)handle_object(slices);
   struct pool *pool = s->pool;
   cells_free(&s->position);
-  handle_recycle(slices, true);
+  handle_recycle(slices);
   for (struct slice *slice = load_acquire(&pool->first), *next; slice; slice = next) {
     next = slice->next;
     uintptr_t companion = load_acquire(&slice->companion); /* pairs with ilk_slices_attach() */

@@ -71,13 +71,13 @@ static void forget(void *tally)
 
 int ilk_tally_free(void *tally)
 {
-  int result = handle_close(tally, KIND_TALLY, NULL);
+  int result = handle_close(tally, KIND_TALLY);
   /* Also if it was already closed: the free that closed it may not have done this yet. */
   forget(tally);
   if (result != ILK_OK)
     return fail(result);
   cells_free(&((struct tally *)handle_object(tally))->position);
-  handle_recycle(tally, true);
+  handle_recycle(tally);
   return ILK_OK;
 }
 

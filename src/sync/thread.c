@@ -120,10 +120,10 @@ static int join(const struct call *c, int64_t timeout_ns)
     return result;
   /* Busy only until the other joining threads have left; none of them sleeps any more. */
   struct backoff backoff = {0};
-  while ((result = handle_close(c->handle, KIND_THREAD, NULL)) == ILK_EBUSY)
+  while ((result = handle_close(c->handle, KIND_THREAD)) == ILK_EBUSY)
     backoff_wait(&backoff);
   if (result == ILK_OK)
-    handle_recycle(c->handle, true);
+    handle_recycle(c->handle);
   return result;
 }
 
@@ -145,7 +145,7 @@ int ilk_thread_join(void *thread)
 
 int ilk_thread_free(void *thread)
 {
-  return handle_free(thread, KIND_THREAD, NULL);
+  return handle_free(thread, KIND_THREAD);
 }
 
 static uint32_t operation_holder(struct object *object, int64_t index)
