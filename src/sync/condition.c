@@ -41,6 +41,12 @@ struct condition {
 };
 _Static_assert(sizeof(struct condition) <= CACHE_LINE, "an object fills one cache line");
 
+/* The condition of a call that has pinned it. */
+static struct condition *condition_of(const struct call *c)
+{
+  return (struct condition *)c->object;
+}
+
 void *ilk_condition_new(int flags)
 {
   if (flags)
@@ -54,34 +60,35 @@ void *ilk_condition_new(int flags)
 
 /* With the condition pinned. Notifies at most as many waiters as there are when it begins, so it
    ends even if waiters keep coming. */
-static void notify_pinned(struct condition *c, struct thread *me, uint32_t n)
+static void notify_pinned(const struct call *c, uint32_t n)
 {
+  struct condition *condition = condition_of(c);
   for (bool first = true; n > 0; first = false) {
     struct wait_slot *woken[BATCH];
     void *mutex[BATCH];
     int count = 0;
-    waitq_lock(&c->object);
-    uint32_t waiters = load_relaxed(&c->object.waiters);
+    waitq_lock(&condition->object);
+    uint32_t waiters = load_relaxed(&condition->object.waiters);
     if (first && n > waiters)
       n = waiters;
-    while (n > 0 && count < BATCH && c->queue.first) {
-      struct wait_slot *slot = c->queue.first;
-      if (resumable_is_kept(slot))
-        add_seq_cst(&c->object.waiters, 1); /* until the notify is accepted (P4 of resumable.h) */
-      waitq_remove(&c->object, &c->queue, slot);
+    while (n > 0 && count < BATCH && condition->queue.first) {
+      struct wait_slot *slot = condition->queue.first;
+      if (resumable_is_kept(slot)) /* until the notify is accepted (P4 of resumable.h) */
+        add_seq_cst(&condition->object.waiters, 1);
+      waitq_remove(&condition->object, &condition->queue, slot);
       mutex[count] = slot->mutex; /* before the signal: after it, the thread may wait elsewhere */
       waitq_signal(slot, SIGNAL_GIVEN);
       woken[count++] = slot;
       n--;
     }
-    if (!c->queue.first)
+    if (!condition->queue.first)
       n = 0;
-    waitq_unlock(&c->object);
+    waitq_unlock(&condition->object);
     /* A slot is never unmapped. If the wake comes late, the thread wakes without a reason and
        rechecks. */
     for (int i = 0; i < count; i++)
-      if (!mutex_wake_at_unlock(mutex[i], me, woken[i])) {
-        waitq_wake_deferred(me); /* wake in order: deferred wakes came first */
+      if (!mutex_wake_at_unlock(mutex[i], c->me, woken[i])) {
+        waitq_wake_deferred(c->me); /* wake in order: deferred wakes came first */
         waitq_wake(woken[i]);
       }
   }
@@ -89,13 +96,12 @@ static void notify_pinned(struct condition *c, struct thread *me, uint32_t n)
 
 COLD static int notify_slow(void *handle, uint32_t n)
 {
-  struct call call;
-  int begun = call_begin(&call, handle, KIND_CONDITION);
+  struct call c;
+  int begun = call_begin(&c, handle, KIND_CONDITION);
   if (begun != ILK_OK)
     return fail(begun);
-  struct condition *c = (struct condition *)call.object;
-  notify_pinned(c, call.me, n);
-  call_end(&call);
+  notify_pinned(&c, n);
+  call_end(&c);
   return ILK_OK;
 }
 
@@ -120,103 +126,101 @@ int ilk_condition_notify_all(void *condition)
 
 /* Accepts a notify (P3 of resumable.h). No other thread writes the signal of a slot that is out of
    the queue. */
-static void accept_notify(struct condition *c, struct wait_slot *mine)
+static void accept_notify(struct condition *condition, struct wait_slot *mine)
 {
   store_relaxed(&mine->signal, SIGNAL_NONE);
   if (resumable_is_kept(mine))
-    sub_seq_cst(&c->object.waiters, 1);
+    sub_seq_cst(&condition->object.waiters, 1);
 }
 
 /* Joins the queue at its end; a resumable wait keeps the slot it has. False: not joined, because a
    notify came between two parts. */
-static bool join(struct condition *c, struct wait_slot *mine, void *mutex)
+static bool join(struct condition *condition, struct wait_slot *mine, void *mutex)
 {
-  waitq_lock(&c->object);
+  waitq_lock(&condition->object);
   bool notified = resumable_is_kept(mine) && load_relaxed(&mine->signal) == SIGNAL_GIVEN;
   mine->mutex = mutex;
   if (notified)
-    accept_notify(c, mine);
-  else if (!waitq_has(&c->queue, mine))
-    waitq_append(&c->object, &c->queue, mine);
-  waitq_unlock(&c->object);
+    accept_notify(condition, mine);
+  else if (!waitq_has(&condition->queue, mine))
+    waitq_append(&condition->object, &condition->queue, mine);
+  waitq_unlock(&condition->object);
   return !notified;
 }
 
 /* False: a notify came first. True: the slot is out of the queue, or, if `keeps_slot`, still in
    it. */
-static bool leave(struct condition *c, struct wait_slot *mine, bool keeps_slot)
+static bool leave(struct condition *condition, struct wait_slot *mine, bool keeps_slot)
 {
-  waitq_lock(&c->object);
+  waitq_lock(&condition->object);
   bool notified = load_relaxed(&mine->signal) == SIGNAL_GIVEN;
   if (notified)
-    accept_notify(c, mine);
+    accept_notify(condition, mine);
   else if (!keeps_slot)
-    waitq_remove(&c->object, &c->queue, mine);
-  waitq_unlock(&c->object);
+    waitq_remove(&condition->object, &condition->queue, mine);
+  waitq_unlock(&condition->object);
   return !notified;
 }
 
 /* ILK_OK: notified. Else what ended the wait, or this part of it. */
-static int sleep_in_queue(struct condition *c, void *handle, struct thread *me,
-                          struct wait_slot *mine, int64_t deadline)
+static int sleep_in_queue(const struct call *c, struct wait_slot *mine, int64_t deadline)
 {
+  struct condition *condition = condition_of(c);
   int result = ILK_OK;
   while (result == ILK_OK) {
     if (load_acquire(&mine->signal) == SIGNAL_GIVEN) { /* pairs with waitq_signal() */
-      accept_notify(c, mine);
+      accept_notify(condition, mine);
       return ILK_OK;
     }
-    result = block(me, handle, 0, &mine->signal, SIGNAL_NONE, deadline, 0);
+    result = block(c->me, c->handle, 0, &mine->signal, SIGNAL_NONE, deadline, 0);
   }
-  return leave(c, mine, resumable_is_kept(mine)) ? result : ILK_OK;
+  return leave(condition, mine, resumable_is_kept(mine)) ? result : ILK_OK;
 }
 
-/* Waits in that slot. The condition is pinned, and is unpinned here (I4). */
-static int wait_at(struct condition *c, void *condition, void *mutex, struct thread *me,
-                   struct wait_slot *mine, int64_t deadline)
+/* Waits in that slot. The condition is pinned by PIN_OUTER, and is unpinned here (I4). */
+static int wait_at(const struct call *c, void *mutex, struct wait_slot *mine, int64_t deadline)
 {
   uint32_t depth;
-  if (!join(c, mine, mutex)) {
-    handle_leave(me, PIN_OUTER);
+  if (!join(condition_of(c), mine, mutex)) {
+    handle_leave(c->me, PIN_OUTER);
     return ILK_OK;
   }
-  int result = mutex_release_all(mutex, me, &depth);
+  int result = mutex_release_all(mutex, c->me, &depth);
   if (result != ILK_OK) {
-    if (!leave(c, mine, false))
-      notify_pinned(c, me, 1); /* we do not wait, so pass the notify on */
-    handle_leave(me, PIN_OUTER);
+    if (!leave(condition_of(c), mine, false))
+      notify_pinned(c, 1); /* we do not wait, so pass the notify on */
+    handle_leave(c->me, PIN_OUTER);
     return result;
   }
-  result = sleep_in_queue(c, condition, me, mine, deadline);
-  handle_leave(me, PIN_OUTER);
-  int taken = mutex_reacquire(mutex, me, depth);
+  result = sleep_in_queue(c, mine, deadline);
+  handle_leave(c->me, PIN_OUTER);
+  int taken = mutex_reacquire(mutex, c->me, depth);
   return taken == ILK_OK ? result : taken;
 }
 
 /* A notify that this thread received but cannot use goes to another waiter. Uses PIN_INNER. */
 static void pass_on(void *handle, struct thread *me)
 {
-  struct condition *c = (struct condition *)handle_enter(me, PIN_INNER, handle, KIND_CONDITION);
-  if (!c)
+  struct call c = {me, handle, handle_enter(me, PIN_INNER, handle, KIND_CONDITION)};
+  if (!c.object)
     return;
-  notify_pinned(c, me, 1);
-  handle_leave(me, PIN_INNER);
+  notify_pinned(&c, 1);
+  call_end(&c);
 }
 
-static int wait_part_at(struct condition *c, void *condition, void *mutex, struct thread *me,
-                        int64_t deadline)
+static int wait_part_at(const struct call *c, void *mutex, int64_t deadline)
 {
-  struct wait_slot *mine = resumable_find(me, condition);
+  struct wait_slot *mine = resumable_find(c->me, c->handle);
   if (!mine)
-    mine = resumable_begin(me, condition);
+    mine = resumable_begin(c->me, c->handle);
   if (!mine) {
-    handle_leave(me, PIN_OUTER);
+    handle_leave(c->me, PIN_OUTER);
     return ILK_EOVERFLOW;
   }
-  int result = wait_at(c, condition, mutex, me, mine, deadline);
+  int result = wait_at(c, mutex, mine, deadline);
   /* Only these two results keep the wait. At its end, pass on a notify that has come since. */
-  if (result != ILK_ETIMEDOUT && result != ILK_ECANCELED && resumable_end(me, mine))
-    pass_on(condition, me);
+  if (result != ILK_ETIMEDOUT && result != ILK_ECANCELED && resumable_end(c->me, mine))
+    pass_on(c->handle, c->me);
   return result;
 }
 
@@ -225,12 +229,12 @@ static int wait(void *condition, void *mutex, int64_t timeout_ns, bool part)
   struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
-  struct condition *c = (struct condition *)handle_enter(me, PIN_OUTER, condition, KIND_CONDITION);
-  if (!c)
+  struct call c = {me, condition, handle_enter(me, PIN_OUTER, condition, KIND_CONDITION)};
+  if (!c.object)
     return ILK_EHANDLE;
   int64_t deadline = clock_deadline(timeout_ns);
-  int result = part ? wait_part_at(c, condition, mutex, me, deadline)
-                    : wait_at(c, condition, mutex, me, &me->wait_slots[0], deadline);
+  int result =
+    part ? wait_part_at(&c, mutex, deadline) : wait_at(&c, mutex, &me->wait_slots[0], deadline);
   gil_reacquire(me);
   return result;
 }
@@ -252,15 +256,14 @@ int ilk_condition_wait_part(void *condition, void *mutex, int64_t timeout_ns)
 
 int ilk_condition_wait_begin(void *condition)
 {
-  struct call call;
-  int begun = call_begin(&call, condition, KIND_CONDITION);
+  struct call c;
+  int begun = call_begin(&c, condition, KIND_CONDITION);
   if (begun != ILK_OK)
     return fail(begun);
-  struct condition *c = (struct condition *)call.object;
-  struct wait_slot *mine = resumable_begin(call.me, condition);
+  struct wait_slot *mine = resumable_begin(c.me, condition);
   if (mine)
-    join(c, mine, NULL);
-  call_end(&call);
+    join(condition_of(&c), mine, NULL);
+  call_end(&c);
   return mine ? ILK_OK : fail(ILK_EOVERFLOW);
 }
 

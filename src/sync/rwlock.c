@@ -6,12 +6,9 @@
 #include <stdio.h>
 
 #include "block.h"
-#include "call.h"
-#include "gil.h"
 #include "kinds.h"
 #include "resumable.h"
 #include "rwlock_state.h"
-#include "spin.h"
 
 void *ilk_rwlock_new(int flags)
 {
@@ -27,11 +24,12 @@ void *ilk_rwlock_new(int flags)
 
 /* --- writing --------------------------------------------------------------------------- */
 
-int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool queued)
+int rwlock_take_writer(const struct call *c, bool queued)
 {
+  struct rwlock *rw = rwlock_of(c);
   uint64_t head = load_relaxed(&rw->object.head), next;
   do {
-    if (!queued && !head_is(head, handle))
+    if (!queued && !head_is(head, c->handle))
       return ILK_EHANDLE;
     if (!rwlock_is_open_to_write(head_state(head), queued))
       return ILK_EBUSY;
@@ -41,17 +39,18 @@ int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool 
     /* seq_cst: the heavy side's store. Acquire: pairs with the last unlocks' release. */
   } while (!cas_seq_cst(&rw->object.head, &head, next));
   /* A thread that loads it finds our record in thread_find(). */
-  store_release(&rw->writer, thread_id(me));
+  store_release(&rw->writer, thread_id(c->me));
   return ILK_OK;
 }
 
 /* After BIASED was cleared, no reader that publishes later stays (I2). Does a record still publish
    the handle? This is expensive, so the bias stays off for a multiple of the time it took. */
-static bool revoke_bias(struct rwlock *rw, void *handle)
+static bool revoke_bias(const struct call *c)
 {
+  struct rwlock *rw = rwlock_of(c);
   int64_t begin = clock_now();
   fence_heavy(); /* heavy side: clear BIASED, then scan the records (I2) */
-  bool published = rwlock_is_published(handle);
+  bool published = rwlock_is_published(c->handle);
   int64_t end = clock_now();
   store_relaxed(&rw->biased_from, end + INHIBIT * (end - begin));
   return published;
@@ -60,16 +59,17 @@ static bool revoke_bias(struct rwlock *rw, void *handle)
 /* With WRITER set: waits for the readers before us to leave. If the wait ends early, it releases
    WRITER. A part of a resumable wait also stays at the front of the queue, away: its thread may
    never come back. */
-static int drain(struct rwlock *rw, void *handle, struct thread *me, bool tries, int64_t deadline)
+static int drain(const struct call *c, bool tries, int64_t deadline)
 {
+  struct rwlock *rw = rwlock_of(c);
   store_relaxed(&rw->calm, 0);
   bool revoked = head_state(load_relaxed(&rw->object.head)) & PUBLISHED;
-  bool published = revoked && revoke_bias(rw, handle);
+  bool published = revoked && revoke_bias(c);
   int result = ILK_OK;
   bool prepared = false;
   for (int checks = 0;; checks++) {
     uint32_t epoch = load_seq_cst(&rw->object.epoch);
-    published = published && rwlock_is_published(handle);
+    published = published && rwlock_is_published(c->handle);
     if (!published && !(head_state(load_seq_cst(&rw->object.head)) & COUNT_MASK)) {
       if (revoked || prepared)
         and_relaxed(&rw->object.head, ~(uint64_t)(PUBLISHED | WRITER_PARKED));
@@ -88,13 +88,13 @@ static int drain(struct rwlock *rw, void *handle, struct thread *me, bool tries,
       /* Set WRITER_PARKED, then recheck before the sleep (I4). */
       or_seq_cst(&rw->object.head, WRITER_PARKED);
     } else {
-      result = block(me, handle, ROLE_WRITER, &rw->object.epoch, epoch, deadline, 0);
+      result = block(c->me, c->handle, ROLE_WRITER, &rw->object.epoch, epoch, deadline, 0);
     }
   }
   if (prepared)
     block_finish_wait(&rw->object);
   if (result != ILK_OK) {
-    struct wait_slot *mine = resumable_slot(me, handle);
+    struct wait_slot *mine = resumable_slot(c->me, c->handle);
     if (resumable_is_kept(mine) && !tries)
       rwlock_keep_front(rw, mine);
     rwlock_release_writer(rw, 0);
@@ -102,40 +102,18 @@ static int drain(struct rwlock *rw, void *handle, struct thread *me, bool tries,
   return result;
 }
 
-static int write_pinned(struct rwlock *rw, void *handle, struct thread *me, int64_t timeout_ns)
+static int write_pinned(const struct call *c, int64_t timeout_ns)
 {
+  struct rwlock *rw = rwlock_of(c);
   bool tries = timeout_ns == 0;
-  if (load_relaxed(&rw->writer) == thread_id(me) || rwlock_hold_find(me, handle) >= 0)
+  if (load_relaxed(&rw->writer) == thread_id(c->me) || rwlock_hold_find(c->me, c->handle) >= 0)
     return tries ? ILK_ETIMEDOUT : ILK_EDEADLK;
   if (tries && head_state(load_relaxed(&rw->object.head)) & COUNT_MASK)
     return ILK_ETIMEDOUT;
   int64_t deadline = tries ? 0 : clock_deadline(timeout_ns);
-  struct spin spin = spin_begin(me);
-  int result;
-  for (;;) {
-    result = rwlock_take_writer(rw, handle, me, false);
-    if (result == ILK_OK) {
-      spin_won(&spin);
-      break;
-    }
-    if (result == ILK_EHANDLE) {
-      if ((result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
-        return result;
-      continue;
-    }
-    if (rwlock_recover(rw))
-      continue;
-    if (tries)
-      return ILK_ETIMEDOUT;
-    /* No spinning past a sleeping waiter. */
-    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) {
-      result = rwlock_wait_in_queue(rw, handle, me, ROLE_WRITER, deadline);
-      if (result != ILK_OK)
-        return result;
-      break;
-    }
-  }
-  result = drain(rw, handle, me, tries, deadline);
+  int result = rwlock_acquire(c, ROLE_WRITER, timeout_ns);
+  if (result == ILK_OK)
+    result = drain(c, tries, deadline);
   return result == ILK_OK ? rwlock_acquired(rw) : result;
 }
 
@@ -145,7 +123,7 @@ COLD static int write_slow(void *handle, int64_t timeout_ns)
   int result = call_begin_timed(&c, handle, KIND_RWLOCK, timeout_ns);
   if (result != ILK_OK)
     return result;
-  result = write_pinned((struct rwlock *)c.object, handle, c.me, timeout_ns);
+  result = write_pinned(&c, timeout_ns);
   call_end_wait(&c);
   return result;
 }
@@ -193,7 +171,7 @@ COLD static int write_unlock_slow(void *handle, uint32_t staying)
   int begun = call_begin(&c, handle, KIND_RWLOCK);
   if (begun != ILK_OK)
     return fail(begun);
-  struct rwlock *rw = (struct rwlock *)c.object;
+  struct rwlock *rw = rwlock_of(&c);
   int result = ILK_OK;
   if (load_relaxed(&rw->writer) != thread_id(c.me)) {
     result = ILK_EPERM;

@@ -4,6 +4,7 @@
 #include "cycle.h"
 #include "resumable.h"
 #include "rwlock_state.h"
+#include "spin.h"
 
 /* Slots to wake once the queue is unlocked, because woken threads need its lock. If more than WAKES
    can proceed, the first of these to get in wakes the rest. */
@@ -133,10 +134,9 @@ bool rwlock_recover(struct rwlock *rw)
   return dead;
 }
 
-static int attempt(struct rwlock *rw, void *handle, struct thread *me, const struct wait_slot *mine)
+static int attempt(const struct call *c, enum queue_role role, bool queued)
 {
-  return mine->role == ROLE_READER ? rwlock_count_in(rw, handle, true)
-                                   : rwlock_take_writer(rw, handle, me, true);
+  return role == ROLE_READER ? rwlock_count_in(c, queued) : rwlock_take_writer(c, queued);
 }
 
 static void leave(struct rwlock *rw, struct wait_slot *mine)
@@ -171,10 +171,10 @@ void rwlock_keep_front(struct rwlock *rw, struct wait_slot *mine)
   waitq_unlock(&rw->object);
 }
 
-int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enum queue_role role,
-                         int64_t deadline)
+static int wait_in_queue(const struct call *c, enum queue_role role, int64_t deadline)
 {
-  struct wait_slot *mine = resumable_slot(me, handle);
+  struct rwlock *rw = rwlock_of(c);
+  struct wait_slot *mine = resumable_slot(c->me, c->handle);
   int result = ILK_OK;
   waitq_lock(&rw->object);
   join(rw, mine, role);
@@ -183,7 +183,7 @@ int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enu
     set_away(rw, mine, false);
     bool at_front =
       waitq_present(rw->queue.first) == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
-    bool taken = at_front && attempt(rw, handle, me, mine) == ILK_OK;
+    bool taken = at_front && attempt(c, role, true) == ILK_OK;
     store_relaxed(&mine->signal, SIGNAL_NONE);
     if (!taken && result != ILK_OK && resumable_is_kept(mine))
       set_away(rw, mine, true);
@@ -192,9 +192,34 @@ int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enu
     settle_and_unlock(rw);
     if (taken || result != ILK_OK)
       return taken ? ILK_OK : result;
-    result = block(me, handle, (int64_t)role, &mine->signal, SIGNAL_NONE, deadline, 0);
+    result = block(c->me, c->handle, (int64_t)role, &mine->signal, SIGNAL_NONE, deadline, 0);
     rwlock_recover(rw);
     waitq_lock(&rw->object);
+  }
+}
+
+int rwlock_acquire(const struct call *c, enum queue_role role, int64_t timeout_ns)
+{
+  struct rwlock *rw = rwlock_of(c);
+  struct spin spin = spin_begin(c->me);
+  for (;;) {
+    int result = attempt(c, role, false);
+    if (result == ILK_OK) {
+      spin_won(&spin);
+      return ILK_OK;
+    }
+    if (result == ILK_EHANDLE) {
+      if ((result = call_retry(c, timeout_ns)) != ILK_OK)
+        return result;
+      continue;
+    }
+    if (rwlock_recover(rw))
+      continue;
+    if (timeout_ns == 0)
+      return ILK_ETIMEDOUT;
+    /* No spinning past a sleeping waiter. */
+    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin))
+      return wait_in_queue(c, role, clock_deadline(timeout_ns));
   }
 }
 

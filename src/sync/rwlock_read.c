@@ -1,11 +1,8 @@
 /* The readers-writer lock: reading. State transitions and invariants are in rwlock_state.h. Checked
    by test/models/rwlock.pml. */
 #include "block.h"
-#include "call.h"
-#include "gil.h"
 #include "rwlock.h"
 #include "rwlock_state.h"
-#include "spin.h"
 
 /* --- the thread's own read locks ------------------------------------------------- */
 
@@ -170,11 +167,12 @@ static inline void note_calm(struct rwlock *rw, uint32_t state)
     restore_bias(rw);
 }
 
-int rwlock_count_in(struct rwlock *rw, void *handle, bool queued)
+int rwlock_count_in(const struct call *c, bool queued)
 {
+  struct rwlock *rw = rwlock_of(c);
   uint64_t head = load_relaxed(&rw->object.head);
   do {
-    if (!queued && !head_is(head, handle))
+    if (!queued && !head_is(head, c->handle))
       return ILK_EHANDLE;
     if (!rwlock_is_open_to_read(head_state(head), queued))
       return ILK_EBUSY;
@@ -184,9 +182,11 @@ int rwlock_count_in(struct rwlock *rw, void *handle, bool queued)
   return ILK_OK;
 }
 
-static int read_pinned(struct rwlock *rw, void *handle, struct thread *me, int64_t timeout_ns)
+static int read_pinned(const struct call *c, int64_t timeout_ns)
 {
-  int held = rwlock_hold_find(me, handle);
+  struct rwlock *rw = rwlock_of(c);
+  struct thread *me = c->me;
+  int held = rwlock_hold_find(me, c->handle);
   if (held >= 0)
     return me->reads_more[held] == UINT32_MAX ? ILK_EOVERFLOW : (me->reads_more[held]++, ILK_OK);
   if (load_relaxed(&rw->writer) == thread_id(me))
@@ -198,31 +198,10 @@ static int read_pinned(struct rwlock *rw, void *handle, struct thread *me, int64
   if (me->reads < READS_FAST && me->reads >= load_relaxed(&me->reads_limit))
     store_seq_cst(&me->reads_limit, me->reads + 1);
 
-  struct spin spin = spin_begin(me);
-  for (;;) {
-    int result = rwlock_count_in(rw, handle, false);
-    if (result == ILK_OK) {
-      spin_won(&spin);
-      break;
-    }
-    if (result == ILK_EHANDLE) {
-      if ((result = handle_retry(me, PIN_INNER, handle, timeout_ns)) != ILK_OK)
-        return result;
-      continue;
-    }
-    if (rwlock_recover(rw))
-      continue;
-    if (timeout_ns == 0)
-      return ILK_ETIMEDOUT;
-    /* No spinning past a sleeping waiter. */
-    if (load_relaxed(&rw->object.waiters) || !spin_again(&spin)) {
-      result = rwlock_wait_in_queue(rw, handle, me, ROLE_READER, clock_deadline(timeout_ns));
-      if (result != ILK_OK)
-        return result;
-      break;
-    }
-  }
-  rwlock_hold_add_counted(me, handle);
+  int result = rwlock_acquire(c, ROLE_READER, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  rwlock_hold_add_counted(me, c->handle);
   return rwlock_acquired(rw);
 }
 
@@ -232,7 +211,7 @@ COLD static int read_slow(void *handle, int64_t timeout_ns)
   int result = call_begin_timed(&c, handle, KIND_RWLOCK, timeout_ns);
   if (result != ILK_OK)
     return result;
-  result = read_pinned((struct rwlock *)c.object, handle, c.me, timeout_ns);
+  result = read_pinned(&c, timeout_ns);
   call_end_wait(&c);
   return result;
 }

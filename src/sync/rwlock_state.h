@@ -77,7 +77,7 @@
 #ifndef INTERLOCK_RWLOCK_STATE_H
 #define INTERLOCK_RWLOCK_STATE_H
 
-#include "handle.h"
+#include "call.h"
 #include "waitq.h"
 
 #define COUNT_MASK ((UINT32_C(1) << 25) - 1)
@@ -110,6 +110,12 @@ struct rwlock {
 _Static_assert(sizeof(struct rwlock) <= CACHE_LINE, "an object fills one cache line");
 _Static_assert(offsetof(struct rwlock, writer) == sizeof(struct object), "see DELAYED_LOADS");
 
+/* The lock of a call that has pinned it. */
+static inline struct rwlock *rwlock_of(const struct call *c)
+{
+  return (struct rwlock *)c->object;
+}
+
 /* May a newcomer, or a thread in the queue, read in that state? */
 static inline bool rwlock_is_open_to_read(uint32_t state, bool queued)
 {
@@ -137,9 +143,8 @@ bool rwlock_is_read_by(struct thread *record, const void *handle);
 /* One attempt each, by a newcomer or a thread in the queue. ILK_OK: counted; or WRITER is set, so
    drain next. ILK_EBUSY: the state does not allow it. ILK_EHANDLE: freed, or a free is in
    progress. */
-int rwlock_count_in(struct rwlock *rw, void *handle, bool queued); /* in rwlock_read.c */
-/* In rwlock.c. */
-int rwlock_take_writer(struct rwlock *rw, void *handle, struct thread *me, bool queued);
+int rwlock_count_in(const struct call *c, bool queued);    /* in rwlock_read.c */
+int rwlock_take_writer(const struct call *c, bool queued); /* in rwlock.c */
 
 /* rwlock_queue.c: the waiters. The caller has pinned the lock. */
 
@@ -150,9 +155,8 @@ void rwlock_release_writer(struct rwlock *rw, uint32_t staying);
 void rwlock_wake(struct rwlock *rw);
 /* Releases the lock if its writer is dead. True: it was. */
 bool rwlock_recover(struct rwlock *rw);
-/* Waits until it has acquired the lock: ILK_OK (a writer then has WRITER, and must drain). */
-int rwlock_wait_in_queue(struct rwlock *rw, void *handle, struct thread *me, enum queue_role role,
-                         int64_t deadline);
+/* Acquires the lock, and waits if it must: ILK_OK (a writer then has WRITER, and must drain). */
+int rwlock_acquire(const struct call *c, enum queue_role role, int64_t timeout_ns);
 /* For a writer whose part ends while it drains: puts it at the front of the queue, away. */
 void rwlock_keep_front(struct rwlock *rw, struct wait_slot *mine);
 
