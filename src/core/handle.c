@@ -215,7 +215,7 @@ void handle_after_fork(bool child)
 {
   if (child) {
     each(object_after_fork, NULL);
-    handle_close_after_fork();
+    handle_counted_after_fork();
     handle_retired_after_fork();
   }
   guard_release(&table_lock);

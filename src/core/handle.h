@@ -164,7 +164,7 @@ COLD int handle_retry(struct thread *me, enum pin pin, void *handle, int64_t tim
 /* --- calls in signal handlers ----------------------------------------------------
 
    A signal handler may have interrupted a call of its thread that uses the pin, or the creation of
-   the thread's record. Then the pin is counted instead (handle_close.c). A call with a counted pin
+   the thread's record. Then the pin is counted instead (handle_counted.c). A call with a counted pin
    may find CLOSING in the head. It changes the state all the same: the close then starts again. */
 
 COLD struct object *handle_enter_safely_slow(struct thread **me, void *handle, enum kind kind);

@@ -1,30 +1,5 @@
-/* The close of a handle, and what calls do that meet one. See handle.h.
-
-   A call in a signal handler cannot pin with its thread's record if the handler has interrupted a
-   call that uses the pin, or the creation of the record. Then the pin is counted, in one of a few
-   counters, indexed by the slot. A counted call may also have to continue while a close is
-   undecided: its thread may be the one that closes, or may hold the table's lock, which the close
-   needs.
-
-       counted call                         close, with the table's lock
-       count += 1                           deciding = handle
-       load deciding, then the tag            load count: not 0, then reopen
-       ...                                  else the cached tag is cleared
-       count -= 1                           deciding = 0
-
-   Invariants:
-   C1  If a thread's record names the handle in `closing`, that thread alone decides the close. So
-       its signal handlers may continue while the close is undecided. A thread without a record
-       blocks its signals instead.
-   C2  A counted call whose thread may hold the table's lock (handle_table_mine) continues if it
-       loads another value than its handle from `deciding`, and then CLOSING from the cached tag. A
-       later decision loads its count (Dekker) and reopens the object.
-   C3  A counted call waits only for a decision that another thread is making with the table's lock,
-       or, where handle_table_mine is false, for a close. The decision does not wait for the counted
-       call's thread, which does not hold that lock then. The close may wait for a pin of that
-       thread, but not without bound: a close that takes too long reopens the object.
-
-   Checked by test/models/handler.pml. */
+/* The close of a handle, and what calls do that meet one. See handle.h; for calls in signal handlers
+   (C1 ...), handle_counted.c. Checked by test/models/handle.pml and handler.pml. */
 #include "backoff.h"
 #include "guard.h"
 #include "handle.h"
@@ -66,18 +41,6 @@ static struct thread *pinner(void *handle)
       if (load_seq_cst(&r->pin[i]) == (uintptr_t)handle)
         return r;
   return NULL;
-}
-
-/* The counted pins. There are several counters, so that a pin rarely delays the free of another
-   object. */
-#define COUNTS 64
-static atomic_u32 counts[COUNTS];
-/* The handle whose close is being decided; written with the table's lock. */
-static atomic_word deciding;
-
-static atomic_u32 *count_of(void *handle)
-{
-  return &counts[handle_index(handle) % COUNTS];
 }
 
 /* --- closing -------------------------------------------------------------------------- */
@@ -137,7 +100,7 @@ static int await_pins(const struct closing *c)
   struct backoff backoff = {0};
   struct thread *inside;
   /* seq_cst: Dekker with enter_counted(). */
-  for (; (inside = pinner(c->handle)) || load_seq_cst(count_of(c->handle));
+  for (; (inside = pinner(c->handle)) || load_seq_cst(handle_count_of(c->handle));
        wait_for_others(&backoff)) {
     if (inside)
       /* Its wait may be satisfied, and its wake deferred (see waitq.h). */
@@ -153,11 +116,11 @@ static int await_pins(const struct closing *c)
 /* With the table locked: closes it for good, or opens it again. */
 static int end_close(const struct closing *c, int result)
 {
-  store_seq_cst(&deciding, (uintptr_t)c->handle); /* C2; pairs with enter_counted() */
+  store_seq_cst(&handle_deciding, (uintptr_t)c->handle); /* C2; pairs with enter_counted() */
   /* A counted call pins the object now, or has changed it and ended; or a mutex was reset, or
      unlocked by two threads at once, which stores a head without CLOSING. */
   if (result == ILK_OK &&
-      (load_seq_cst(count_of(c->handle)) || load_seq_cst(&c->object->head) != c->head))
+      (load_seq_cst(handle_count_of(c->handle)) || load_seq_cst(&c->object->head) != c->head))
     result = AGAIN;
   if (result == ILK_OK) {
     and_seq_cst(&c->object->tag_flags, UINT32_MAX);
@@ -165,7 +128,7 @@ static int end_close(const struct closing *c, int result)
     and_seq_cst(&c->object->head, ~CLOSING); /* keeps other changes of the state */
     and_seq_cst(&c->object->tag_flags, ~CLOSING);
   }
-  store_release(&deciding, 0); /* a call that loads this sees the decision */
+  store_release(&handle_deciding, 0); /* a call that loads this sees the decision */
   return result;
 }
 
@@ -327,66 +290,4 @@ int handle_retry(struct thread *me, enum pin pin, void *handle, int64_t timeout_
   }
   uint64_t tag_flags = fence_light(&me->pin[pin], (uintptr_t)handle, &object->tag_flags);
   return head_is(tag_flags, handle) ? ILK_OK : handle_enter_slow(me, pin, handle, timeout_ns);
-}
-
-/* --- calls in signal handlers ------------------------------------------------------- */
-
-void handle_leave_counted(void *handle)
-{
-  uint32_t count = load_relaxed(count_of(handle));
-  /* seq_cst: what the call did happens before a close loads the lower count. 0: the call began
-     before a fork. */
-  while (count && !cas_seq_cst(count_of(handle), &count, count - 1))
-    ;
-}
-
-/* True if the call must not wait although CLOSING is set. `decided_now`: from `deciding`, which was
-   loaded before the cached tag. */
-static bool may_not_wait(void *handle, bool decided_now)
-{
-  struct thread *own = thread_current;
-  return (own && load_relaxed(&own->closing) == (uintptr_t)handle) || /* C1 */
-         (handle_table_mine && !decided_now);                         /* C2 */
-}
-
-static bool enter_counted(void *handle)
-{
-  struct object *object = handle_object(handle);
-  struct backoff backoff = {0};
-  for (;;) {
-    add_seq_cst(count_of(handle), 1); /* seq_cst: Dekker with await_pins() and end_close() */
-    bool decided_now = load_seq_cst(&deciding) == (uintptr_t)handle;
-    uint64_t tag_flags = load_seq_cst(&object->tag_flags);
-    if (head_is(tag_flags, handle) ||
-        (head_is(tag_flags & ~CLOSING, handle) && may_not_wait(handle, decided_now)))
-      return true;
-    handle_leave_counted(handle);
-    if (!handle_is_undecided(object, handle))
-      return false;
-    backoff_wait(&backoff);
-  }
-}
-
-struct object *handle_enter_safely_slow(struct thread **me, void *handle, enum kind kind)
-{
-  *me = NULL;
-  if (!handle_is(handle, kind))
-    return NULL;
-  struct thread *own = thread_self_safely();
-  if (own && !load_relaxed(&own->pin[PIN_INNER])) {
-    struct object *object = handle_enter_fast(own, PIN_INNER, handle, kind);
-    if (object) {
-      *me = own;
-      return object;
-    }
-    handle_leave(own, PIN_INNER);
-  }
-  return enter_counted(handle) ? handle_object(handle) : NULL;
-}
-
-void handle_close_after_fork(void)
-{
-  for (int i = 0; i < COUNTS; i++)
-    update_relaxed(&counts[i], 0);
-  update_relaxed(&deciding, 0);
 }

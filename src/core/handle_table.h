@@ -1,4 +1,4 @@
-/* What handle.c and handle_close.c share. */
+/* What handle.c, handle_close.c, handle_counted.c and handle_retired.c share. */
 #ifndef INTERLOCK_HANDLE_TABLE_H
 #define INTERLOCK_HANDLE_TABLE_H
 
@@ -34,8 +34,13 @@ bool handle_retired_are_many(void);
 /* With nothing locked: recycles the retired slots that no call pins. True: there was one. */
 bool handle_retired_recycle(void);
 
+/* Counted pins (handle_counted.c): how many there are of that handle, and of others. */
+atomic_u32 *handle_count_of(void *handle);
+/* The handle whose close is being decided; written with the table's lock. */
+extern HIDDEN atomic_word handle_deciding;
+
 /* In a fork's child. */
-void handle_close_after_fork(void);
+void handle_counted_after_fork(void);
 void handle_retired_after_fork(void);
 
 #endif

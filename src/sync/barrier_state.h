@@ -50,8 +50,6 @@
 #ifndef INTERLOCK_BARRIER_STATE_H
 #define INTERLOCK_BARRIER_STATE_H
 
-#include "gil.h"
-#include "handle.h"
 #include "call.h"
 
 #define BROKEN (UINT64_C(1) << 63)
@@ -70,6 +68,12 @@ struct barrier {
 };
 #define LEFT_BITS 64
 _Static_assert(sizeof(struct barrier) <= CACHE_LINE, "an object fills one cache line");
+
+/* The number of words of bits for so many parties. */
+static inline uint32_t left_size(uint32_t parties)
+{
+  return (parties - 1) / LEFT_BITS + 1;
+}
 
 static inline uint32_t inside(const struct barrier *b, uint64_t state)
 {
@@ -112,7 +116,7 @@ static inline uint64_t goal_of(const struct barrier *b, uint64_t ticket)
   return ticket - ticket % b->parties + b->parties;
 }
 
-/* All of these are called within a pin. Implemented in barrier.c. */
+/* All of these are called within a pin. In barrier.c: */
 
 /* Takes a ticket; or, with `act`, reserves the last one of the round. Sets `*ticket` in both cases.
    After an error the thread has not arrived; a wait that ends early breaks the barrier unless
@@ -122,12 +126,21 @@ int barrier_arrive(const struct call *c, int64_t deadline, bool act, bool resuma
 /* Sleeps until the round is complete (ILK_OK) or broken, or the wait ends early. A resumable wait
    (`resumable`) changes nothing else: its thread neither breaks nor leaves the round. */
 int barrier_sleep(const struct call *c, uint64_t ticket, int64_t deadline, bool resumable);
-/* Breaks the ticket's round and leaves it: `result`. ILK_OK: too late, the round is complete.
-   ILK_EBROKEN: it was already broken. ILK_EPERM: no thread inside holds that ticket. */
-int barrier_abandon(struct barrier *b, uint64_t ticket, int result);
-/* The acting thread leaves a broken round: ILK_EBROKEN. ILK_EPERM: no thread acts. */
-int barrier_stop_acting(struct barrier *b);
 /* Called after a seq_cst change of the state (see block.h). */
 void barrier_wake_all(struct barrier *b);
+
+/* In barrier_break.c: */
+
+/* Breaks the ticket's round and leaves it: `result`. ILK_OK: too late, the round is complete.
+   ILK_EBROKEN: it was already broken. ILK_EPERM: no thread inside holds that ticket. */
+COLD int barrier_abandon(struct barrier *b, uint64_t ticket, int result);
+/* The acting thread leaves a broken round: ILK_EBROKEN. ILK_EPERM: no thread acts. */
+COLD int barrier_stop_acting(struct barrier *b);
+/* Breaks the barrier; a reset in progress ends with the barrier broken. ILK_OK. */
+int barrier_break_up(struct barrier *b);
+/* Resets the barrier; if threads are inside, once they have left. ILK_OK. */
+int barrier_reset(struct barrier *b);
+/* The last thread leaves the round, or a fork's child has none: clears the bits of I4. */
+void barrier_left_clear(struct barrier *b, uint64_t state);
 
 #endif

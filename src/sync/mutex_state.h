@@ -150,7 +150,13 @@ static inline uint32_t mutex_depth(struct mutex *m)
   return load_relaxed(&m->depth);
 }
 
-/* In mutex_queue.c. The caller has pinned the mutex. */
+/* The first waiter. A waiter that is away keeps its slot, but is passed over. */
+static inline struct wait_slot *first_present(struct mutex *m)
+{
+  return waitq_present(m->queue.first);
+}
+
+/* In mutex_queue.c and mutex_release.c. The caller has pinned the mutex. */
 
 /* Sets the depth to that of a first lock. */
 void mutex_forget_depth(struct mutex *m);

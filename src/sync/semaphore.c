@@ -142,7 +142,7 @@ static inline int64_t headroom_of(struct object *object, uint64_t head)
 
 /* The head does not permit a release. Waits until a free in progress is decided, and returns
    whether the handle is still live. A call that can pin only by a count may have to continue before
-   that (C2 of handle_close.c): it keeps the pin, and *counted is set. */
+   that (C2 of handle_counted.c): it keeps the pin, and *counted is set. */
 COLD static bool is_live(void *handle, bool *counted)
 {
   struct thread *me;
