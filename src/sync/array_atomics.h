@@ -40,11 +40,12 @@ DEFINE_VALUE(f64, double, 64)
 /* Does `new` replace `old`? Written so that it works for numbers and for vectors of numbers. As in
    numpy.minimum and numpy.maximum, a NaN wins, and the first NaN stays: a number is replaced by
    everything that is not <= (>=) it; a NaN, which is not equal to itself, by nothing. -0 and +0 are
-   equal: neither replaces the other. */
+   equal: neither replaces the other. (^ and not !=, which x86-64 does not have for masks of 64 bits
+   without SSE4.1.) */
 #define LESS(old, new) ((new) < (old))
 #define GREATER(old, new) ((new) > (old))
-#define LESS_OR_NAN(old, new) (((old) <= (new)) != ((old) == (old)))
-#define GREATER_OR_NAN(old, new) (((old) >= (new)) != ((old) == (old)))
+#define LESS_OR_NAN(old, new) (((old) <= (new)) ^ ((old) == (old)))
+#define GREATER_OR_NAN(old, new) (((old) >= (new)) ^ ((old) == (old)))
 
 /* As in numpy.fmin and numpy.fmax, for numbers only: any number replaces a NaN, and a NaN replaces
    none. */
