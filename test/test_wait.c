@@ -3,10 +3,13 @@
 #include <sys/mman.h>
 
 #include "block.h"
+#include "clock.h"
 #include "handle.h"
+#include "spin.h"
 #include "thread_record.h"
 #include "wait.h"
 #include "waitq.h"
+#include "wake.h"
 
 #include "support.h" /* last: Check has a macro of the name of one of our functions */
 
@@ -61,6 +64,61 @@ START_TEST(a_deadline_that_has_passed_ends_a_wait_whose_word_has_changed)
   struct thread *me = thread_self();
   expect(block(me, NULL, 0, &words[0], load_relaxed(&words[0]) + 1, now() - 1, 0), ILK_ETIMEDOUT);
   expect(block(me, NULL, 0, &words[0], load_relaxed(&words[0]) + 1, now() + PATIENCE, 0), ILK_OK);
+}
+END_TEST
+
+/* --- how long a wake takes, and the longest spin ------------------------------------------ */
+
+/* With one processor no wait spins, whatever a wake takes. */
+static bool spins_never(void)
+{
+  if (ilk_cpu_count() > 1)
+    return false;
+  spin_adapt(INT64_MAX);
+  must(load_relaxed(&spin_most) == 0);
+  return true;
+}
+
+START_TEST(the_longest_spin_follows_what_a_wake_takes_within_bounds)
+{
+  if (spins_never())
+    return;
+  uint32_t first = load_relaxed(&spin_most);
+  for (int i = 0; i < 1000; i++)
+    spin_adapt(0);
+  uint32_t least = load_relaxed(&spin_most);
+  must(least > 0 && least < first);
+  for (int i = 0; i < 1000; i++)
+    spin_adapt(INT64_MAX);
+  uint32_t most = load_relaxed(&spin_most);
+  must(most > first && most / least < 100);
+  spin_adapt(0);
+  must(load_relaxed(&spin_most) < most);
+}
+END_TEST
+
+START_TEST(a_wake_is_measured_once_if_its_sleeper_asked)
+{
+  if (spins_never())
+    return;
+  struct thread *me = thread_self();
+  uint32_t before = load_relaxed(&spin_most);
+  int64_t since = clock_now();
+  me->spin_waits = 1;
+  wake_expect(me, &words[0]);
+  wake(&words[0], 1, false);
+  wake_measure(&words[0], since);
+  must(load_relaxed(&spin_most) == before); /* it did not ask */
+  me->spin_waits = 0;
+  wake_expect(me, &words[0]);
+  wake_measure(&words[0], since);
+  must(load_relaxed(&spin_most) == before); /* there was no wake */
+  wake(&words[0], 1, false);
+  wake_measure(&words[0], since);
+  uint32_t once = load_relaxed(&spin_most);
+  must(once != before);
+  wake_measure(&words[0], since);
+  must(load_relaxed(&spin_most) == once);
 }
 END_TEST
 
@@ -346,6 +404,8 @@ int main(void)
   tcase_add_test(calls, another_value_is_not_waited_for);
   tcase_add_test(calls, a_deadline_that_has_passed_ends_a_wait_whose_word_has_changed);
   tcase_add_test(calls, records_of_threads_that_are_gone_are_not_looked_at);
+  tcase_add_test(calls, the_longest_spin_follows_what_a_wake_takes_within_bounds);
+  tcase_add_test(calls, a_wake_is_measured_once_if_its_sleeper_asked);
   tcase_add_test(calls, deadline);
   tcase_add_test(calls, wakes_as_many_oldest_first);
   tcase_add_test(calls, wakes_that_word_only);

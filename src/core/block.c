@@ -8,6 +8,7 @@
 #include "os.h"
 #include "stall.h"
 #include "waitq.h"
+#include "wake.h"
 
 atomic_u32 block_cancelled;
 
@@ -26,7 +27,7 @@ atomic_u32 block_cancelled;
 void block_wake(struct object *object, int n)
 {
   add_seq_cst(&object->epoch, 1);
-  wait_wake(&object->epoch, n, false);
+  wake(&object->epoch, n, false);
 }
 
 static bool holder_is_dead(struct thread *me, void *handle, int64_t index)
@@ -88,6 +89,7 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
   int64_t watch_at = flags & BLOCK_SHARED ? since + SHARED_WATCH : WAIT_FOREVER;
   int64_t stall_at = may_stall ? since + STALL_DELAY : WAIT_FOREVER;
   int result = ILK_OK;
+  wake_expect(me, word);
   for (;;) {
     if (!always && load_seq_cst(&block_cancelled)) {
       result = ILK_ECANCELED;
@@ -112,6 +114,7 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
       break;
     }
     if (slept == WAIT_WOKEN) {
+      wake_measure(word, since);
       if (!always && load_seq_cst(&block_cancelled))
         result = ILK_ECANCELED;
       break;

@@ -2,7 +2,7 @@
 
 #include <limits.h>
 
-#include "wait.h"
+#include "wake.h"
 
 void claims_leave(struct claims *c)
 {
@@ -26,11 +26,11 @@ void claims_wake(struct claims *c, uint32_t n)
        claim (I3). */
   } while (!cas_seq_cst(&c->waiters, &waiters, waiters - claimed + claimed * CLAIMED_ONE));
   add_seq_cst(&c->epoch, 1);
-  wait_wake(&c->epoch, (int)woken, false);
+  wake(&c->epoch, (int)woken, false);
 }
 
 void claims_wake_all(struct claims *c)
 {
   add_seq_cst(&c->epoch, 1);
-  wait_wake(&c->epoch, INT_MAX, false);
+  wake(&c->epoch, INT_MAX, false);
 }

@@ -1,11 +1,55 @@
 #include "spin.h"
 
+#include "clock.h"
 #include "os.h"
 
-uint32_t spin_most = SPIN_MOST;
+/* The estimate of what a wake takes starts and stays between these, in nanoseconds. A longer wake is
+   that of a thread that waited for a processor. */
+#define WAKE_FIRST 5000
+#define WAKE_LEAST 1000
+#define WAKE_MOST 40000
+#define STEP 16 /* an estimate changes by this part of itself */
+
+#define MEASURED_PAUSES 64
+
+atomic_u32 spin_most;
+static atomic_u32 wake_ns = WAKE_FIRST;
+static uint32_t pauses_per_us; /* 0 with one processor */
+
+static uint32_t most_for(uint32_t ns)
+{
+  return 2 * ns / 1000 * pauses_per_us;
+}
+
+static int64_t time_pauses(void)
+{
+  int64_t begin = clock_now();
+  for (int i = 0; i < MEASURED_PAUSES; i++)
+    cpu_relax();
+  return clock_now() - begin;
+}
 
 void spin_setup(void)
 {
   if (os_cpu_count() == 1)
-    spin_most = 0;
+    return;
+  int64_t least = time_pauses();
+  for (int i = 0; i < 3; i++) { /* another program may have interrupted one */
+    int64_t ns = time_pauses();
+    least = ns < least ? ns : least;
+  }
+  pauses_per_us = least < MEASURED_PAUSES          ? 1000 /* the clock is too coarse */
+                  : least < MEASURED_PAUSES * 1000 ? (uint32_t)(MEASURED_PAUSES * 1000 / least)
+                                                   : 1;
+  store_relaxed(&spin_most, most_for(WAKE_FIRST));
+}
+
+void spin_adapt(int64_t wake)
+{
+  uint32_t ns = load_relaxed(&wake_ns);
+  ns = wake > ns ? ns + ns / STEP : ns - ns / STEP;
+  if (ns < WAKE_LEAST || ns > WAKE_MOST)
+    return;
+  store_relaxed(&wake_ns, ns);
+  store_relaxed(&spin_most, most_for(ns));
 }

@@ -1,38 +1,51 @@
-/* Spinning before a sleep. It pays if the event comes soon; otherwise it wastes time, and on a
-   single processor the time that the other thread needs. Each thread adapts its limit, for all its
-   waits together: an event that came after n pauses sets the limit to 2 n and a few, an event that
-   did not come halves it, and one wait in 32 spins for the most. With one processor no wait spins.
-   The checks are 1, 2, 4 ... pauses apart: each check takes the cache line from the thread that is
-   about to write to it. */
+/* Spinning before a sleep. It pays if the event comes sooner than a sleep and a wake take; otherwise
+   it wastes time, and the time that another thread needs if there are more threads than processors.
+   So a wait spins for at most twice as long as a wake takes on this machine (wake.h), and with one
+   processor not at all.
+
+   Each thread adapts its limit, for all its waits together. An event that came after n pauses sets
+   it to 2 n and a few; an event that did not come halves it. At times a wait probes: it spins for
+   the most. The pauses between probes double while probes fail. The checks are 1, 2, 4 ... pauses
+   apart: each check takes the cache line from the thread that is about to write to it. */
 #ifndef INTERLOCK_SPIN_H
 #define INTERLOCK_SPIN_H
 
 #include "atomic.h"
 #include "thread_record.h"
 
-#define SPIN_MOST 300 /* pauses: about as long as falling asleep and a wake take */
-#define SPIN_PROBE 32
 #define SPIN_STEP 16 /* pauses between two checks, at most */
+/* One wait in so many probes, at least and at most. */
+#define SPIN_PROBE_OFTEN 32
+#define SPIN_PROBE_RARELY 512
 
 struct spin {
   struct thread *me;
   uint32_t pauses, limit, step;
+  bool probes;
 };
 
 void spin_setup(void); /* once, when the library is loaded */
-/* SPIN_MOST, or 0 with one processor; constant once the library is loaded. */
-extern HIDDEN uint32_t spin_most;
+
+/* A wake took so long, in nanoseconds. */
+void spin_adapt(int64_t wake);
+
+/* The longest spin, in pauses; 0 with one processor. */
+extern HIDDEN atomic_u32 spin_most;
 
 static inline struct spin spin_begin(struct thread *me)
 {
-  return (struct spin){me, 0, ++me->spin_waits % SPIN_PROBE ? me->spin_limit : spin_most, 1};
+  bool probes = ++me->spin_waits % (SPIN_PROBE_OFTEN << me->spin_failures) == 0;
+  return (struct spin){me, 0, probes ? load_relaxed(&spin_most) : me->spin_limit, 1, probes};
 }
 
 /* True, after a pause: recheck. False: sleep. */
 static inline bool spin_again(struct spin *spin)
 {
   if (spin->pauses >= spin->limit) {
-    spin->me->spin_limit /= 2;
+    struct thread *me = spin->me;
+    me->spin_limit /= 2;
+    if (spin->probes && SPIN_PROBE_OFTEN << me->spin_failures < SPIN_PROBE_RARELY)
+      me->spin_failures++;
     return false;
   }
   for (uint32_t i = 0; i < spin->step; i++)
@@ -46,9 +59,13 @@ static inline bool spin_again(struct spin *spin)
 /* The event came. */
 static inline void spin_won(struct spin *spin)
 {
-  uint32_t longer = 2 * spin->pauses + 4;
-  if (spin->pauses && longer > spin->me->spin_limit)
-    spin->me->spin_limit = longer < spin_most ? longer : spin_most;
+  if (!spin->pauses)
+    return;
+  struct thread *me = spin->me;
+  uint32_t longer = 2 * spin->pauses + 4, most = load_relaxed(&spin_most);
+  if (longer > me->spin_limit)
+    me->spin_limit = longer < most ? longer : most;
+  me->spin_failures = 0;
 }
 
 #endif

@@ -1,7 +1,7 @@
 #include "waitq.h"
 
 #include "guard.h"
-#include "wait.h"
+#include "wake.h"
 
 #define LOCKS 64
 static os_lock locks[LOCKS];
@@ -82,7 +82,7 @@ bool waitq_signal(struct wait_slot *slot, enum signal signal)
 
 bool waitq_wake(struct wait_slot *slot)
 {
-  return wait_wake(&slot->signal, 1, false) > 0;
+  return wake(&slot->signal, 1, false) > 0;
 }
 
 bool waitq_wake_is_lost(const struct waitq *queue, struct wait_slot *slot)

@@ -3,6 +3,7 @@
 #include "block.h"
 #include "rwlock.h"
 #include "rwlock_state.h"
+#include "wake.h"
 
 /* --- the thread's own read locks ------------------------------------------------- */
 
@@ -130,7 +131,7 @@ COLD static void wake_after_leaving(struct thread *me, void *handle)
   uint32_t state = head_state(load_seq_cst(&rw->object.head)); /* the load after the leaving (I4) */
   if (state & WRITER_PARKED) {
     add_seq_cst(&rw->object.epoch, 1);
-    wait_wake(&rw->object.epoch, 1, false);
+    wake(&rw->object.epoch, 1, false);
   } else if (state & HAS_WAITERS && !(state & WRITER)) {
     rwlock_wake(rw);
   }

@@ -13,7 +13,7 @@
 #include "gil.h"
 #include "os.h"
 #include "spin.h"
-#include "wait.h"
+#include "wake.h"
 #include "wordlock.h"
 
 /* Are the address and the flags valid? */
@@ -166,7 +166,7 @@ int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
                  BLOCK_WORD | (shared ? BLOCK_SHARED : 0));
   /* We may have consumed a wake that another process needs; only this process is cancelled. */
   if (result == ILK_ECANCELED && shared)
-    wait_wake(word, 1, true);
+    wake(word, 1, true);
   gil_reacquire(me);
   return return_code(result);
 }
@@ -178,5 +178,5 @@ int ilk_word_wake(void *address, int n, int flags)
     result = ILK_EINVAL;
   if (result != ILK_OK)
     return fail(result);
-  return wait_wake(address, n, flags & ILK_SHARED);
+  return wake(address, n, flags & ILK_SHARED);
 }

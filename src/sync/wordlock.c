@@ -2,7 +2,7 @@
 
 #include "block.h"
 #include "spin.h"
-#include "wait.h"
+#include "wake.h"
 
 #define FREE WORDLOCK_FREE
 #define HOLDER WORDLOCK_HOLDER
@@ -153,7 +153,7 @@ int wordlock_lock(const struct wordlock *w, int64_t timeout_ns)
 
 int wordlock_wake(atomic_u32 *word)
 {
-  wait_wake(word, 1, false);
+  wake(word, 1, false);
   return ILK_OK;
 }
 
@@ -167,7 +167,7 @@ int wordlock_unlock(const struct wordlock *w, bool owner_dead)
     /* Release: pairs with the acquire of the next lock. The last touch of the word (I3). */
   } while (!cas_release(w->word, &seen, given));
   if (seen & CONTENDED)
-    wait_wake(w->word, 1, w->shared);
+    wake(w->word, 1, w->shared);
   return ILK_OK;
 }
 
@@ -178,7 +178,7 @@ void wordlock_holder_died(atomic_u32 *word, uint32_t dead)
      the next holder what the dead thread had acquired. */
   while ((seen & HOLDER) == dead)
     if (cas_acq_rel(word, &seen, OWNER_DEAD)) {
-      wait_wake(word, 1, false);
+      wake(word, 1, false);
       return;
     }
 }

@@ -1,0 +1,22 @@
+/* Wakes, and how long they take on this machine: from a thread's call that wakes until the woken
+   thread runs. A wait spins for about as long before it sleeps (spin.h).
+
+   One sleep in 16 is measured. The sleeper asks for it in a slot that it shares with all words of
+   the same hash; the next thread that wakes one of them stores the time there. So a measurement may
+   be of another wake. The estimate therefore follows the median: it moves by a fixed step toward
+   each measurement, however far away that is. */
+#ifndef INTERLOCK_WAKE_H
+#define INTERLOCK_WAKE_H
+
+#include "common.h"
+#include "thread_record.h"
+#include "wait.h"
+
+/* As wait_wake(). */
+int wake(atomic_u32 *word, int n, bool shared);
+
+/* Around a sleep on the word. `since`: clock_now() before wake_expect(). */
+void wake_expect(struct thread *me, const atomic_u32 *word);
+void wake_measure(const atomic_u32 *word, int64_t since);
+
+#endif
