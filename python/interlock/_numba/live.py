@@ -23,6 +23,7 @@ from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
 from .sources import HOW, outer_operands
+from .variables import new_variable
 
 _predicates = WeakSet()  # functions all of whose global arrays are live
 
@@ -141,7 +142,7 @@ class _MakeLive(Rewrite):
         definitions = self._func_ir._definitions
         for stmt in self._block.body:
             if stmt in self._arrays:
-                reference = block.scope.redefine("$live", stmt.loc)
+                reference = new_variable(block, "live", stmt.loc)
                 value = ir.Global("live", _Reference.to(self._arrays[stmt]), stmt.loc)
                 block.append(ir.Assign(value, reference, stmt.loc))
                 definitions[reference.name] = [value]

@@ -11,6 +11,7 @@ from numba.core.ir_utils import build_definitions
 from numba.core.unsafe import eh
 
 from .held import begin_at_depth, enter, leave, unwind
+from .variables import new_variable
 
 _sites = itertools.count()
 
@@ -30,15 +31,15 @@ class _With:
 
 
 def _constant(block, code, value, loc):
-    variable = block.scope.redefine("$held_const", loc)
+    variable = new_variable(block, "const", loc)
     code.append(ir.Assign(ir.Const(value, loc), variable, loc))
     return variable
 
 
 def _call(block, code, function, arguments, loc, target=None):
-    name = block.scope.redefine(f"$held_{function.__name__}", loc)
+    name = new_variable(block, function.__name__, loc)
     code.append(ir.Assign(ir.Global(function.__name__, function, loc), name, loc))
-    target = target or block.scope.redefine("$held", loc)
+    target = target or new_variable(block, "result", loc)
     code.append(ir.Assign(ir.Expr.call(name, arguments, (), loc), target, loc))
 
 
@@ -87,14 +88,16 @@ def rewrite(func_ir, offsets):
 
 def _source(func_ir, variable):
     """Return the variable of which this is a copy, if it is assigned once: a copy of an object counts references."""
+    source = variable
     while True:
-        definitions = func_ir._definitions.get(variable.name, ())
-        if len(definitions) != 1 or not isinstance(definitions[0], ir.Var):
+        definitions = func_ir._definitions.get(source.name, ())
+        if len(definitions) != 1:
             return variable
-        source = definitions[0]
-        if len(func_ir._definitions.get(source.name, ())) != 1:
-            return variable
-        variable = source
+        (definition,) = definitions
+        if not isinstance(definition, ir.Var):
+            # `literal_unroll` replaces the copies of a loop's variable, one for each type, and not the variable itself.
+            return variable if isinstance(definition, ir.Expr) and definition.op == "pair_first" else source
+        source = definition
 
 
 def _callee(stmt):
