@@ -70,7 +70,7 @@ def test_two_locks_in_a_body():
 def test_objects_and_a_global_array():
     @njit
     def kernel(things):
-        for thing in literal_unroll(things):
+        for _thing in literal_unroll(things):
             with things[2].held(1):
                 atomic.add(GLOBAL, 0, 1)
                 atomic.add(GLOBAL, 1, 2)
