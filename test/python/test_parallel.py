@@ -10,7 +10,8 @@ import numba
 import numpy as np
 import pytest
 from numba import njit, prange, types
-from numba.experimental import jitclass
+from numba.experimental import jitclass, structref
+from numba.extending import overload, overload_method
 
 from interlock import Counter, Event, Latch, Lock, LockArray, Mutex, Queue, Semaphore, atomic, held, nb, words
 from interlock import jitclasses as jc
@@ -491,6 +492,69 @@ def test_reductions_beside_atomics():
         return total, counts[0], counts[1], x.sum()
 
     assert kernel(np.ones(N)) == (N, N // 2, N // 2, N)
+
+
+def count_by_overload(counts, i):
+    raise NotImplementedError
+
+
+@overload(count_by_overload)
+def _count_by_overload(counts, i):
+    def add(counts, i):
+        atomic.add(counts, i, 1)
+
+    return add
+
+
+@njit
+def call_overload(counts, i):
+    count_by_overload(counts, i)
+
+
+@structref.register
+class BinsType(types.StructRef):
+    pass
+
+
+class Bins(structref.StructRefProxy):
+    pass
+
+
+structref.define_proxy(Bins, BinsType, ["counts"])
+
+
+@overload_method(BinsType, "count")
+def _count(bins, i):
+    def add(bins, i):
+        atomic.add(bins.counts, i, 1)
+
+    return add
+
+
+@njit
+def call_method(bins, i):
+    bins.count(i)
+
+
+def test_an_overload_that_a_helper_calls_is_seen():
+    index = np.array([0, 0, 3, 0])
+
+    @njit(parallel=True)
+    def largest(index):
+        counts = np.zeros(4, np.int64)
+        for i in prange(len(index)):
+            call_overload(counts, index[i])
+        return counts[0]
+
+    @njit(parallel=True)
+    def largest_of_bins(index):
+        bins = Bins(np.zeros(4, np.int64))
+        counts = bins.counts
+        for i in prange(len(index)):
+            call_method(bins, index[i])
+        return counts[0]
+
+    assert largest(index) == largest_of_bins(index) == 3
 
 
 def test_loop_in_a_helper_that_is_inlined():

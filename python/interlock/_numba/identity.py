@@ -1,6 +1,6 @@
 """`is`, `==` and truth of the objects in kernels: as in Python, an object equals itself alone.
 
-By default Numba answers False to `is` for types without `==`, also for one object and itself.
+By default Numba returns False for `is` of types without `==`, also of one object and itself.
 """
 
 import operator

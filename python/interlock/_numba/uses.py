@@ -8,17 +8,18 @@ needs no result of a compilation, so helpers that Numba loads from its cache are
 
 import types as python
 
-from numba.core import types
+from numba.core import errors, types
 from numba.core.dispatcher import Dispatcher
+from numba.core.registry import cpu_target
 from numba.core.types import functions
 
 from .._library import BLOCKING
 from .._signatures import SIGNATURES
 
-_FOREIGN = ("numba", "numpy", "math", "builtins", "operator", "_operator")  # they do not call us
+FOREIGN = ("numba", "numpy", "math", "builtins", "operator", "_operator")  # they do not call us
 
 
-def _package(thing):
+def package_of(thing):
     """Return the top-level package of a module, a function, a class or an object's class."""
     if isinstance(thing, python.ModuleType):
         return thing.__name__.partition(".")[0]
@@ -46,6 +47,9 @@ def _parts(typ):
         return [typ.dispatcher]
     if isinstance(typ, types.Module):
         return [typ.pymod]
+    if package_of(type(typ)) not in FOREIGN:  # a user's type: its methods and attributes, which a helper may use
+        templates = cpu_target.typing_context._get_attribute_templates(typ)
+        return [*_elements(typ), *(f for template in templates for f in _template_functions(type(template)))]
     if isinstance(typ, types.ClassInstanceType):
         return [typ.class_type]
     if isinstance(typ, types.ClassType):
@@ -65,6 +69,14 @@ def _elements(typ):
     return [part for part in found if isinstance(part, types.Type) and part is not typ]
 
 
+def _overloads(function):
+    """Return the type of a Python function that has overloads: they are compiled instead of its own code."""
+    try:
+        return [cpu_target.typing_context.resolve_value_type(function)]
+    except (errors.NumbaError, ValueError):  # there are none
+        return []
+
+
 def _references(function):
     """Return the values of the names that a Python function, and functions defined in it, refer to."""
     codes, names = [function.__code__], set()
@@ -79,7 +91,7 @@ def _references(function):
             pass
     modules = [value for value in found if isinstance(value, python.ModuleType)]
     for module in modules:  # and their attributes: numba.prange, package.module.function
-        if _package(module) not in _FOREIGN:
+        if package_of(module) not in FOREIGN:
             values = [vars(module)[name] for name in names if name in vars(module)]
             found.extend(values)
             modules.extend(value for value in values if isinstance(value, python.ModuleType) and value not in modules)
@@ -88,7 +100,7 @@ def _references(function):
 
 def _next(thing):
     """Return what to examine after `thing`, a type or a Python value; None if it belongs to interlock."""
-    if "interlock" in (_package(thing), _package(type(thing))):
+    if "interlock" in (package_of(thing), package_of(type(thing))):
         return None
     if isinstance(thing, types.ExternalFunction):
         return None if thing.symbol in SIGNATURES else []
@@ -101,7 +113,7 @@ def _next(thing):
     if isinstance(thing, (tuple, list)):
         return list(thing)
     if isinstance(thing, python.FunctionType):
-        return [] if _package(thing) in _FOREIGN else _references(thing)
+        return [] if package_of(thing) in FOREIGN else [*_overloads(thing), *_references(thing)]
     if callable(thing) and thing in BLOCKING.values():
         return None
     class_type = getattr(thing, "class_type", None)  # of a jitclass
@@ -110,7 +122,12 @@ def _next(thing):
 
 def uses_interlock(typemap):
     """Return whether a kernel uses interlock, by the types of its variables."""
-    todo, seen = list(set(typemap.values())), {}
+    return leads_to_interlock(set(typemap.values()))
+
+
+def leads_to_interlock(things):
+    """Return whether types or Python values lead to interlock: functions by what they call, objects by their class."""
+    todo, seen = list(things), {}
     for thing in todo:
         following = _next(thing)
         if following is None:
@@ -125,13 +142,13 @@ def uses_interlock(typemap):
 def is_opaque(typ):
     """Return whether the use of a value of that type may run code that is opaque to Numba."""
     if isinstance(typ, functions.BoundFunction):
-        return is_opaque(typ.this) or any(_package(f) not in _FOREIGN for f in _template_functions(typ.template))
+        return is_opaque(typ.this) or any(package_of(f) not in FOREIGN for f in _template_functions(typ.template))
     if isinstance(typ, (types.ExternalFunction, types.ExternalFunctionPointer, types.FunctionType)):
         return True
     if isinstance(typ, types.Function):
         known = [f for template in typ.templates for f in _template_functions(template)] or [typ.typing_key]
-        return any(_package(f) not in _FOREIGN for f in known)
-    if _package(type(typ)) == "interlock":  # an object, a lock that a `with` holds, or `enter`, `leave` and `unwind`
+        return any(package_of(f) not in FOREIGN for f in known)
+    if package_of(type(typ)) == "interlock":  # an object, a lock that a `with` holds, or `enter`, `leave` and `unwind`
         return True
     kinds = (types.Dispatcher, types.ClassType, types.ClassInstanceType, types.StructRef)
     return isinstance(typ, kinds) or any(map(is_opaque, _elements(typ)))
