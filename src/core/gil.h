@@ -2,14 +2,14 @@
    the GIL. So the wait releases it, and the call that waited reacquires it at its end. The library
    itself has no Python code: it calls functions that the Python package installs (ilk_gil_hooks).
 
-   A call that may reach block():
+   A call that may reach block() or spin_yield():
 
        check; pin, prepare, queue;  block() ... block();  finish, unpin;  gil_reacquire();  return
                                     ^ the first one releases the GIL
 
    Invariants:
-   I1  A record's `gil_state` is written only by its own thread: set by the first block() of a call,
-       and NULL again when the call returns.
+   I1  A record's `gil_state` is written only by its own thread: set by the first block() or
+       spin_yield() of a call, and NULL again when the call returns.
    I2  gil_reacquire() is the last step of a call. At that point the call holds no pin and no guard,
        and no slot in a queue and no count but those of a resumable wait. So no thread waits for the
        GIL while it pins an object, and a thread that holds the GIL may wait for pins. Once the

@@ -1,6 +1,7 @@
 #include "spin.h"
 
 #include "clock.h"
+#include "gil.h"
 #include "os.h"
 
 /* The estimate of what a wake takes starts and stays between these, in nanoseconds. A longer wake is
@@ -11,6 +12,12 @@
 #define STEP 16 /* an estimate changes by this part of itself */
 
 #define MEASURED_PAUSES 64
+
+#define YIELDS 4 /* of one wait, at most */
+/* A yield that takes longer may have let another program run for a time slice. Such yields take at
+   most 1 % of a thread's time. */
+#define YIELD_SLOW (NS_PER_MS / 2)
+#define YIELD_SHARE 100
 
 atomic_u32 spin_most;
 static atomic_u32 wake_ns = WAKE_FIRST;
@@ -52,4 +59,21 @@ void spin_adapt(int64_t wake)
     return;
   store_relaxed(&wake_ns, ns);
   store_relaxed(&spin_most, most_for(ns));
+}
+
+bool spin_yield(struct spin *spin, const atomic_u64 *steps)
+{
+  struct thread *me = spin->me;
+  int64_t begin = clock_now();
+  if (spin->yields == YIELDS || begin < me->yields_after)
+    return false;
+  spin->yields++;
+  gil_release(me); /* another thread may need it */
+  uint64_t before = load_relaxed(steps);
+  os_yield();
+  int64_t took = clock_now() - begin;
+  /* Would a sleep and a wake for each step have been faster? */
+  if (took > YIELD_SLOW && (uint64_t)took / load_relaxed(&wake_ns) > load_relaxed(steps) - before)
+    me->yields_after = begin + YIELD_SHARE * took;
+  return true;
 }

@@ -20,7 +20,7 @@
 
 struct spin {
   struct thread *me;
-  uint32_t pauses, limit, step;
+  uint32_t pauses, limit, step, yields;
   bool probes;
 };
 
@@ -35,7 +35,7 @@ extern HIDDEN atomic_u32 spin_most;
 static inline struct spin spin_begin(struct thread *me)
 {
   bool probes = ++me->spin_waits % (SPIN_PROBE_OFTEN << me->spin_failures) == 0;
-  return (struct spin){me, 0, probes ? load_relaxed(&spin_most) : me->spin_limit, 1, probes};
+  return (struct spin){me, 0, probes ? load_relaxed(&spin_most) : me->spin_limit, 1, 0, probes};
 }
 
 /* True, after a pause: recheck. False: sleep. */
@@ -67,5 +67,11 @@ static inline void spin_won(struct spin *spin)
     me->spin_limit = longer < most ? longer : most;
   me->spin_failures = 0;
 }
+
+/* For a wait whose threads may be more than the processors, before it sleeps. True, after a yield:
+   recheck. False: sleep. `steps` counts what the object's threads do; it shows whether a long yield
+   let them run, or another program. In that case this thread does not yield for a while. Releases
+   the GIL, as block() does (gil.h). */
+COLD bool spin_yield(struct spin *spin, const atomic_u64 *steps);
 
 #endif

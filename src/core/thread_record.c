@@ -158,6 +158,7 @@ static struct thread *claim(struct thread *spare)
     store_relaxed(&me->closing, 0);
     me->gil_state = NULL; /* a thread that a fork left behind may have been asleep */
     me->spin_limit = me->spin_waits = me->spin_failures = 0;
+    me->yields_after = 0;
     store_relaxed(&me->deferred_count, 0);
     store_release(&me->id, id);
     store_release(&by_id[id % THREADS_MAX], me);

@@ -12,8 +12,6 @@
 #include "os.h"
 #include "spin.h"
 
-#define YIELDS 4 /* before a sleep, where there are more threads than processors */
-
 /* In bytes, including the count before the bits; 0: the bits fit in the object. */
 static size_t left_of_many_size(uint32_t parties)
 {
@@ -71,27 +69,22 @@ COLD static int wait_outside(const struct call *c, int64_t deadline, bool resuma
   return result;
 }
 
-/* Spins for the end of the round. Returns the last loaded state. */
+/* Spins for the end of the round, then yields: the threads that the round waits for may be runnable,
+   and need this processor. Returns the last loaded state. */
 static uint64_t spin(struct barrier *b, struct thread *me, uint64_t goal)
 {
   struct spin spin = spin_begin(me);
+  bool pauses = b->may_spin;
   uint64_t state;
   /* Acquire: pairs with the last arrival (I3). */
-  while (!is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN) &&
-         spin_again(&spin))
-    ;
-  if (is_complete(state, goal))
+  while (!is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN)) {
+    if (pauses && !spin_again(&spin))
+      pauses = false;
+    if (!pauses && !spin_yield(&spin, &b->state))
+      break;
+  }
+  if (pauses && is_complete(state, goal))
     spin_won(&spin);
-  return state;
-}
-
-/* The threads that the round waits for may be runnable, and need this processor. */
-static uint64_t yield(struct barrier *b, uint64_t goal)
-{
-  uint64_t state = 0;
-  for (int i = 0;
-       i < YIELDS && !is_complete(state = load_acquire(&b->state), goal) && !(state & BROKEN); i++)
-    os_yield();
   return state;
 }
 
@@ -157,7 +150,7 @@ static int wait_pinned(const struct call *c, int64_t timeout_ns)
   uint64_t goal = goal_of(b, ticket);
   if (timeout_ns == 0)
     result = barrier_abandon(b, ticket, ILK_ETIMEDOUT);
-  else if (!is_complete(b->may_spin ? spin(b, c->me, goal) : yield(b, goal), goal))
+  else if (!is_complete(spin(b, c->me, goal), goal))
     result = barrier_sleep(c, ticket, deadline, false);
   return result == ILK_OK ? (int)position : result;
 }

@@ -166,10 +166,11 @@ static __attribute__((noinline)) int pass_slow(const struct call *c, enum way wa
          !(load_relaxed(&own_side(q, way)->waiters) & UNCLAIMED) && spin_again(&spin));
   if (!must_wait(result))
     spin_won(&spin);
-  else if (timeout_ns == 0)
-    result = ILK_ETIMEDOUT;
-  else
-    result = wait(c, way, item, timeout_ns);
+  const atomic_u64 *steps = way == PUT ? &q->ring.slots->head : &q->ring.slots->tail;
+  while (result == ILK_EBUSY && timeout_ns != 0 && spin_yield(&spin, steps))
+    result = attempt_and_spin(q, way, item);
+  if (must_wait(result))
+    result = timeout_ns == 0 ? ILK_ETIMEDOUT : wait(c, way, item, timeout_ns);
   end(c, way, result);
   gil_reacquire(c->me);
   return result;

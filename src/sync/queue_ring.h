@@ -96,11 +96,23 @@ static inline struct ring_slot *ring_slot_at(const struct ring *r, uint64_t posi
   return &r->slots->slot[ring_index(r, position)];
 }
 
+/* After a failed compare-and-swap: lets the threads that succeed do a few more, which is cheap while
+   the cache line is theirs. */
+#define RING_BACKOFF 32 /* pauses, at most */
+COLD static void ring_back_off(uint32_t *pauses)
+{
+  for (uint32_t i = 0; i < *pauses; i++)
+    cpu_relax();
+  if (*pauses < RING_BACKOFF)
+    *pauses *= 2;
+}
+
 /* One attempt: ILK_OK; ILK_EBUSY: full; ILK_ECLOSED. */
 static inline int ring_put(const struct ring *r, int64_t item)
 {
   struct ring_slots *slots = r->slots;
   uint64_t tail = load_relaxed(&slots->tail);
+  uint32_t pauses = 1;
   for (;;) {
     if (unlikely(tail & RING_CLOSED))
       return ILK_ECLOSED;
@@ -118,8 +130,11 @@ static inline int ring_put(const struct ring *r, int64_t item)
         continue;
       }
     }
-    if (unlikely(!cas_seq_cst(&slots->tail, &tail, ring_next(r, tail))))
+    if (unlikely(!cas_seq_cst(&slots->tail, &tail, ring_next(r, tail)))) {
+      ring_back_off(&pauses);
+      tail = load_relaxed(&slots->tail);
       continue;
+    }
     struct ring_slot *slot = ring_slot_at(r, tail);
     store_relaxed(&slot->item, item);
     store_release(&slot->sequence, tail + 1); /* pairs with the get */
@@ -132,12 +147,16 @@ static inline int ring_get(const struct ring *r, int64_t *item)
 {
   struct ring_slots *slots = r->slots;
   uint64_t head = load_relaxed(&slots->head);
+  uint32_t pauses = 1;
   for (;;) {
     struct ring_slot *slot = ring_slot_at(r, head);
     if (likely(load_acquire(&slot->sequence) == head + 1)) { /* pairs with the put */
       int64_t seen = load_relaxed(&slot->item);
-      if (unlikely(!cas_seq_cst(&slots->head, &head, ring_next(r, head))))
+      if (unlikely(!cas_seq_cst(&slots->head, &head, ring_next(r, head)))) {
+        ring_back_off(&pauses);
+        head = load_relaxed(&slots->head);
         continue;
+      }
       *item = seen;
       return ILK_OK;
     }
