@@ -74,7 +74,7 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
   if (load_relaxed(&me->deferred_count))
     waitq_wake_deferred(me);
   gil_release(me);
-  /* May the thread that must act have exited unnoticed (thread_record.c)? */
+  /* May the thread that must act have exited unnoticed (thread_life.c)? */
   bool may_be_gone = unlikely(load_relaxed(&thread_unnoticed_count));
   if (may_be_gone)
     thread_end_unnoticed();

@@ -4,7 +4,6 @@
 #define INTERLOCK_BLOCK_H
 
 #include "blocked.h"
-#include "call.h"
 #include "clock.h"
 #include "handle.h"
 #include "thread_record.h"
@@ -14,7 +13,7 @@
    changed, a wake, or spuriously); ILK_ETIMEDOUT: the deadline has passed; ILK_ECANCELED:
    ilk_cancel(1); ILK_EDEADLK: the wait is part of a deadlock cycle; ILK_ENOTSUP: the system refuses
    to sleep; ILK_EHANDLE: the object was retired before the caller was counted as its waiter (I5 in
-   handle.h). The caller rechecks after each of these (ilk_word_wait() leaves that to its own
+   handle_close.c). The caller rechecks after each of these (ilk_word_wait() leaves that to its own
    caller). `handle` (or NULL) and `index` say what the thread waits for, for the search for
    deadlock cycles and for the report. Without a handle, `index` is the id of the thread that must
    act while *word == expected, or 0; that thread's death ends the sleep. block() releases Python's

@@ -129,9 +129,8 @@ void handle_slot_put_back(void *handle, bool reusable)
   free_last = index + 1;
 }
 
-void handle_abandon(struct object *object, void *handle)
+void handle_abandon(void *handle)
 {
-  (void)object;
   handle_table_lock();
   handle_slot_put_back(handle, true);
   handle_table_unlock();

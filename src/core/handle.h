@@ -38,48 +38,105 @@
    slot is reused once no pin names the handle, which is checked for many retired slots at a time
    (handle_retired.c).
 
-   State transitions of a close, as other threads see them:
-
-       open -> undecided    CLOSING is set in the head and in the cached tag. Calls that would pin
-                            the object wait; a call with a time-out of 0 times out.
-       undecided -> open    A thread waits in the object, or it is busy: the close fails. Or a
-                            counted pin has come, or the head has changed: the close starts again.
-                            Or a call still pins the object after a while: the close starts again
-                            after a pause, so that other calls are not blocked by that one.
-       undecided -> closed  The cached tag is cleared. From then on the handle is not live.
-       closed -> retired    At once, with the table's lock held since the object was open. The tag
-                            in the head is cleared, too; the state stays.
-       closed, retired -> unused   No call is inside. The slot may be reused.
-
-   Invariants:
-   I1  A handle is live until its close is decided: while the tag in `head` is its own, and
-       `tag_flags` has it, too; either may have CLOSING. `tag_flags` is set after the head, and
-       cleared when the close is decided. Pinned calls check `tag_flags`.
-   I2  Tags change only while the table's lock is held. The lock is not held while a close waits.
-   I3  A slot is reused only when its object was closed or retired, and no call pins it any more, in
-       a record or by a count. (A call that comes later finds that the handle is not live.)
-   I4  Each wait that `waiters` counts is of a thread that pins the object, or a resumable wait
-       between two parts (P4 in resumable.h). So no thread waits in an object that was closed.
-   I5  No thread sleeps in a retired object. A waiter counts itself, then checks the tag, then
-       sleeps (block()). A free sets CLOSING in both copies of the tag, then loads `waiters`, and
-       retires the object only if that is 0. All of these are seq_cst: either the free sees the
-       waiter, or the waiter sees the tag. It then waits for the decision; if the object is retired,
-       it returns ILK_EHANDLE.
-   I6  Calls inside an object of a kind that is retired change its head only by compare-and-swap
-       with the tag, or as the thread that holds it. So the head of a retired object does not
-       change, apart from its state.
-
-   Checked by test/models/handle.pml, handler.pml and retire.pml, and by the scenarios handle* of
-   test/models/real. */
+   The state transitions of a close, and the invariants I1 ..., are in handle_close.c. */
 #ifndef INTERLOCK_HANDLE_H
 #define INTERLOCK_HANDLE_H
 
 #include "atomic.h"
 #include "common.h"
 #include "fence.h"
+#include "gil.h"
 #include "object.h"
 #include "region.h"
 #include "thread_record.h"
+
+/* --- the handle's bits ------------------------------------------------------ */
+
+#define TAG_LIVE (UINT32_C(1) << 30)
+#define TAG_KIND_SHIFT 26
+#define TAG_KIND_MASK (UINT32_C(15) << TAG_KIND_SHIFT)
+#define TAG_CLOSING (UINT32_C(1) << 25)
+
+#if UINTPTR_MAX > UINT32_MAX
+
+#define HANDLE_GENERATION_BITS 25
+#define HANDLE_GENERATIONS_WRAP false
+
+static inline uint32_t handle_tag(void *handle)
+{
+  return (uint32_t)((uintptr_t)handle >> 32);
+}
+
+static inline uint32_t handle_index(void *handle)
+{
+  return (uint32_t)(uintptr_t)handle;
+}
+
+static inline void *handle_make(uint32_t tag, uint32_t index)
+{
+  return (void *)((uintptr_t)tag << 32 | index);
+}
+
+#else
+
+#define HANDLE_GENERATION_BITS 10
+#define HANDLE_GENERATIONS_WRAP true
+
+static inline uint32_t handle_tag(void *handle)
+{
+  uintptr_t h = (uintptr_t)handle;
+  return TAG_LIVE | ((uint32_t)h >> 18 & 15) << TAG_KIND_SHIFT | (uint32_t)h >> 22;
+}
+
+static inline uint32_t handle_index(void *handle)
+{
+  return (uint32_t)(uintptr_t)handle & (HANDLE_SLOTS_MAX - 1);
+}
+
+static inline void *handle_make(uint32_t tag, uint32_t index)
+{
+  return (void *)(uintptr_t)(tag << 22 | (tag & TAG_KIND_MASK) >> TAG_KIND_SHIFT << 18 | index);
+}
+
+#endif
+
+/* The kind in a handle of any value; KIND_NONE if it is not one of ours. */
+static inline enum kind handle_kind(void *handle)
+{
+  uint32_t kind = (handle_tag(handle) & TAG_KIND_MASK) >> TAG_KIND_SHIFT;
+  return kind < KINDS ? (enum kind)kind : KIND_NONE;
+}
+
+static inline bool handle_is(void *handle, enum kind kind)
+{
+  return (handle_tag(handle) & (TAG_KIND_MASK | TAG_LIVE | TAG_CLOSING)) ==
+         (TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT);
+}
+
+/* The head, or cached tag, of a live object with that handle and state. */
+static inline uint64_t head_of(void *handle, uint32_t state)
+{
+  return (uint64_t)handle_tag(handle) << 32 | state;
+}
+
+static inline uint32_t head_state(uint64_t head)
+{
+  return (uint32_t)head;
+}
+
+static inline bool head_is(uint64_t head, void *handle)
+{
+  return (uint32_t)(head >> 32) == handle_tag(handle);
+}
+
+#define CLOSING ((uint64_t)TAG_CLOSING << 32) /* in a head */
+
+/* True if the head is that of the live object with this handle, also while its close is
+   undecided. */
+static inline bool head_is_undecided(uint64_t head, void *handle)
+{
+  return head_is(head & ~CLOSING, handle);
+}
 
 /* --- from handle to object -------------------------------------------------- */
 
@@ -124,6 +181,13 @@ static inline struct object *handle_enter_fast(struct thread *me, enum pin pin, 
            : NULL;
 }
 
+/* True if the handle is live, or its close is undecided. Acquire: a call that finds it freed comes
+   after the free. */
+static inline bool handle_is_undecided(struct object *object, void *handle)
+{
+  return head_is_undecided(load_acquire(&object->tag_flags), handle);
+}
+
 COLD int handle_enter_slow(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns);
 
 /* Pins the object: it is not freed before handle_leave(). NULL: this is no live handle of that
@@ -160,6 +224,58 @@ static inline void handle_leave(struct thread *me, enum pin pin)
 /* For a pinned call that finds CLOSING in the head and is not a waiter: unpins, so that the close
    can be decided, and then does and returns what handle_enter_timed() does. */
 COLD int handle_retry(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns);
+
+/* --- a call that waits, or changes more than the head -----------------------------
+
+   It begins, which pins the object, does its work, and ends:
+
+       struct call c;
+       int result = call_begin(&c, handle, KIND_LATCH);
+       if (result != ILK_OK)
+         return fail(result);
+       ...
+       call_end(&c);
+
+   A call whose fast path is one compare-and-swap of the head does this only in its slow path. */
+
+struct call {
+  struct thread *me;
+  void *handle;
+  struct object *object;
+};
+
+/* ILK_OK: the object is pinned. ILK_ENOMEM: the thread has no record. ILK_EHANDLE: this is no live
+   handle of that kind. ILK_ETIMEDOUT: the time-out is 0, and a close is undecided. */
+static inline int call_begin_timed(struct call *c, void *handle, enum kind kind, int64_t timeout_ns)
+{
+  *c = (struct call){thread_self(), handle, handle_object(handle)};
+  return unlikely(!c->me) ? ILK_ENOMEM
+                          : handle_enter_timed(c->me, PIN_INNER, handle, kind, timeout_ns);
+}
+
+static inline int call_begin(struct call *c, void *handle, enum kind kind)
+{
+  return call_begin_timed(c, handle, kind, -1);
+}
+
+static inline void call_end(const struct call *c)
+{
+  handle_leave(c->me, PIN_INNER);
+}
+
+/* The end of a call that may have waited. */
+static inline void call_end_wait(const struct call *c)
+{
+  call_end(c);
+  gil_reacquire(c->me);
+}
+
+/* For a call that finds CLOSING in the head and is not a waiter: ends it, and begins it again once
+   the close is decided. */
+static inline int call_retry(const struct call *c, int64_t timeout_ns)
+{
+  return handle_retry(c->me, PIN_INNER, c->handle, timeout_ns);
+}
 
 /* --- calls in signal handlers ----------------------------------------------------
 
@@ -208,7 +324,7 @@ struct object *handle_reserve(enum kind kind, void **handle);
 void *handle_publish(struct object *object, void *handle, uint32_t state);
 
 /* Returns a reserved slot that was not published. */
-void handle_abandon(struct object *object, void *handle);
+void handle_abandon(void *handle);
 
 /* Ends the life of the handle. ILK_OK; ILK_EHANDLE; ILK_EBUSY: the object is busy (object.h), or a
    thread waits in it. After ILK_OK no thread is inside the object or will be; the caller frees what

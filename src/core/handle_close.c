@@ -1,5 +1,39 @@
 /* The close of a handle, and what calls do that meet one. See handle.h; for calls in signal handlers
-   (C1 ...), handle_counted.c. Checked by test/models/handle.pml and handler.pml. */
+   (C1 ...), handle_counted.c.
+
+   State transitions of a close, as other threads see them:
+
+       open -> undecided    CLOSING is set in the head and in the cached tag. Calls that would pin
+                            the object wait; a call with a time-out of 0 times out.
+       undecided -> open    A thread waits in the object, or it is busy: the close fails. Or a
+                            counted pin has come, or the head has changed: the close starts again.
+                            Or a call still pins the object after a while: the close starts again
+                            after a pause, so that other calls are not blocked by that one.
+       undecided -> closed  The cached tag is cleared. From then on the handle is not live.
+       closed -> retired    At once, with the table's lock held since the object was open. The tag
+                            in the head is cleared, too; the state stays.
+       closed, retired -> unused   No call is inside. The slot may be reused.
+
+   Invariants:
+   I1  A handle is live until its close is decided: while the tag in `head` is its own, and
+       `tag_flags` has it, too; either may have CLOSING. `tag_flags` is set after the head, and
+       cleared when the close is decided. Pinned calls check `tag_flags`.
+   I2  Tags change only while the table's lock is held. The lock is not held while a close waits.
+   I3  A slot is reused only when its object was closed or retired, and no call pins it any more, in
+       a record or by a count. (A call that comes later finds that the handle is not live.)
+   I4  Each wait that `waiters` counts is of a thread that pins the object, or a resumable wait
+       between two parts (P4 in resumable.h). So no thread waits in an object that was closed.
+   I5  No thread sleeps in a retired object. A waiter counts itself, then checks the tag, then
+       sleeps (block()). A free sets CLOSING in both copies of the tag, then loads `waiters`, and
+       retires the object only if that is 0. All of these are seq_cst: either the free sees the
+       waiter, or the waiter sees the tag. It then waits for the decision; if the object is retired,
+       it returns ILK_EHANDLE.
+   I6  Calls inside an object of a kind that is retired change its head only by compare-and-swap
+       with the tag, or as the thread that holds it. So the head of a retired object does not
+       change, apart from its state.
+
+   Checked by test/models/handle.pml, handler.pml and retire.pml, and by the scenarios handle* of
+   test/models/real. */
 #include "backoff.h"
 #include "guard.h"
 #include "handle.h"

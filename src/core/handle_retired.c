@@ -1,4 +1,4 @@
-/* Retired slots. See handle.h, I5 and I6, and handle_retire() in handle_close.c.
+/* Retired slots. See handle_close.c: I5, I6 and handle_retire().
 
    A free retires an object: it closes the handle at once, and puts the slot on a list. A call that
    had pinned the object before may still be inside, so the slot is not reused yet. Once the list

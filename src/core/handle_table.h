@@ -13,13 +13,6 @@ void handle_table_unlock(void);
    handler may run between any two instructions. */
 extern HIDDEN _Thread_local bool handle_table_mine ILK_TLS_MODEL;
 
-/* True if the handle is live, or its close is undecided. Acquire: a call that finds it freed comes
-   after the free. */
-static inline bool handle_is_undecided(struct object *object, void *handle)
-{
-  return head_is_undecided(load_acquire(&object->tag_flags), handle);
-}
-
 /* Returns the slot to the free list, with the table locked; not reusable: never. */
 void handle_slot_put_back(void *handle, bool reusable);
 

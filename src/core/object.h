@@ -1,5 +1,5 @@
-/* What all objects have in common: the kind, the first part of the slot, what other modules need of
-   a kind, and the bits of a handle and of a head. See handle.h. */
+/* What all objects have in common: the kind, the first part of the slot, and what other modules need
+   of a kind. See handle.h. */
 #ifndef INTERLOCK_OBJECT_H
 #define INTERLOCK_OBJECT_H
 
@@ -71,7 +71,7 @@ struct kind_operations {
      true. */
   bool (*reusable)(struct object *);
   /* True if a free may retire the object instead of waiting until no call pins it (I5, I6 of
-     handle.h). NULL: never. */
+     handle_close.c). NULL: never. */
   bool (*retires)(struct object *);
   /* A thread exits: releases what its record lists of this kind. */
   void (*thread_exit)(struct thread *me);
@@ -86,95 +86,5 @@ struct kind_operations {
 };
 
 extern const struct kind_operations *const kind_operations[KINDS];
-
-/* --- the handle's bits ------------------------------------------------------ */
-
-#define TAG_LIVE (UINT32_C(1) << 30)
-#define TAG_KIND_SHIFT 26
-#define TAG_KIND_MASK (UINT32_C(15) << TAG_KIND_SHIFT)
-#define TAG_CLOSING (UINT32_C(1) << 25)
-
-#if UINTPTR_MAX > UINT32_MAX
-
-#define HANDLE_GENERATION_BITS 25
-#define HANDLE_SLOTS_MAX (UINT32_C(1) << 24)
-#define HANDLE_GENERATIONS_WRAP false
-
-static inline uint32_t handle_tag(void *handle)
-{
-  return (uint32_t)((uintptr_t)handle >> 32);
-}
-
-static inline uint32_t handle_index(void *handle)
-{
-  return (uint32_t)(uintptr_t)handle;
-}
-
-static inline void *handle_make(uint32_t tag, uint32_t index)
-{
-  return (void *)((uintptr_t)tag << 32 | index);
-}
-
-#else
-
-#define HANDLE_GENERATION_BITS 10
-#define HANDLE_SLOTS_MAX (UINT32_C(1) << 18)
-#define HANDLE_GENERATIONS_WRAP true
-
-static inline uint32_t handle_tag(void *handle)
-{
-  uintptr_t h = (uintptr_t)handle;
-  return TAG_LIVE | ((uint32_t)h >> 18 & 15) << TAG_KIND_SHIFT | (uint32_t)h >> 22;
-}
-
-static inline uint32_t handle_index(void *handle)
-{
-  return (uint32_t)(uintptr_t)handle & (HANDLE_SLOTS_MAX - 1);
-}
-
-static inline void *handle_make(uint32_t tag, uint32_t index)
-{
-  return (void *)(uintptr_t)(tag << 22 | (tag & TAG_KIND_MASK) >> TAG_KIND_SHIFT << 18 | index);
-}
-
-#endif
-
-/* The kind in a handle of any value; KIND_NONE if it is not one of ours. */
-static inline enum kind handle_kind(void *handle)
-{
-  uint32_t kind = (handle_tag(handle) & TAG_KIND_MASK) >> TAG_KIND_SHIFT;
-  return kind < KINDS ? (enum kind)kind : KIND_NONE;
-}
-
-static inline bool handle_is(void *handle, enum kind kind)
-{
-  return (handle_tag(handle) & (TAG_KIND_MASK | TAG_LIVE | TAG_CLOSING)) ==
-         (TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT);
-}
-
-/* The head, or cached tag, of a live object with that handle and state. */
-static inline uint64_t head_of(void *handle, uint32_t state)
-{
-  return (uint64_t)handle_tag(handle) << 32 | state;
-}
-
-static inline uint32_t head_state(uint64_t head)
-{
-  return (uint32_t)head;
-}
-
-static inline bool head_is(uint64_t head, void *handle)
-{
-  return (uint32_t)(head >> 32) == handle_tag(handle);
-}
-
-#define CLOSING ((uint64_t)TAG_CLOSING << 32) /* in a head */
-
-/* True if the head is that of the live object with this handle, also while its close is
-   undecided. */
-static inline bool head_is_undecided(uint64_t head, void *handle)
-{
-  return head_is(head & ~CLOSING, handle);
-}
 
 #endif

@@ -11,6 +11,9 @@ union slot {
   unsigned char line[CACHE_LINE];
 };
 
+/* As many as the index in a handle can name (handle.h). */
+#define HANDLE_SLOTS_MAX (UINT32_C(1) << (UINTPTR_MAX > UINT32_MAX ? 24 : 18))
+
 /* Constant once the library is loaded; slot 0 is never live. */
 extern HIDDEN union slot *handle_slots;
 extern HIDDEN atomic_u32 handle_limit; /* the number of slots that may be accessed */

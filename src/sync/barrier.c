@@ -7,7 +7,7 @@
 
 #include "barrier_state.h"
 #include "block.h"
-#include "call.h"
+#include "handle.h"
 #include "memory.h"
 #include "os.h"
 #include "spin.h"

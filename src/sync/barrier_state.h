@@ -50,7 +50,7 @@
 #ifndef INTERLOCK_BARRIER_STATE_H
 #define INTERLOCK_BARRIER_STATE_H
 
-#include "call.h"
+#include "handle.h"
 
 #define BROKEN (UINT64_C(1) << 63)
 #define RESET (UINT64_C(1) << 62)

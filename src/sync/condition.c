@@ -25,7 +25,7 @@
 #include <limits.h>
 
 #include "block.h"
-#include "call.h"
+#include "handle.h"
 #include "gil.h"
 #include "kinds.h"
 #include "mutex.h"

@@ -31,7 +31,7 @@
 #include <stdio.h>
 
 #include "block.h"
-#include "call.h"
+#include "handle.h"
 #include "gil.h"
 #include "spin.h"
 

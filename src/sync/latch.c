@@ -19,7 +19,7 @@
 #include <stdio.h>
 
 #include "block.h"
-#include "call.h"
+#include "handle.h"
 #include "gil.h"
 #include "spin.h"
 

@@ -4,12 +4,12 @@
    I1  A cell is set for a local only if it has the local's serial. A cell that is left over from
        another local with the same number does not.
    I2  A thread that takes a record clears the cells that the previous thread left (reserve() in
-       thread_record.c). A fork's child needs nothing: it keeps the values of the thread that
+       thread_life.c). A fork's child needs nothing: it keeps the values of the thread that
        forked.
    I3  Only pins prevent the number from being given to another local while it is in use. */
 #include "kinds.h"
 
-#include "call.h"
+#include "handle.h"
 #include "cells.h"
 
 struct local {

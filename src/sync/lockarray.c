@@ -39,7 +39,7 @@ void *ilk_lockarray_new(int64_t n, int flags)
   a->shift = shift;
   a->words = memory_new(size_of(a));
   if (!a->words) {
-    handle_abandon(&a->object, handle);
+    handle_abandon(handle);
     return fail_null(ILK_ENOMEM);
   }
   return handle_publish(&a->object, handle, 0);

@@ -2,7 +2,6 @@
 #ifndef INTERLOCK_LOCKARRAY_H
 #define INTERLOCK_LOCKARRAY_H
 
-#include "call.h"
 #include "handle.h"
 #include "wordlock.h"
 

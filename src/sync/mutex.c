@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "block.h"
-#include "call.h"
+#include "handle.h"
 #include "gil.h"
 #include "kinds.h"
 #include "mutex_state.h"

@@ -85,7 +85,7 @@
 #ifndef INTERLOCK_MUTEX_STATE_H
 #define INTERLOCK_MUTEX_STATE_H
 
-#include "call.h"
+#include "handle.h"
 #include "clock.h"
 #include "waitq.h"
 

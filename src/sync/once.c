@@ -29,7 +29,7 @@
 #include <stdio.h>
 
 #include "block.h"
-#include "call.h"
+#include "handle.h"
 #include "gil.h"
 
 #define NEW UINT32_C(0)

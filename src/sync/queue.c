@@ -25,7 +25,7 @@
 
 #include "backoff.h"
 #include "block.h"
-#include "call.h"
+#include "handle.h"
 #include "claims.h"
 #include "gil.h"
 #include "queue_ring.h"

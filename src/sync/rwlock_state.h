@@ -77,7 +77,7 @@
 #ifndef INTERLOCK_RWLOCK_STATE_H
 #define INTERLOCK_RWLOCK_STATE_H
 
-#include "call.h"
+#include "handle.h"
 #include "waitq.h"
 
 #define COUNT_MASK ((UINT32_C(1) << 25) - 1)

@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "call.h"
+#include "handle.h"
 #include "cells.h"
 #include "memory.h"
 

@@ -26,7 +26,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "call.h"
+#include "handle.h"
 #include "cells.h"
 
 struct tally {

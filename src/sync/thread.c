@@ -79,7 +79,7 @@ void *ilk_thread_start(void *function, void *argument)
   }
   memory_free(start, sizeof *start);
   if (object)
-    handle_abandon(object, handle);
+    handle_abandon(handle);
   if (record)
     thread_abandon(record);
   return fail_null(ILK_ENOMEM);

@@ -1,4 +1,4 @@
-/* The asymmetric fence of src/core/fence.h. Its heavy side may find that the system's barrier is denied.
+/* The asymmetric fence of src/base/fence.h. Its heavy side may find that the system's barrier is denied.
    Total store order: a plain store stays in its thread's buffer until it drains, at any moment; a barrier
    drains all buffers. The light and heavy sides run Dekker's protocol repeatedly, used here as a lock: a
    light thread enters if it does not see the heavy one, and the heavy thread enters once it sees no light
