@@ -18,8 +18,7 @@ static inline bool is_element(const void *address, size_t size)
   return likely(address && (uintptr_t)address % size == 0);
 }
 
-/* The value of an element with these bits, and back. No value is converted, so NaNs keep their bits.
-   A sum is stored to memory, which gives it its own type's precision on every platform. */
+/* The value of an element with these bits. It is not converted, so NaNs keep their bits. */
 #define DEFINE_VALUE(T, TYPE, BITS)                                                                \
   union both_##T {                                                                                 \
     TYPE value;                                                                                    \
@@ -28,7 +27,10 @@ static inline bool is_element(const void *address, size_t size)
   static inline TYPE value_##T(uint##BITS##_t bits)                                                \
   {                                                                                                \
     return ((union both_##T){.bits = bits}).value;                                                 \
-  }                                                                                                \
+  }
+
+/* And back. A sum is stored to memory, which gives it its own type's precision on every platform. */
+#define DEFINE_BITS(T, TYPE, BITS)                                                                 \
   static inline uint##BITS##_t bits_##T(TYPE value)                                                \
   {                                                                                                \
     return ((union both_##T){.value = value}).bits;                                                \
@@ -36,6 +38,8 @@ static inline bool is_element(const void *address, size_t size)
 
 DEFINE_VALUE(f32, float, 32)
 DEFINE_VALUE(f64, double, 64)
+DEFINE_BITS(f32, float, 32)
+DEFINE_BITS(f64, double, 64)
 
 /* Does `new` replace `old`? Written so that it works for numbers and for vectors of numbers. As in
    numpy.minimum and numpy.maximum, a NaN wins, and the first NaN stays: a number is replaced by
