@@ -1,15 +1,18 @@
+/* The records of all threads, and their ids. How a thread gets a record and leaves it is in
+   thread_life.c. */
 #include "thread_record.h"
 
 #include "guard.h"
 #include "memory.h"
 #include "os.h"
+#include "thread_table.h"
 
 _Thread_local struct thread *thread_current ILK_TLS_MODEL;
 
 static struct thread no_thread = {.pin = {[PIN_INNER] = 1}};
 _Thread_local struct thread *thread_pinnable ILK_TLS_MODEL = &no_thread;
 
-static void set_current(struct thread *record)
+void thread_set_current(struct thread *record)
 {
   thread_current = record;
   thread_pinnable = record ? record : &no_thread;
@@ -18,13 +21,13 @@ static void set_current(struct thread *record)
 /* Held with signals blocked: a signal handler may need it to create its thread's record. */
 static os_lock records_lock = OS_LOCK_INIT;
 
-static void lock_records(os_signals *before)
+void thread_records_lock(os_signals *before)
 {
   os_signals_block(before);
   guard_lock(&records_lock);
 }
 
-static void unlock_records(const os_signals *before)
+void thread_records_unlock(const os_signals *before)
 {
   guard_unlock(&records_lock);
   os_signals_restore(before);
@@ -34,6 +37,7 @@ static _Atomic(struct thread *) records[THREADS_MAX];
 static atomic_u32 record_count;
 static struct thread *free_records;
 static uint32_t last_id;
+atomic_u32 thread_unnoticed_count;
 
 /* Live threads, indexed by id modulo THREADS_MAX. An id is assigned only if its element is empty,
    so one load finds a thread. */
@@ -46,20 +50,6 @@ static _Atomic(struct thread *) by_id[THREADS_MAX];
 #define LIVE_BITS 64 /* in an element; fewer in a model */
 #endif
 static atomic_u64 live[THREADS_MAX / LIVE_BITS];
-
-/* Runs at thread exit. Other destructors may still use the library, so the record is kept for a few
-   of the system's rounds of destructors. A later call gets a last record, which is retired in the
-   next round. If there is no further round, the record stays until another thread waits for what it
-   holds, or needs a record: then the system says whether the thread still exists.
-
-   macOS frees the variables of a thread before each round, and they have their first values again
-   when they are used next. So the number of rounds is also in the record, and the thread finds its
-   record by the exit hook. */
-static bool exit_hook_works, exit_hook_is_safe;
-static const struct thread_exit_work *exit_work; /* constant once the library is loaded */
-static _Thread_local int exit_rounds ILK_TLS_MODEL;
-#define EXIT_ROUNDS 2
-atomic_u32 thread_unnoticed_count;
 
 struct thread *thread_from(uint32_t index)
 {
@@ -120,6 +110,11 @@ static uint32_t next_id(void)
   return 0;
 }
 
+void thread_vanish(uint32_t id)
+{
+  store_seq_cst(&by_id[id % THREADS_MAX], NULL);
+}
+
 static void tally_cache_clear(struct thread *record)
 {
   for (uint32_t i = 0; i < TALLY_CACHE_SIZE; i++)
@@ -138,11 +133,10 @@ static struct thread *add_record(struct thread *record)
   return record;
 }
 
-/* Takes a record and assigns it a new id: a free record, or the spare. */
-static struct thread *claim(struct thread *spare)
+struct thread *thread_claim(struct thread *spare)
 {
   os_signals signals;
-  lock_records(&signals);
+  thread_records_lock(&signals);
   struct thread *me = free_records;
   bool may_add = spare && load_relaxed(&record_count) < THREADS_MAX;
   uint32_t id = me || may_add ? next_id() : 0;
@@ -164,104 +158,17 @@ static struct thread *claim(struct thread *spare)
     store_release(&by_id[id % THREADS_MAX], me);
     set_live(me, true);
   }
-  unlock_records(&signals);
+  thread_records_unlock(&signals);
   return id ? me : NULL;
 }
 
-/* `safely`: async-signal-safe. Otherwise records of threads that are gone are ended first, which
-   acquires locks. */
-static struct thread *reserve(bool safely)
-{
-  if (!exit_hook_works) /* its exit would go unnoticed */
-    return NULL;
-  struct thread *me = claim(NULL), *spare;
-  if (!me && !safely && load_relaxed(&thread_unnoticed_count) && thread_end_unnoticed())
-    me = claim(NULL);
-  if (!me && (spare = memory_new_pages(sizeof *spare))) {
-    me = claim(spare);
-    if (me != spare)
-      memory_free_pages(spare, sizeof *spare);
-  }
-  if (me)
-    cells_clear(&me->locals); /* left by the record's earlier thread */
-  return me;
-}
-
-struct thread *thread_reserve(void)
-{
-  return reserve(false);
-}
-
-bool thread_adopt(struct thread *record)
-{
-  store_relaxed(&record->native_id, os_thread_id());
-  set_current(record);
-  return os_exit_hook_set(record);
-}
-
-static void restore(struct thread *record)
-{
-  set_current(record);
-  exit_rounds = record->exit_rounds;
-}
-
-static struct thread *create(bool safely)
-{
-  struct thread *me = reserve(safely);
-  if (me && !thread_adopt(me)) {
-    thread_leave(me);
-    me = NULL;
-  }
-  if (me)
-    me->exit_rounds = exit_rounds;
-  if (me && exit_rounds > EXIT_ROUNDS) {
-    guard_lock(&records_lock);
-    store_relaxed(&me->exits_unnoticed, 1);
-    add_relaxed(&thread_unnoticed_count, 1);
-    guard_unlock(&records_lock);
-  }
-  return me;
-}
-
-/* Signals are blocked: a handler that runs while the record is created would create another. */
-static struct thread *restore_or_create(bool safely)
-{
-  os_signals signals;
-  os_signals_block(&signals);
-  struct thread *me = exit_hook_works ? os_exit_hook_get() : NULL;
-  if (me)
-    restore(me);
-  else
-    me = create(safely);
-  os_signals_restore(&signals);
-  return me;
-}
-
-struct thread *thread_create_record(void)
-{
-  return restore_or_create(false);
-}
-
-struct thread *thread_self_safely(void)
-{
-  if (thread_current || !exit_hook_is_safe)
-    return thread_current;
-  int error = os_error_get();
-  struct thread *me = restore_or_create(true);
-  os_error_set(error);
-  return me;
-}
-
-/* With the records locked: its exit no longer goes unnoticed. */
-static void forget_unnoticed(struct thread *record)
+void thread_forget_unnoticed(struct thread *record)
 {
   store_relaxed(&record->exits_unnoticed, 0);
   sub_relaxed(&thread_unnoticed_count, 1);
 }
 
-/* With the records locked. No thread finds this one by its id any more, so the locks that it holds
-   are a dead thread's. */
-static void retire(struct thread *record)
+void thread_retire(struct thread *record)
 {
   /* thread_leave() has emptied its element, which may be another thread's by now. Otherwise the
      thread never began, or this is a fork's child: then no other thread loads the element. */
@@ -270,7 +177,7 @@ static void retire(struct thread *record)
     store_relaxed(element, NULL);
   store_release(&record->id, 0);
   if (load_relaxed(&record->exits_unnoticed))
-    forget_unnoticed(record);
+    thread_forget_unnoticed(record);
   for (int i = 0; i < PINS; i++)
     store_relaxed(&record->pin[i], 0);
   /* In a fork's child, a read may be published and not recorded yet. A downgrade counts beyond the
@@ -296,73 +203,6 @@ static void retire(struct thread *record)
   free_records = record;
 }
 
-void thread_abandon(struct thread *record)
-{
-  os_signals signals;
-  lock_records(&signals);
-  retire(record);
-  unlock_records(&signals);
-}
-
-void thread_leave(struct thread *me)
-{
-  exit_work->release(me);
-  uint32_t dead = thread_id(me);
-  /* First the death is visible, then its waiters are searched for. A wait that is published later
-     detects the death, because block() publishes before it checks the holder. */
-  store_seq_cst(&by_id[dead % THREADS_MAX], NULL);
-  exit_work->wake(me, dead);
-  /* Else the caller ends a thread that is gone, and keeps its own record. */
-  if (me == thread_current)
-    set_current(NULL);
-  os_signals signals;
-  lock_records(&signals);
-  retire(me);
-  unlock_records(&signals);
-}
-
-/* Claims the record of a thread that is gone: only one thread succeeds. */
-static bool take_over(struct thread *record)
-{
-  os_signals signals;
-  lock_records(&signals);
-  bool gone =
-    load_relaxed(&record->exits_unnoticed) && os_thread_is_gone(load_relaxed(&record->native_id));
-  if (gone)
-    forget_unnoticed(record);
-  unlock_records(&signals);
-  return gone;
-}
-
-bool thread_end_unnoticed(void)
-{
-  bool found = false;
-  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
-    if (!load_relaxed(&r->exits_unnoticed) || !take_over(r))
-      continue;
-    thread_leave(r);
-    found = true;
-  }
-  return found;
-}
-
-static void thread_exit(void *argument)
-{
-  struct thread *record = argument;
-  if (record != thread_current)
-    restore(record);
-  record->exit_rounds = ++exit_rounds;
-  if (exit_rounds > EXIT_ROUNDS || !os_exit_hook_set(record))
-    thread_leave(record);
-}
-
-void thread_setup(const struct thread_exit_work *work)
-{
-  exit_work = work;
-  exit_hook_works = os_exit_hook_new(thread_exit);
-  exit_hook_is_safe = exit_hook_works && os_exit_hook_is_safe();
-}
-
 void thread_before_fork(void)
 {
   guard_hold(&records_lock);
@@ -374,7 +214,7 @@ void thread_after_fork(bool child)
   if (child) {
     for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
       if (r != me)
-        retire(r);
+        thread_retire(r);
     if (me) {
       tally_cache_clear(me); /* what was being freed no longer exists */
       store_relaxed(&me->native_id, os_thread_id());

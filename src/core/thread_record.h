@@ -82,7 +82,7 @@ struct thread {
   atomic_i64 native_id;
   uint32_t index;  /* index among all records */
   int exit_rounds; /* calls of the exit hook of its thread */
-  /* Created while its thread exits, so that the end may go unnoticed (see thread_record.c). */
+  /* Created while its thread exits, so that the end may go unnoticed (see thread_life.c). */
   atomic_u32 exits_unnoticed;
   struct thread *next_free;
 

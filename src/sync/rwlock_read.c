@@ -5,122 +5,6 @@
 #include "rwlock_state.h"
 #include "wake.h"
 
-/* --- the thread's own read locks ------------------------------------------------- */
-
-/* Each entry of the record holds one lock, published or counted; an entry is empty when it is
-   neither. */
-
-/* Relaxed: only its own thread writes it. */
-static inline uintptr_t hold_counted(const struct thread *me, uint32_t i)
-{
-  return load_relaxed(&((struct thread *)me)->reads_counted[i]);
-}
-
-static bool hold_is_empty(const struct thread *me, uint32_t i)
-{
-  return !load_relaxed(&((struct thread *)me)->reads_published[i]) && !hold_counted(me, i);
-}
-
-/* The entry of the record that holds this lock for reading; -1: none. */
-int rwlock_hold_find(const struct thread *me, const void *handle)
-{
-  for (uint32_t i = 0; i < me->reads; i++)
-    if (load_relaxed(&((struct thread *)me)->reads_published[i]) == (uintptr_t)handle ||
-        hold_counted(me, i) == (uintptr_t)handle)
-      return (int)i;
-  return -1;
-}
-
-static void *hold_handle(const struct thread *me, uint32_t i)
-{
-  uintptr_t counted = hold_counted(me, i);
-  return counted ? (void *)counted
-                 : (void *)load_relaxed(&((struct thread *)me)->reads_published[i]);
-}
-
-/* A lock that the fast path has read again has several entries: merges them into one and a count. A
-   counted entry is kept if there is one. A waiting writer needs no wake: it waits for the kept
-   entry, whose release wakes it. */
-static bool merge_holds(struct thread *me)
-{
-  bool merged = false;
-  for (uint32_t i = 0; i < READS_MAX; i++)
-    for (uint32_t j = 0; hold_handle(me, i) && j < READS_MAX; j++) {
-      bool drops = j != i && hold_handle(me, j) == hold_handle(me, i) &&
-                   (hold_counted(me, i) || !hold_counted(me, j));
-      if (!drops || me->reads_more[i] >= UINT32_MAX - me->reads_more[j])
-        continue;
-      me->reads_more[i] += 1 + me->reads_more[j];
-      me->reads_more[j] = 0;
-      if (hold_counted(me, j)) {
-        store_relaxed(&me->reads_counted[j], 0);
-        sub_seq_cst(&handle_held_object(hold_handle(me, i))->head, 1);
-      }
-      store_release(&me->reads_published[j], 0);
-      merged = true;
-    }
-  return merged;
-}
-
-bool rwlock_hold_is_possible(struct thread *me)
-{
-  if (me->reads < READS_MAX)
-    return true;
-  for (uint32_t i = 0; i < READS_MAX; i++)
-    if (hold_is_empty(me, i))
-      return true;
-  return merge_holds(me);
-}
-
-/* On top, where reads < READS_MAX. */
-static inline void hold_push_counted(struct thread *me, void *handle)
-{
-  store_relaxed(&me->reads_counted[me->reads++], (uintptr_t)handle);
-}
-
-/* On top, or in the first empty entry. Any entry will do: no writer searches the records for
-   counted reads. */
-void rwlock_hold_add_counted(struct thread *me, void *handle)
-{
-  if (me->reads < READS_MAX) {
-    hold_push_counted(me, handle);
-    return;
-  }
-  uint32_t i = 0;
-  while (!hold_is_empty(me, i))
-    i++;
-  store_relaxed(&me->reads_counted[i], (uintptr_t)handle);
-}
-
-/* Drops empty entries at the top. Empty entries below stay: a published entry that moved could be
-   missed by a writer that scans the record at this moment. */
-static void hold_trim(struct thread *me)
-{
-  while (me->reads && hold_is_empty(me, me->reads - 1))
-    me->reads--;
-}
-
-/* Does any thread publish the handle? To be called after the heavy fence. */
-bool rwlock_is_published(const void *handle)
-{
-  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
-    for (uint32_t i = 0, n = load_seq_cst(&r->reads_limit); i < n; i++)
-      if (load_seq_cst(&r->reads_published[i]) == (uintptr_t)handle)
-        return true;
-  return false;
-}
-
-/* Acquire: the caller then rechecks the thread's episode, to learn whether it was blocked
-   throughout. */
-bool rwlock_is_read_by(struct thread *record, const void *handle)
-{
-  for (uint32_t i = 0, n = load_acquire(&record->blocked_reads); i < n && i < READS_MAX; i++)
-    if (load_acquire(&record->reads_published[i]) == (uintptr_t)handle ||
-        load_acquire(&record->reads_counted[i]) == (uintptr_t)handle)
-      return true;
-  return false;
-}
-
 /* After a reader has left or retracted its read, and saw that a thread may wait for it. Nothing
    keeps the lock alive any more; if it has been freed, no thread waits. */
 COLD static void wake_after_leaving(struct thread *me, void *handle)
@@ -144,8 +28,6 @@ COLD static void retract(struct thread *me, void *handle, uint32_t i)
   store_seq_cst(&me->reads_published[i], 0);
   wake_after_leaving(me, handle);
 }
-
-/* --- reading ------------------------------------------------------------------------- */
 
 /* Sets the bias, unless the last revocation was too recent. */
 static __attribute__((noinline)) void restore_bias(struct rwlock *rw)

@@ -129,7 +129,35 @@ static inline bool rwlock_is_open_to_write(uint32_t state, bool queued)
   return !(state & WRITER) && (queued || !(state & RESERVED));
 }
 
-/* rwlock_read.c: a thread's read locks, in its own record. */
+/* A thread's read locks are in its own record: each entry holds one lock, published or counted, and
+   is empty when it is neither. */
+
+/* Relaxed: only its own thread writes it. */
+static inline uintptr_t hold_counted(const struct thread *me, uint32_t i)
+{
+  return load_relaxed(&((struct thread *)me)->reads_counted[i]);
+}
+
+static inline bool hold_is_empty(const struct thread *me, uint32_t i)
+{
+  return !load_relaxed(&((struct thread *)me)->reads_published[i]) && !hold_counted(me, i);
+}
+
+/* On top, where reads < READS_MAX. */
+static inline void hold_push_counted(struct thread *me, void *handle)
+{
+  store_relaxed(&me->reads_counted[me->reads++], (uintptr_t)handle);
+}
+
+/* Drops empty entries at the top. Empty entries below stay: a published entry that moved could be
+   missed by a writer that scans the record at this moment. */
+static inline void hold_trim(struct thread *me)
+{
+  while (me->reads && hold_is_empty(me, me->reads - 1))
+    me->reads--;
+}
+
+/* In rwlock_holds.c: */
 
 /* The entry of the record that holds this lock for reading; -1: none. */
 int rwlock_hold_find(const struct thread *me, const void *handle);
