@@ -252,12 +252,12 @@ static inline int mprotect(void *memory, size_t size, int protection)
 }
 
 #define _SC_PAGESIZE 1
+#define _SC_NPROCESSORS_ONLN 2
 static inline long sysconf(int name)
 {
   SYSTEM_INFO info;
-  (void)name;
   GetSystemInfo(&info);
-  return (long)info.dwPageSize;
+  return (long)(name == _SC_PAGESIZE ? info.dwPageSize : info.dwNumberOfProcessors);
 }
 
 #define RLIMIT_DATA 0
