@@ -6,6 +6,10 @@
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "atomic.h"
 #include "os.h"
@@ -41,8 +45,26 @@ static bool make(pthread_mutex_t *mutex)
   return made;
 }
 
+/* The kernel marks a dead thread's mutexes by a list that glibc takes for granted. Emulators of other
+   processors (qemu-user) have none: there a dead holder's lock would stay locked. */
+static bool kernel_has_lists(void)
+{
+#ifdef SYS_get_robust_list
+  int before = errno;
+  void *head;
+  size_t size;
+  bool missing = syscall(SYS_get_robust_list, 0, &head, &size) == -1 && errno == ENOSYS;
+  errno = before;
+  return !missing;
+#else
+  return true;
+#endif
+}
+
 void robust_setup(void)
 {
+  if (!kernel_has_lists())
+    return;
   union {
     pthread_mutex_t mutex;
     uint32_t words[WORDS];
