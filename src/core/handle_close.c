@@ -28,9 +28,10 @@
        retires the object only if that is 0. All of these are seq_cst: either the free sees the
        waiter, or the waiter sees the tag. It then waits for the decision; if the object is retired,
        it returns ILK_EHANDLE.
-   I6  Calls inside an object of a kind that is retired change its head only by compare-and-swap
-       with the tag, or as the thread that holds it. So the head of a retired object does not
-       change, apart from its state.
+   I6  Calls inside an object that may be retired change its head only by compare-and-swap with the
+       tag, or as the thread that holds it. (A thread that unlocks an unowned mutex for another first
+       makes its `retires` false: mutex_state.h, I9.) So the head of a retired object does not change,
+       apart from its state.
 
    Checked by test/models/handle.pml, handler.pml and retire.pml, and by the scenarios handle* of
    test/models/real. */

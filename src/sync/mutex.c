@@ -277,11 +277,12 @@ static bool is_reusable(struct object *object)
   return !(load_relaxed(&object->tag_flags) & SPECIAL_FORCED);
 }
 
-/* Not an unowned mutex: two threads may unlock it at once, by mistake, and the later one stores the
-   head. */
+/* Not if a store of the head may still be under way: by a thread that a reset took it from, or by
+   one of two that unlock an unowned mutex at once, by mistake (I9). Relaxed: this follows the RMW
+   that has set CLOSING in the same word. */
 static bool operation_retires(struct object *object)
 {
-  return is_owned((struct mutex *)object) && is_reusable(object);
+  return !(load_relaxed(&object->tag_flags) & (SPECIAL_FORCED | SPECIAL_CROSSED));
 }
 
 int ilk_mutex_free(void *mutex)

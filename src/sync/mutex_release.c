@@ -77,9 +77,13 @@ int mutex_unlock_pinned(const struct call *c, uint32_t *depth)
       mutex_forget_depth(m);
     }
     bool crossed = holder(head) != thread_id(me);
-    if (crossed)
-      /* Invalidates `held` of the thread that locked it (I6). */
-      or_seq_cst(&m->object.tag_flags, SPECIAL_CROSSED);
+    /* Invalidates `held` of the thread that locked it (I6). If a free came first, it may have
+       retired the mutex, whose head is not ours to store then (I9). */
+    if (crossed && !head_is(or_seq_cst(&m->object.tag_flags, SPECIAL_CROSSED), c->handle)) {
+      if (call_retry(c, -1) != ILK_OK)
+        return ILK_EHANDLE;
+      continue;
+    }
     if (load_relaxed(&m->object.tag_flags) & SPECIAL_DEFERRED)
       and_relaxed(&m->object.tag_flags, ~SPECIAL_DEFERRED);
     if (release(c, head)) {

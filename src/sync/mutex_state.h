@@ -76,6 +76,13 @@
        leaves without the mutex, but its slot stays in the queue, away. The next part does what a
        new waiter does, except that it returns to that slot. A thread that acquires the mutex
        between two parts may still have its slot in the queue, away.
+   I9  A mutex is retired (handle.h) only while no store of its head can be under way. An owned one
+       is stored by its holder alone, or after SPECIAL_FORCED was set. An unowned one may be unlocked
+       by several threads at once, by mistake. Its locker needs no flag: if the locker's store is
+       still to come and no other thread has unlocked it, it is locked, and its free fails. A thread
+       that unlocks for another first sets SPECIAL_CROSSED, and stores only if the tag was there in
+       the same RMW. A free sets CLOSING in that word first, then checks the flag. So either the free
+       sees the flag and waits for the pins, or that thread sees CLOSING and begins anew.
 
    Bound on starvation: once the first waiter has waited for STARVING, it sets HANDOFF when an
    attempt fails. So does a release that finds the mutex locked again before it could wake that
@@ -102,7 +109,7 @@
 #define SPECIAL_UNOWNED UINT64_C(2)
 #define SPECIAL_NESTED UINT64_C(4) /* set while depth > 0, by the holder */
 #define SPECIAL_MARKED UINT64_C(8) /* HANDOFF was set; the next release clears it */
-/* unowned; once unlocked or reset by another thread than its locker */
+/* unowned; once unlocked or reset by another thread than its locker (I6, I9) */
 #define SPECIAL_CROSSED UINT64_C(16)
 /* once reset while another live thread held it: see is_reusable() */
 #define SPECIAL_FORCED UINT64_C(32)

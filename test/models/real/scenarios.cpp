@@ -1049,6 +1049,42 @@ struct handle_retired_mutex {
   }
 };
 
+// Threads unlock an unowned mutex at once, by mistake, and one of them frees it. The unlock of another, which may be the thread
+// that locked it (0), does not make the freed mutex one that can be locked.
+template <unsigned FREER>
+struct handle_retired_unowned_of {
+  static const int N = 3;
+  void *old, *next;
+
+  void before()
+  {
+    old = ilk_mutex_new(ILK_UNOWNED);
+    next = nullptr;
+    EXPECT(ilk_mutex_lock(old) == ILK_OK);
+  }
+
+  void thread(unsigned index)
+  {
+    int result = ilk_mutex_unlock(old);
+    EXPECT(result == ILK_OK || result == ILK_EPERM || result == ILK_EHANDLE);
+    if (index == FREER && ilk_mutex_free(old) == ILK_OK) {
+      EXPECT(ilk_mutex_trylock(old) == ILK_EHANDLE);
+      next = ilk_mutex_new(0);
+      EXPECT(ilk_mutex_lock(next) == ILK_OK);
+    }
+  }
+
+  void after()
+  {
+    EXPECT(next);
+    EXPECT(ilk_mutex_trylock(old) == ILK_EHANDLE);
+    EXPECT(ilk_mutex_is_locked(next) == 1);
+  }
+};
+
+typedef handle_retired_unowned_of<0> handle_retired_unowned;
+typedef handle_retired_unowned_of<1> handle_retired_unlocked;
+
 // A reset meets a free: it does not make the freed mutex one that can be locked.
 struct handle_retired_reset {
   static const int N = 2;
@@ -3617,6 +3653,8 @@ static const struct scenario {
   SCENARIO(handle_retired),
   SCENARIO(handle_retired_counter),
   SCENARIO(handle_retired_mutex),
+  SCENARIO(handle_retired_unowned),
+  SCENARIO(handle_retired_unlocked),
   SCENARIO(handle_retired_reset),
   SCENARIO(records),
   SCENARIO(records_put_freed),
