@@ -50,9 +50,11 @@ class Condition(Handle):
 
     _free = QUICK["ilk_condition_free"]
 
+    _made: RLock | Mutex | None = None
+
     def __init__(self, lock: Lock | RLock | Mutex | _Lock | None = None) -> None:
         super().__init__(_new(0))
-        self._made: RLock | Mutex | None = RLock() if lock is None else None  # here, so closed here
+        self._made = RLock() if lock is None else None  # here, so closed here
         self._lock = cast(Any, self._made if lock is None else lock)
         # The mutex that the wait in C releases: the lock, if it is an interlock lock. Otherwise a mutex of its own, which a
         # waiter holds from before it releases the lock until its wait has begun. A thread that notifies holds it too.

@@ -71,6 +71,7 @@ class ErrorSlot(Handle):
     _free = QUICK["ilk_counter_free"]
 
     def __init__(self, errors: Mapping[int, Raised] | None = None) -> None:
+        self._check_is_new()
         self._errors = dict(errors or {})
         for code in self._errors:
             if not 0 < code < CODE_MAX:

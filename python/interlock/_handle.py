@@ -37,7 +37,16 @@ class Handle(Base):
     def __init__(self, handle: int | None) -> None:
         if not handle:
             raise error(last_error())
+        if self._handle:
+            type(self)._free(handle)
+            self._check_is_new()
         self._handle = handle
+
+    def _check_is_new(self) -> None:
+        # A second __init__() would take the handle away from threads and kernels that use it, and leak it. Where __init__()
+        # changes the object before it has a handle, it calls this first.
+        if self._handle:
+            raise RuntimeError(f"this {type(self).__name__} has been initialized already")
 
     @property
     def handle(self) -> int:

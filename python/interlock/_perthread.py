@@ -66,6 +66,7 @@ class PerThread(Handle):
     def __init__(self, shape: int | tuple[int, ...], dtype: DTypeLike = float, initial: Any = 0) -> None:
         import numpy as np
 
+        self._check_is_new()
         self._dtype = np.dtype(dtype)
         if self._dtype.hasobject or not self._dtype.isnative:
             raise TypeError(f"PerThread cannot have elements of {self._dtype}: numbers or records in native byte order")

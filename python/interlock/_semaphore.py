@@ -145,6 +145,7 @@ class BoundedSemaphore(Semaphore):
     """
 
     def __init__(self, value: int = 1) -> None:
+        self._check_is_new()
         self._maximum = value
         super().__init__(value)
         self._only_python = value == 0  # see release()

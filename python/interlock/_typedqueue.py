@@ -32,6 +32,7 @@ class TypedQueue(Queue):
     def __init__(self, capacity: int, dtype: DTypeLike | None = None) -> None:
         import numpy as np
 
+        self._check_is_new()
         self._dtype = np.dtype(dtype)
         if self._dtype.kind not in "biufcV" or self._dtype.hasobject or self._dtype.subdtype or not self._dtype.isnative:
             raise TypeError(f"a Queue cannot hold {self._dtype}: numbers, booleans or records in native byte order")

@@ -30,21 +30,27 @@ def timeout_ns(blocking: bool, timeout: float) -> int:
         return 0
     if timeout == -1:
         return FOREVER
-    if timeout < 0:
+    ns = to_ns(timeout)
+    if ns < 0:
         raise ValueError("timeout value must be a non-negative number")
-    return to_ns(timeout)
+    return ns
 
 
 def optional_ns(timeout: float | None) -> int:
     """Convert a wait's timeout to nanoseconds. None and -1 wait forever; other negative timeouts have passed."""
-    return FOREVER if timeout is None or timeout == -1 else to_ns(max(timeout, 0))
+    return FOREVER if timeout is None or timeout == -1 else max(to_ns(timeout), 0)
 
 
 def to_ns(seconds: float) -> int:
-    if seconds > threading.TIMEOUT_MAX:
+    """Convert seconds to nanoseconds, all that are negative to -1."""
+    # First to a float: a product of numpy's float16 and 1e9 overflows. Unlike float(), ldexp() refuses text.
+    number = math.ldexp(seconds, 0)
+    if number > threading.TIMEOUT_MAX:
         raise OverflowError("timeout value is too large")
+    if math.isnan(number):
+        raise ValueError("timeout value must be a number, not NaN")
     # Rounded up, because a wait must not end early.
-    return math.ceil(seconds * 1e9)
+    return -1 if number < 0 else math.ceil(number * 1e9)
 
 
 def _in_main_thread() -> bool:

@@ -140,8 +140,9 @@ def cases():
     made += ["Mutex(recursive=True)", "Mutex(fair=1, recursive=[])", "Mutex(1, 2, 3)", "Mutex(recursive=True, x=1)"]
     yield "", [f"(type(x := {m}).__name__, x.acquire(), x.locked(), x.release(), x.closed)" for m in made]
     yield "", [f"(x := {m}, x.acquire(), x.acquire(False))[2]" for m in made]
-    yield "x = Mutex()\nx.acquire()\nx.__init__(recursive=True)\n", ["(x.locked(), x.acquire(), x.acquire())"]
-    yield "x = Lock()\nx.acquire()\n", ["(x.__init__(), x.locked())"]
+    for made in ("Mutex()", "Lock()", "RLock()"):
+        again = f"x = {made}\nstate = lambda: (x.locked(), x._recursion_count())\nx.acquire()\n"
+        yield again, ["x.__init__()", "x.__init__(recursive=True)"]
     full = "x = Semaphore(2**31 - 1)\nstate = lambda: x.value\n"
     yield full, ["x.release()", "x.__exit__(None, None, None)"]
 
