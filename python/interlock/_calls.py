@@ -63,7 +63,7 @@ class _Spec(ctypes.Structure):  # PyType_Spec
 
 
 _DEFAULT_AND_BASETYPE = 1 << 18 | 1 << 10
-_TP_MEMBERS = 72
+_TP_MEMBERS, _TP_FINALIZE = 72, 80
 _T_UINT, _T_ULONGLONG = 11, 18
 
 
@@ -106,7 +106,10 @@ def _make_base() -> type:
         _Member(b"_handle", pointer_type, header, 0, None),
         _Member(b"_only_python", _T_ULONGLONG, header + 8, 0, None),
     )
-    slots = (_Slot * 2)(_Slot(_TP_MEMBERS, ctypes.addressof(members)))
+    slots = (_Slot * 3)(
+        _Slot(_TP_MEMBERS, ctypes.addressof(members)),
+        _Slot(_TP_FINALIZE, _METHODS["handle_finalize"].function),  # an object's end, which is `__del__` in Python
+    )
     spec = _Spec(b"interlock._calls.Base", header + 16, 0, _DEFAULT_AND_BASETYPE, ctypes.addressof(slots))
     for thing in (members, slots, spec):
         _keep(thing)
@@ -209,6 +212,9 @@ def install(cls: type) -> None:
         return
     for name, thing in list(vars(cls).items()):
         if getattr(thing, "_in_c", None):
+            if not _METHODS[thing._in_c].flags:  # `Base` has it in a slot
+                delattr(cls, name)
+                continue
             setattr(cls, f"_python_{thing.__name__}", thing)
             setattr(cls, name, _descriptor(cls, name, thing))
     for name, called in _CALLS.items():

@@ -76,7 +76,7 @@ class Handle(Base):
             if code < 0:
                 raise error(code)
 
-    @in_c("handle_del")
+    @in_c("handle_finalize")
     def __del__(self) -> None:
         # This uses no global of the module, because at shutdown those may be gone. An object that a thread holds or waits
         # for cannot be freed; threads that have its handle can still use it.

@@ -116,12 +116,12 @@ object call_python_0(object self, const char *name)
 #define C(name) {#name, (void *)(uintptr_t)python_##name, METH_FASTCALL | METH_KEYWORDS, NULL},
 #define F(name) {#name, (void *)(uintptr_t)python_##name, METH_FASTCALL, NULL},
 #define N(name) {#name, (void *)(uintptr_t)python_##name, METH_NOARGS, NULL},
-#define O(name) {#name, (void *)(uintptr_t)python_##name, METH_O, NULL},
-static const struct method methods[] = {PYTHON_METHODS(C, F, N, O){NULL, NULL, 0, NULL}};
+#define S(name) {#name, (void *)(uintptr_t)python_##name, 0, NULL},
+static const struct method methods[] = {PYTHON_METHODS(C, F, N, S){NULL, NULL, 0, NULL}};
 #undef C
 #undef F
 #undef N
-#undef O
+#undef S
 
 /* --- installation --------------------------------------------------------------------------- */
 

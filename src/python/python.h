@@ -79,7 +79,6 @@ struct method {
 
 #define METH_KEYWORDS 2
 #define METH_NOARGS 4
-#define METH_O 8
 #define METH_FASTCALL 128
 
 /* Arguments of a METH_FASTCALL method: `n` by position, and then those by keyword, whose names are
@@ -163,24 +162,34 @@ COLD object call_function(object function, const struct arguments *);
 
 /* --- the methods --------------------------------------------------------------------- */
 
-/* C(name): takes any arguments. F(name): positional ones. N(name): none. O(name): one. Each is the
-   function python_NAME. */
-#define PYTHON_METHODS(C, F, N, O)                                                                 \
+/* C(name): takes any arguments. F(name): positional ones. N(name): none. S(name): a function for a
+   slot of the base type. Each is the function python_NAME. */
+#define PYTHON_METHODS(C, F, N, S)                                                                 \
   N(lock_init)                                                                                     \
   N(rlock_init)                                                                                    \
-  C(mutex_init) N(handle_del) C(mutex_acquire) N(mutex_release) F(mutex_exit) N(mutex_locked)      \
-    C(read_acquire) N(read_release) C(write_acquire) N(write_release) C(semaphore_acquire)         \
-      C(semaphore_release) F(semaphore_exit) C(queue_put) C(queue_put_nowait) C(queue_get)         \
-        N(queue_get_nowait) F(atomic_apply)
+  C(mutex_init)                                                                                    \
+  S(handle_finalize)                                                                               \
+  C(mutex_acquire)                                                                                 \
+  N(mutex_release)                                                                                 \
+  F(mutex_exit)                                                                                    \
+  N(mutex_locked)                                                                                  \
+  C(read_acquire)                                                                                  \
+  N(read_release)                                                                                  \
+  C(write_acquire)                                                                                 \
+  N(write_release)                                                                                 \
+  C(semaphore_acquire)                                                                             \
+  C(semaphore_release)                                                                             \
+  F(semaphore_exit)                                                                                \
+  C(queue_put) C(queue_put_nowait) C(queue_get) N(queue_get_nowait) F(atomic_apply)
 
 #define C(name) object python_##name(object self, object const *values, intptr_t n, object names);
 #define F(name) object python_##name(object self, object const *values, intptr_t n);
 #define N(name) object python_##name(object self, object unused);
-#define O(name) object python_##name(object self, object argument);
-PYTHON_METHODS(C, F, N, O)
+#define S(name) void python_##name(object self);
+PYTHON_METHODS(C, F, N, S)
 #undef C
 #undef F
 #undef N
-#undef O
+#undef S
 
 #endif

@@ -12,15 +12,14 @@ static int (*const free_functions[KINDS])(void *) = {
   [KIND_LOCAL] = ilk_local_free,         [KIND_SLICES] = ilk_slices_free,
 };
 
-/* As Handle.__del__. An object that is held or waited for stays. */
-object python_handle_del(object self, object unused)
+/* As Handle.__del__, but called by Python from the type's slot, without a search for that
+   method. An object that is held or waited for stays. */
+void python_handle_finalize(object self)
 {
-  (void)unused;
   void *handle = load_relaxed(&owner_of(self)->handle);
   int (*free_it)(void *) = handle ? free_functions[handle_kind(handle)] : NULL;
   if (free_it)
     free_it(handle);
-  return reference(python.none);
 }
 
 /* True unless there is no memory, or the object has a handle already. */
