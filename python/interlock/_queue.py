@@ -115,9 +115,10 @@ class Queue(Handle):
             The item does not fit in 64 bits.
         """
         item = int64(item)
+        ns = _ns(block, timeout)
         code = _tryput(self._handle, item)
         if code == ILK_EBUSY:
-            code = wait(_timedput, self._handle, item, timeout_ns=_ns(block, timeout))
+            code = wait(_timedput, self._handle, item, timeout_ns=ns)
         if code == ILK_ETIMEDOUT:
             raise Full
         check(code)

@@ -206,6 +206,24 @@ def test_a_timeout_that_is_too_large_is_refused(holders, wait, timeout):
         ends(wait, timeout)
 
 
+@pytest.mark.parametrize(("timeout", "error"), [(-1, ValueError), ("x", TypeError), (float("nan"), ValueError)])
+def test_a_bad_timeout_is_refused_also_when_there_is_no_wait(timeout, error):
+    """A put into a queue with space ignored it."""
+    for queue in interlock.Queue(2), interlock.Queue(2, "f8"), interlock.Queue(2, [("x", "f8")]):
+        item = np.zeros(1, queue.dtype)[0] if isinstance(queue, interlock._typedqueue.TypedQueue) else 1
+        with pytest.raises(error):
+            queue.put(item, True, timeout)
+        assert queue.empty()
+        queue.put(item)
+        with pytest.raises(error):
+            queue.get(True, timeout)
+        assert queue.qsize() == 1
+    for new in interlock.Lock, interlock.RLock, interlock.Mutex, interlock.Semaphore:
+        if not (timeout == -1 or new is interlock.Semaphore):
+            with pytest.raises(error):
+                new().acquire(True, timeout)
+
+
 # --- weak references, generators -------------------------------------------------------------------------------
 
 
