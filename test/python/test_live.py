@@ -1,21 +1,23 @@
 """Global arrays in kernels: an atomic operation works on the array itself, not on Numba's copy of it."""
 
 import threading
-import types
+import types as python
 
 import numpy as np
 import pytest
-from numba import njit, prange
+from numba import njit, prange, types
 from numba.core.errors import TypingError
+from numba.experimental import jitclass
+from numba.extending import overload, register_jitable
 
 from conftest import until
-from interlock import Condition, Event, Lock, atomic, words
+from interlock import Condition, Event, Lock, LockArray, atomic, capi, nb, words
 
 FLAG = np.zeros(1, np.int64)
 COUNTS = np.zeros(8, np.int64)
 LOCKS = np.zeros(4, np.uint32)
 SEEN = np.zeros(4, np.float64)
-module = types.ModuleType("module")
+module = python.ModuleType("module")
 module.counts = np.zeros(3, np.int64)
 
 
@@ -258,3 +260,126 @@ def test_a_read_only_array():
     assert kernel(flag, np.zeros(1, np.int64)) == (1, 1)
     with pytest.raises(TypingError, match="read-only"):
         add(flag)
+
+
+WAYS = np.zeros(2, np.int64)
+
+
+def load_by_overload(a):
+    raise NotImplementedError
+
+
+@overload(load_by_overload)
+def _load_by_overload(a):
+    return lambda a: atomic.load(a, 0)
+
+
+@register_jitable
+def load_jitable(a):
+    return atomic.load(a, 0)
+
+
+@jitclass([("array", types.int64[:])])
+class Reader:
+    def __init__(self, array):
+        self.array = array
+
+    def load(self, other):
+        return atomic.load(self.array, 0) + atomic.load(other, 0)
+
+
+@njit
+def load(a=WAYS):
+    return atomic.load(a, 0)
+
+
+@njit
+def load_first(n, *arrays):
+    return atomic.load(arrays[0], 0)
+
+
+@njit
+def apply(function, a):
+    return function(a)
+
+
+@njit
+def same(a):
+    return a
+
+
+@njit
+def load_in_a_loop():
+    for a, i in zip((WAYS, WAYS), (0, 0)):
+        if atomic.load(a, i):
+            return 1
+    return 0
+
+
+# Ways from a global array to an operation on it.
+LOADS = {
+    "a C function": lambda: nb.ilk_atomic_load_i64(WAYS.ctypes.data),
+    "a C function of capi": lambda: capi.ilk_atomic_load_i64(WAYS.ctypes.data),
+    "an overload": lambda: load_by_overload(WAYS),
+    "register_jitable": lambda: load_jitable(WAYS),
+    "a jitclass": lambda: Reader(WAYS).load(WAYS) // 2,
+    "a function as argument": lambda: apply(load, WAYS),
+    "a default": lambda: load(),
+    "other arguments": lambda: load_first(0, WAYS),
+    "a tuple": lambda: atomic.load((WAYS, 1)[0], 0),
+    "a list": lambda: atomic.load([WAYS][0], 0),
+    "a loop": lambda: load_in_a_loop(),
+    "numpy": lambda: atomic.load(np.ravel(WAYS), 0),
+    "a result": lambda: atomic.load(same(WAYS), 0),
+}
+
+
+@pytest.mark.parametrize("way", LOADS)
+def test_ways_to_an_operation(way):
+    kernel = njit(LOADS[way])
+    WAYS[0] = 0
+    assert kernel() == 0
+    WAYS[0] = 1
+    assert kernel() == 1
+
+
+def test_a_default_is_changed():
+    @njit
+    def add(a=WAYS):
+        return atomic.add(a, 1, 1)
+
+    @njit
+    def lock_and_add():
+        nb.ilk_word_lock(LOCKS.ctypes.data, 0)
+        nb.ilk_word_unlock(LOCKS.ctypes.data, 0)
+        return add() + 10 * nb.ilk_atomic_fetch_add_i64(WAYS.ctypes.data, 2)
+
+    WAYS[:] = 0, 5
+    assert add() == 5 and lock_and_add() == 6 and WAYS.tolist() == [2, 7]
+
+
+def test_an_array_that_a_helper_returns_is_refused():
+    @njit
+    def get():
+        return WAYS
+
+    with pytest.raises(TypingError, match="WAYS, which a compiled function returns.*" + HOW):
+        njit(lambda: atomic.load(get(), 0))()
+
+
+def test_tables_beside_operations_are_constants():
+    table = np.array([3, 1, 2])
+
+    @njit
+    def kernel(a, locks):
+        with locks.held(table[1]):
+            atomic.add(a, table[0], table[2])
+        locks.acquire(table[0])
+        locks.release(table[0])
+        nb.ilk_sleep(table[1])
+        return (table[1:] * 2).sum() + len(table)
+
+    a = np.zeros(4, np.int64)
+    assert kernel(a, LockArray(4)) == 9 and a.tolist() == [0, 0, 0, 2]
+    table[:] = 0
+    assert kernel(a, LockArray(4)) == 9

@@ -22,7 +22,8 @@ from numba.core.typing import signature
 from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
-from .sources import HOW, outer_operands
+from .sources import HOW, Search
+from .uses import leads_to_interlock
 from .variables import new_variable
 
 _predicates = WeakSet()  # functions all of whose global arrays are live
@@ -95,8 +96,10 @@ def _constant(context, builder, typ, reference):
     return context.get_dummy_value()
 
 
-def _outer_value(func_ir, stmt):
-    """Return the global or captured value that a statement names, or None."""
+def _outer_value(func_ir, stmt, defaults):
+    """Return the global or captured value that a statement names, or an argument's default; or None."""
+    if isinstance(stmt.value, ir.Arg):
+        return defaults.get(stmt.value.name)
     if isinstance(stmt.value, (ir.Global, ir.FreeVar)):
         return stmt.value.value
     if isinstance(stmt.value, ir.Expr) and stmt.value.op == "getattr":  # of a module
@@ -108,27 +111,41 @@ def _holds_array(values):
     return any(isinstance(v, np.ndarray) or (isinstance(v, (tuple, list)) and _holds_array(v)) for v in values)
 
 
-def _live_arrays(func_ir):
+def _live_arrays(func_ir, defaults):
     """Return the ids of the arrays that are not constants in this function; None for all."""
     if func_ir.func_id.func in _predicates:
         return None
     found = set()
-    for call, name, value in outer_operands(func_ir):
+    for call, name, value, can_be_live in Search(func_ir, defaults).outer_operands():
         if not isinstance(value, np.ndarray):
             raise errors.TypingError(f"{name} holds an array, and is not an argument. {HOW}", loc=call.loc)
+        if not can_be_live:
+            raise errors.TypingError(f"{name}, which a compiled function returns, is not an argument. {HOW}", loc=call.loc)
         found.add(id(value))
     return found
 
 
 @register_rewrite("before-inference")
 class _MakeLive(Rewrite):
+    def __init__(self, state=None):
+        self._types = list(state.args or ()) if state else []
+        function = state and state.func_ir.func_id.func
+        self._uses_interlock = bool(state) and (function in _predicates or leads_to_interlock([function, *self._types]))
+
     def match(self, func_ir, block, typemap, calltypes):
+        if not self._uses_interlock:
+            return False
+        defaults = {
+            name: typ.value
+            for name, typ in zip(func_ir.arg_names, self._types)
+            if isinstance(typ, types.Omitted) and isinstance(typ.value, np.ndarray)
+        }
         outer = {}
         for stmt in block.find_insts(ir.Assign):
-            value = _outer_value(func_ir, stmt)
+            value = _outer_value(func_ir, stmt, defaults)
             if isinstance(value, np.ndarray) or (isinstance(value, (tuple, list)) and _holds_array(value)):
                 outer[stmt] = value
-        live = _live_arrays(func_ir) if outer else ()
+        live = _live_arrays(func_ir, defaults)
         self._func_ir, self._block = func_ir, block
         self._arrays = {
             stmt: value
