@@ -15,18 +15,19 @@ Examples
 
 import ctypes
 
-from numba.core import config, types
+from numba.core import config
 from numba.core.typing import signature
 
 from ._constants import *
 from ._library import LIBRARY, functions
+from ._numba.calls import CFunction
 from ._numba.symbols import TYPES
 from ._signatures import SIGNATURES
 
 
 def _external(name):
     result, arguments = SIGNATURES[name]
-    return types.ExternalFunction(name, signature(TYPES[result], *(TYPES[kind] for kind in arguments)))
+    return CFunction(name, signature(TYPES[result], *(TYPES[kind] for kind in arguments)))
 
 
 if config.DISABLE_JIT:

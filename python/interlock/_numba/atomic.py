@@ -12,12 +12,14 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.core.typing import signature
+from numba.core.typing.templates import infer_global
 from numba.extending import lower_builtin, type_callable
 from numba.np import numpy_support
 from numba.np.arrayobj import basic_indexing, make_array, normalize_indices
 
 from .. import atomic
 from .._constants import ILK_EINVAL
+from .calls import Operation, check_arguments
 from .emit import Emit
 from .exceptions import ElementIndexError
 from .sources import HOW
@@ -88,30 +90,31 @@ def register(name, lower):
     function = getattr(atomic, name)
     parameters = inspect.signature(function)
 
-    def type_function(context):
-        def typer(*args, **kwargs):
-            array, index, *values = bound = parameters.bind(*args, **kwargs).args
-            order = values.pop() if len(bound) == len(parameters.parameters) else "seq_cst"
+    class Call:
+        """How Numba types a call."""
+
+        __name__ = f"atomic.{name}"
+
+        def type_call(self, context, args, kws):
+            check_arguments(self.__name__, parameters, args, kws)
+            bound = parameters.bind(*args, **kws)
+            bound.arguments.setdefault("order", types.Omitted("seq_cst"))
+            array, index, *values, order = bound.args
             order_of(name, order)
             element = element_type(name, array)
-            given = [value_type(name, element, value) for value in values] + list(bound[2 + len(values) :])
+            given = [value_type(name, element, value) for value in values]
             result = types.none if name == "store" else element
-            return signature(result, array, index_type(name, array, index), *given)
+            return signature(result, array, index_type(name, array, index), *given, order).replace(pysig=parameters)
 
-        typer.__signature__ = parameters
-        return typer
+    call = Call()
+    infer_global(function, typ=Operation(call))
 
-    type_callable(function)(type_function)
-
-    @lower_builtin(function, types.Array, types.VarArg(types.Any))
+    @lower_builtin(call, types.Array, types.VarArg(types.Any))
     def lower_function(context, builder, sig, args):
         element = sig.args[0].dtype
-        arguments = list(zip(sig.args, args))[2:]
-        order = "seq_cst"
-        if len(args) == len(parameters.parameters):
-            order = order_of(name, arguments.pop()[0])
+        order = order_of(name, sig.args[-1])
         pointer = element_pointer(context, builder, sig, args)
-        values = [context.get_value_as_data(builder, element, value) for _, value in arguments]
+        values = [context.get_value_as_data(builder, element, value) for value in args[2:-1]]
         old = lower(builder, pointer, element, values, order)
         return context.get_dummy_value() if old is None else context.data_model_manager[element].from_data(builder, old)
 

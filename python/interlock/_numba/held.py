@@ -8,19 +8,17 @@
     unwind(site)                       at the start of a handler outside the body: there is one if `is_caught`
 
 `frame` describes what they do.
-
-Relied upon besides the documented interface: a callable type (`types.Callable`) types its own calls, so its errors come
-first in Numba's message.
 """
 
 from numba.core import cgutils, errors, types
 from numba.core.datamodel import models, register_default
-from numba.core.imputils import lower_builtin, lower_constant
+from numba.core.imputils import lower_builtin
 from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global
 from numba.extending import typeof_impl
 
 from .._held import held
+from .calls import Bound, Operation
 from .frame import Frame
 from .kernels import method_template
 from .methods import RELEASE_WRITING
@@ -49,7 +47,10 @@ class Held(types.Type):
 
     def method(self, context, name):
         """The method "acquire" or "release": its type, and the signature of its call."""
-        function = context.resolve_getattr(self.lock, _NAMES.get(name + self.suffix, name + self.suffix))
+        try:
+            function = context.resolve_getattr(self.lock, _NAMES.get(name + self.suffix, name + self.suffix))
+        except errors.NumbaError:
+            function = None
         if function is None:
             return None
         return function, function.get_call_type(context, self.arguments, {})
@@ -61,7 +62,7 @@ class Held(types.Type):
             try:
                 found = self.method(context, name)
             except errors.NumbaError:
-                what = f"`{name}{self.suffix}` of {self.lock}"
+                what = f"`{name}{self.suffix}` of {getattr(self.lock, 'kind', self.lock)}"
                 given = ", ".join(map(str, self.arguments)) or "none"
                 raise errors.TypingError(f"held: {what} does not take these arguments: {given}") from None
             if found is None:
@@ -83,6 +84,8 @@ def _no_lock(typ, suffix=""):
         return f"`held` and `with` cannot hold this: {kind} has no method `acquire{suffix}`"
     if isinstance(typ, Operation):
         return f"`with {typ.function.__name__}:` lacks the call: write `with held(lock):`"
+    if isinstance(typ, Bound):
+        return f"`with` of the method {typ.typing_key} lacks the call: write `()` after its name"
     return (
         f"`with` and `held` in a kernel take a lock of interlock, or what has the methods `acquire{suffix}` and "
         f"`release{suffix}`, not {typ}: write `with lock:` or `with held(lock):`"
@@ -97,35 +100,6 @@ def _held_type(context, manager):
 
 
 # --- the calls, as Numba types them --------------------------------------------------------------------------------------
-
-
-class Operation(types.Callable, types.Opaque):
-    """The type of a function below. Numba shows its errors as they are, not under "No implementation of function"."""
-
-    def __init__(self, function):
-        self.function = function
-        super().__init__(f"interlock.{function.__name__}")
-
-    @property
-    def key(self):
-        return self.function
-
-    def get_call_type(self, context, args, kws):
-        return self.function.type_call(context, args, kws)
-
-    def get_call_signatures(self):
-        return [], False
-
-    def get_impl_key(self, sig):
-        return self.function
-
-
-register_default(Operation)(models.OpaqueModel)
-
-
-@lower_constant(Operation)
-def _constant(context, builder, typ, function):
-    return context.get_dummy_value()
 
 
 class _Function:
@@ -211,7 +185,7 @@ def _method(kind, name, suffix):
 
         def generic(self, args, kws):
             if kws:
-                return None
+                raise errors.TypingError(f"{kind}.{name} takes its arguments by position in a kernel")
             typ = Held(self.this, suffix, map(types.unliteral, args)).check(self.context)
             return signature(typ, *args, recvr=self.this)
 
@@ -241,7 +215,7 @@ _METHODS["RWLock", "_release_writing"] = method_template("RWLock", "_release_wri
 class _Attributes(AttributeTemplate):
     def generic_resolve(self, typ, name):
         template = _METHODS.get((typ.kind, name))
-        return template and types.BoundFunction(template, typ.view if isinstance(typ, Object) else typ)
+        return template and Bound(template, typ.view if isinstance(typ, Object) else typ)
 
 
 for _key in (Object, View):

@@ -6,13 +6,17 @@ time that its kernel takes to compile.
 
 from numba import typeof
 from numba.core import cgutils, errors, types
-from numba.core.imputils import lower_builtin, lower_getattr_generic
+from numba.core.imputils import lower_builtin, lower_getattr_generic, lower_setattr_generic
 from numba.core.typing import fold_arguments, signature
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global
 from numba.extending import intrinsic, overload, overload_method, register_jitable
 
+import interlock
+
 from .. import nb
 from .._cancel import cancelled
+from .._handle import Handle
+from .calls import Bound, Operation, Refused, check_arguments, no_attribute
 from .live import live_predicate
 from .methods import METHODS, Property, of_all
 from .types import TYPES, Object, View
@@ -34,7 +38,8 @@ def parameter_type(name, given):
         return types.boolean
     if name not in _BOOLEANS and name != "timeout" and is_whole:
         return types.int64
-    raise errors.TypingError(f"the argument {name} cannot be of the type {given}")
+    wanted = "a number of seconds" if name == "timeout" else "a bool" if name in _BOOLEANS else "an integer"
+    raise errors.TypingError(f"the argument `{name}` must be {wanted}, not {given}")
 
 
 def argument(context, builder, parameter, typ, value):
@@ -53,9 +58,13 @@ def method_template(kind, name, method):
 
         def generic(self, args, kws):
             cast = getattr(method, "cast", parameter_type)
+            check_arguments(f"{kind}.{name}", method.pysig, args, kws)
 
             def given(index, parameter, typ):
-                return cast(parameter.name, typ)
+                try:
+                    return cast(parameter.name, typ)
+                except errors.TypingError as error:
+                    raise errors.TypingError(f"{kind}.{name}{method.pysig}: {error}") from None
 
             def omitted(index, parameter, default):
                 return types.Omitted(default)
@@ -100,7 +109,12 @@ class _Attributes(AttributeTemplate):
         method = _TABLE[typ.kind].get(name)
         if isinstance(method, Property):
             return method.result
-        return method and types.BoundFunction(_TEMPLATES[typ.kind, name], _view(typ))
+        if method:
+            return Bound(_TEMPLATES[typ.kind, name], _view(typ))
+        others = (t for t in self.context._get_attribute_templates(typ) if not isinstance(t, _Attributes))
+        if not any(template.resolve(typ, name) for template in others):
+            no_attribute(typ.kind, name, _TABLE[typ.kind], getattr(interlock, typ.kind.partition("(")[0]))
+        return None
 
 
 def _property(context, builder, typ, value, name):
@@ -111,6 +125,27 @@ def _property(context, builder, typ, value, name):
 for _key in (Object, View):
     infer_getattr(type("_Attributes", (_Attributes,), {"key": _key}))
     lower_getattr_generic(_key)(_property)
+
+
+@lower_setattr_generic(Object)
+def _set_attribute(context, builder, sig, args, name):
+    raise errors.TypingError(f"a kernel cannot assign to {sig.args[0].kind}.{name}: it is read-only")
+
+
+# --- what kernels cannot call -----------------------------------------------------------------------------------------
+
+_IN_JITCLASSES = {name for name in METHODS if name not in ("ErrorSlot", "PerThread")}
+
+for _name in interlock.__all__:
+    _thing = getattr(interlock, _name)
+    if isinstance(_thing, type) and issubclass(_thing, Handle):
+        _or = f", or use interlock.jitclasses.{_name}" if _name in _IN_JITCLASSES else ""
+        _text = f"a kernel cannot make a {_name}: make it in Python and pass it as an argument{_or}"
+    elif _name in ("cancel", "report", "get_declarations", "get_library"):
+        _text = f"interlock.{_name} is for Python code alone: call it outside the kernel"
+    else:
+        continue
+    infer_global(_thing, typ=Operation(Refused(_name, _text)))
 
 
 @infer_global(len)

@@ -13,11 +13,12 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.core.imputils import lower_builtin
 from numba.core.typing import fold_arguments, signature
-from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.core.typing.templates import infer_global
 
 from .. import words
 from .._constants import ILK_EBUSY, ILK_SHARED
 from .atomic import READ_ONLY, element_pointer, index_type
+from .calls import Operation, check_arguments
 from .emit import Emit, mutex_ns
 from .kernels import argument, parameter_type
 
@@ -27,9 +28,14 @@ def _register(function, result, write):
     pysig = inspect.signature(function)
     parameters = list(pysig.parameters.values())
 
-    @infer_global(function)
-    class Template(AbstractTemplate):
-        def generic(self, args, kws):
+    class Call:
+        """How Numba types a call."""
+
+        __name__ = f"words.{function.__name__}"
+
+        def type_call(self, context, args, kws):
+            check_arguments(self.__name__, pysig, args, kws)
+
             def given(index, parameter, typ):
                 return typ if index < 2 else parameter_type(parameter.name, typ)
 
@@ -38,14 +44,17 @@ def _register(function, result, write):
 
             array, index, *options = fold_arguments(pysig, args, kws, given, omitted, None)
             if not isinstance(array, types.Array) or array.dtype != types.uint32:
-                raise TypingError("locks are the elements of an array of uint32")
+                raise TypingError(f"{self.__name__}: locks are the elements of an array of uint32, not {array}")
             if not array.mutable:
-                raise TypingError(f"words.{function.__name__}: {READ_ONLY}")
+                raise TypingError(f"{self.__name__}: {READ_ONLY}")
             if types.none in options:
-                raise TypingError("timeout and shared cannot be None")
+                raise TypingError(f"{self.__name__}: timeout and shared cannot be None")
             return signature(result, array, index_type("words", array, index), *options).replace(pysig=pysig)
 
-    @lower_builtin(function, types.Array, types.VarArg(types.Any))
+    call = Call()
+    infer_global(function, typ=Operation(call))
+
+    @lower_builtin(call, types.Array, types.VarArg(types.Any))
     def lower(context, builder, sig, args):
         # IndexError even if the caller does not check bounds: no lock is outside the array.
         pointer = element_pointer(context, builder, sig, args, boundscheck=True)
