@@ -44,8 +44,12 @@ int64_t os_thread_id(void);
 /* False: it exists, or its id has been reused, or the system does not say. */
 bool os_thread_is_gone(int64_t id);
 
-/* Runs function(argument) in a new, detached thread. False: the system refuses. */
-bool os_thread_start(void (*function)(void *), void *argument);
+/* Runs start->function(start) in a new, detached thread. The function, or the caller if the system
+   refuses (false), frees what `start` is the first part of. */
+struct os_start {
+  void (*function)(struct os_start *start);
+};
+bool os_thread_start(struct os_start *start);
 
 /* function(argument), then cleanup(cleanup_argument), also if the thread is cancelled or exits
    within the function. */

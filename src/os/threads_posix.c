@@ -11,38 +11,21 @@ void os_yield(void)
 
 /* --- started threads ----------------------------------------------------------------- */
 
-/* Passed from the starting thread to the new thread, which frees it. */
-struct start {
-  void (*function)(void *);
-  void *argument;
-};
-
-/* A thread that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer
-   would then treat what it has marked in the frame as still in use when the system ends the
-   thread. */
-__attribute__((no_sanitize("address"))) static void *run(void *start)
+static void *run(void *start)
 {
-  struct start s = *(struct start *)start;
-  os_memory_free(start);
-  s.function(s.argument);
+  ((struct os_start *)start)->function(start);
   return NULL;
 }
 
 /* Detached: the system frees the stack when the thread exits. */
-bool os_thread_start(void (*function)(void *), void *argument)
+bool os_thread_start(struct os_start *start)
 {
-  struct start *start = os_memory_new(_Alignof(struct start), sizeof *start);
-  if (!start)
-    return false;
-  *start = (struct start){function, argument};
   pthread_t thread;
   pthread_attr_t detached;
   pthread_attr_init(&detached);
   pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
   int result = pthread_create(&thread, &detached, run, start);
   pthread_attr_destroy(&detached);
-  if (result != 0)
-    os_memory_free(start);
   return result == 0;
 }
 

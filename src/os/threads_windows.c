@@ -51,31 +51,17 @@ bool os_thread_is_gone(int64_t id)
 
 /* --- started threads ----------------------------------------------------------------- */
 
-/* Passed from the starting thread to the new thread, which frees it. */
-struct start {
-  void (*function)(void *);
-  void *argument;
-};
-
 static DWORD WINAPI run(void *start)
 {
-  struct start s = *(struct start *)start;
-  os_memory_free(start);
-  s.function(s.argument);
+  ((struct os_start *)start)->function(start);
   return 0;
 }
 
-bool os_thread_start(void (*function)(void *), void *argument)
+bool os_thread_start(struct os_start *start)
 {
-  struct start *start = os_memory_new(_Alignof(struct start), sizeof *start);
-  if (!start)
-    return false;
-  *start = (struct start){function, argument};
   HANDLE thread = CreateThread(NULL, 0, run, start, 0, NULL);
   if (thread)
     CloseHandle(thread);
-  else
-    os_memory_free(start);
   return thread != NULL;
 }
 

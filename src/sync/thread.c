@@ -34,6 +34,7 @@
 
 /* What ilk_thread_start() passes to the new thread, which frees it. */
 struct start {
+  struct os_start start;
   struct thread *record;
   void (*function)(void *);
   void *argument;
@@ -54,7 +55,7 @@ static void call(void *start)
 /* If the system cannot report this thread's exit, leave() does, however the function ends. A thread
    that is cancelled, or calls pthread_exit(), does not return from run(). AddressSanitizer would
    then treat what it has marked in the frame as still in use when the system ends the thread. */
-__attribute__((no_sanitize("address"))) static void run(void *start)
+__attribute__((no_sanitize("address"))) static void run(struct os_start *start)
 {
   struct thread *record = ((struct start *)start)->record;
   if (likely(thread_adopt(record)))
@@ -73,8 +74,8 @@ void *ilk_thread_start(void *function, void *argument)
   struct object *object = handle_reserve(KIND_THREAD, &handle);
   if (start && record && object) {
     uint32_t id = thread_id(record); /* the thread may have exited before the handle is published */
-    *start = (struct start){record, (void (*)(void *))(uintptr_t)function, argument};
-    if (os_thread_start(run, start))
+    *start = (struct start){{run}, record, (void (*)(void *))(uintptr_t)function, argument};
+    if (os_thread_start(&start->start))
       return handle_publish(object, handle, id);
   }
   memory_free(start, sizeof *start);

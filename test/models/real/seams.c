@@ -95,9 +95,9 @@ void os_yield(void)
   model_yield();
 }
 
-bool os_thread_start(void (*function)(void *), void *argument)
+bool os_thread_start(struct os_start *start)
 {
-  (void)function, (void)argument; /* the scenarios start threads of the engine's */
+  (void)start; /* the scenarios start threads of the engine's */
   return false;
 }
 
