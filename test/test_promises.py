@@ -29,7 +29,8 @@ class Sources:
     def __init__(self, top):
         self.top = top
         self.mutants = re.findall(r'^([^#\s]\S+)', self.read('test/models/real/mutants'), re.M)
-        self.scenarios = re.findall(r'\bSCENARIO\((\w+)\)', self.read('test/models/real/scenarios.cpp'))
+        sources = sorted((top / 'test/models/real/scenarios').glob('*.cpp'))
+        self.scenarios = re.findall(r'\bSCENARIO(?:_AS)?\((\w+)', '\n'.join(s.read_text() for s in sources))
         usage = re.search(r'of: ([a-z_ ]+)', self.read('test/models/run'))
         self.models = usage[1].split() if usage else []
 

@@ -5,7 +5,8 @@
 //   with what the memory holds then, for all threads. The memory itself is not written any more.
 // - The library's variables are copied when the program begins, and are put back before each execution.
 // - The asymmetric fence is taken at its word: the light side is a store and a load, with nothing
-//   between them, and the system's barrier (fence_heavy()) is a seq_cst fence run on behalf of every thread.
+//   between them, and the system's barrier (fence_heavy()) is a seq_cst fence run on behalf of
+// every thread.
 // - A sleep is a real one: a lost wake is a deadlock, which Relacy reports. Deadlines come at any moment.
 // - A plain access of the library to memory that threads share is checked, too: the compiler reports
 //   it as it would to ThreadSanitizer, whose runtime the functions at the end stand for.
@@ -40,15 +41,12 @@
 #undef memory_order_acq_rel
 #undef memory_order_seq_cst
 
-#include "site.h"
+#include "scenario.hpp"
 
-struct thread;
 extern "C" {
-extern __thread struct thread *thread_current __attribute__((tls_model("initial-exec")));
 extern __thread struct thread *thread_pinnable __attribute__((tls_model("initial-exec")));
 extern __thread bool handle_table_mine __attribute__((tls_model("initial-exec")));
 struct thread *thread_reserve(void);
-void thread_leave(struct thread *record);
 int model_spins = 1; // a scenario's constructor may set it to 0
 extern char __start_model_data[], __stop_model_data[], __start_model_bss[], __stop_model_bss[];
 }
@@ -59,7 +57,8 @@ namespace engine {
 
 inline bool in_execution; // else operations are on the memory itself: when the program begins
 
-// A change of threads is a change of fibers, within some operation: what is a thread's own stays so.
+// A change of threads is a change of fibers, within some operation: what is a thread's own stays
+// so.
 struct keep_self {
   struct thread *mine = thread_current, *pinnable = thread_pinnable;
   bool table_mine = handle_table_mine;
@@ -122,7 +121,8 @@ inline void learn(site *s, const char *function)
   }
 }
 
-// FILE:FUNCTION-OR-LINE:OPERATION=ORDER, as in "mutex.c:unlock_held:store_release=relaxed" or "handle.c:140:or_seq_cst=dropped".
+// FILE:FUNCTION-OR-LINE:OPERATION=ORDER, as in "mutex.c:unlock_held:store_release=relaxed" or
+// "handle.c:140:or_seq_cst=dropped".
 inline mutant parse(const std::string &text)
 {
   static const std::map<std::string, int> orders = {{"relaxed", ORDER_RELAXED},
@@ -297,7 +297,8 @@ inline bool cas(rl::generic_atomic<T, true> *a, T *expected, T desired, int orde
   }
 }
 
-// A place that is 32-bit in one kind of object is half of a 64-bit one in the next that has the slot.
+// A place that is 32-bit in one kind of object is half of a 64-bit one in the next that has the
+// slot.
 inline cell *half_of(uintptr_t address, int size)
 {
   if (size == 8 || address % 8 == 0)
@@ -309,19 +310,7 @@ inline cell *half_of(uintptr_t address, int size)
 // --- an execution --------------------------------------------------------------------------------
 
 inline int64_t now;
-inline bool
-  far_deadlines_come; // for a scenario that needs them; in others they are to hide no lost wake
 inline rl::thread_info_base *threads[8];
-inline struct thread *records[8];
-inline int idle_records; // of threads that do nothing; a scenario's constructor sets it
-inline bool
-  stands_still; // a thread may do so at any point for as long as another's call takes; set likewise
-
-// A thread's signal handler: it runs once, at one of the thread's calls of the system, or not at all.
-inline struct handler {
-  void (*run)(void *context);
-  void *context;
-} handlers[8];
 inline std::vector<char> data_first,
   bss_first; // the library's variables, as when the program began
 
@@ -333,7 +322,8 @@ template <int N> void unseen(rl::atomic_data *data)
       (rl::timestamp_t)-1;
 }
 
-// membarrier(2): a full barrier on every thread of the process between the call's begin and its end.
+// membarrier(2): a full barrier on every thread of the process between the call's begin and its
+// end.
 template <int N> void barrier()
 {
   rl::context &c = rl::ctx();
@@ -463,50 +453,37 @@ template <int N> struct scheduler : rl::scheduler<scheduler<N>, rl::scheduler_th
   }
 };
 
-// A scenario S has the number of its threads, N, what the first does before, what each does, and what holds
-// after. Relacy is compiled once for each N, and not for each scenario, which would take a minute.
-struct actions {
-  void (*construct)(void *), (*before)(void *), (*thread)(void *, unsigned index), (*after)(void *),
-    (*destroy)(void *);
-};
-inline const actions *running;
-
-template <class S>
-const actions actions_of = {
-  [](void *s) { ::new (s) S; },
-  [](void *s) { static_cast<S *>(s)->before(); },
-  [](void *s, unsigned index) { static_cast<S *>(s)->thread(index); },
-  [](void *s) { static_cast<S *>(s)->after(); },
-  [](void *s) { static_cast<S *>(s)->~S(); },
-};
+// Relacy is compiled once for each number of threads, and not for each scenario, which would take a
+// minute.
+inline const scenario *running;
 
 template <int THREADS> struct suite : rl::test_suite<suite<THREADS>, THREADS> {
-  alignas(64) char scenario[1024];
+  alignas(64) char body[1024];
 
   suite()
   {
-    running->construct(scenario);
+    running->construct(body);
   }
   ~suite()
   {
-    running->destroy(scenario);
+    running->destroy(body);
   }
 
   void before()
   {
     begin<THREADS>();
-    running->before(scenario);
+    running->before(body);
   }
 
   void thread(unsigned index)
   {
     begin_thread<THREADS>(index);
-    running->thread(scenario, index);
+    running->thread(body, index);
   }
 
   void after()
   {
-    running->after(scenario);
+    running->after(body);
     end();
   }
 };
@@ -520,14 +497,15 @@ template <int N> rl::test_result_e explore(rl::test_params &params)
 }
 
 // Does it hold in that many executions? If not, says why in `*why`, if there is a place for it.
-template <class S> bool holds(unsigned long executions, std::string *why)
+inline bool holds(const scenario &s, unsigned long executions, std::string *why)
 {
-  static_assert(sizeof(S) <= sizeof(suite<S::N>::scenario), "a scenario fits");
+  if (s.size > sizeof(suite<2>::body) || (s.threads != 2 && s.threads != 3))
+    abort(); // more than the engine has
   if (data_first.empty()) {
     data_first.assign(__start_model_data, __stop_model_data);
     bss_first.assign(__start_model_bss, __stop_model_bss);
   }
-  running = &actions_of<S>;
+  running = &s;
   stands_still = false;
   model_spins = 1;
   rl::test_params params;
@@ -539,25 +517,12 @@ template <class S> bool holds(unsigned long executions, std::string *why)
     params.collect_history = true;
     params.output_stream = &std::cout;
   }
-  rl::test_result_e result = explore<S::N>(params);
+  rl::test_result_e result = s.threads == 2 ? explore<2>(params) : explore<3>(params);
   in_execution = false;
   if (result != rl::test_result_success && why)
     *why = std::string(rl::test_result_str(result)) + ", execution " +
            std::to_string(params.stop_iteration);
   return result == rl::test_result_success;
-}
-
-// Plain data of a scenario: two accesses that nothing orders are reported.
-inline int get(rl::var<int> &v)
-{
-  keep_self keep;
-  return v($);
-}
-
-inline void set(rl::var<int> &v, int value)
-{
-  keep_self keep;
-  v($) = value;
 }
 
 // Is it memory that threads share, and not a thread's stack?
@@ -568,30 +533,49 @@ inline bool is_shared(uintptr_t a)
          (a >= (uintptr_t)__start_model_bss && a < (uintptr_t)__stop_model_bss);
 }
 
-inline void access_plainly(void *address, size_t size, bool writes, void *where)
+// Two accesses that nothing orders are reported. where: in the library; else it is a scenario's.
+inline void check_access(uintptr_t a, size_t size, bool writes, void *where)
 {
-  uintptr_t a = (uintptr_t)address;
-  if (!in_execution || !is_shared(a))
-    return;
   rl::thread_info_base &me = *rl::ctx().threadx_;
   for (uintptr_t at = a & ~(uintptr_t)3; at < a + size; at += 4) {
     rl::var_data *data = plain_at(size < 4 ? 2 * a + 1 : 2 * at);
     if (!(writes ? data->store(me) : data->load(me))) {
       static char text[64];
-      snprintf(text, sizeof text, "in the library, at %p", where);
+      snprintf(text, sizeof text, where ? "in the library, at %p" : "in the scenario", where);
       rl::ctx().fail_test(text, rl::test_result_data_race, $);
     }
   }
 }
 
-inline void expect(bool condition, const char *what)
+inline void access_plainly(void *address, size_t size, bool writes, void *where)
+{
+  if (in_execution && is_shared((uintptr_t)address))
+    check_access((uintptr_t)address, size, writes, where);
+}
+
+void expect(bool condition, const char *what)
 {
   if (!condition)
     rl::ctx().fail_test(what, rl::test_result_user_assert_failed, $);
 }
-#define EXPECT(condition) engine::expect((condition), #condition)
 
 } // namespace engine
+
+int get(const shared_int &data)
+{
+  engine::check_access((uintptr_t)&data.value, sizeof data.value, false, nullptr);
+  RL_HIST_IMPL(rl::ctx(), $, rl::var_event<int>){$, (const rl::var<int> *)&data, data.value,
+                                                 true} RL_HIST_END();
+  return data.value;
+}
+
+void set(shared_int &data, int value)
+{
+  engine::check_access((uintptr_t)&data.value, sizeof data.value, true, nullptr);
+  RL_HIST_IMPL(rl::ctx(), $, rl::var_event<int>){$, (const rl::var<int> *)&data, value,
+                                                 false} RL_HIST_END();
+  data.value = value;
+}
 
 // --- what shim.h and seams.c call ----------------------------------------------------------------
 
