@@ -12,6 +12,13 @@
 #include "thread_record.h"
 #include "wait.h"
 
+/* One of a few slots for the word, by its address; words share them. */
+#define WAKE_SLOTS 64
+static inline uint32_t wake_slot(const atomic_u32 *word)
+{
+  return (uint32_t)((uint64_t)(uintptr_t)word * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+}
+
 /* As wait_wake(). */
 int wake(atomic_u32 *word, int n, bool shared);
 

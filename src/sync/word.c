@@ -140,6 +140,34 @@ int ilk_word_id(void)
 
 /* --- waiting ------------------------------------------------------------------------- */
 
+/* The threads that are about to sleep or asleep in ilk_word_wait(), by the slot of the word. A wake
+   that finds none makes no system call. Dekker:
+
+       waiter:  count += 1;  fence;  sleep if the word is `expected`
+       waker:   (the caller has changed the word);  fence;  load the count
+
+   If the waker's load misses the waiter, the waiter finds the word changed. Shared words are not
+   counted: their waiters may be in another process. */
+static atomic_u32 waiters[WAKE_SLOTS];
+
+static int sleep_on(struct thread *me, atomic_u32 *word, uint32_t expected, int64_t deadline)
+{
+  add_relaxed(&waiters[wake_slot(word)], 1);
+  fence_seq_cst();
+  int result = block(me, NULL, 0, word, expected, deadline, BLOCK_WORD);
+  sub_relaxed(&waiters[wake_slot(word)], 1);
+  return result;
+}
+
+static int sleep_on_shared(struct thread *me, atomic_u32 *word, uint32_t expected, int64_t deadline)
+{
+  int result = block(me, NULL, 0, word, expected, deadline, BLOCK_WORD | BLOCK_SHARED);
+  /* We may have consumed a wake that another process needs; only this process is cancelled. */
+  if (result == ILK_ECANCELED)
+    wake(word, 1, true);
+  return result;
+}
+
 int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
 {
   int result = check(address, flags);
@@ -161,12 +189,9 @@ int ilk_word_wait(void *address, int expected, int flags, int64_t timeout_ns)
       spin_won(&spin);
       return ILK_OK;
     }
-  bool shared = flags & ILK_SHARED;
-  result = block(me, NULL, 0, word, (uint32_t)expected, clock_deadline(timeout_ns),
-                 BLOCK_WORD | (shared ? BLOCK_SHARED : 0));
-  /* We may have consumed a wake that another process needs; only this process is cancelled. */
-  if (result == ILK_ECANCELED && shared)
-    wake(word, 1, true);
+  int64_t deadline = clock_deadline(timeout_ns);
+  result = flags & ILK_SHARED ? sleep_on_shared(me, word, (uint32_t)expected, deadline)
+                              : sleep_on(me, word, (uint32_t)expected, deadline);
   gil_reacquire(me);
   return return_code(result);
 }
@@ -178,5 +203,8 @@ int ilk_word_wake(void *address, int n, int flags)
     result = ILK_EINVAL;
   if (result != ILK_OK)
     return fail(result);
+  fence_seq_cst(); /* pairs with sleep_on() */
+  if (!(flags & ILK_SHARED) && !load_relaxed(&waiters[wake_slot(address)]))
+    return 0;
   return wake(address, n, flags & ILK_SHARED);
 }

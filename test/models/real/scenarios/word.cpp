@@ -197,6 +197,25 @@ struct word_wait : with<ilk_counter_new, 0> {
 };
 SCENARIO(word_wait);
 
+// A wake that makes no system call, since it finds no waiter, loses none: the waiter finds the word
+// changed. The program's store orders nothing.
+struct word_wake : bare {
+  static const int N = 3;
+  alignas(64) int32_t word[1] = {};
+
+  void thread(unsigned index)
+  {
+    static site unordered = {"word.cpp", "store_relaxed", __LINE__, SITE_STORE, ORDER_RELAXED};
+    if (index == 0) {
+      model_store(word, sizeof *word, 1, &unordered, __func__);
+      EXPECT(ilk_word_wake(word, 2, 0) >= 0);
+    } else {
+      OK(ilk_word_wait(word, 0, 0, -1));
+    }
+  }
+};
+SCENARIO(word_wake);
+
 // A cancelled wait for a shared word passes the wake on that it has consumed: a thread of another
 // process may need it.
 struct word_shared_cancelled : bare {
