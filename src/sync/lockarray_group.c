@@ -162,29 +162,19 @@ static inline int with_group(void *array, int64_t i, int64_t j, int64_t timeout_
   return result;
 }
 
-static int lock_pair_for(void *array, int64_t i, int64_t j, int64_t timeout_ns)
-{
-  return with_group(array, i, j, timeout_ns, is_pair, lock_pair);
-}
-
-static int lock_range_for(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
-{
-  return with_group(array, begin, end, timeout_ns, is_range, lock_range);
-}
-
 int ilk_lockarray_lock_pair(void *array, int64_t i, int64_t j)
 {
-  return return_code(lock_pair_for(array, i, j, -1));
+  return return_code(with_group(array, i, j, -1, is_pair, lock_pair));
 }
 
 int ilk_lockarray_timedlock_pair(void *array, int64_t i, int64_t j, int64_t timeout_ns)
 {
-  return return_code(lock_pair_for(array, i, j, timeout_ns));
+  return return_code(with_group(array, i, j, timeout_ns, is_pair, lock_pair));
 }
 
 int ilk_lockarray_trylock_pair(void *array, int64_t i, int64_t j)
 {
-  return try_code(lock_pair_for(array, i, j, 0));
+  return try_code(with_group(array, i, j, 0, is_pair, lock_pair));
 }
 
 int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
@@ -194,17 +184,17 @@ int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
 
 int ilk_lockarray_lock_range(void *array, int64_t begin, int64_t end)
 {
-  return return_code(lock_range_for(array, begin, end, -1));
+  return return_code(with_group(array, begin, end, -1, is_range, lock_range));
 }
 
 int ilk_lockarray_timedlock_range(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
 {
-  return return_code(lock_range_for(array, begin, end, timeout_ns));
+  return return_code(with_group(array, begin, end, timeout_ns, is_range, lock_range));
 }
 
 int ilk_lockarray_trylock_range(void *array, int64_t begin, int64_t end)
 {
-  return try_code(lock_range_for(array, begin, end, 0));
+  return try_code(with_group(array, begin, end, 0, is_range, lock_range));
 }
 
 int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)

@@ -3,7 +3,6 @@
 #include "block.h"
 #include "rwlock.h"
 #include "rwlock_state.h"
-#include "wake.h"
 
 /* After a reader has left or retracted its read, and saw that a thread may wait for it. Nothing
    keeps the lock alive any more; if it has been freed, no thread waits. */
@@ -13,12 +12,10 @@ COLD static void wake_after_leaving(struct thread *me, void *handle)
   if (!rw)
     return;
   uint32_t state = head_state(load_seq_cst(&rw->object.head)); /* the load after the leaving (I4) */
-  if (state & WRITER_PARKED) {
-    add_seq_cst(&rw->object.epoch, 1);
-    wake(&rw->object.epoch, 1, false);
-  } else if (state & HAS_WAITERS && !(state & WRITER)) {
+  if (state & WRITER_PARKED)
+    block_wake(&rw->object, 1);
+  else if (state & HAS_WAITERS && !(state & WRITER))
     rwlock_wake(rw);
-  }
   handle_leave(me, PIN_INNER);
 }
 
