@@ -29,6 +29,7 @@ ORDERS = {"relaxed": "monotonic", "acquire": "acquire", "release": "release", "a
 # The order of an operation that writes nothing.
 READ_ORDERS = {**ORDERS, "release": "monotonic", "acq_rel": "acquire"}
 
+_EINVAL = ir.IntType(32)(ILK_EINVAL)
 
 READ_ONLY = f"the array is read-only, or no argument. {HOW}"
 
@@ -113,16 +114,18 @@ def register(name, lower):
     def lower_function(context, builder, sig, args):
         element = sig.args[0].dtype
         order = order_of(name, sig.args[-1])
-        pointer = element_pointer(context, builder, sig, args)
+        emit = Emit(context, builder, None, {})
+        pointer = element_pointer(emit, sig, args)
         values = [context.get_value_as_data(builder, element, value) for value in args[2:-1]]
-        old = lower(builder, pointer, element, values, order)
+        old = emit.result(lower(builder, pointer, element, values, order))
         return context.get_dummy_value() if old is None else context.data_model_manager[element].from_data(builder, old)
 
 
 # --- the element ----------------------------------------------------------------------------------------------------
 
 
-def element_pointer(context, builder, sig, args, boundscheck=False):
+def element_pointer(emit, sig, args, boundscheck=False):
+    context, builder = emit.context, emit.builder
     array, index = sig.args[:2]
     if isinstance(index, types.BaseTuple):
         index_types, indices = tuple(index), cgutils.unpack_tuple(builder, args[1], len(index))
@@ -135,7 +138,7 @@ def element_pointer(context, builder, sig, args, boundscheck=False):
     view = make_array(array)(context, builder, args[0])
     if boundscheck:
         for axis, (index, size) in enumerate(zip(indices, cgutils.unpack_tuple(builder, view.shape, array.ndim))):
-            check_bounds(context, builder, index, axis, size)
+            check_bounds(emit, index, axis, size)
     index_types, indices = normalize_indices(context, builder, index_types, indices)
     pointer, _, _ = basic_indexing(
         context,
@@ -151,18 +154,18 @@ def element_pointer(context, builder, sig, args, boundscheck=False):
         # Checked when the kernel runs, because the type does not show it: Numba considers every array aligned, and fields
         # of records without C's padding misaligned.
         address = builder.ptrtoint(pointer, cgutils.intp_t)
-        with builder.if_then(cgutils.is_not_null(builder, builder.and_(address, address.type(size - 1))), likely=False):
-            context.call_conv.return_user_exc(builder, ValueError, ("the array is misaligned",))
+        is_misaligned = cgutils.is_not_null(builder, builder.and_(address, address.type(size - 1)))
+        emit.raise_if(is_misaligned, _EINVAL, {ILK_EINVAL: (ValueError, "the array is misaligned")})
     return pointer
 
 
-def check_bounds(context, builder, index, axis, size):
+def check_bounds(emit, index, axis, size):
     """Raise IndexError with the numbers, which Numba's own error lacks."""
+    builder = emit.builder
     beyond = builder.icmp_signed(">=", index, size)
     before = builder.icmp_signed("<", index, builder.neg(size))
-    emit = Emit(context, builder, None, {ILK_EINVAL: (ElementIndexError,)})
     emit.note(index, index.type(axis), size)
-    emit.raise_if(builder.or_(beyond, before), ir.IntType(32)(ILK_EINVAL))
+    emit.raise_if(builder.or_(beyond, before), _EINVAL, {ILK_EINVAL: (ElementIndexError,)})
 
 
 def size_of(element):

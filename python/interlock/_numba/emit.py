@@ -16,7 +16,7 @@ from .symbols import TYPES
 
 
 class Emit:
-    """Emits the code of one call of a method.
+    """Emits the code of one operation, such as a call of a method. Its result must be passed through `result`.
 
     `view` has the object's handle and fields. `errors` maps a code to (class, argument...), for exceptions that differ from
     those of `_errors`.
@@ -25,6 +25,30 @@ class Emit:
     def __init__(self, context, builder, view, errors):
         self.context, self.builder, self.view, self.errors = context, builder, view, errors
         self._noted = None
+        self._end, self._raised = None, []  # where the operation ends, and the blocks from which an error leads there
+
+    def result(self, value=None):
+        """End the operation, and return its result: `value`, or zero after an error in a `try`."""
+        if self._end is None:
+            return value
+        before = self.builder.block
+        self.builder.branch(self._end)
+        self.builder.position_at_end(self._end)
+        if value is None:
+            return None
+        result = self.builder.phi(value.type)
+        result.add_incoming(value, before)
+        for block in self._raised:
+            result.add_incoming(ir.Constant(value.type, None), block)
+        return result
+
+    def _propagate(self, status):
+        """Raise the error of a status. In a `try` Numba only notes it, and goes on: then nothing more of this is done."""
+        self.context.call_conv.return_status_propagate(self.builder, status)
+        if self._end is None:
+            self._end = self.builder.append_basic_block("operation.end")
+        self._raised.append(self.builder.block)
+        self.builder.branch(self._end)
 
     def note(self, first, second, length):
         """Set the numbers for the messages of this call's exceptions (see `exceptions`)."""
@@ -43,18 +67,18 @@ class Emit:
     def compare(self, value, operator, number):
         return self.builder.icmp_signed(operator, value, value.type(number))
 
-    def raise_if(self, condition, code):
+    def raise_if(self, condition, code, errors=None):
         """Raise the exception of `code`. The code for it is off the path that raises nothing."""
+        errors = self.errors if errors is None else errors
         with cgutils.if_unlikely(self.builder, condition):
             exception = exception_of(self.builder, code)
             if self._noted:
                 write_note(self.builder, self.call("ilk_word_id"), *self._noted)
             python = self.context.get_python_api(self.builder)
-            for own, (kind, *args) in self.errors.items():
+            for own, (kind, *args) in errors.items():
                 other = python.serialize_object((kind, tuple(args), None))
                 exception = self.builder.select(self.compare(code, "==", own), other, exception)
-            status = SimpleNamespace(code=RETCODE_USEREXC, excinfoptr=exception)
-            self.context.call_conv.return_status_propagate(self.builder, status)
+            self._propagate(SimpleNamespace(code=RETCODE_USEREXC, excinfoptr=exception))
 
     def check(self, code):
         """Return the code, or raise if it is an error."""
@@ -75,7 +99,12 @@ class Emit:
     def python(self, function, *arguments):
         """Call a function written in Python, for rare paths. Its arguments are booleans and floats."""
         kinds = [types.boolean if value.type == cgutils.bool_t else types.float64 for value in arguments]
-        return self.context.compile_internal(self.builder, function, types.int64(*kinds), arguments)
+        sig = types.int64(*kinds)
+        compiled = self.context.compile_subroutine(self.builder, function, sig)
+        status, value = self.context.call_internal_no_propagate(self.builder, compiled.fndesc, sig, arguments)
+        with cgutils.if_unlikely(self.builder, status.is_error):
+            self._propagate(status)
+        return value
 
     def wait_ns(self, timeout=None):
         """Return the nanoseconds of a timeout; None, which waits forever, for None."""

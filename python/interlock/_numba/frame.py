@@ -109,11 +109,16 @@ class Site:
 
     def acquire(self, value):
         """Acquire the lock. From then on, a return of an error releases it."""
+        builder = self._builder
         self._call("acquire", value)
-        if self._is_counted:
-            self._context.nrt.incref(self._builder, self._typ, value)
-        self._builder.store(value, self._value)
-        self._builder.store(cgutils.true_bit, self._flag)
+        # In a `try` an error does not return: the code goes on to the next check for an exception.
+        status = self._context.call_conv.check_try_status(builder)
+        failed = builder.and_(status.in_try, cgutils.is_not_null(builder, status.excinfo))
+        with builder.if_then(builder.not_(failed)):
+            if self._is_counted:
+                self._context.nrt.incref(builder, self._typ, value)
+            builder.store(value, self._value)
+            builder.store(cgutils.true_bit, self._flag)
 
     def release(self):
         value = self._builder.load(self._value)

@@ -29,7 +29,8 @@ class Method:
 
     def lower(self, context, builder, typ, view, arguments):
         view = cgutils.create_struct_proxy(typ)(context, builder, view)
-        result = self._write(Emit(context, builder, view, self._errors), SimpleNamespace(**arguments))
+        emit = Emit(context, builder, view, self._errors)
+        result = emit.result(self._write(emit, SimpleNamespace(**arguments)))
         return context.get_dummy_value() if self.result is types.none else result
 
 

@@ -97,7 +97,7 @@ def _own_slice(typingctx, per_thread):
         e.check_value(slice_, e.compare(slice_, "==", 0), lambda: e.call("ilk_last_error"))
         meminfo = _companion(e, slice_)
         value = _array(context, builder, array, slice_, _shape(context, builder, e.view.shape, array.ndim), meminfo)
-        return impl_ret_borrowed(context, builder, array, value)
+        return e.result(impl_ret_borrowed(context, builder, array, value))
 
     return array(per_thread), codegen
 

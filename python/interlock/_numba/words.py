@@ -57,11 +57,12 @@ def _register(function, result, write):
     @lower_builtin(call, types.Array, types.VarArg(types.Any))
     def lower(context, builder, sig, args):
         # IndexError even if the caller does not check bounds: no lock is outside the array.
-        pointer = element_pointer(context, builder, sig, args, boundscheck=True)
+        emit = Emit(context, builder, None, {})
+        pointer = element_pointer(emit, sig, args, boundscheck=True)
         options = dict(zip(parameters, zip(sig.args, args)))
         options = {p.name: argument(context, builder, p, *options[p]) for p in parameters[2:]}
-        word = _Word(Emit(context, builder, None, {}), pointer, options.pop("shared"))
-        done = write(word, **options)
+        word = _Word(emit, pointer, options.pop("shared"))
+        done = emit.result(write(word, **options))
         return context.get_dummy_value() if result is types.none else done
 
 
