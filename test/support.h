@@ -95,6 +95,31 @@ static inline const char *code_name(int64_t code)
     expect(ilk_last_error(), code);                                                                \
   } while (0)
 
+/* --- what cannot be tested here ------------------------------------------------------------ */
+
+/* An emulator of another processor, such as qemu-user. It has no process_vm_readv(), so cycles
+   through words are not seen; no limits of memory; and its own memory counts as the program's. */
+static inline bool emulated(void)
+{
+#ifdef SYS_get_robust_list
+  void *head;
+  size_t size;
+  return syscall(SYS_get_robust_list, 0, &head, &size) == -1 && errno == ENOSYS;
+#else
+  return false;
+#endif
+}
+
+/* True where the emulator is no place for the test, which then counts as skipped. */
+static inline bool skipped_if_emulated(const char *test, const char *why)
+{
+  if (!emulated())
+    return false;
+  printf("# SKIP %s: %s\n", test, why);
+  fflush(stdout);
+  return true;
+}
+
 /* --- time, and how long to continue ------------------------------------------------------ */
 
 static inline int64_t now(void)

@@ -115,6 +115,8 @@ static struct {
 
 static void ring_add(const struct kind *kind)
 {
+  if (kind->make == new_word && emulated())
+    kind = &kinds[0];
   ring.kind[ring.n] = kind;
   ring.lock[ring.n++] = kind->make();
 }
@@ -492,7 +494,8 @@ int main(void)
   tcase_add_test(cycle, a_cycle_through_a_writer_that_waits);
   tcase_add_test(cycle, a_cycle_behind_a_writer_with_a_deadline);
   tcase_add_test(cycle, a_cycle_through_the_queue_behind_a_writer_with_a_deadline);
-  tcase_add_test(cycle, a_cycle_through_a_word_that_changed_hands);
+  if (!skipped_if_emulated("cycles through words", "the emulator reads no word that may be gone"))
+    tcase_add_test(cycle, a_cycle_through_a_word_that_changed_hands);
   tcase_add_test(cycle, a_cycle_through_a_join);
   tcase_add_loop_test(cycle, no_cycle_where_one_waits_with_a_deadline, 0, 2);
   tcase_add_test(cycle, no_cycle_when_locks_are_ordered);

@@ -150,7 +150,7 @@ END_TEST
 /* No thread waits any more. */
 static void may_release(int i)
 {
-  if (waits[i].let_on != wake_word)
+  if (!lets_a_wait_on(waits[i].let_on))
     waits[i].let_on(places[i].handle);
 }
 

@@ -411,7 +411,8 @@ int main(void)
   tcase_add_test(calls, wakes_that_word_only);
   tcase_add_test(calls, time_outs_leave_the_others_asleep);
   tcase_add_test(calls, wake_of_memory_that_is_gone_glibc_12674);
-  tcase_add_test(calls, what_a_sleeper_waits_for);
+  if (!skipped_if_emulated("what_a_sleeper_waits_for", "no process_vm_readv()"))
+    tcase_add_test(calls, what_a_sleeper_waits_for);
   tcase_add_test(calls, no_wake_is_lost);
   tcase_add_test(calls, private_futex_on_shared_memory);
   tcase_add_test(calls, delayed_wake_reaches_reused_memory_parking_lot);

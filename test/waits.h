@@ -318,6 +318,15 @@ static int unlock_robust(void *lock)
   return no_robust ? wake_word(lock) : ilk_robust_unlock(lock);
 }
 #endif
+/* Whether it needs a thread that waits, rather than releases something. */
+static inline bool lets_a_wait_on(int (*let_on)(void *))
+{
+#if EXPECTED_ROBUST
+  if (no_robust && let_on == unlock_robust)
+    return true;
+#endif
+  return let_on == wake_word;
+}
 static void *new_word_to_wait_for(void)
 {
   words[1] = 7;

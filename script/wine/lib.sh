@@ -5,7 +5,6 @@
 WINDOWS=$PWD/build/windows
 TRIPLET=x86_64-w64-mingw32
 HEADERS=/usr/$TRIPLET/include
-CHECK_VERSION=0.15.2
 PACKAGES="numba==0.68.1 numpy<2.2 pytest cffi colorama matplotlib tqdm" # Wine 8 has no crealf(), which newer NumPy calls
 
 export WINEPREFIX="$WINDOWS/prefix" WINEDEBUG=-all WINEDLLOVERRIDES=winemenubuilder.exe=d
@@ -84,22 +83,6 @@ wine_start() {
 }
 wine_stop() { # the programs of this prefix alone
     [ ! -d "$WINDOWS/prefix" ] || wine_server -k >/dev/null 2>&1
-}
-
-# Debian's source of Check, built for Windows. Its tests of itself are not for a cross-build.
-check_build() {
-    [ -e "$WINDOWS/check/.built" ] && return 0
-    say "Building Check $CHECK_VERSION for Windows"
-    source=$WINDOWS/downloads/check-$CHECK_VERSION
-    debian_source check "$WINDOWS/downloads" || return 1
-    rm -rf "$source" "$WINDOWS/check" "$WINDOWS/check-build"
-    tar -x -f "$WINDOWS/downloads/check_$CHECK_VERSION.orig.tar.gz" -C "$WINDOWS/downloads" &&
-        cmake -G Ninja -S "$source" -B "$WINDOWS/check-build" -DCMAKE_TOOLCHAIN_FILE="$WINDOWS/toolchain.cmake" \
-            -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_INSTALL_PREFIX="$WINDOWS/check" \
-            -DCHECK_ENABLE_TESTS=OFF -DINSTALL_CHECKMK=OFF &&
-        ninja -C "$WINDOWS/check-build" install &&
-        rm -f "$WINDOWS"/check/lib/libcheck.dll.a "$WINDOWS"/check/bin/libcheck.dll && # so that the tests have it in them
-        touch "$WINDOWS/check/.built"
 }
 
 # The artifact of each Python, from Maven Central.
