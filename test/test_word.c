@@ -653,6 +653,91 @@ START_TEST(bug_12_fork_while_another_holds)
 }
 END_TEST
 
+/* --- deaths that are hard to tell ------------------------------------------------------------- */
+
+static _Atomic bool in_handler, handler_may_return;
+
+static void stay(int signal)
+{
+  (void)signal;
+  in_handler = true;
+  while (!handler_may_return) {
+    struct timespec t = {.tv_nsec = 100000};
+    nanosleep(&t, NULL);
+  }
+}
+
+static void *hold_two_and_die(void *words)
+{
+  expect(ilk_word_lock(words, 0), ILK_OK);
+  expect(ilk_word_lock((uint32_t *)words + 1, 0), ILK_OK);
+  stage = 1;
+  while (stage < 2)
+    nap(50 * US);
+  return NULL;
+}
+
+/* The exit waited until the handler had returned, and those behind it learned of the death only then. */
+START_TEST(an_exit_waited_for_a_waiter_in_a_signal_handler)
+{
+  struct sigaction action = {.sa_handler = stay, .sa_flags = SA_RESTART};
+  sigaction(SIGUSR1, &action, NULL);
+  uint32_t words[2] = {0, 0};
+  stage = 0;
+  pthread_t holder = start(hold_two_and_die, words);
+  while (stage == 0)
+    sched_yield();
+  struct waiter first, second;
+  waiter_sleep(&first, call_pass, &words[0], -1);
+  waiter_sleep(&second, call_pass, &words[1], -1);
+  must(pthread_kill(first.thread, SIGUSR1) == 0);
+  while (!in_handler)
+    nap(50 * US);
+  stage = 2;
+  join(holder);
+  expect(waiter_end(&second), ILK_OWNER_DIED);
+  expect(first.result, PENDING);
+  handler_may_return = true;
+  expect(waiter_end(&first), ILK_OWNER_DIED);
+}
+END_TEST
+
+static pthread_key_t last_key;
+static struct waiter last_waiter;
+
+/* Locks in the last round of destructors, after the library's own. */
+static void lock_in_last_round(void *round)
+{
+  intptr_t n = (intptr_t)round;
+  ilk_thread_id();
+  if (n < PTHREAD_DESTRUCTOR_ITERATIONS) {
+    pthread_setspecific(last_key, (void *)(n + 1));
+    return;
+  }
+  expect(ilk_word_trylock(last_waiter.handle, 0), ILK_OK);
+  waiter_sleep(&last_waiter, call_pass, last_waiter.handle, -1);
+}
+
+static void *exit_slowly(void *unused)
+{
+  ilk_thread_id();
+  pthread_setspecific(last_key, (void *)(intptr_t)1);
+  return unused;
+}
+
+/* The waiter detected the death, and then waited for itself to wake. */
+START_TEST(a_waiter_waited_for_its_own_sleep_to_end)
+{
+  if (TSAN || ASAN || !EXIT_MAY_START_THREADS)
+    return; /* sanitizers end their own part of the thread in that round */
+  uint32_t word = 0;
+  pthread_key_create(&last_key, lock_in_last_round);
+  last_waiter.handle = &word;
+  join(start(exit_slowly, NULL));
+  expect(waiter_end(&last_waiter), ILK_OWNER_DIED);
+}
+END_TEST
+
 /* --- wait and wake ---------------------------------------------------------------------------- */
 
 START_TEST(wait_and_wake)
@@ -902,6 +987,8 @@ int main(void)
   tcase_add_loop_test(calls, wakes_go_to_their_own_word, 0, LENGTH(all_flags));
   tcase_add_test(calls, bug_12_and_13_a_child_is_another);
   tcase_add_test(calls, bug_12_fork_while_another_holds);
+  tcase_add_test(calls, an_exit_waited_for_a_waiter_in_a_signal_handler);
+  tcase_add_test(calls, a_waiter_waited_for_its_own_sleep_to_end);
   TCase *stress = test_case(suite, "stress", 30);
   tcase_add_loop_test(stress, bug_1_unlocked_and_unmapped, 0, LENGTH(all_flags));
   tcase_add_loop_test(stress, bug_1_unlocked_and_unmapped_by_the_next, 0, LENGTH(all_flags));

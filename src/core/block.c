@@ -24,6 +24,10 @@ atomic_u32 block_cancelled;
    is lost for the others. So each of them compares the word this often. */
 #define SHARED_WATCH (100 * NS_PER_MS)
 
+/* A thread that exits wakes the waiters for its private words, but may not touch the words. A waiter
+   that runs a signal handler just then would sleep on. So each checks its holder this often. */
+#define HOLDER_WATCH NS_PER_S
+
 void block_wake(struct object *object, int n)
 {
   add_seq_cst(&object->epoch, 1);
@@ -43,6 +47,14 @@ static bool has_holder(void *handle, int64_t index, int flags)
   if (handle)
     return kind_operations[handle_kind(handle)]->holder;
   return flags & BLOCK_WORD && index;
+}
+
+/* How often a sleep is interrupted, to compare the word and to check the holder. */
+static int64_t watch_interval(void *handle, int64_t index, int flags)
+{
+  if (flags & BLOCK_SHARED)
+    return SHARED_WATCH;
+  return !handle && has_holder(handle, index, flags) ? HOLDER_WATCH : 0;
 }
 
 /* True: report a deadlock cycle. *at: when to search again. */
@@ -86,7 +98,8 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
   bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed();
   int64_t cycle_at = may_deadlock || may_be_gone ? since + CYCLE_DELAY : WAIT_FOREVER,
           pause = CYCLE_PAUSE;
-  int64_t watch_at = flags & BLOCK_SHARED ? since + SHARED_WATCH : WAIT_FOREVER;
+  int64_t watch = watch_interval(handle, index, flags);
+  int64_t watch_at = watch ? since + watch : WAIT_FOREVER;
   int64_t stall_at = may_stall ? since + STALL_DELAY : WAIT_FOREVER;
   int result = ILK_OK;
   wake_expect(me, word);
@@ -134,7 +147,7 @@ static int sleep_until_woken(struct thread *me, void *handle, int64_t index, ato
       }
     }
     if (now >= watch_at)
-      watch_at = now + SHARED_WATCH; /* the next wait_on() compares */
+      watch_at = now + watch; /* the holder is checked next, and wait_on() compares */
     if (now >= stall_at) {
       stall_at = WAIT_FOREVER;
       stall_check(me);

@@ -2,7 +2,9 @@
 
 #include <limits.h>
 
+#include "backoff.h"
 #include "blocked.h"
+#include "clock.h"
 #include "handle.h"
 #include "resumable.h"
 #include "wait.h"
@@ -39,21 +41,35 @@ static void wake_waiters_of(struct thread *me, uint32_t dead)
   }
 }
 
-/* The same for locks in the caller's memory, which an exiting thread must not access: all waiters
-   for such a lock recheck. */
-static void wake_word_waiters_of(struct thread *me, uint32_t dead)
+/* One pass: wakes those that wait for words of the dead thread. True: there were some. */
+static bool wake_word_waiters(uint32_t dead, bool first_pass)
 {
-  if (!me->uses_words)
-    return;
+  bool found = false;
   struct blocked b;
   for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
-    if (!block_load(r, &b) || !(b.flags & BLOCK_WORD) || !b.index)
+    /* The caller itself may wait, and end a thread that is gone (block()): then it rechecks. */
+    if (r == thread_current || !block_load(r, &b) || !(b.flags & BLOCK_WORD) || !b.index)
       continue;
-    if (b.index == dead)
-      block_force_wake(r, &b);
-    else /* asleep since before the dead thread acquired it, if it did: one wake reaches it */
+    /* Others may be asleep since before the dead thread acquired their word, if it did: one wake
+       reaches them. */
+    if (b.index == dead || first_pass)
       wait_wake(b.word, INT_MAX, false);
+    found = found || b.index == dead;
   }
+  return found;
+}
+
+#define PASSES 100
+#define PAUSE (NS_PER_MS / 50)
+
+/* The same for locks in the caller's memory, which an exiting thread must not access: all waiters
+   for such a lock recheck. One that is between its last check and its sleep needs another wake. One
+   that runs a signal handler, or is stopped, may not be reached at all: the exit does not wait for
+   it, and it finds out by itself (HOLDER_WATCH in block.c). */
+static void wake_word_waiters_of(struct thread *me, uint32_t dead)
+{
+  for (int i = 0; me->uses_words && i < PASSES && wake_word_waiters(dead, i == 0); i++)
+    backoff_sleep(PAUSE);
 }
 
 static void wake(struct thread *me, uint32_t dead)
