@@ -433,6 +433,47 @@ START_TEST(what_is_locked_in_a_last_destructor_is_a_dead_threads)
 }
 END_TEST
 
+#ifdef __linux__
+
+/* In a fork's child: the main thread is gone, the process is not. */
+static void *wait_for_main(void *unused)
+{
+  (void)unused;
+  expect(waiter_end(&last.waiter), ILK_OWNER_DIED);
+  _exit(0);
+}
+
+static void in_its_last_round(void *round)
+{
+  in_each_round(round);
+  if ((intptr_t)round == last.rounds)
+    start(wait_for_main, NULL);
+}
+
+/* It remains as a zombie, to which signals can be sent. */
+START_TEST(what_the_main_thread_locked_in_its_last_destructor_stayed_locked)
+{
+  if (TSAN || ASAN)
+    return; /* as above */
+  last.mutex = ilk_mutex_new(0);
+  last.rounds = PTHREAD_DESTRUCTOR_ITERATIONS;
+  last.sleeps = true;
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(15);
+    pthread_key_create(&last.key, in_its_last_round);
+    exit_slowly(NULL);
+    pthread_exit(NULL);
+  }
+  int status;
+  must(waitpid(child, &status, 0) == child);
+  expect(status, 0);
+  expect(ilk_mutex_free(last.mutex), ILK_OK);
+}
+END_TEST
+
+#endif
+
 static void *use_slowly(void *unused)
 {
   last.rounds = INT_MAX; /* locks nothing, however many rounds there are */
@@ -475,6 +516,9 @@ int main(void)
   tcase_add_test(exits, wait_is_no_cancellation_point);
   tcase_add_test(exits, many_short_lives);
   tcase_add_test(exits, what_is_locked_in_a_last_destructor_is_a_dead_threads);
+#ifdef __linux__
+  tcase_add_test(exits, what_the_main_thread_locked_in_its_last_destructor_stayed_locked);
+#endif
   tcase_add_test(exits, threads_that_call_in_a_last_destructor_leave_nothing);
   return run_suite(s);
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,9 +15,27 @@ int64_t os_thread_id(void)
   return id > 0 ? id : 0;
 }
 
+/* A main thread that has left by pthread_exit() remains as a zombie, to which signals can be sent,
+   until the process ends. proc_pid_stat(5): "pid (name) state ..."; a name has at most 15 bytes. */
+static bool main_thread_is_gone(void)
+{
+  char text[64];
+  int file = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    return false;
+  long size = syscall(SYS_read, file, text, sizeof text - 1);
+  syscall(SYS_close, file);
+  text[size > 0 ? size : 0] = 0;
+  const char *name_end = strrchr(text, ')');
+  return name_end && strncmp(name_end, ") Z", 3) == 0;
+}
+
 bool os_thread_is_gone(int64_t id)
 {
-  return syscall(SYS_tgkill, (long)getpid(), (long)id, 0L) == -1 && errno == ESRCH;
+  long process = getpid();
+  if (syscall(SYS_tgkill, process, (long)id, 0L) == -1)
+    return errno == ESRCH;
+  return id == process && main_thread_is_gone();
 }
 
 int os_cpu_count(void)
