@@ -777,6 +777,27 @@ START_TEST(fork_between_two_parts)
 }
 END_TEST
 
+/* The part returned ILK_OK, and so said that the mutex is held. */
+START_TEST(a_part_with_a_notify_ended_well_without_the_mutex)
+{
+  make(0);
+  void *freed = ilk_mutex_new(0);
+  expect(ilk_mutex_free(freed), ILK_OK);
+  void *wrong[] = {mutex, freed, NULL};
+  int results[] = {ILK_EPERM, ILK_EHANDLE, ILK_EHANDLE};
+  for (int i = 0; i < LENGTH(wrong); i++) {
+    expect(ilk_condition_wait_begin(cond), ILK_OK);
+    expect(ilk_condition_notify(cond, 1), ILK_OK);
+    struct waiter next;
+    waiter_sleep(&next, call_wait, cond, -1);
+    expect(ilk_condition_wait_part(cond, wrong[i], -1), results[i]);
+    expect(waiter_end(&next), ILK_OK); /* it got the notify */
+    expect(ilk_condition_wait_end(cond), 0);
+  }
+  free_both();
+}
+END_TEST
+
 /* The notify that a wait in slices would lose. */
 START_TEST(a_notify_between_two_parts_is_kept)
 {
@@ -1338,6 +1359,7 @@ int main(void)
   tcase_add_test(calls, bug_12_fork_with_waiters);
   tcase_add_test(calls, a_resumable_wait);
   tcase_add_test(calls, fork_between_two_parts);
+  tcase_add_test(calls, a_part_with_a_notify_ended_well_without_the_mutex);
   tcase_add_test(calls, a_notify_between_two_parts_is_kept);
   tcase_add_test(calls, a_notify_for_the_queue_is_not_kept_too);
   tcase_add_test(calls, a_later_wait_steals_no_notify);

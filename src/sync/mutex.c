@@ -153,6 +153,17 @@ int ilk_mutex_unlock(void *mutex)
   return unlock_slow(mutex);
 }
 
+int mutex_check_held(void *handle, struct thread *me)
+{
+  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
+  if (!m)
+    return ILK_EHANDLE;
+  uint32_t id = holder(load_acquire(&m->object.head));
+  bool held = is_owned(m) ? id == thread_id(me) : id != 0;
+  handle_leave(me, PIN_INNER);
+  return held ? ILK_OK : ILK_EPERM;
+}
+
 int mutex_release_all(void *handle, struct thread *me, uint32_t *depth)
 {
   struct call c = {me, handle, handle_enter(me, PIN_INNER, handle, KIND_MUTEX)};

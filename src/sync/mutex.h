@@ -9,6 +9,9 @@
    or ILK_EHANDLE. Uses PIN_INNER. */
 int mutex_release_all(void *handle, struct thread *me, uint32_t *depth);
 
+/* ILK_OK if that call would succeed; else what it would return. Uses PIN_INNER. */
+int mutex_check_held(void *handle, struct thread *me);
+
 /* Reacquires the mutex to that depth. Neither a cancellation nor a deadlock cycle ends this wait.
    Returns ILK_OK, ILK_OWNER_DIED, or ILK_EHANDLE (it was freed). Uses PIN_INNER. */
 int mutex_reacquire(void *handle, struct thread *me, uint32_t depth);
