@@ -121,6 +121,30 @@ START_TEST(records)
 }
 END_TEST
 
+/* They were copied, or read from NULL. */
+START_TEST(records_of_a_wrong_size_or_address)
+{
+  char slots[16], record[8];
+  void *used = ilk_queue_new(2), *unused = ilk_queue_new(2);
+  expect(ilk_queue_put(unused, 0), ILK_OK);
+  expect(ilk_queue_put(unused, 1), ILK_OK);
+  expect(ilk_queue_putrecord(used, unused, slots, -1, record, 0), ILK_EINVAL);
+  expect(ilk_queue_putrecord(used, unused, slots, INT64_MIN, record, 0), ILK_EINVAL);
+  expect(ilk_queue_putrecord(used, unused, NULL, 8, record, 0), ILK_EINVAL);
+  expect(ilk_queue_putrecord(used, unused, slots, 8, NULL, 0), ILK_EINVAL);
+  expect(ilk_last_error(), ILK_EINVAL);
+  expect(ilk_queue_size(unused), 2);
+  expect(ilk_queue_putrecord(used, unused, NULL, 0, NULL, 0), ILK_OK);
+  expect(ilk_queue_getrecord(used, unused, slots, -1, record, 0), ILK_EINVAL);
+  expect(ilk_queue_getrecord(used, unused, NULL, 8, record, 0), ILK_EINVAL);
+  expect(ilk_queue_getrecord(used, unused, slots, 8, NULL, 0), ILK_EINVAL);
+  expect(ilk_queue_size(used), 1);
+  expect(ilk_queue_getrecord(used, unused, NULL, 0, NULL, 0), ILK_OK);
+  expect(ilk_queue_free(used), ILK_OK);
+  expect(ilk_queue_free(unused), ILK_OK);
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("slices");
@@ -129,5 +153,6 @@ int main(void)
   tcase_add_test(calls, a_first_slice_leaves_the_threads_tallies);
   tcase_add_test(calls, companions_keep_a_slice);
   tcase_add_test(calls, records);
+  tcase_add_test(calls, records_of_a_wrong_size_or_address);
   return run_suite(s);
 }

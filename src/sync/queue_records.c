@@ -13,6 +13,12 @@
 
 #include "common.h"
 
+/* Are the size and the addresses valid? */
+static int check(const void *slots, int64_t size, const void *record)
+{
+  return size < 0 || (size > 0 && (!slots || !record)) ? ILK_EINVAL : ILK_OK;
+}
+
 static char *slot(void *slots, int64_t size, int64_t number)
 {
   return (char *)slots + number * size;
@@ -22,7 +28,10 @@ int ilk_queue_putrecord(void *used, void *unused, void *slots, int64_t size, voi
                         int64_t timeout_ns)
 {
   int64_t number;
-  int result = ilk_queue_timedget(unused, &number, timeout_ns);
+  int result = check(slots, size, record);
+  if (result != ILK_OK)
+    return fail(result);
+  result = ilk_queue_timedget(unused, &number, timeout_ns);
   if (result != ILK_OK)
     return result;
   memcpy(slot(slots, size, number), record, (size_t)size);
@@ -33,7 +42,10 @@ int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, voi
                         int64_t timeout_ns)
 {
   int64_t number;
-  int result = ilk_queue_timedget(used, &number, timeout_ns);
+  int result = check(slots, size, record);
+  if (result != ILK_OK)
+    return fail(result);
+  result = ilk_queue_timedget(used, &number, timeout_ns);
   if (result != ILK_OK)
     return result;
   memcpy(record, slot(slots, size, number), (size_t)size);
