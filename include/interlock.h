@@ -29,7 +29,9 @@
    of the caller's again. Destructors of thread-specific data and of C++ thread_local objects may
    call. A lock that such a destructor still holds when the thread ends is a dead thread's. After a
    call in the last round of destructors (PTHREAD_DESTRUCTOR_ITERATIONS), waiters detect that within
-   a tenth of a second on Linux, macOS and Windows, and not at all elsewhere.
+   a tenth of a second on Linux (for the main thread: where /proc is mounted), macOS and Windows,
+   and not at all elsewhere. A call must not be left by asynchronous cancellation
+   (PTHREAD_CANCEL_ASYNCHRONOUS), nor by longjmp() from a signal handler that has interrupted it.
 
    Signal handlers. Where ilk_backend() returns "futex", these functions are async-signal-safe, like
    sem_post(): ilk_semaphore_release(), ilk_event_set(), and ilk_counter_store(), _exchange(),
@@ -38,7 +40,14 @@
 
    fork(). In the child every handle stays valid. An owned lock whose holder did not survive the
    fork is acquired with ILK_OWNER_DIED. An unowned lock keeps its state until ilk_mutex_reset().
-   Handlers installed with pthread_atfork() may call, before the fork and after it.
+   Handlers installed with pthread_atfork() may call, before the fork and after it. fork() is
+   not async-signal-safe: in a signal handler that has interrupted a call of this library it may
+   deadlock. Use posix_spawn() there, or _Fork() and exec.
+
+   Sandboxes. Where futex(2) is denied, a wait returns ILK_ENOTSUP. But glibc ends the process ("The
+   futex facility returned an unexpected error code") as soon as two threads need one of its own
+   locks at the same time; the library's short internal locks are such locks, as those of malloc()
+   are. Threads that sleep when a sandbox begins to deny it are not woken any more.
 
    Windows. There is no fork. ILK_SHARED and robust locks return ILK_ENOTSUP. A timeout is rounded
    up to the system's timer, which may tick every 16 ms; it is never early. What a thread holds that
