@@ -474,6 +474,52 @@ END_TEST
 
 #endif
 
+static pthread_key_t using_key;
+static void *rwlock, *condition;
+
+static void use_in_last_round(void *round)
+{
+  intptr_t n = (intptr_t)round;
+  ilk_thread_id();
+  if (n < PTHREAD_DESTRUCTOR_ITERATIONS) {
+    pthread_setspecific(using_key, (void *)(n + 1));
+    return;
+  }
+  expect(ilk_rwlock_read_lock(rwlock), ILK_OK);
+  expect(ilk_condition_wait_begin(condition), ILK_OK);
+}
+
+static void *exit_in_use(void *unused)
+{
+  ilk_thread_id();
+  pthread_setspecific(using_key, (void *)(intptr_t)1);
+  return unused;
+}
+
+/* No thread waited, so none noticed the exit, and the free failed forever. */
+START_TEST(what_a_last_destructor_used_was_never_free)
+{
+  if (TSAN || ASAN)
+    return; /* as above */
+  pthread_key_create(&using_key, use_in_last_round);
+  for (int i = 0; i < 2; i++) {
+    rwlock = ilk_rwlock_new(0);
+    condition = ilk_condition_new(0);
+    join(start(exit_in_use, NULL));
+    int (*const free_it[])(void *) = {ilk_rwlock_free, ilk_condition_free};
+    void *const objects[] = {rwlock, condition};
+    for (int k = 0; k < 2; k++) { /* a joined thread may still be there for a moment */
+      int result;
+      int64_t begin = now();
+      while ((result = free_it[(i + k) % 2](objects[(i + k) % 2])) == ILK_EBUSY &&
+             now() - begin < 5 * SECOND)
+        nap(MS);
+      expect(result, ILK_OK);
+    }
+  }
+}
+END_TEST
+
 static void *use_slowly(void *unused)
 {
   last.rounds = INT_MAX; /* locks nothing, however many rounds there are */
@@ -519,6 +565,7 @@ int main(void)
 #ifdef __linux__
   tcase_add_test(exits, what_the_main_thread_locked_in_its_last_destructor_stayed_locked);
 #endif
+  tcase_add_test(exits, what_a_last_destructor_used_was_never_free);
   tcase_add_test(exits, threads_that_call_in_a_last_destructor_leave_nothing);
   return run_suite(s);
 }

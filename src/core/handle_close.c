@@ -277,9 +277,14 @@ static int handle_retire(void *handle, enum kind kind)
 
 int handle_free(void *handle, enum kind kind)
 {
-  int result = handle_retire(handle, kind);
-  if (result == NOT_RETIRED && (result = handle_close(handle, kind)) == ILK_OK)
-    handle_recycle(handle);
+  int result;
+  do {
+    result = handle_retire(handle, kind);
+    if (result == NOT_RETIRED && (result = handle_close(handle, kind)) == ILK_OK)
+      handle_recycle(handle);
+    /* Read locks and resumable waits of a thread whose exit went unnoticed end only now. */
+  } while (unlikely(result == ILK_EBUSY) && load_relaxed(&thread_unnoticed_count) &&
+           thread_end_unnoticed());
   return return_code(result);
 }
 
