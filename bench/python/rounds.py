@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 ROUND_NS = 3_000_000  # about how long one way runs in a round
+WAITING_ROUND_NS = 30_000_000  # and where its threads wait for each other, so for the scheduler
 
 Loop = Callable[[int], None]  # does its operation so many times
 
@@ -27,22 +28,23 @@ class Point(NamedTuple):
     waits: bool = False  # its threads wait for each other: wall time, not the thread's processor time
 
 
-def repeats(loop: Loop, clock: Callable[[], int]) -> int:
+def repeats(loop: Loop, clock: Callable[[], int], round_ns: int) -> int:
     """How often it fits into a round; the first run warms up."""
     n = 20
     while True:
         since = clock()
         loop(n)
         spent = clock() - since
-        if spent > ROUND_NS / 10:
-            return max(20, int(n * ROUND_NS / spent))
+        if spent > round_ns / 10:
+            return max(20, int(n * round_ns / spent))
         n *= 4
 
 
 def interleave(ways: dict[str, Loop], rounds: int, waits: bool) -> dict[str, list[float]]:
     """ns for one operation of each way, in each round."""
     clock = time.perf_counter_ns if waits else time.thread_time_ns
-    counts = {name: repeats(loop, clock) for name, loop in ways.items()}
+    round_ns = WAITING_ROUND_NS if waits else ROUND_NS
+    counts = {name: repeats(loop, clock, round_ns) for name, loop in ways.items()}
     times: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)
     for round_ in range(rounds):
