@@ -719,7 +719,8 @@ ILK_API void *ilk_thread_start(void *function, void *argument);
 
 /* Waits until the thread is gone: its function has returned or it has left by pthread_exit(), and
    locks that it still held can be acquired (ILK_OWNER_DIED). Success frees the handle; if several
-   threads join, one succeeds. ILK_EDEADLK: the caller is that thread, or a deadlock cycle. In a
+   threads join, one succeeds, once the others have woken; a join whose deadline passes before that
+   returns ILK_ETIMEDOUT. ILK_EDEADLK: the caller is that thread, or a deadlock cycle. In a
    fork's child, threads that were left behind are gone. */
 ILK_API int ilk_thread_join(void *thread);
 ILK_API int ilk_thread_timedjoin(void *thread, int64_t timeout_ns);

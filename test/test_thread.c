@@ -504,6 +504,42 @@ START_TEST(fork_inside_a_started_thread)
 }
 END_TEST
 
+static _Atomic bool in_handler, handler_may_return;
+
+static void stay(int signal)
+{
+  (void)signal;
+  in_handler = true;
+  while (!handler_may_return) {
+    struct timespec t = {.tv_nsec = 100000};
+    nanosleep(&t, NULL);
+  }
+}
+
+/* The thread is gone, but the other that joins it has not left its wait. */
+START_TEST(a_join_with_a_deadline_waited_for_another_join_in_a_signal_handler)
+{
+  begin();
+  struct sigaction action = {.sa_handler = stay, .sa_flags = SA_RESTART};
+  sigaction(SIGUSR1, &action, NULL);
+  void *thread = start_thread(until_go, NULL);
+  struct waiter other;
+  waiter_sleep(&other, call_join, thread, -1);
+  must(pthread_kill(other.thread, SIGUSR1) == 0);
+  while (!in_handler)
+    nap(50 * US);
+  go = true;
+  for (int64_t end = now() + SECOND; now() < end;) {
+    expect(ilk_thread_timedjoin(thread, 0), ILK_ETIMEDOUT);
+    expect(ilk_thread_timedjoin(thread, MS), ILK_ETIMEDOUT);
+  }
+  expect(other.result, PENDING);
+  handler_may_return = true;
+  expect(waiter_end(&other), ILK_OK);
+  expect(ilk_thread_join(thread), ILK_EHANDLE);
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("spawn");
@@ -517,6 +553,7 @@ int main(void)
   tcase_add_test(calls, no_deadlock_cycle_with_a_deadline);
   tcase_add_test(calls, every_end_counts);
   tcase_add_test(calls, several_join);
+  tcase_add_test(calls, a_join_with_a_deadline_waited_for_another_join_in_a_signal_handler);
   tcase_add_test(calls, stale_waiter_count_after_timeout_musl_159d1f6c);
   tcase_add_test(calls, cancelled_joins);
   tcase_add_test(calls, storm_of_signals_cpython_148820);

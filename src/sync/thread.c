@@ -115,14 +115,19 @@ static int wait(const struct call *c, int64_t timeout_ns)
 
 static int join(const struct call *c, int64_t timeout_ns)
 {
+  int64_t deadline = timeout_ns == 0 ? 0 : clock_deadline(timeout_ns);
   int result = wait(c, timeout_ns);
   call_end(c);
   if (result != ILK_OK)
     return result;
-  /* Busy only until the other joining threads have left; none of them sleeps any more. */
+  /* Busy only until the other joining threads have left. None of them sleeps any more, but one may
+     run a signal handler. */
   struct backoff backoff = {0};
-  while ((result = handle_close(c->handle, KIND_THREAD)) == ILK_EBUSY)
+  while ((result = handle_close(c->handle, KIND_THREAD)) == ILK_EBUSY) {
+    if (clock_now() >= deadline)
+      return ILK_ETIMEDOUT;
     backoff_wait(&backoff);
+  }
   if (result == ILK_OK)
     handle_recycle(c->handle);
   return result;
