@@ -154,7 +154,7 @@ def _check(blocks, nest, withs, others, exit_of):
         for other in others:
             if nest.is_inside(this.label, other):
                 raise errors.CompilerError(
-                    "a `with` of a lock cannot stand inside `with objmode` or another of Numba's contexts: call a Python "
+                    "a `with` of a lock cannot stand inside `with objmode` or another of Numba's contexts: call a "
                     "function there that has the `with`, or put `with held(lock):` around it",
                     loc=this.loc,
                 )
