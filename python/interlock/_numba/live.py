@@ -129,6 +129,7 @@ def _live_arrays(func_ir, defaults):
 class _MakeLive(Rewrite):
     def __init__(self, state=None):
         self._types = list(state.args or ()) if state else []
+        self._is_known, self._live = False, None
         function = state and state.func_ir.func_id.func
         self._uses_interlock = bool(state) and (function in _predicates or leads_to_interlock([function, *self._types]))
 
@@ -145,7 +146,9 @@ class _MakeLive(Rewrite):
             value = _outer_value(func_ir, stmt, defaults)
             if isinstance(value, np.ndarray) or (isinstance(value, (tuple, list)) and _holds_array(value)):
                 outer[stmt] = value
-        live = _live_arrays(func_ir, defaults)
+        if not self._is_known:  # they are the same for all blocks
+            self._is_known, self._live = True, _live_arrays(func_ir, defaults)
+        live = self._live
         self._func_ir, self._block = func_ir, block
         self._arrays = {
             stmt: value
