@@ -328,6 +328,5 @@ int handle_retry(struct thread *me, enum pin pin, void *handle, int64_t timeout_
       return ILK_ETIMEDOUT;
     wait_for_others(&backoff);
   }
-  uint64_t tag_flags = fence_light(&me->pin[pin], (uintptr_t)handle, &object->tag_flags);
-  return head_is(tag_flags, handle) ? ILK_OK : handle_enter_slow(me, pin, handle, timeout_ns);
+  return handle_enter_timed(me, pin, handle, handle_kind(handle), timeout_ns);
 }

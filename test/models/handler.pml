@@ -11,7 +11,8 @@
      NO_LATE      handle_table_mine is cleared before the lock is released
      NO_CLOSING   a handler of the thread that closes waits
      NO_OWNER     a thread sets `closing` before it is known to be the one that closes
-     NO_ORDER     `deciding` is cleared before the decision is visible in the cached tag */
+     NO_ORDER     `deciding` is cleared before the decision is visible in the cached tag
+     NO_CLEAR     `deciding` is not cleared: the next close seems to be decided from its begin */
 
 #define THREADS 3
 
@@ -120,7 +121,9 @@ again:
   :: good -> d_step { live = false; under_way = false; frees++ }
   :: else -> under_way = false
   fi;
+#ifndef NO_CLEAR
   deciding = false;
+#endif
   closing[me] = false;
   unlock();
   if

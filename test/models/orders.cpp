@@ -344,6 +344,51 @@ struct queue_capacity : rl::test_suite<queue_capacity, 3> {
   }
 };
 
+// src/core/thread_record.c, thread_find(): a thread makes its record, then stores its id in a lock.
+// One that loads the id there finds the record; else it would take the thread for a dead one.
+// Nothing else orders the two: the holder takes the lock with acquire alone, and pins nothing.
+struct holder : rl::test_suite<holder, 2> {
+  rl::atomic<int> record, held;
+
+  void before()
+  {
+    record($) = 0;
+    held($) = 0;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      record.store(1, mo_relaxed, $);
+      held.store(1, ORDER(29, mo_release, mo_relaxed), $);
+    } else if (held.load(ORDER(30, mo_acquire, mo_relaxed), $)) {
+      RL_ASSERT(record.load(mo_relaxed, $));
+    }
+  }
+};
+
+// src/sync/rwlock.c, a lock's unlock by mistake, while it is freed and its slot is used again: the
+// next object may have the thread's id in the place of the writer, but then the tag is another.
+struct slot_reused : rl::test_suite<slot_reused, 2> {
+  rl::atomic<int> tag, writer;
+
+  void before()
+  {
+    tag($) = 1;
+    writer($) = 0;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      tag.store(2, mo_release, $);
+      writer.store(7, mo_seq_cst, $); // a counter's value
+    } else if (writer.load(ORDER(31, mo_acquire, mo_relaxed), $) == 7) {
+      RL_ASSERT(tag.load(mo_relaxed, $) == 2);
+    }
+  }
+};
+
 template <class Test> static bool holds()
 {
   rl::test_params params;
@@ -379,6 +424,8 @@ int main()
   verdict("orders of the event count hold", holds<event_count>());
   verdict("orders of the queue hold", holds<queue>());
   verdict("orders of the queue's room hold", holds<queue_capacity>());
+  verdict("orders of a holder's id hold", holds<holder>());
+  verdict("orders of a slot that is used again hold", holds<slot_reused>());
   caught<mutex>("mutex without the light fence is caught", 1);
   caught<mutex>("mutex without the heavy fence is caught", 2);
   caught<rwlock>("rwlock without the light fence is caught", 1);
@@ -411,6 +458,9 @@ int main()
   caught<rwlock_count>("reader that is counted out without release is caught", 23);
   caught<rwlock_count>("writer that takes it without acquire is caught", 24);
   caught<rwlock_count>("write unlock without release is caught", 25);
+  caught<holder>("holder's id that is stored without release is caught", 29);
+  caught<holder>("holder's id that is loaded without acquire is caught", 30);
+  caught<slot_reused>("writer that is loaded without acquire is caught", 31);
   printf("orders: %d passed, %d failed\n", passed, failed);
   return failed != 0;
 }

@@ -35,6 +35,7 @@ bool seams_inspects_own(void *handle);
 void seams_claims_wait(void);
 void seams_claims_wake(void);
 uint32_t seams_claims_count(void);
+void seams_close_refused(void *handle);
 }
 
 namespace engine {

@@ -54,7 +54,7 @@ void wait_after_fork(bool child)
 
 int64_t os_thread_id(void)
 {
-  return 1;
+  return thread_current ? (int64_t)thread_current->index + 1 : 1;
 }
 
 bool os_thread_is_gone(int64_t id)
@@ -367,4 +367,19 @@ void seams_claims_wake(void)
 uint32_t seams_claims_count(void)
 {
   return load_relaxed(&claims.waiters);
+}
+
+/* Not when the close begins, but when it asks again. */
+static bool is_busy_at_last(struct object *object, uint32_t state)
+{
+  (void)state;
+  return load_relaxed(&object->tag_flags) & CLOSING;
+}
+
+/* As a free by another thread that finds the object busy at last: calls meet CLOSING, which is then
+   undone. */
+void seams_close_refused(void *handle)
+{
+  if (handle_close(handle, handle_kind(handle), is_busy_at_last) == ILK_OK)
+    abort();
 }

@@ -241,3 +241,82 @@ struct handle_own : with<ilk_counter_new, 0> {
   }
 };
 SCENARIO(handle_own);
+
+// A call that meets a close which is undone pins the object again: it is safe against the next close,
+// and in the object that a free may put into the slot, nothing waits.
+struct handle_retried : freed<ilk_semaphore_new, 0, 0>, stands_still {
+  static const int N = 2;
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      ONE_OF(ilk_semaphore_timedacquire(old, 1000), ILK_ETIMEDOUT, ILK_EHANDLE);
+      return;
+    }
+    seams_close_refused(old);
+    if (ONE_OF(ilk_semaphore_free(old), ILK_OK, ILK_EBUSY) == ILK_EBUSY)
+      return;
+    next = ilk_semaphore_new(0, 0);
+    OK(ilk_semaphore_free(next));
+  }
+};
+SCENARIO(handle_retried);
+
+// The same for a kind that is not retired, whose waiters are in a queue.
+struct handle_retried_queue : freed<ilk_rwlock_new, 0>, stands_still {
+  static const int N = 2;
+
+  void before()
+  {
+    freed::before();
+    struct thread *own = thread_current;
+    thread_current = engine::records[1];
+    OK(ilk_rwlock_write_lock(old));
+    thread_current = own;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      if (ONE_OF(ilk_rwlock_write_timedlock(old, 1000), ILK_OK, ILK_ETIMEDOUT, ILK_EHANDLE) ==
+          ILK_OK)
+        OK(ilk_rwlock_write_unlock(old));
+      return;
+    }
+    seams_close_refused(old);
+    OK(ilk_rwlock_write_unlock(old));
+    if (ONE_OF(ilk_rwlock_free(old), ILK_OK, ILK_EBUSY) == ILK_EBUSY)
+      return;
+    next = ilk_rwlock_new(0);
+    OK(ilk_rwlock_free(next));
+  }
+};
+SCENARIO(handle_retried_queue);
+
+// What the object owns is freed once the last call is out of it, also where its thread pins another
+// object again, which it met as it was closed.
+struct handle_memory_retried : freed<ilk_queue_new, 4>, stands_still {
+  static const int N = 3;
+  void *event;
+
+  void before()
+  {
+    freed::before();
+    event = ilk_event_new(0);
+    OK(ilk_event_set(event));
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      ONE_OF(ilk_queue_tryput(old, 2), ILK_OK, ILK_EHANDLE, ILK_EBUSY);
+      OK(ilk_event_clear(event));
+    } else if (index == 1) {
+      if (ONE_OF(ilk_queue_free(old), ILK_OK, ILK_EBUSY) == ILK_OK)
+        next = ilk_queue_new(4);
+    } else {
+      seams_close_refused(event);
+    }
+  }
+};
+SCENARIO(handle_memory_retried);

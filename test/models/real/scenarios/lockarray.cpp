@@ -50,3 +50,29 @@ SCENARIO(lockarray_dead);
 
 // A thread that is new, and holds the lock, is found alive: no thread takes the lock from it.
 SCENARIO_AS(lockarray_new, made_new<lockarray>);
+
+// The same for a free, and where a thread that is new takes the lock of one that exits.
+struct lockarray_held_freed : with<ilk_lockarray_new, 1, 0>, stands_still {
+  static const int N = 2;
+
+  void thread(unsigned index)
+  {
+    if (index == 1)
+      ONE_OF(ilk_lockarray_free(object), ILK_OK, ILK_EBUSY);
+    else if (ONE_OF(ilk_lockarray_lock(object, 0), ILK_OK, ILK_EHANDLE) == ILK_OK)
+      OK(ilk_lockarray_unlock(object, 0));
+  }
+};
+SCENARIO_AS(lockarray_new_freed, made_new<lockarray_held_freed>);
+
+struct lockarray_dead_new : lockarray_dead {
+  void thread(unsigned index)
+  {
+    if (index == 1)
+      thread_current = nullptr;
+    lockarray_dead::thread(index);
+    if (index == 1)
+      thread_leave(thread_current);
+  }
+};
+SCENARIO(lockarray_dead_new);

@@ -300,3 +300,48 @@ SCENARIO_AS(rwlock_dead_two, rwlock_dead_of<3>); // of the two, one finds the ot
 // A thread that is new, and holds the lock, is found alive: no thread takes the lock from it.
 SCENARIO_AS(rwlock_new, made_new<rwlock_of<0, 0, 2>>);
 SCENARIO_AS(rwlock_new_second, made_new<rwlock_of<0, 0, 2>, true>);
+
+// The same where the other joins the queue as the new thread unlocks, which stores its id again.
+struct rwlock_new_joined : made_new<rwlock_of<0, 0, 2>, true>, stands_still {};
+SCENARIO(rwlock_new_joined);
+
+// A lock that a new thread holds is not freed as if its holder were dead.
+struct rwlock_held_freed : with<ilk_rwlock_new, 0>, stands_still {
+  static const int N = 2;
+
+  void thread(unsigned index)
+  {
+    if (index == 1)
+      ONE_OF(ilk_rwlock_free(object), ILK_OK, ILK_EBUSY);
+    else if (ONE_OF(ilk_rwlock_write_lock(object), ILK_OK, ILK_EHANDLE) == ILK_OK)
+      OK(ilk_rwlock_write_unlock(object));
+  }
+};
+SCENARIO_AS(rwlock_new_freed, made_new<rwlock_held_freed, true>);
+
+// An unlock of a lock that is freed changes nothing in the next object in its slot, not even where
+// that one has the thread's id in the place of the writer.
+struct rwlock_unlock_freed : freed<ilk_rwlock_new, 0>, stands_still {
+  static const int N = 2;
+  int64_t id;
+
+  void before()
+  {
+    freed::before();
+    id = ilk_thread_id();
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      ONE_OF(ilk_rwlock_write_unlock(old), ILK_EPERM, ILK_EHANDLE);
+      return;
+    }
+    OK(ilk_rwlock_free(old));
+    next = ilk_counter_new(0);
+    OK(ilk_counter_store(next, id));
+    for (int i = 0; i < 3; i++)
+      EXPECT(ilk_counter_load(next) == id);
+  }
+};
+SCENARIO(rwlock_unlock_freed);

@@ -237,3 +237,14 @@ struct word_shared_cancelled : bare {
   }
 };
 SCENARIO(word_shared_cancelled);
+
+// A word lock between processes.
+struct word_shared : word {
+  void thread(unsigned)
+  {
+    OK(ilk_word_lock(lock, ILK_SHARED));
+    set(data, get(data) + 1);
+    OK(ilk_word_unlock(lock, ILK_SHARED));
+  }
+};
+SCENARIO(word_shared);
