@@ -7,6 +7,7 @@
 #include "cells.h"
 #include "claims.h"
 #include "handle.h"
+#include "handle_table.h"
 #include "memory.h"
 #include "mutex_state.h"
 #include "os.h"
@@ -369,17 +370,18 @@ uint32_t seams_claims_count(void)
   return load_relaxed(&claims.waiters);
 }
 
-/* Not when the close begins, but when it asks again. */
-static bool is_busy_at_last(struct object *object, uint32_t state)
-{
-  (void)state;
-  return load_relaxed(&object->tag_flags) & CLOSING;
-}
-
 /* As a free by another thread that finds the object busy at last: calls meet CLOSING, which is then
-   undone. */
+   undone. The object is open. */
 void seams_close_refused(void *handle)
 {
-  if (handle_close(handle, handle_kind(handle), is_busy_at_last) == ILK_OK)
-    abort();
+  struct object *object = handle_object(handle);
+  handle_table_lock();
+  or_seq_cst(&object->tag_flags, CLOSING);
+  or_seq_cst(&object->head, CLOSING);
+  handle_table_unlock();
+  model_yield();
+  handle_table_lock();
+  and_seq_cst(&object->head, ~CLOSING);
+  and_seq_cst(&object->tag_flags, ~CLOSING);
+  handle_table_unlock();
 }
