@@ -34,7 +34,8 @@ int ilk_queue_putrecord(void *used, void *unused, void *slots, int64_t size, voi
   result = ilk_queue_timedget(unused, &number, timeout_ns);
   if (result != ILK_OK)
     return result;
-  memcpy(slot(slots, size, number), record, (size_t)size);
+  if (size > 0) /* else the addresses may be NULL */
+    memcpy(slot(slots, size, number), record, (size_t)size);
   return ilk_queue_put(used, number);
 }
 
@@ -48,7 +49,8 @@ int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, voi
   result = ilk_queue_timedget(used, &number, timeout_ns);
   if (result != ILK_OK)
     return result;
-  memcpy(record, slot(slots, size, number), (size_t)size);
+  if (size > 0)
+    memcpy(record, slot(slots, size, number), (size_t)size);
   /* If it fails, the queue is closed or freed: no put will use the slot. */
   (void)ilk_queue_put(unused, number);
   return ILK_OK;
