@@ -502,14 +502,14 @@ struct attempt {
 };
 
 /* In handle_table.h, whose names collide with Check's. */
-bool handle_retired_recycle(void);
+bool handle_retired_recycle(bool waits);
 
 /* Retired slots are recycled, so that the next pass can use them. */
 static int64_t use_and_recycle(struct plan plan)
 {
   int64_t calls = use_every_kind(plan);
   faults_begin(FAULTS, 0, false); /* without a fault */
-  handle_retired_recycle();
+  handle_retired_recycle(false);
   return calls;
 }
 

@@ -49,7 +49,7 @@ START_TEST(generations_run_out)
   void *m = make_mutex(0);
   uint32_t index = handle_index(m);
   expect(ilk_mutex_free(m), ILK_OK);
-  must(handle_retired_recycle());
+  must(handle_retired_recycle(false));
   age(m, last - 1);
   m = make_mutex(0);
   expect(handle_index(m), index);
@@ -57,7 +57,7 @@ START_TEST(generations_run_out)
   expect(ilk_mutex_lock(m), ILK_OK);
   expect(ilk_mutex_unlock(m), ILK_OK);
   expect(ilk_mutex_free(m), ILK_OK);
-  must(handle_retired_recycle());
+  must(handle_retired_recycle(false));
   expect(ilk_mutex_lock(m), ILK_EHANDLE);
   void *next = make_mutex(0);
   if (HANDLE_GENERATIONS_WRAP)
@@ -96,7 +96,7 @@ START_TEST(all_freed_slots_are_used_again)
     expect(slots_used, used);
     for (int i = 0; i < N; i++)
       expect(ilk_mutex_free(handles[i]), ILK_OK);
-    must(handle_retired_recycle());
+    must(handle_retired_recycle(false));
   }
 }
 END_TEST

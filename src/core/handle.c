@@ -82,9 +82,12 @@ static uint32_t take_slot(uint32_t *limit)
 struct object *handle_reserve(enum kind kind, void **handle)
 {
   uint32_t index, limit;
-  while (!(index = take_slot(&limit)))
-    if (!region_grow(limit) && !handle_retired_recycle())
-      return NULL;
+  bool again = true;
+  /* Once more after the last of these has failed: another thread may have recycled slots. */
+  while (!(index = take_slot(&limit)) && again)
+    again = region_grow(limit) || handle_retired_recycle(true);
+  if (!index)
+    return NULL;
 
   struct free_slot *slot = slot_at(index);
   uint32_t generation = (generation_first + load_relaxed(&slot->uses) + 1) & GENERATION_MASK;

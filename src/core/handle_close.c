@@ -271,7 +271,7 @@ static int handle_retire(void *handle, enum kind kind)
   bool many = handle_retired_are_many();
   handle_table_unlock();
   if (unlikely(many))
-    handle_retired_recycle();
+    handle_retired_recycle(false);
   return result;
 }
 

@@ -16,6 +16,8 @@
 
    Source: hazard pointers (Michael, IEEE TPDS 2004), with an asymmetric fence. Checked by
    test/models/retire.pml. */
+#include "backoff.h"
+#include "guard.h"
 #include "handle.h"
 #include "handle_table.h"
 
@@ -74,13 +76,29 @@ static bool recycle(void *const *handles, uint32_t n)
   return any;
 }
 
-bool handle_retired_recycle(void)
+/* With the table locked: waits while another thread recycles, since it is about to free slots. */
+static void await_recycler(const struct thread *me)
+{
+  struct backoff backoff = {0};
+  while (recycler && recycler != me) {
+    handle_table_unlock();
+    bool suspended = fork_suspend(); /* the other thread needs the table's lock */
+    backoff_wait(&backoff);
+    if (suspended)
+      fork_resume();
+    handle_table_lock();
+  }
+}
+
+bool handle_retired_recycle(bool waits)
 {
   void *handles[RETIRED_MAX];
   struct thread *me = thread_self();
   if (!me)
     return false;
   handle_table_lock();
+  if (waits)
+    await_recycler(me);
   uint32_t n = recycler ? 0 : retired_count;
   if (n)
     recycler = me;

@@ -144,3 +144,34 @@ struct handle_retired_reset : freed<ilk_mutex_new, 0> {
   }
 };
 SCENARIO(handle_retired_reset);
+
+// A table without a free slot. A thread that has freed an object, which no call pins any more, can
+// make another in its place, while a second thread recycles that slot.
+struct handle_retired_full : freed<ilk_event_new, 0> {
+  static const int N = 2;
+  void *other, *left;
+
+  void before()
+  {
+    freed::before();
+    other = ilk_event_new(0);
+    left = ilk_semaphore_new(0, 0);
+    while (ilk_event_new(0))
+      ;
+  }
+
+  void thread(unsigned index)
+  {
+    if (index == 0) {
+      ONE_OF(ilk_event_set(old), ILK_OK, ILK_EHANDLE);
+      OK(ilk_semaphore_release(left, 1));
+      OK(ilk_event_free(other));
+    } else {
+      OK(ilk_event_free(old));
+      OK(ilk_semaphore_acquire(left));
+      next = ilk_event_new(0);
+      EXPECT(next);
+    }
+  }
+};
+SCENARIO(handle_retired_full);
