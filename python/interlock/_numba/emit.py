@@ -122,7 +122,7 @@ class Emit:
 @njit
 def _to_ns(seconds):
     if math.isnan(seconds):
-        raise ValueError("cannot convert float NaN to integer")
+        raise ValueError("timeout value must be a number, not NaN")
     if seconds > TIMEOUT_MAX:
         raise OverflowError("timeout value is too large")
     return math.ceil(seconds * 1e9)
