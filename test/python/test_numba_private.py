@@ -4,12 +4,12 @@ import inspect
 
 import pytest
 from numba import njit, objmode
-from numba.core import byteflow, callconv, interpreter, ir
+from numba.core import base, byteflow, callconv, interpreter, ir, ir_utils
 from numba.core.compiler import run_frontend
 from numba.core.unsafe import eh
 
 from interlock import Mutex
-from interlock._numba import frame, withs
+from interlock._numba import frame, reads, withs
 
 
 def parameters(function):
@@ -106,3 +106,35 @@ def test_interpret_forgets_the_function_it_has_translated():
     with pytest.raises(Exception, match="as x"):
         njit(bad)(Mutex())
     assert not withs._translated.withs
+
+
+def test_dead_code_elimination_asks_for_each_assignment(monkeypatch):
+    assert ir_utils.remove_dead_extensions[ir.Assign] is reads._keep
+    asked = []
+
+    def keep(stmt, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap):
+        assert isinstance(lives, set) and typemap is None
+        asked.append(stmt.target.name)
+        if stmt.target.name == "v":
+            lives.add("v")
+        return stmt
+
+    def kernel(x):
+        v = x.value  # noqa: F841
+        w = x.value  # noqa: F841
+        return 1
+
+    monkeypatch.setitem(ir_utils.remove_dead_extensions, ir.Assign, keep)
+    func_ir = run_frontend(kernel)
+    ir_utils.dead_code_elimination(func_ir)
+    left = [stmt.target.name for block in func_ir.blocks.values() for stmt in block.find_insts(ir.Assign)]
+    assert {"v", "w"} <= set(asked) and "v" in left and "w" not in left
+
+
+def test_what_raises_in_a_try_asks_for_its_state():
+    """What frame.py and emit.py rely on, and with them all of test_try.py."""
+    assert parameters(callconv.CPUCallConv.check_try_status) == ["self", "builder"]
+    assert callconv.TryStatus._fields == ("in_try", "excinfo")
+    assert parameters(base.BaseContext.compile_subroutine)[:4] == ["self", "builder", "impl", "sig"]
+    assert parameters(base.BaseContext.call_internal_no_propagate) == ["self", "builder", "fndesc", "sig", "args"]
+    assert {"is_error", "is_ok", "code"} <= set(callconv.Status._fields)

@@ -100,6 +100,11 @@ def add_kind(kind, base, methods):
             _TEMPLATES[kind, name] = method_template(kind, name, method)
 
 
+def is_property(name):
+    """Return whether a class has a property of that name."""
+    return any(isinstance(methods.get(name), Property) for methods in _TABLE.values())
+
+
 def _view(typ):
     return typ.view if isinstance(typ, Object) else typ
 

@@ -26,6 +26,7 @@ from numba.core.types import functions
 from numba.parfors import parfor as passes
 from numba.parfors import parfor_lowering as lowering
 
+from .reads import reads_property
 from .uses import is_opaque, uses_interlock
 
 # Function -> its parameters.
@@ -56,7 +57,8 @@ def unknown_parts():
 # --- barriers ---------------------------------------------------------------------------------------------------------
 
 
-_MARK = "interlock.barrier"  # set in the __dict__ of a parallel loop, whose attributes are parts of an expression
+# Set in the __dict__ of a parallel loop, whose attributes are parts of an expression, or of a read of a property.
+_MARK = "interlock.barrier"
 
 
 def _statements(blocks):
@@ -78,7 +80,7 @@ def _loop_is_barrier(loop, typemap):
 
 
 def _marked(stmt):
-    return isinstance(stmt, passes.Parfor) and _MARK in vars(stmt)
+    return _MARK in vars(stmt)
 
 
 # --- fusion -----------------------------------------------------------------------------------------------------------
@@ -87,7 +89,8 @@ def _marked(stmt):
 def _maximize_fusion(original, func_ir, blocks, typemap, up_direction=True):
     if uses_interlock(typemap):
         for stmt in _statements(blocks.values()):
-            if isinstance(stmt, passes.Parfor) and _loop_is_barrier(stmt, typemap):
+            is_loop = isinstance(stmt, passes.Parfor)
+            if _loop_is_barrier(stmt, typemap) if is_loop else isinstance(stmt, ir.Assign) and reads_property(stmt, typemap):
                 vars(stmt)[_MARK] = True
     return original(func_ir, blocks, typemap, up_direction)
 
