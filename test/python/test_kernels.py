@@ -246,7 +246,9 @@ def test_parallel():
 @intrinsic
 def raise_code(context, code):
     def lower(context, builder, sig, args):
-        Emit(context, builder, None, {ILK_EPERM: (KeyError, "own")}).check(args[0])
+        emit = Emit(context, builder, None, {ILK_EPERM: (KeyError, "own")})
+        emit.check(args[0])
+        emit.result()
         return context.get_dummy_value()
 
     return signature(types.none, types.intc), lower
