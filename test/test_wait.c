@@ -104,12 +104,12 @@ START_TEST(a_wake_is_measured_once_if_its_sleeper_asked)
   struct thread *me = thread_self();
   uint32_t before = load_relaxed(&spin_most);
   int64_t since = clock_now();
-  me->spin_waits = 1;
+  store_relaxed(&me->episode, 3);
   wake_expect(me, &words[0]);
   wake(&words[0], 1, false);
   wake_measure(&words[0], since);
   must(load_relaxed(&spin_most) == before); /* it did not ask */
-  me->spin_waits = 0;
+  store_relaxed(&me->episode, 1);
   wake_expect(me, &words[0]);
   wake_measure(&words[0], since);
   must(load_relaxed(&spin_most) == before); /* there was no wake */
@@ -119,6 +119,33 @@ START_TEST(a_wake_is_measured_once_if_its_sleeper_asked)
   must(once != before);
   wake_measure(&words[0], since);
   must(load_relaxed(&spin_most) == once);
+  store_relaxed(&me->episode, 2);
+}
+END_TEST
+
+/* It counted the waits that spin. So a thread asked for each of its sleeps, or for none, if it slept
+   at one of two waits, or at waits that do not spin. */
+START_TEST(one_sleep_in_16_asks_however_many_waits_spin)
+{
+  if (spins_never())
+    return;
+  struct thread *me = thread_self();
+  for (uint32_t spins = 0; spins < 3; spins++) {
+    int asked = 0;
+    for (int i = 0; i < 64; i++, me->spin_waits += spins) {
+      for (int j = 0; j < 100; j++)
+        spin_adapt(INT64_MAX);
+      uint32_t before = load_relaxed(&spin_most);
+      int64_t since = clock_now();
+      add_seq_cst(&me->episode, 1);
+      wake_expect(me, &words[0]);
+      wake(&words[0], 1, false);
+      wake_measure(&words[0], since);
+      add_seq_cst(&me->episode, 1);
+      asked += load_relaxed(&spin_most) != before;
+    }
+    expect(asked, 4);
+  }
 }
 END_TEST
 
@@ -406,6 +433,7 @@ int main(void)
   tcase_add_test(calls, records_of_threads_that_are_gone_are_not_looked_at);
   tcase_add_test(calls, the_longest_spin_follows_what_a_wake_takes_within_bounds);
   tcase_add_test(calls, a_wake_is_measured_once_if_its_sleeper_asked);
+  tcase_add_test(calls, one_sleep_in_16_asks_however_many_waits_spin);
   tcase_add_test(calls, deadline);
   tcase_add_test(calls, wakes_as_many_oldest_first);
   tcase_add_test(calls, wakes_that_word_only);

@@ -3,7 +3,7 @@
 #include "clock.h"
 #include "spin.h"
 
-#define MEASURED 16 /* one sleep in so many */
+#define MEASURED 16 /* one of a thread's sleeps in so many */
 #define ASKED 1     /* no time of the clock */
 
 static atomic_i64 woken_at[WAKE_SLOTS];
@@ -18,7 +18,7 @@ int wake(atomic_u32 *word, int n, bool shared)
 
 void wake_expect(struct thread *me, const atomic_u32 *word)
 {
-  if (me->spin_waits % MEASURED == 0)
+  if (load_relaxed(&me->episode) / 2 % MEASURED == 0) /* it counts twice for each sleep */
     store_relaxed(&woken_at[wake_slot(word)], ASKED);
 }
 

@@ -1,10 +1,10 @@
-/* Wakes, and how long they take on this machine: from a thread's call that wakes until the woken
-   thread runs. A wait spins for about as long before it sleeps (spin.h).
+/* Wakes, and how long they take on this machine: from the call that wakes a thread until that thread
+   runs. A wait spins for about as long before it sleeps (spin.h).
 
-   One sleep in 16 is measured. The sleeper asks for it in a slot that it shares with all words of
-   the same hash; the next thread that wakes one of them stores the time there. So a measurement may
-   be of another wake. The estimate therefore follows the median: it moves by a fixed step toward
-   each measurement, however far away that is. */
+   One sleep of a thread in 16 is measured. The sleeper asks for it in the slot of its word, which
+   other words may share; the next thread that wakes one of them stores the time there. So a
+   measurement may be of another wake. The estimate therefore follows the median: it moves toward
+   each measurement by a sixteenth of itself, however far away that is. */
 #ifndef INTERLOCK_WAKE_H
 #define INTERLOCK_WAKE_H
 
