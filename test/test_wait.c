@@ -123,6 +123,24 @@ START_TEST(a_wake_is_measured_once_if_its_sleeper_asked)
 }
 END_TEST
 
+/* A limit of the time when wakes took longer stayed for as long as the thread's waits succeeded. */
+START_TEST(a_limit_stayed_above_the_longest_spin)
+{
+  if (spins_never())
+    return;
+  struct thread *me = thread_self();
+  for (int i = 0; i < 1000; i++)
+    spin_adapt(INT64_MAX);
+  me->spin_limit = load_relaxed(&spin_most);
+  for (int i = 0; i < 1000; i++)
+    spin_adapt(0);
+  struct spin spin = spin_begin(me);
+  must(spin_again(&spin));
+  spin_won(&spin);
+  must(me->spin_limit > 0 && me->spin_limit <= load_relaxed(&spin_most));
+}
+END_TEST
+
 /* It counted the waits that spin. So a thread asked for each of its sleeps, or for none, if it slept
    at one of two waits, or at waits that do not spin. */
 START_TEST(one_sleep_in_16_asks_however_many_waits_spin)
@@ -433,6 +451,7 @@ int main(void)
   tcase_add_test(calls, records_of_threads_that_are_gone_are_not_looked_at);
   tcase_add_test(calls, the_longest_spin_follows_what_a_wake_takes_within_bounds);
   tcase_add_test(calls, a_wake_is_measured_once_if_its_sleeper_asked);
+  tcase_add_test(calls, a_limit_stayed_above_the_longest_spin);
   tcase_add_test(calls, one_sleep_in_16_asks_however_many_waits_spin);
   tcase_add_test(calls, deadline);
   tcase_add_test(calls, wakes_as_many_oldest_first);

@@ -3,10 +3,11 @@
    So a wait spins for at most twice as long as a wake takes on this machine (wake.h), and with one
    processor not at all.
 
-   Each thread adapts its limit, for all its waits together. An event that came after n pauses sets
-   it to 2 n and a few; an event that did not come halves it. At times a wait probes: it spins for
-   the most. The pauses between probes double while probes fail. The checks are 1, 2, 4 ... pauses
-   apart: each check takes the cache line from the thread that is about to write to it. */
+   Each thread adapts its limit, for all its waits together. If an event came after n pauses, the
+   limit becomes at least 2 n and a few; if it did not come, the limit is halved. Now and then a wait
+   probes: it spins for as long as any may. The intervals between probes double while probes fail.
+   The checks are 1, 2, 4 ... pauses apart, because each check takes the cache line from the thread
+   that is about to write to it. */
 #ifndef INTERLOCK_SPIN_H
 #define INTERLOCK_SPIN_H
 
@@ -14,7 +15,7 @@
 #include "thread_record.h"
 
 #define SPIN_STEP 16 /* pauses between two checks, at most */
-/* One wait in so many probes, at least and at most. */
+/* One wait in so many probes: after a success, and after many failures. */
 #define SPIN_PROBE_OFTEN 32
 #define SPIN_PROBE_RARELY 512
 
@@ -26,7 +27,7 @@ struct spin {
 
 void spin_setup(void); /* once, when the library is loaded */
 
-/* A wake took so long, in nanoseconds. */
+/* Adapts the longest spin to a wake that took so long, in nanoseconds. */
 void spin_adapt(int64_t wake);
 
 /* The longest spin, in pauses; 0 with one processor. */
@@ -64,14 +65,16 @@ static inline void spin_won(struct spin *spin)
   struct thread *me = spin->me;
   uint32_t longer = 2 * spin->pauses + 4, most = load_relaxed(&spin_most);
   if (longer > me->spin_limit)
-    me->spin_limit = longer < most ? longer : most;
+    me->spin_limit = longer;
+  if (me->spin_limit > most)
+    me->spin_limit = most;
   me->spin_failures = 0;
 }
 
-/* For a wait whose threads may be more than the processors, before it sleeps. True, after a yield:
-   recheck. False: sleep. `steps` counts what the object's threads do; it shows whether a long yield
-   let them run, or another program. In that case this thread does not yield for a while. Releases
-   the GIL, as block() does (gil.h). */
+/* For an object with perhaps more threads than there are processors: before a wait sleeps. True,
+   after a yield: recheck. False: sleep. `steps` changes with what the object's threads do. So it
+   shows whether a long yield let them run, or another program; after the latter this thread does not
+   yield for a while. Releases the GIL, as block() does (gil.h). */
 COLD bool spin_yield(struct spin *spin, const atomic_u64 *steps);
 
 #endif
