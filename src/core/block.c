@@ -20,12 +20,13 @@ atomic_u32 block_cancelled;
 /* A wait that has lasted this long may print a message (see stall.c). */
 #define STALL_DELAY NS_PER_S
 
-/* In shared memory a waiter may be killed after it was woken and before it rechecks, and its wake
-   is lost for the others. So each of them compares the word this often. */
+/* In shared memory a waiter may be killed after it was woken and before it rechecks. Its wake is
+   then lost, though another waiter needs it. So each waiter compares the word this often. */
 #define SHARED_WATCH (100 * NS_PER_MS)
 
-/* A thread that exits wakes the waiters for its private words, but may not touch the words. A waiter
-   that runs a signal handler just then would sleep on. So each checks its holder this often. */
+/* A thread that exits wakes the waiters for its private words, but may not touch the words. A
+   waiter that runs a signal handler at that moment misses the wake. So each waiter checks the
+   holder this often. */
 #define HOLDER_WATCH NS_PER_S
 
 void block_wake(struct object *object, int n)

@@ -4,7 +4,7 @@
 
        waiter:  e = epoch;  unclaimed += 1;  check;  sleep while epoch == e;
                 claimed > 0 ? claimed -= 1 : unclaimed -= 1;  and again from the start
-       waker:   change;  load unclaimed: not 0, then  unclaimed -= 1, claimed += 1;
+       waker:   change;  load unclaimed;  if not 0:  unclaimed -= 1, claimed += 1;
                 epoch += 1;  wake one
 
    Both counts are in one word, and change by one atomic operation. A claim is of one waiter, but of

@@ -1,5 +1,5 @@
-/* The close of a handle, and what calls do that meet one. See handle.h; for calls in signal handlers
-   (C1 ...), handle_counted.c.
+/* The close of a handle, and what a call does when it meets one. See handle.h; for calls in signal
+   handlers (C1 ...), handle_counted.c.
 
    State transitions of a close, as other threads see them:
 
@@ -10,8 +10,9 @@
                             Or a call still pins the object after a while: the close starts again
                             after a pause, so that other calls are not blocked by that one.
        undecided -> closed  The cached tag is cleared. From then on the handle is not live.
-       closed -> retired    At once, with the table's lock held since the object was open. The tag
-                            in the head is cleared, too; the state stays.
+       closed -> retired    If the object is retired, which happens at once: the table's lock is
+                            held from the start of the close. The tag in the head is cleared, too;
+                            the state stays.
        closed, retired -> unused   No call is inside. The slot may be reused.
 
    Invariants:
@@ -29,9 +30,9 @@
        waiter, or the waiter sees the tag. It then waits for the decision; if the object is retired,
        it returns ILK_EHANDLE.
    I6  Calls inside an object that may be retired change its head only by compare-and-swap with the
-       tag, or as the thread that holds it. (A thread that unlocks an unowned mutex for another first
-       makes its `retires` false: mutex_state.h, I9.) So the head of a retired object does not change,
-       apart from its state.
+       tag, or as the holder of the mutex that it is. (A thread that unlocks an unowned mutex for
+       another first makes its `retires` false: mutex_state.h, I9.) So the head of a retired object
+       does not change, apart from its state.
 
    Checked by test/models/handle.pml, handler.pml and retire.pml, and by the scenarios handle* of
    test/models/real. */
@@ -42,7 +43,8 @@
 #include "os.h"
 #include "waitq.h"
 
-/* How long the object stays open for calls that waited. Each of them sleeps for less. */
+/* How long a close that starts again leaves the object open for the calls that have waited. Each of
+   them sleeps for less. */
 #define REOPENED (4 * BACKOFF_LONGEST)
 
 /* How long a waiter sleeps before it rechecks a close that is undecided. */
@@ -80,8 +82,8 @@ static struct thread *pinner(void *handle)
 
 /* --- closing -------------------------------------------------------------------------- */
 
-/* Results of an attempt besides codes: the close starts again, soon or after a while; or the object
-   cannot be retired. */
+/* Results of an attempt, in addition to result codes: the close starts again, soon or after a
+   while; or the object is not retired. */
 #define AGAIN 1
 #define AGAIN_LATER 2
 #define NOT_RETIRED AGAIN

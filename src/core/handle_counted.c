@@ -1,14 +1,13 @@
 /* Calls in signal handlers against the close of a handle.
 
-   Such a call cannot pin with its thread's record if the handler has interrupted a
-   call that uses the pin, or the creation of the record. Then the pin is counted, in one of a few
-   counters, indexed by the slot. A counted call may also have to continue while a close is
-   undecided: its thread may be the one that closes, or may hold the table's lock, which the close
-   needs.
+   Such a call cannot pin with its thread's record if the handler has interrupted a call that uses
+   the pin, or the creation of the record. Then the pin is counted, in one of a few counters, chosen
+   by the index of the slot. A counted call may also have to continue while a close is undecided:
+   its thread may be the one that closes, or may hold the table's lock, which the close needs.
 
        counted call                         close, with the table's lock
        count += 1                           deciding = handle
-       load deciding, then the tag            load count: not 0, then reopen
+       load deciding, then the tag          load count; if not 0, reopen
        ...                                  else the cached tag is cleared
        count -= 1                           deciding = 0
 
@@ -20,9 +19,9 @@
        loads another value than its handle from `deciding`, and then CLOSING from the cached tag. A
        later decision loads its count (Dekker) and reopens the object.
    C3  A counted call waits only for a decision that another thread is making with the table's lock,
-       or, where handle_table_mine is false, for a close. The decision does not wait for the counted
-       call's thread, which does not hold that lock then. The close may wait for a pin of that
-       thread, but not without bound: a close that takes too long reopens the object.
+       or, if handle_table_mine is false, for a close. In both cases its thread does not hold that
+       lock, so the decision does not wait for it. The close may wait for a pin of that thread, but
+       not without bound: a close that takes too long reopens the object.
 
    Checked by test/models/handler.pml. */
 #include "backoff.h"

@@ -2,8 +2,8 @@
 
    A free retires an object: it closes the handle at once, and puts the slot on a list. A call that
    had pinned the object before may still be inside, so the slot is not reused yet. Once the list
-   has grown, one thread runs the heavy fence, loads the pins of all records, and returns the slots
-   that no pin names to the free list. So a few hundred frees share one fence and one search.
+   is long enough, one thread runs the heavy fence, loads the pins of all records, and returns the
+   slots that no pin names to the free list. So a few hundred frees share one fence and one search.
 
    Invariants:
    R1  A slot is on the list from the free until it is recycled. The list is guarded by the table's
@@ -22,7 +22,7 @@
 #include "handle_table.h"
 
 #ifndef RETIRED_MAX      /* test/models/real sets smaller ones */
-#define RETIRED_MAX 256  /* an object that finds the list full is not retired */
+#define RETIRED_MAX 256  /* while the list is full, no object is retired */
 #define RETIRED_MANY 192 /* from this length on, slots are recycled */
 #endif
 

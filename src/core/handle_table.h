@@ -24,8 +24,8 @@ void handle_count_freed(void);
 bool handle_retired_has_space(void);
 void handle_retired_add(void *handle);
 bool handle_retired_are_many(void);
-/* With nothing locked: recycles the retired slots that no call pins. True: there was one. If another
-   thread does so at this moment: waits until it is done, or returns false. */
+/* With nothing locked: recycles the retired slots that no call pins. True: there was one. If
+   another thread does so at this moment: waits until it is done, or returns false. */
 bool handle_retired_recycle(bool waits);
 
 /* Counted pins (handle_counted.c): how many there are of that handle, and of others. */

@@ -1,5 +1,5 @@
-/* What all objects have in common: the kind, the first part of the slot, and what other modules need
-   of a kind. See handle.h. */
+/* What all objects have in common: the kind, the first part of the slot, and what other modules
+   need of a kind. See handle.h. */
 #ifndef INTERLOCK_OBJECT_H
 #define INTERLOCK_OBJECT_H
 
@@ -52,7 +52,7 @@ struct kind_operations {
   /* True if it has a queue in which ilk_wait_begin() keeps a slot. */
   bool keeps_slots;
   /* The id of the thread that must act before a thread that waits for part `index` can continue; 0:
-     none. */
+     none. The index may be out of range. */
   uint32_t (*holder)(struct object *, int64_t index);
   /* The same where several threads may have to act: visits each of them, or each that is blocked.
      `waiter` sleeps for part `index`, or did a moment ago. NULL: holder() suffices. */
@@ -64,8 +64,8 @@ struct kind_operations {
      about to leave. A free then waits for them instead of returning ILK_EBUSY. So the thread that
      wakes them must keep its pin until it has woken them. NULL: never. */
   bool (*satisfied)(struct object *);
-  /* True if the object is in use, with this state, so that a free returns ILK_EBUSY; asked more than
-     once. NULL: never. (That a thread waits in it is checked for all kinds.) */
+  /* True if the object is in use, with this state, so that a free returns ILK_EBUSY; asked more
+     than once. NULL: never. (That a thread waits in it is checked for all kinds.) */
   bool (*busy)(struct object *, uint32_t state);
   /* False: a store to the closed object may still be under way, so its slot is never reused. NULL:
      true. */

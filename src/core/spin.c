@@ -4,18 +4,18 @@
 #include "gil.h"
 #include "os.h"
 
-/* The estimate of what a wake takes starts and stays between these, in nanoseconds. A longer wake is
-   that of a thread that waited for a processor. */
+/* The estimate of how long a wake takes, in nanoseconds: its first value, and its bounds. A wake
+   that takes longer was that of a thread which waited for a processor. */
 #define WAKE_FIRST 5000
 #define WAKE_LEAST 1000
 #define WAKE_MOST 40000
-#define STEP 16 /* an estimate changes by this part of itself */
+#define STEP 16 /* a measurement changes the estimate by one part in so many */
 
 #define MEASURED_PAUSES 64
 
 #define YIELDS 4 /* of one wait, at most */
-/* A yield that takes longer may have let another program run for a time slice. Such yields take at
-   most 1 % of a thread's time. */
+/* A yield that takes longer may have let another program run for a time slice. A thread spends at
+   most 1 % of its time in such yields. */
 #define YIELD_SLOW (NS_PER_MS / 2)
 #define YIELD_SHARE 100
 
@@ -41,11 +41,11 @@ void spin_setup(void)
   if (os_cpu_count() == 1)
     return;
   int64_t least = time_pauses();
-  for (int i = 0; i < 3; i++) { /* another program may have interrupted one */
+  for (int i = 0; i < 3; i++) { /* another program may have run meanwhile */
     int64_t ns = time_pauses();
     least = ns < least ? ns : least;
   }
-  pauses_per_us = least < MEASURED_PAUSES          ? 1000 /* the clock is too coarse */
+  pauses_per_us = least < MEASURED_PAUSES          ? 1000 /* or more; or a coarse clock */
                   : least < MEASURED_PAUSES * 1000 ? (uint32_t)(MEASURED_PAUSES * 1000 / least)
                                                    : 1;
   store_relaxed(&spin_most, most_for(WAKE_FIRST));
@@ -72,7 +72,7 @@ bool spin_yield(struct spin *spin, const atomic_u64 *steps)
   uint64_t before = load_relaxed(steps);
   os_yield();
   int64_t took = clock_now() - begin;
-  /* Would a sleep and a wake for each step have been faster? */
+  /* Would sleeping, with a wake for each step, have been faster? */
   if (took > YIELD_SLOW && (uint64_t)took / load_relaxed(&wake_ns) > load_relaxed(steps) - before)
     me->yields_after = begin + YIELD_SHARE * took;
   return true;

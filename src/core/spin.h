@@ -1,13 +1,13 @@
-/* Spinning before a sleep. It pays if the event comes sooner than a sleep and a wake take; otherwise
-   it wastes time, and the time that another thread needs if there are more threads than processors.
-   So a wait spins for at most twice as long as a wake takes on this machine (wake.h), and with one
-   processor not at all.
+/* Spinning before a sleep. It pays if the event comes sooner than a sleep and a wake take;
+   otherwise it wastes time, and the time that another thread needs if there are more threads than
+   processors. So a wait spins for at most twice as long as a wake takes on this machine (wake.h),
+   and with one processor not at all.
 
    Each thread adapts its limit, for all its waits together. If an event came after n pauses, the
-   limit becomes at least 2 n and a few; if it did not come, the limit is halved. Now and then a wait
-   probes: it spins for as long as any may. The intervals between probes double while probes fail.
-   The checks are 1, 2, 4 ... pauses apart, because each check takes the cache line from the thread
-   that is about to write to it. */
+   limit becomes at least 2 n and a few; if it did not come, the limit is halved. Now and then a
+   wait probes: it spins for as long as any may. The intervals between probes double while probes
+   fail. The checks are 1, 2, 4 ... pauses apart, because each check takes the cache line from the
+   thread that is about to write to it. */
 #ifndef INTERLOCK_SPIN_H
 #define INTERLOCK_SPIN_H
 
@@ -73,8 +73,8 @@ static inline void spin_won(struct spin *spin)
 
 /* For an object with perhaps more threads than there are processors: before a wait sleeps. True,
    after a yield: recheck. False: sleep. `steps` changes with what the object's threads do. So it
-   shows whether a long yield let them run, or another program; after the latter this thread does not
-   yield for a while. Releases the GIL, as block() does (gil.h). */
+   shows whether a long yield let them run, or another program; after the latter this thread does
+   not yield for a while. Releases the GIL, as block() does (gil.h). */
 COLD bool spin_yield(struct spin *spin, const atomic_u64 *steps);
 
 #endif

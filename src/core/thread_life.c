@@ -17,8 +17,8 @@ static const struct thread_exit_work *exit_work; /* constant once the library is
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
 #define EXIT_ROUNDS 2
 
-/* `safely`: async-signal-safe. Otherwise records of threads that are gone are ended first, which
-   acquires locks. */
+/* `safely`: with async-signal-safe steps only. Otherwise, if no record is free, ends those of threads
+   that are gone, which acquires locks. */
 static struct thread *reserve(bool safely)
 {
   if (!exit_hook_works) /* its exit would go unnoticed */
@@ -118,7 +118,7 @@ void thread_leave(struct thread *me)
      detects the death, because block() publishes before it checks the holder. */
   thread_vanish(dead);
   exit_work->wake(me, dead);
-  /* Else the caller ends a thread that is gone, and keeps its own record. */
+  /* Otherwise the caller ends a thread that is gone, and keeps its own record. */
   if (me == thread_current)
     thread_set_current(NULL);
   os_signals signals;

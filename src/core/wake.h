@@ -1,5 +1,5 @@
-/* Wakes, and how long they take on this machine: from the call that wakes a thread until that thread
-   runs. A wait spins for about as long before it sleeps (spin.h).
+/* Wakes, and how long they take on this machine: from the call that wakes a thread until that
+   thread runs. A wait spins for about as long before it sleeps (spin.h).
 
    One sleep of a thread in 16 is measured. The sleeper asks for it in the slot of its word, which
    other words may share; the next thread that wakes one of them stores the time there. So a

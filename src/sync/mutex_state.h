@@ -64,10 +64,10 @@
        thread that takes the mutex away, or unlocks it for another, first sets a flag; a recursive
        lock sets one, too. Two flags may come too late, after the holder's unlock has loaded
        `tag_flags`. If it is the flag for HANDOFF, the store erases HANDOFF (I3). If it is that of a
-       reset, the store frees the mutex even if another thread has locked it since; a reset does
-       not prevent that, as its documentation says. If the mutex has been freed since, the tag
-       check fails; or the store makes the freed handle live again, in a slot that is not reused
-       (see is_reusable()), so that it affects no other object.
+       reset, the store unlocks the mutex even if another thread has locked it since; a reset does
+       not prevent that, as its documentation says. And if the mutex has been closed since then, the
+       store makes its handle live again, in a slot that is not reused (see is_reusable()), so that
+       no other object is affected.
    I7  A condition's notify may defer wakes (waitq.h) of threads that need this mutex next: they
        lose nothing until its release. SPECIAL_DEFERRED is set while there are deferred wakes, so
        every release by the holder makes them. A reset makes those of the holder that it takes the
@@ -77,12 +77,13 @@
        new waiter does, except that it returns to that slot. A thread that acquires the mutex
        between two parts may still have its slot in the queue, away.
    I9  A mutex is retired (handle.h) only while no store of its head can be under way. An owned one
-       is stored by its holder alone, or after SPECIAL_FORCED was set. An unowned one may be unlocked
-       by several threads at once, by mistake. Its locker needs no flag: if the locker's store is
-       still to come and no other thread has unlocked it, it is locked, and its free fails. A thread
-       that unlocks for another first sets SPECIAL_CROSSED, and stores only if the tag was there in
-       the same RMW. A free sets CLOSING in that word first, then checks the flag. So either the free
-       sees the flag and waits for the pins, or that thread sees CLOSING and begins anew.
+       is stored by its holder alone, or after SPECIAL_FORCED was set. An unowned one may be
+       unlocked by several threads at once, by mistake. The thread that locked it needs no flag:
+       until it stores, the mutex is locked and a free fails, unless another thread has unlocked it.
+       A thread that unlocks for another first sets SPECIAL_CROSSED, by an RMW of `tag_flags`, and
+       stores only if that RMW found the tag. A free sets CLOSING in that word first, then checks
+       the flag. So either the free sees the flag and waits for the pins, or that thread sees
+       CLOSING and begins anew.
 
    Bound on starvation: once the first waiter has waited for STARVING, it sets HANDOFF when an
    attempt fails. So does a release that finds the mutex locked again before it could wake that

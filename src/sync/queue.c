@@ -153,7 +153,8 @@ static inline int end(const struct call *c, enum way way, int result)
   return result;
 }
 
-/* The queue was full (empty), or the oldest item's put is between its two steps. */
+/* The queue was full (empty), or the oldest item's put is between its two steps. Spins while no
+   other thread waits on this side, then yields, then waits. */
 static __attribute__((noinline)) int pass_slow(const struct call *c, enum way way, int64_t *item,
                                                int64_t timeout_ns)
 {

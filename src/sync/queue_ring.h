@@ -2,8 +2,9 @@
    step that another thread could have to wait for: it reads the item first, and then takes it with
    one compare-and-swap. No thread waits here (see queue.c). Checked by test/models/queue_ring.pml.
 
-   A position is n * lap + index, where index < capacity <= lap and lap is a power of two. Its 63
-   bits do not wrap. So a queue of any capacity from 1 on holds exactly that many items.
+   A position is n * lap + index, where index < capacity <= lap and lap is a power of two. So a
+   queue of any capacity from 1 on holds exactly that many items. A position has 63 bits, which do
+   not wrap.
 
        tail    the next put's position, and RING_CLOSED
        head    the next get's position; head <= tail <= head + lap
@@ -96,8 +97,8 @@ static inline struct ring_slot *ring_slot_at(const struct ring *r, uint64_t posi
   return &r->slots->slot[ring_index(r, position)];
 }
 
-/* After a failed compare-and-swap: lets the threads that succeed do a few more, which is cheap while
-   the cache line is theirs. */
+/* After a failed compare-and-swap: lets the threads that succeed do a few more, which is cheap
+   while the cache line is theirs. */
 #define RING_BACKOFF 32 /* pauses, at most */
 COLD static void ring_back_off(uint32_t *pauses)
 {
@@ -117,7 +118,8 @@ static inline int ring_put(const struct ring *r, int64_t item)
     if (unlikely(tail & RING_CLOSED))
       return ILK_ECLOSED;
     /* Acquire: pairs with the get that advanced the head so far, after it had read its item (I4).
-       If `tail` is stale and less than `head_known`, the difference wraps and the test succeeds. */
+       If `tail` is stale and less than `head_known`, the difference wraps, so the tail is loaded
+       again below. */
     if (unlikely(tail - load_acquire(&slots->head_known) >= r->lap)) {
       uint64_t head = load_seq_cst(&slots->head);
       store_release(&slots->head_known, head); /* passes on what that load acquired */

@@ -34,7 +34,7 @@ static inline uint32_t holder_id(const struct thread *me, int flags)
            : thread_id(me);
 }
 
-/* check() of a private word, in fewer branches. */
+/* check() of a private word, with fewer branches. */
 static inline bool is_private(void *address, int flags)
 {
   uintptr_t misaligned = (uintptr_t)address % sizeof(atomic_u32);
@@ -147,7 +147,8 @@ int ilk_word_id(void)
        waker:   (the caller has changed the word);  fence;  load the count
 
    If the waker's load misses the waiter, the waiter finds the word changed. Shared words are not
-   counted: their waiters may be in another process. */
+   counted: their waiters may be in another process. In a fork's child the waiters of the parent
+   remain counted, so a wake may make a system call for nothing. */
 static atomic_u32 waiters[WAKE_SLOTS];
 
 static int sleep_on(struct thread *me, atomic_u32 *word, uint32_t expected, int64_t deadline)

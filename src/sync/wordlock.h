@@ -58,14 +58,15 @@
        So no thread sleeps there for long without comparing the word (block()). If it finds the word
        changed, it rechecks; if the word is free, it acquires with CONTENDED, and its release wakes
        the next.
-   I6  A release by a store loads the holder's `word_marks`, finds its id alone in the word, stores
-       FREE, and loads `word_marks` again. A waiter that sets CONTENDED in a word without it then
-       counts up the holder's `word_marks`, runs the heavy fence, and rechecks the word before it
-       sleeps or leaves. Dekker: either its recheck finds the store, or the second load finds the
-       count. The first load cannot have found it: then the holder would have found CONTENDED, too.
-       So a release that has erased CONTENDED, and whose waiter relies on it, finds another count,
-       and wakes one. `word_marks` counts for all words that the thread holds, so such a wake may be
-       for nothing. Waiters that find CONTENDED set by another rely on that thread.
+   I6  A release by a store loads the holder's `word_marks`, finds only the holder's id in the word,
+       stores FREE, and loads `word_marks` again. A waiter that sets CONTENDED where it was clear
+       then increments the holder's `word_marks`, runs the heavy fence, and rechecks the word before
+       it sleeps or leaves. Dekker: either its recheck finds the store, or the second load finds the
+       increment. The first load cannot have found it: then the holder would have found CONTENDED,
+       too. So if a release erases CONTENDED and the waiter's recheck misses that, the release finds
+       another count, and wakes one. `word_marks` counts for all words that the thread holds, so
+       such a wake may be for nothing. Waiters that find CONTENDED set by another rely on that
+       thread: if it finds the store, it acquires with CONTENDED, or sets it again.
 
    Bound on starvation: a thread that has waited for STARVING_AFTER, wakes, and finds that another
    overtook it, sets STARVING and sleeps again. From then on only threads that have slept acquire
