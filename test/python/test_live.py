@@ -5,7 +5,7 @@ import types as python
 
 import numpy as np
 import pytest
-from numba import njit, prange, types
+from numba import njit, prange, typed, types
 from numba.core.errors import TypingError
 from numba.experimental import jitclass
 from numba.extending import overload, register_jitable
@@ -383,3 +383,158 @@ def test_tables_beside_operations_are_constants():
     assert kernel(a, LockArray(4)) == 9 and a.tolist() == [0, 0, 0, 2]
     table[:] = 0
     assert kernel(a, LockArray(4)) == 9
+
+
+@jitclass([("array", types.int64[:])])
+class Box:
+    def __init__(self, array):
+        self.array = array
+
+
+ARRAY = types.int64[:]
+
+
+@njit
+def from_a_dict(own):
+    arrays = typed.Dict.empty(types.int64, ARRAY)
+    arrays[0] = WAYS
+    return atomic.load(arrays[0], 0)
+
+
+@njit
+def from_a_list(own):
+    arrays = [own]
+    arrays[0] = WAYS
+    return atomic.load(arrays[0], 0)
+
+
+@njit
+def from_a_slice_of_a_list(own):
+    arrays = [own, own]
+    arrays[0:1] = [WAYS]
+    return atomic.load(arrays[0], 0)
+
+
+@njit
+def from_a_tuple_in_a_list(own):
+    pairs = [(own, 1)]
+    pairs[0] = (WAYS, 2)
+    for array, _n in pairs:
+        return atomic.load(array, 0)
+
+
+@njit
+def from_an_appended_tuple(own):
+    pairs = [(own, 1)]
+    pairs.append((WAYS, 2))
+    return atomic.load(pairs[1][0], 0)
+
+
+@njit
+def from_an_attribute(own):
+    box = Box(own)
+    box.array = WAYS
+    return atomic.load(box.array, 0)
+
+
+@njit
+def from_a_tuple_of_a_loop(own):
+    arrays = (own, own)
+    for _i in range(2):
+        arrays = (arrays[1], WAYS)
+    return atomic.load(arrays[0], 0)
+
+
+@njit
+def from_a_sum_of_tuples(own):
+    arrays = (own,) + (WAYS,)  # noqa: RUF005
+    return atomic.load(arrays[1], 0)
+
+
+@njit
+def from_a_sum_of_lists(own):
+    arrays = [own]
+    arrays += [WAYS]
+    return atomic.load(arrays[1], 0)
+
+
+@njit
+def from_a_picked_array(own):
+    array = (WAYS, own)[0]
+    return nb.ilk_atomic_load_i64(array.ctypes.data)
+
+
+@njit
+def with_a_number(array):
+    return array, 1
+
+
+@njit
+def from_an_unpacked_result(own):
+    array, _n = with_a_number(WAYS)
+    return nb.ilk_atomic_load_i64(array.ctypes.data)
+
+
+@pytest.mark.parametrize("kernel", [
+    from_a_dict, from_a_list, from_a_slice_of_a_list, from_a_tuple_in_a_list, from_an_appended_tuple, from_an_attribute,
+    from_a_tuple_of_a_loop, from_a_sum_of_tuples, from_a_sum_of_lists, from_a_picked_array, from_an_unpacked_result,
+], ids=lambda kernel: kernel.__name__)  # fmt: skip
+def test_an_array_in_a_container_is_the_array_itself(kernel):
+    own = np.full(1, 9, np.int64)
+    WAYS[0] = 0
+    assert kernel(own) == 0
+    WAYS[0] = 1
+    assert kernel(own) == 1
+
+
+def test_an_array_stored_for_another_kernel_is_the_array_itself():
+    @njit
+    def fill(lock, arrays):
+        with lock:
+            arrays[0] = WAYS
+
+    @njit
+    def load_first_of(arrays):
+        return atomic.load(arrays[0], 0)
+
+    arrays = typed.List([np.full(1, 9, np.int64)])
+    WAYS[0] = 0
+    fill(Lock(), arrays)
+    assert load_first_of(arrays) == 0
+    WAYS[0] = 1
+    assert load_first_of(arrays) == 1
+
+
+def test_an_array_that_a_generator_yields_is_refused():
+    @njit
+    def generate():
+        yield WAYS
+
+    @njit
+    def kernel():
+        for array in generate():
+            return atomic.load(array, 0)
+
+    with pytest.raises(TypingError, match="WAYS, which a compiled function returns.*" + HOW):
+        kernel()
+
+
+def test_elements_of_tables_that_a_kernel_stores_are_constants():
+    table, square = np.array([3, 1, 2]), np.array([[1, 2], [3, 4]])
+
+    @njit
+    def kernel(a, i, j):
+        atomic.add(a, 0, 0)
+        a[:3] = table
+        a[1] = table[i]
+        a[2] = square[i, j] + square[i][j]
+        a[3] = square[int(i), 0]
+        for k, x in enumerate(table):
+            a[k + 4] = x
+
+    a = np.zeros(8, np.int64)
+    kernel(a, 1, 1)
+    table[:] = square[:] = 0
+    a[:] = 0
+    kernel(a, 1, 1)
+    assert a.tolist() == [3, 1, 8, 3, 3, 1, 2, 0]

@@ -2,9 +2,9 @@
 
 To Numba a global array, or one that a closure captures, is a constant: a kernel reads a copy that was made when it was
 compiled. An atomic operation on it would change or read that copy, which no other thread uses. So if a kernel calls
-`interlock.atomic` or `interlock.words` on such an array, all the kernel's references to it are to the array itself, by its
-address. Numba does the same for large arrays. Such a kernel is not cached. The same holds for all arrays in a predicate of
-`Condition.wait_for`.
+`interlock.atomic` or `interlock.words` on such an array, or puts it into a container or attribute, where an operation may
+find it, all the kernel's references to it are to the array itself, by its address. Numba does the same for large arrays.
+Such a kernel is not cached. The same holds for all arrays in a predicate of `Condition.wait_for`.
 """
 
 import inspect
@@ -116,11 +116,11 @@ def _live_arrays(func_ir, defaults):
     if func_ir.func_id.func in _predicates:
         return None
     found = set()
-    for call, name, value, can_be_live in Search(func_ir, defaults).outer_operands():
+    for use, name, value, can_be_live in Search(func_ir, defaults).outer_operands():
         if not isinstance(value, np.ndarray):
-            raise errors.TypingError(f"{name} holds an array, and is not an argument. {HOW}", loc=call.loc)
+            raise errors.TypingError(f"{name} holds an array, and is not an argument. {HOW}", loc=use.loc)
         if not can_be_live:
-            raise errors.TypingError(f"{name}, which a compiled function returns, is not an argument. {HOW}", loc=call.loc)
+            raise errors.TypingError(f"{name}, which a compiled function returns, is not an argument. {HOW}", loc=use.loc)
         found.add(id(value))
     return found
 

@@ -26,8 +26,9 @@ _OPERATIONS = {f for module in (atomic, words) for f in vars(module).values() if
 class Search:
     """Finds the global and captured arrays on whose elements a function operates, itself or through what it calls.
 
-    A callee that is unknown here, such as a method or an argument, may operate on each array that it gets. `defaults`: the
-    arguments of the function that have their default, which Numba compiles as a constant.
+    A callee that is unknown here, such as a method or an argument, may operate on each array that it gets, and so may
+    code that finds it in a container or attribute. `defaults`: the arguments of the function that have their default, which
+    Numba compiles as a constant.
     """
 
     def __init__(self, func_ir, defaults):
@@ -35,7 +36,7 @@ class Search:
         self._operated, self._returned = {}, {}  # function -> names of its arguments, and also values that it returns
 
     def outer_operands(self):
-        """Iterate over them as (call, name, value, can be live).
+        """Iterate over them as (statement or call, name, value, can be live).
 
         A value is an array, or a tuple or list that may hold one.
         """
@@ -48,34 +49,40 @@ class Search:
                         for name, value, is_item, is_returned in outer[var.name]:
                             if not (whole and is_item):
                                 yield call, name, value, not is_returned
+            for stmt in block.body:
+                for var in _stored(self._func_ir, stmt):
+                    for name, value, is_item, is_returned in self._sources(self._func_ir, var):
+                        if value is not None and not is_item:
+                            yield stmt, name, value, not is_returned
 
     def _sources(self, func_ir, var):
         """Iterate over the arguments and outer values of which `var` may be a part.
 
-        They are (name, None or the outer value, whether it is an element, whether a function returned it).
+        They are (name, None or the outer value, whether a number of it, whether a function returned it).
         """
-        todo, seen = [(var, False)], {var.name}
-        for var, is_item in todo:
+        todo, seen = [(var, 0)], {(var.name, 0)}
+        for var, depth in todo:  # the number of indices between the value and its source
             outer = guard(find_outer_value, func_ir, var)
             if isinstance(outer, (np.ndarray, tuple, list)):
                 definition = func_ir.get_definition(var)  # a name, or a module's attribute
                 name = definition.attr if isinstance(definition, ir.Expr) else definition.name
-                yield name, outer, is_item and getattr(outer, "ndim", 0) == 1, False
+                yield name, outer, depth >= _dimensions(outer), False
                 continue
             for definition in func_ir._definitions.get(var.name, []):
                 if isinstance(definition, ir.Arg):
                     value = self._defaults.get(definition.name) if func_ir is self._func_ir else None
-                    yield definition.name, value, is_item, False
+                    yield definition.name, value, value is not None and depth >= _dimensions(value), False
                 elif isinstance(definition, ir.Expr):
                     for name, value in self._returned_by(func_ir, definition):
-                        yield name, value, is_item, True
+                        yield name, value, False, True
+                below = min(_depth(func_ir, definition, depth), _DEEPEST)
                 for source in _of(func_ir, definition):
-                    if source.name not in seen:
-                        seen.add(source.name)
-                        todo.append((source, is_item or _is_element(func_ir, definition)))
+                    if (source.name, below) not in seen:
+                        seen.add((source.name, below))
+                        todo.append((source, below))
 
     def _returned_by(self, func_ir, call):
-        """Return the outer values that a compiled function may return, as (name, value)."""
+        """Return the outer values that a compiled function may return or yield, as (name, value)."""
         callee = call.op == "call" and guard(find_outer_value, func_ir, call.func)
         if not isinstance(callee, Dispatcher):
             return []
@@ -87,8 +94,8 @@ class Search:
                 (name, value)
                 for block in callee_ir.blocks.values()
                 for statement in block.body
-                if isinstance(statement, ir.Return)
-                for name, value, _, _ in self._sources(callee_ir, statement.value)
+                for result in _results(statement)
+                for name, value, _, _ in self._sources(callee_ir, result)
                 if value is not None
             ]
         return self._returned[function]
@@ -129,6 +136,9 @@ def _of(func_ir, definition):
         return [definition.value]
     if definition.op in ("build_tuple", "build_list", "build_set"):
         return list(definition.items)
+    if definition.op in ("binop", "inplace_binop"):  # of tuples or lists; of arrays it is a new array
+        operands = [definition.lhs, definition.rhs]
+        return [var for var in operands if not isinstance(guard(find_outer_value, func_ir, var), np.ndarray)]
     if definition.op == "call":
         method = guard(get_definition, func_ir, definition.func)
         if isinstance(method, ir.Expr) and method.op == "getattr":  # of an array: its reshape() and view(); or np.ravel()
@@ -137,14 +147,72 @@ def _of(func_ir, definition):
     return []
 
 
-def _is_element(func_ir, definition):
-    """Return whether a definition is an element, and not a slice: of an array of one dimension it is no array then."""
-    if getattr(definition, "op", "") == "static_getitem":
-        return not isinstance(definition.index, (slice, tuple))
-    if getattr(definition, "op", "") in ("getitem", "typed_getitem"):
-        index = guard(get_definition, func_ir, definition.index)
-        return not (isinstance(index, ir.Expr) and index.op in ("call", "build_tuple"))
-    return False
+_DEEPEST = 32  # the most dimensions of an array
+
+
+def _dimensions(value):
+    """Return how many indices lead to an element that is no array."""
+    if isinstance(value, np.ndarray):
+        return value.ndim
+    return 1 + max(map(_dimensions, value), default=0) if isinstance(value, (tuple, list)) else 0
+
+
+def _depth(func_ir, definition, depth):
+    """Return the number of indices between a value and the variables of its definition; `depth`: the same of the defined."""
+    operation = getattr(definition, "op", "")
+    if operation == "static_getitem":
+        indices = definition.index if isinstance(definition.index, tuple) else [definition.index]
+        return depth + sum(not isinstance(index, slice) for index in indices)
+    if operation in ("getitem", "typed_getitem"):
+        return depth + sum(not _may_be_slice(func_ir, index) for index in _indices(func_ir, definition.index))
+    if operation in ("build_tuple", "build_list", "build_set"):
+        return max(depth - 1, 0)
+    if operation == "call":
+        # Others than Numba's functions and an array's methods may put the whole array into what they return.
+        callee = guard(find_outer_value, func_ir, definition.func)
+        method = guard(get_definition, func_ir, definition.func)
+        if isinstance(method, ir.Expr) and method.op == "getattr" and callee is None:
+            return depth if hasattr(np.ndarray, method.attr) else 0
+        return depth if callee is not None and _is_foreign(callee) else 0
+    return depth
+
+
+def _indices(func_ir, index):
+    made = guard(get_definition, func_ir, index)
+    return made.items if isinstance(made, ir.Expr) and made.op == "build_tuple" else [index]
+
+
+def _may_be_slice(func_ir, index):
+    """Return whether an index is a slice, or made by a call that may return one."""
+    made = guard(get_definition, func_ir, index)
+    if isinstance(made, ir.Expr) and made.op == "call":
+        callee = guard(find_outer_value, func_ir, made.func)
+        return callee is slice or not _is_foreign(callee)
+    return isinstance(made, ir.Const) and isinstance(made.value, (slice, type(...), type(None)))
+
+
+def _stored(func_ir, stmt):
+    """Return the variables whose values a statement puts into a container or attribute."""
+    if isinstance(stmt, ir.SetAttr):
+        return [stmt.value]
+    if isinstance(stmt, ir.StaticSetItem):
+        indices = stmt.index if isinstance(stmt.index, tuple) else [stmt.index]
+        is_slice = any(isinstance(index, slice) for index in indices)
+    elif isinstance(stmt, ir.SetItem):
+        is_slice = any(_may_be_slice(func_ir, index) for index in _indices(func_ir, stmt.index))
+    else:
+        return []
+    if not is_slice:
+        return [stmt.value]
+    made = guard(get_definition, func_ir, stmt.value)  # its elements are copied
+    return made.items if isinstance(made, ir.Expr) and made.op == "build_list" else []
+
+
+def _results(stmt):
+    """Return the variables that a statement returns or yields."""
+    if isinstance(stmt, ir.Return) or (isinstance(stmt, ir.Assign) and isinstance(stmt.value, ir.Yield)):
+        return [stmt.value if isinstance(stmt, ir.Return) else stmt.value.value]
+    return []
 
 
 def _is_c_function(callee):
