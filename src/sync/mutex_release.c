@@ -87,10 +87,14 @@ int mutex_unlock_pinned(const struct call *c, uint32_t *depth)
     if (load_relaxed(&m->object.tag_flags) & SPECIAL_DEFERRED)
       and_relaxed(&m->object.tag_flags, ~SPECIAL_DEFERRED);
     if (release(c, head)) {
-      /* Its locker may not have left the queue yet, and so not set `has_waiters` for the rest
-         (I2). */
-      if (crossed && load_relaxed(&m->object.waiters))
+      /* Its locker may not have left the queue yet, and so not set `has_waiters` for the rest (I2).
+         Once it has, a release by yet another thread that missed the flag is visible. */
+      if (crossed && load_relaxed(&m->object.waiters)) {
+        waitq_lock(&m->object);
+        waitq_unlock(&m->object);
+        fence_heavy();
         mutex_wake_first(m);
+      }
       if (me->held == c->handle)
         me->held = NULL;
       if (load_relaxed(&me->deferred_count))
