@@ -154,7 +154,8 @@ static inline int end(const struct call *c, enum way way, int result)
 }
 
 /* The queue was full (empty), or the oldest item's put is between its two steps. Spins while no
-   other thread waits on this side, then yields, then waits. */
+   other thread waits on this side, then yields, then waits. A call with a time-out does not yield:
+   a yield may last longer. */
 static __attribute__((noinline)) int pass_slow(const struct call *c, enum way way, int64_t *item,
                                                int64_t timeout_ns)
 {
@@ -168,7 +169,7 @@ static __attribute__((noinline)) int pass_slow(const struct call *c, enum way wa
   if (!must_wait(result))
     spin_won(&spin);
   const atomic_u64 *steps = way == PUT ? &q->ring.slots->head : &q->ring.slots->tail;
-  while (result == ILK_EBUSY && timeout_ns != 0 && spin_yield(&spin, steps))
+  while (result == ILK_EBUSY && timeout_ns < 0 && spin_yield(&spin, steps))
     result = attempt_and_spin(q, way, item);
   if (must_wait(result))
     result = timeout_ns == 0 ? ILK_ETIMEDOUT : wait(c, way, item, timeout_ns);
