@@ -11,6 +11,7 @@
 #undef pthread_setspecific
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libproc.h>
 #include <limits.h>
 #include <link.h>
@@ -109,6 +110,20 @@ int pthread_threadid_np(void *thread, uint64_t *id)
   return 0;
 }
 
+/* macOS forgets any thread that has ended. Linux keeps the main one as a zombie, to which signals
+   can be sent. By bare system calls, which are no cancellation points. */
+static bool main_thread_has_ended(void)
+{
+  char text[64];
+  int file = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    return false;
+  long size = syscall(SYS_read, file, text, sizeof text - 1);
+  syscall(SYS_close, file);
+  text[size > 0 ? size : 0] = 0;
+  return strstr(text, ") Z") != NULL;
+}
+
 int proc_pidinfo(int process, int flavor, uint64_t thread, void *buffer, int size)
 {
   if (flavor != PROC_PIDTHREADID64INFO || size < (int)sizeof(struct proc_threadinfo)) {
@@ -117,6 +132,10 @@ int proc_pidinfo(int process, int flavor, uint64_t thread, void *buffer, int siz
   }
   if (syscall(SYS_tgkill, (long)process, (long)thread, 0L) == -1)
     return 0;
+  if (thread == (uint64_t)process && main_thread_has_ended()) {
+    errno = ESRCH;
+    return 0;
+  }
   memset(buffer, 0, sizeof(struct proc_threadinfo));
   return (int)sizeof(struct proc_threadinfo);
 }
