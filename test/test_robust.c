@@ -84,6 +84,23 @@ static int call_trylock_robust(void *lock, int64_t unused)
   return ilk_robust_trylock(lock);
 }
 
+/* musl's pthread_mutex_trylock() says EBUSY of a mutex that the caller holds, and no wait that finds
+   its time over, or that waits are cancelled, asked again: ETIMEDOUT or ECANCELED was returned. */
+START_TEST(a_holder_deadlocks_though_its_wait_would_not_begin)
+{
+  struct shared *s = shared_new();
+  expect(ilk_robust_lock(s->lock), ILK_OK);
+  for (int i = 0; i < 100; i++)
+    expect(ilk_robust_timedlock(s->lock, 1), ILK_EDEADLK);
+  ilk_cancel(1);
+  expect(ilk_robust_timedlock(s->lock, SECOND), ILK_EDEADLK);
+  expect(ilk_robust_lock(s->lock), ILK_EDEADLK);
+  ilk_cancel(0);
+  expect(ilk_robust_unlock(s->lock), ILK_OK);
+  shared_free(s);
+}
+END_TEST
+
 static int call_unlock_robust(void *lock, int64_t unused)
 {
   (void)unused;
@@ -369,6 +386,7 @@ int main(void)
   TCase *calls = test_case(suite, "calls", 20);
   tcase_add_test(calls, arguments_are_checked);
   tcase_add_test(calls, lock_and_unlock);
+  tcase_add_test(calls, a_holder_deadlocks_though_its_wait_would_not_begin);
   tcase_add_test(calls, a_wait_is_cancelled);
   TCase *deaths = test_case(suite, "deaths", 20);
   tcase_add_loop_test(deaths, a_holder_is_killed, 0, 2);

@@ -10,11 +10,12 @@
    unlocked one. ILK_EINVAL: anything else. ILK_ENOTSUP: the system has no robust mutexes. */
 int robust_check(void *address);
 
-/* After robust_check(). ILK_OK, ILK_OWNER_DIED: locked; ILK_EBUSY; ILK_EDEADLK: the caller holds
-   it. */
+/* After robust_check(). ILK_OK, ILK_OWNER_DIED: locked; ILK_EBUSY; ILK_EDEADLK or, on some systems,
+   ILK_EBUSY: the caller holds it. */
 int robust_try(void *address);
 
-/* The same, but waits at most until `until` (monotonic clock), then returns ILK_ETIMEDOUT. */
+/* The same, but ILK_EDEADLK on all, and waits at most until `until` (monotonic clock), then returns
+   ILK_ETIMEDOUT. */
 int robust_try_until(void *address, int64_t until);
 
 void robust_setup(void); /* once, when the library is loaded */

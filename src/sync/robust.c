@@ -31,7 +31,10 @@ COLD static int lock_slow(void *address, int64_t timeout_ns)
   struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
-  struct part p = {.sleep = {wait_part}, .address = address, .result = ILK_ETIMEDOUT};
+  /* Of one that the caller holds, musl's try says only that it is held; a wait, even of no length,
+     says by whom. block_with() might begin none: its time may be over, or waits cancelled. */
+  struct part p = {
+    .sleep = {wait_part}, .address = address, .result = robust_try_until(address, 0)};
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK;
   while (result == ILK_OK && p.result == ILK_ETIMEDOUT)
