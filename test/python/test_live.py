@@ -538,3 +538,56 @@ def test_elements_of_tables_that_a_kernel_stores_are_constants():
     a[:] = 0
     kernel(a, 1, 1)
     assert a.tolist() == [3, 1, 8, 3, 3, 1, 2, 0]
+
+
+def test_a_variable_of_two_global_arrays_is_the_arrays_themselves():
+    """Also where it is assigned twice: Numba finds no value for such a name."""
+    one, other = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    flags = python.ModuleType("flags")
+    flags.one, flags.other = np.zeros(1, np.int64), np.zeros(1, np.int64)
+
+    @njit
+    def in_turn(n):
+        flag, seen = one, 0
+        for _ in range(n):
+            seen += atomic.load(flag, 0)
+            flag = other
+        return seen
+
+    @njit
+    def of_a_module(n):
+        flag, seen = flags.one, 0
+        for _ in range(n):
+            seen += atomic.load(flag, 0)
+            flag = flags.other
+        return seen
+
+    @njit
+    def swapped(n):
+        front, back, seen = one, other, 0
+        for _ in range(n):
+            front, back = back, front
+            seen += atomic.load(front, 0)
+        return seen
+
+    for kernel, arrays in ((in_turn, (one, other)), (of_a_module, (flags.one, flags.other)), (swapped, (one, other))):
+        for array in arrays:
+            array[0] = 0
+        assert kernel(2) == 0
+        for array in arrays:
+            array[0] = 4
+        assert kernel(2) == 8, kernel
+
+
+def test_views_by_attributes_of_a_global_array():
+    table, numbers = np.zeros((2, 2), np.int64), np.zeros(2, np.complex128)
+
+    @njit
+    def kernel():
+        first, second = table.T, table.T
+        seen = atomic.load(first, (1, 0)) + atomic.load(second, (1, 0)) + atomic.load(table.T.T, (0, 1))
+        return seen + atomic.load(numbers.real, 1) + atomic.load(numbers.imag, 1)
+
+    assert kernel() == 0
+    table[0, 1], numbers[1] = 2, 3 + 4j
+    assert kernel() == 13

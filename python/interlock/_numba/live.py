@@ -16,13 +16,13 @@ from numba import njit, typeof
 from numba.core import cgutils, errors, ir, types
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import lower_builtin, lower_constant
-from numba.core.ir_utils import find_outer_value, get_definition, guard
+from numba.core.ir_utils import get_definition, guard
 from numba.core.rewrites import Rewrite, register_rewrite
 from numba.core.typing import signature
 from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
-from .sources import HOW, Search
+from .sources import HOW, Search, outer_value
 from .uses import leads_to_interlock
 from .variables import new_variable
 
@@ -100,11 +100,7 @@ def _outer_value(func_ir, stmt, defaults):
     """Return the global or captured value that a statement names, or an argument's default; or None."""
     if isinstance(stmt.value, ir.Arg):
         return defaults.get(stmt.value.name)
-    if isinstance(stmt.value, (ir.Global, ir.FreeVar)):
-        return stmt.value.value
-    if isinstance(stmt.value, ir.Expr) and stmt.value.op == "getattr":  # of a module
-        return guard(find_outer_value, func_ir, stmt.target)
-    return None
+    return outer_value(func_ir, stmt.value)
 
 
 def _holds_array(values):

@@ -3,6 +3,7 @@
 # mypy: ignore-errors
 
 import inspect
+from types import ModuleType
 
 import numpy as np
 from numba.core import compiler, ir, types
@@ -62,13 +63,12 @@ class Search:
         """
         todo, seen = [(var, 0)], {(var.name, 0)}
         for var, depth in todo:  # the number of indices between the value and its source
-            outer = guard(find_outer_value, func_ir, var)
-            if isinstance(outer, (np.ndarray, tuple, list)):
-                definition = func_ir.get_definition(var)  # a name, or a module's attribute
-                name = definition.attr if isinstance(definition, ir.Expr) else definition.name
-                yield name, outer, depth >= _dimensions(outer), False
-                continue
             for definition in func_ir._definitions.get(var.name, []):
+                outer = outer_value(func_ir, definition)
+                if isinstance(outer, (np.ndarray, tuple, list)):
+                    name = definition.attr if isinstance(definition, ir.Expr) else definition.name
+                    yield name, outer, depth >= _dimensions(outer), False
+                    continue
                 if isinstance(definition, ir.Arg):
                     value = self._defaults.get(definition.name) if func_ir is self._func_ir else None
                     yield definition.name, value, value is not None and depth >= _dimensions(value), False
@@ -121,6 +121,21 @@ class Search:
             yield from ((var, False) for var in _array_of(call))
         elif _is_c_function(callee) or not _is_foreign(callee):  # each argument may be an array or its address
             yield from ((var, True) for var in _given(call))
+
+
+def outer_value(func_ir, definition):
+    """Return the value that a definition names: global, captured, or an attribute of a module or namedtuple; or None.
+
+    Numba's `find_outer_value` finds none for a variable that is assigned more than once. And it takes an attribute of an
+    array, such as `T`, for a value of its own, with another id each time.
+    """
+    if isinstance(definition, (ir.Global, ir.FreeVar)):
+        return definition.value
+    if isinstance(definition, ir.Expr) and definition.op == "getattr":
+        owner = guard(find_outer_value, func_ir, definition.value)
+        if isinstance(owner, (ModuleType, tuple)):
+            return getattr(owner, definition.attr, None)
+    return None
 
 
 def _of(func_ir, definition):
