@@ -9,7 +9,7 @@ import threading
 import numba
 import numpy as np
 import pytest
-from numba import njit, prange, types
+from numba import njit, prange, typed, types
 from numba.experimental import jitclass, structref
 from numba.extending import overload, overload_method
 
@@ -715,3 +715,56 @@ def test_a_guard_made_outside_the_loop():
     total, seen = np.zeros(1, np.int64), np.zeros(100, np.int64)
     assert kernel(Mutex(), total, seen) == 100
     assert (seen == 2).all()
+
+
+def test_an_array_whose_view_a_loop_keeps_is_made_in_each_iteration():
+    """Numba hoists `np.empty` out of a loop: all iterations of a thread would append views of one array."""
+
+    @njit(nogil=True, parallel=True)
+    def slices(rows, lock, n):
+        for i in prange(n):
+            row = np.empty(4)
+            row[2] = i
+            part = row[2:]
+            with lock:
+                rows.append(part)
+
+    @njit(nogil=True, parallel=True)
+    def reshaped(rows, lock, n):
+        for i in prange(n):
+            row = np.zeros((2, 2))
+            row[0, 0] = i
+            lock.acquire()
+            rows.append(row.reshape(4))
+            lock.release()
+
+    @njit(nogil=True, parallel=True)
+    def chosen(rows, lock, n):
+        for i in prange(n):
+            one, other = np.empty(2), np.empty(2)
+            one[0] = other[0] = i
+            kept = one if i % 2 else other
+            lock.acquire()
+            rows.append(kept)
+            lock.release()
+
+    for kernel in (slices, reshaped, chosen):
+        rows = typed.List.empty_list(types.float64[::1])
+        kernel(rows, Mutex(), 20)
+        assert sorted(row[0] for row in rows) == list(range(20)), kernel
+
+
+def test_an_array_whose_elements_alone_a_loop_uses_is_made_once():
+    @njit(nogil=True, parallel=True)
+    def kernel(out, lock):
+        for i in prange(len(out)):
+            pair = np.empty(2)
+            pair[0], pair[1] = i, 1
+            with lock:
+                out[i] = pair[0] + pair[1] + pair.shape[0]
+
+    out = np.zeros(10)
+    kernel(out, Mutex())
+    assert list(out) == [i + 3 for i in range(10)]
+    [hoisted] = kernel.get_metadata(kernel.signatures[0])["parfor_diagnostics"].hoist_info.values()
+    assert any(".empty" in str(stmt) or "empty" in str(stmt) for stmt in hoisted["hoisted"])

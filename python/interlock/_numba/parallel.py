@@ -113,6 +113,8 @@ _VALUES = (types.Number, types.Boolean, types.Literal, types.NoneType, types.Uni
 _VALUES += (types.Module, types.NumberClass, types.BaseFunction, types.Dispatcher, types.SliceType, types.Omitted)
 _VALUES += (functions.BoundFunction, types.EnumMember, types.NPDatetime, types.NPTimedelta, types.UniTupleIter)
 
+_READS = ("getattr", "getitem", "static_getitem", "typed_getitem")
+
 
 def _is_value(typ):
     if isinstance(typ, types.BaseTuple):
@@ -125,7 +127,7 @@ def _reads_memory(stmt, typemap):
     value, result = stmt.value, typemap[stmt.target.name]
     if not isinstance(value, ir.Expr) or isinstance(result, functions.BoundFunction):
         return False
-    if value.op in ("getattr", "getitem", "static_getitem", "typed_getitem"):
+    if value.op in _READS:
         source = typemap[value.value.name]
         if isinstance(source, types.BaseTuple):
             return False
@@ -137,6 +139,31 @@ def _reads_memory(stmt, typemap):
     return not all(_is_value(typemap[var.name]) for var in value.list_vars())
 
 
+def _uses_elements_only(stmt, name, typemap):
+    """Return whether a statement uses an array for no more than its elements and its shape."""
+    if isinstance(stmt, (ir.SetItem, ir.StaticSetItem)):
+        return stmt.target.name == name and stmt.value.name != name
+    if not (isinstance(stmt, ir.Assign) and isinstance(stmt.value, ir.Expr) and stmt.value.op in _READS):
+        return False
+    result = typemap[stmt.target.name]
+    return stmt.value.value.name == name and _is_value(result) and not isinstance(result, functions.BoundFunction)
+
+
+def _may_be_kept(stmt, statements, typemap):
+    """Return whether an assignment makes an array that a loop may put somewhere, itself or a view of it.
+
+    Numba itself keeps an allocation in the loop if the array is an argument, but not if a view of it is.
+    """
+    name = stmt.target.name
+    if not (isinstance(typemap[name], types.Array) and isinstance(stmt.value, ir.Expr) and stmt.value.op == "call"):
+        return False
+    return any(
+        not _uses_elements_only(other, name, typemap)
+        for other in statements
+        if other is not stmt and not isinstance(other, ir.Del) and any(var.name == name for var in other.list_vars())
+    )
+
+
 def _hoist(original, parfor_params, loop_body, typemap, wrapped_blocks):
     if not (uses_interlock(typemap) and _is_barrier(loop_body.values(), typemap)):
         return original(parfor_params, loop_body, typemap, wrapped_blocks)
@@ -144,6 +171,7 @@ def _hoist(original, parfor_params, loop_body, typemap, wrapped_blocks):
     blocks = list(loop_body.values())
     blocks += [stmt.init_block for block in loop_body.values() for stmt in block.body if isinstance(stmt, passes.Parfor)]
     before = [list(block.body) for block in blocks]
+    statements = [stmt for stmt in _statements(loop_body.values()) if not isinstance(stmt, passes.Parfor)]
     hoisted, not_hoisted = original(parfor_params, loop_body, typemap, wrapped_blocks)
     back, stay = set(), []
     for stmt in hoisted:
@@ -151,6 +179,9 @@ def _hoist(original, parfor_params, loop_body, typemap, wrapped_blocks):
         if names & back or _reads_memory(stmt, typemap):
             back.add(stmt.target.name)
             not_hoisted.append((stmt, "it may change under a lock"))
+        elif _may_be_kept(stmt, statements, typemap):
+            back.add(stmt.target.name)
+            not_hoisted.append((stmt, "the array may be kept"))
         else:
             stay.append(stmt)
     gone = set(map(id, stay))
