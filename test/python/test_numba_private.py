@@ -7,6 +7,7 @@ from numba import njit, objmode
 from numba.core import base, byteflow, callconv, interpreter, ir, ir_utils
 from numba.core.compiler import run_frontend
 from numba.core.unsafe import eh
+from numba.np.ufunc import array_exprs
 
 from interlock import Mutex
 from interlock._numba import frame, reads, withs
@@ -129,6 +130,13 @@ def test_dead_code_elimination_asks_for_each_assignment(monkeypatch):
     ir_utils.dead_code_elimination(func_ir)
     left = [stmt.target.name for block in func_ir.blocks.values() for stmt in block.find_insts(ir.Assign)]
     assert {"v", "w"} <= set(asked) and "v" in left and "w" not in left
+
+
+def test_array_expressions_are_joined_as_noted():
+    cls = array_exprs.RewriteArrayExprs
+    assert parameters(cls.match) == ["self", "func_ir", "block", "typemap", "calltypes"]
+    assert "operand_name in self.array_assigns" in inspect.getsource(cls._handle_matches)
+    assert parameters(cls._get_operands) == ["self", "ir_expr"]
 
 
 def test_what_raises_in_a_try_asks_for_its_state():

@@ -17,6 +17,14 @@ from .kernels import is_property
 from .uses import is_opaque
 
 
+def may_run_code(stmt, typemap):
+    """Return whether an assignment calls or uses what may run code that is opaque to Numba."""
+    value = stmt.value
+    if not isinstance(value, ir.Expr) or isinstance(typemap.get(stmt.target.name), types.BoundFunction):
+        return False
+    return any(is_opaque(typemap[var.name]) for var in value.list_vars() if var.name in typemap)
+
+
 def reads_property(stmt, typemap):
     """Return whether an assignment reads a property, or another attribute that runs code; `typemap` may be None."""
     value = stmt.value
