@@ -13,10 +13,11 @@
 #include "wait.h"
 
 /* One of a few slots for the word, by its address; words share them. */
-#define WAKE_SLOTS 64
+#define WAKE_SLOT_BITS 6
+#define WAKE_SLOTS (1 << WAKE_SLOT_BITS)
 static inline uint32_t wake_slot(const atomic_u32 *word)
 {
-  return (uint32_t)((uint64_t)(uintptr_t)word * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+  return (uint32_t)((uintptr_t)word * UINT64_C(0x9e3779b97f4a7c15) >> (64 - WAKE_SLOT_BITS));
 }
 
 /* As wait_wake(). */
