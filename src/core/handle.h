@@ -221,10 +221,6 @@ static inline void handle_leave(struct thread *me, enum pin pin)
   store_release(&me->pin[pin], 0);
 }
 
-/* For a pinned call that finds CLOSING in the head and is not a waiter: unpins, so that the close
-   can be decided, and then does and returns what handle_enter_timed() does. */
-COLD int handle_retry(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns);
-
 /* --- a call that waits, or changes more than the head -----------------------------
 
    It begins, which pins the object, does its work, and ends:
@@ -270,12 +266,9 @@ static inline void call_end_wait(const struct call *c)
   gil_reacquire(c->me);
 }
 
-/* For a call that finds CLOSING in the head and is not a waiter: ends it, and begins it again once
-   the close is decided. */
-static inline int call_retry(const struct call *c, int64_t timeout_ns)
-{
-  return handle_retry(c->me, PIN_INNER, c->handle, timeout_ns);
-}
+/* For a call that finds CLOSING in the head and is not a waiter: ends it, so that the close can be
+   decided, and then begins it again. Returns what call_begin_timed() does. */
+COLD int call_retry(const struct call *c, int64_t timeout_ns);
 
 /* --- calls in signal handlers ----------------------------------------------------
 

@@ -320,15 +320,14 @@ int handle_enter_slow(struct thread *me, enum pin pin, void *handle, int64_t tim
   return ILK_OK;
 }
 
-int handle_retry(struct thread *me, enum pin pin, void *handle, int64_t timeout_ns)
+int call_retry(const struct call *c, int64_t timeout_ns)
 {
-  struct object *object = handle_object(handle);
   struct backoff backoff = {0};
-  handle_leave(me, pin);
-  while (load_acquire(&object->head) & CLOSING && handle_is_undecided(object, handle)) {
+  call_end(c);
+  while (load_acquire(&c->object->head) & CLOSING && handle_is_undecided(c->object, c->handle)) {
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
     wait_for_others(&backoff);
   }
-  return handle_enter_timed(me, pin, handle, handle_kind(handle), timeout_ns);
+  return handle_enter_timed(c->me, PIN_INNER, c->handle, handle_kind(c->handle), timeout_ns);
 }
