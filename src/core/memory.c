@@ -9,21 +9,11 @@
 /* Blocks of this size or more are whole pages. */
 #define LARGE 65536
 
-void *memory_new_pages(size_t size)
-{
-  return os_pages_new(size);
-}
-
-void memory_free_pages(void *memory, size_t size)
-{
-  os_pages_free(memory, size);
-}
-
 void *memory_new(size_t size)
 {
   assert(memory_may_be_used());
   if (size >= LARGE)
-    return memory_new_pages(size);
+    return os_pages_new(size);
   void *memory = os_memory_new(CACHE_LINE, size);
   return memory ? memset(memory, 0, size) : NULL;
 }
@@ -43,5 +33,5 @@ void memory_free(void *memory, size_t size)
   if (size < LARGE)
     os_memory_free(memory);
   else if (memory)
-    memory_free_pages(memory, size);
+    os_pages_free(memory, size);
 }

@@ -14,11 +14,6 @@
 void *memory_new(size_t size);
 void memory_free(void *memory, size_t size); /* may be NULL */
 
-/* The same in whole pages from the system, without the allocator. So it may be called in a signal
-   handler that has interrupted the allocator, and under any lock of the program. */
-void *memory_new_pages(size_t size);
-void memory_free_pages(void *memory, size_t size);
-
 /* Resizes an array, as realloc() does. NULL is an empty array; size 0 frees it. NULL is returned if
    there is no memory, and the array stays as it was. */
 void *memory_resize(void *array, size_t size);

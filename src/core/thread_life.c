@@ -1,5 +1,4 @@
 /* How a thread gets a record, and leaves it when it exits. */
-#include "memory.h"
 #include "os.h"
 #include "thread_record.h"
 #include "thread_table.h"
@@ -26,10 +25,11 @@ static struct thread *reserve(bool safely)
   struct thread *me = thread_claim(NULL), *spare;
   if (!me && !safely && load_relaxed(&thread_unnoticed_count) && thread_end_unnoticed())
     me = thread_claim(NULL);
-  if (!me && (spare = memory_new_pages(sizeof *spare))) {
+  /* Not from the allocator, which a signal handler may have interrupted. */
+  if (!me && (spare = os_pages_new(sizeof *spare))) {
     me = thread_claim(spare);
     if (me != spare)
-      memory_free_pages(spare, sizeof *spare);
+      os_pages_free(spare, sizeof *spare);
   }
   if (me)
     cells_clear(&me->locals); /* left by the record's earlier thread */

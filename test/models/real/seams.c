@@ -198,14 +198,14 @@ void memory_free(void *memory, size_t size)
   blocks--;
 }
 
-void *memory_new_pages(size_t size)
+void *os_pages_new(size_t size)
 {
   return memory_new(size);
 }
 
-void memory_free_pages(void *memory, size_t size)
+void os_pages_free(void *pages, size_t size)
 {
-  memory_free(memory, size);
+  memory_free(pages, size);
 }
 
 void *memory_resize(void *array, size_t size)
