@@ -1,6 +1,7 @@
 #include "backoff.h"
 
 #include "clock.h"
+#include "guard.h"
 #include "os.h"
 #include "wait.h"
 
@@ -23,15 +24,16 @@ bool backoff_is_longest(const struct backoff *backoff)
 void backoff_sleep(int64_t ns)
 {
   atomic_u32 never = 0;
-  wait_on(&never, 0, clock_now() + ns, false);
+  bool suspended = fork_suspend(); /* the other thread may need the guards */
+  if (ns)
+    wait_on(&never, 0, clock_now() + ns, false);
+  else
+    os_yield();
+  if (suspended)
+    fork_resume();
 }
 
 void backoff_wait(struct backoff *backoff)
 {
-  int64_t ns = backoff_next(backoff);
-  if (!ns) {
-    os_yield();
-    return;
-  }
-  backoff_sleep(ns);
+  backoff_sleep(backoff_next(backoff));
 }

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 
+#include "backoff.h"
 #include "clock.h"
 #include "wait.h"
 
@@ -44,11 +45,10 @@ bool block_load(struct thread *record, struct blocked *b)
 
 void block_force_wake(struct thread *record, const struct blocked *b)
 {
-  atomic_u32 never = 0;
   while (load_acquire(&record->episode) == b->episode) {
     wait_wake(b->word, INT_MAX, b->flags & BLOCK_SHARED);
     /* The thread may be between its last check and its sleep: wake again after a pause. */
-    wait_on(&never, 0, clock_now() + FORCE_WAKE_PAUSE, false);
+    backoff_sleep(FORCE_WAKE_PAUSE);
   }
 }
 

@@ -37,7 +37,6 @@
    Checked by test/models/handle.pml, handler.pml and retire.pml, and by the scenarios handle* of
    test/models/real. */
 #include "backoff.h"
-#include "guard.h"
 #include "handle.h"
 #include "handle_table.h"
 #include "os.h"
@@ -49,23 +48,6 @@
 
 /* How long a waiter sleeps before it rechecks a close that is undecided. */
 #define UNDECIDED (BACKOFF_LONGEST / 32)
-
-/* Wait for a step of another thread, which may need the guards. */
-static void wait_for_others(struct backoff *backoff)
-{
-  bool suspended = fork_suspend();
-  backoff_wait(backoff);
-  if (suspended)
-    fork_resume();
-}
-
-static void sleep_for_others(int64_t ns)
-{
-  bool suspended = fork_suspend();
-  backoff_sleep(ns);
-  if (suspended)
-    fork_resume();
-}
 
 /* --- pins ----------------------------------------------------------------------------- */
 
@@ -138,7 +120,7 @@ static int await_pins(const struct closing *c)
   struct thread *inside;
   /* seq_cst: Dekker with enter_counted(). */
   for (; (inside = pinner(c->handle)) || load_seq_cst(handle_count_of(c->handle));
-       wait_for_others(&backoff)) {
+       backoff_wait(&backoff)) {
     if (inside)
       /* Its wait may be satisfied, and its wake deferred (see waitq.h). */
       waitq_wake_thread(inside);
@@ -221,9 +203,9 @@ int handle_close(void *handle, enum kind kind)
   int result;
   while ((result = close_once(&c)) > ILK_OK)
     if (result == AGAIN)
-      wait_for_others(&backoff);
+      backoff_wait(&backoff);
     else
-      sleep_for_others(REOPENED);
+      backoff_sleep(REOPENED);
   return result;
 }
 
@@ -301,7 +283,7 @@ int handle_check_waiter(void *handle)
     return ILK_OK;
   if (!head_is_undecided(tag_flags, handle))
     return ILK_EHANDLE;
-  sleep_for_others(UNDECIDED);
+  backoff_sleep(UNDECIDED);
   return ILK_EBUSY;
 }
 
@@ -315,7 +297,7 @@ int handle_enter_slow(struct thread *me, enum pin pin, void *handle, int64_t tim
       return ILK_EHANDLE;
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
-    wait_for_others(&backoff);
+    backoff_wait(&backoff);
   } while (!head_is(fence_light(&me->pin[pin], (uintptr_t)handle, &object->tag_flags), handle));
   return ILK_OK;
 }
@@ -327,7 +309,7 @@ int call_retry(const struct call *c, int64_t timeout_ns)
   while (load_acquire(&c->object->head) & CLOSING && handle_is_undecided(c->object, c->handle)) {
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
-    wait_for_others(&backoff);
+    backoff_wait(&backoff);
   }
   return handle_enter_timed(c->me, PIN_INNER, c->handle, handle_kind(c->handle), timeout_ns);
 }

@@ -17,7 +17,6 @@
    Source: hazard pointers (Michael, IEEE TPDS 2004), with an asymmetric fence. Checked by
    test/models/retire.pml. */
 #include "backoff.h"
-#include "guard.h"
 #include "handle.h"
 #include "handle_table.h"
 
@@ -82,10 +81,7 @@ static void await_recycler(const struct thread *me)
   struct backoff backoff = {0};
   while (recycler && recycler != me) {
     handle_table_unlock();
-    bool suspended = fork_suspend(); /* the other thread needs the table's lock */
     backoff_wait(&backoff);
-    if (suspended)
-      fork_resume();
     handle_table_lock();
   }
 }
