@@ -27,47 +27,36 @@ void waitq_unlock(struct object *object)
   guard_unlock(lock_of(object));
 }
 
-void waitq_append(struct object *object, struct waitq *queue, struct wait_slot *slot)
+static void insert(struct object *object, struct waitq *queue, struct wait_slot *slot,
+                   struct wait_slot *previous, struct wait_slot *next)
 {
   store_relaxed(&slot->signal, SIGNAL_NONE);
-  slot->away = false;
-  slot->next = NULL;
-  slot->previous = queue->last;
-  if (queue->last)
-    queue->last->next = slot;
-  else
-    queue->first = slot;
-  queue->last = slot;
+  slot->previous = previous;
+  slot->next = next;
+  *(previous ? &previous->next : &queue->first) = slot;
+  *(next ? &next->previous : &queue->last) = slot;
   store_relaxed(&slot->queue, queue);
-  add_seq_cst(&object->waiters, 1); /* seq_cst: before the caller rechecks or releases a mutex.
-                                       Pairs with is_waited_for() and ilk_condition_notify(). */
+  /* seq_cst: before the caller rechecks or releases a mutex. Pairs with is_waited_for() and
+     ilk_condition_notify(). */
+  add_seq_cst(&object->waiters, 1);
+}
+
+void waitq_append(struct object *object, struct waitq *queue, struct wait_slot *slot)
+{
+  slot->away = false;
+  insert(object, queue, slot, queue->last, NULL);
 }
 
 void waitq_prepend_away(struct object *object, struct waitq *queue, struct wait_slot *slot)
 {
-  store_relaxed(&slot->signal, SIGNAL_NONE);
   slot->away = true;
-  slot->previous = NULL;
-  slot->next = queue->first;
-  if (queue->first)
-    queue->first->previous = slot;
-  else
-    queue->last = slot;
-  queue->first = slot;
-  store_relaxed(&slot->queue, queue);
-  add_seq_cst(&object->waiters, 1); /* as in waitq_append() */
+  insert(object, queue, slot, NULL, queue->first);
 }
 
 void waitq_remove(struct object *object, struct waitq *queue, struct wait_slot *slot)
 {
-  if (slot->previous)
-    slot->previous->next = slot->next;
-  else
-    queue->first = slot->next;
-  if (slot->next)
-    slot->next->previous = slot->previous;
-  else
-    queue->last = slot->previous;
+  *(slot->previous ? &slot->previous->next : &queue->first) = slot->next;
+  *(slot->next ? &slot->next->previous : &queue->last) = slot->previous;
   store_relaxed(&slot->queue, NULL);
   sub_seq_cst(&object->waiters, 1);
 }
