@@ -9,7 +9,7 @@
 /* Whatever the record's last thread was in the middle of, as in a fork's child. */
 START_TEST(a_record_that_is_used_again_remembers_nothing)
 {
-  struct thread *record = thread_reserve();
+  struct thread *record = thread_reserve(false);
   must(record != NULL);
   uint32_t id = thread_id(record);
   store_relaxed(&record->native_id, 1);
@@ -27,7 +27,7 @@ START_TEST(a_record_that_is_used_again_remembers_nothing)
   expect(load_relaxed(&record->id), 0);
   expect(thread_find(id) == NULL, 1);
 
-  must(thread_reserve() == record);
+  must(thread_reserve(false) == record);
   must(thread_id(record) != id && thread_find(thread_id(record)) == record);
   expect(load_relaxed(&record->native_id), 0);
   expect(load_relaxed(&record->closing), 0);
@@ -47,7 +47,7 @@ END_TEST
 START_TEST(ids_of_threads_that_never_began_are_free)
 {
   for (int i = 0; i < THREADS_MAX + 10; i++) {
-    struct thread *record = thread_reserve();
+    struct thread *record = thread_reserve(false);
     must(record != NULL);
     thread_abandon(record);
   }

@@ -16,9 +16,7 @@ static const struct thread_exit_work *exit_work; /* constant once the library is
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
 #define EXIT_ROUNDS 2
 
-/* `safely`: with async-signal-safe steps only. Otherwise, if no record is free, ends those of threads
-   that are gone, which acquires locks. */
-static struct thread *reserve(bool safely)
+struct thread *thread_reserve(bool safely)
 {
   if (!exit_hook_works) /* its exit would go unnoticed */
     return NULL;
@@ -36,11 +34,6 @@ static struct thread *reserve(bool safely)
   return me;
 }
 
-struct thread *thread_reserve(void)
-{
-  return reserve(false);
-}
-
 bool thread_adopt(struct thread *record)
 {
   store_relaxed(&record->native_id, os_thread_id());
@@ -56,7 +49,7 @@ static void restore(struct thread *record)
 
 static struct thread *create(bool safely)
 {
-  struct thread *me = reserve(safely);
+  struct thread *me = thread_reserve(safely);
   if (me && !thread_adopt(me)) {
     thread_leave(me);
     me = NULL;
@@ -121,10 +114,7 @@ void thread_leave(struct thread *me)
   /* Otherwise the caller ends a thread that is gone, and keeps its own record. */
   if (me == thread_current)
     thread_set_current(NULL);
-  os_signals signals;
-  thread_records_lock(&signals);
-  thread_retire(me);
-  thread_records_unlock(&signals);
+  thread_abandon(me);
 }
 
 /* Claims the record of a thread that is gone: only one thread succeeds. */

@@ -150,9 +150,10 @@ extern HIDDEN _Thread_local struct thread *thread_pinnable ILK_TLS_MODEL;
 COLD struct thread *thread_create_record(void);
 
 /* Reserves a record, with its id, for a thread that is about to start. That thread adopts it; if it
-   does not start, the thread that reserved the record abandons it. NULL: no memory, or too many
-   threads. */
-struct thread *thread_reserve(void);
+   does not start, the thread that reserved the record abandons it. `safely`: with async-signal-safe
+   steps only; otherwise, if no record is free, it ends those of threads that are gone, which
+   acquires locks. NULL: no memory, or too many threads. */
+struct thread *thread_reserve(bool safely);
 void thread_abandon(struct thread *record);
 
 /* Makes the record the calling thread's. False: the system has no memory to report the thread's

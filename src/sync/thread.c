@@ -69,7 +69,7 @@ void *ilk_thread_start(void *function, void *argument)
   if (!function)
     return fail_null(ILK_EINVAL);
   struct start *start = memory_new(sizeof *start);
-  struct thread *record = thread_reserve();
+  struct thread *record = thread_reserve(false);
   void *handle;
   struct object *object = handle_reserve(KIND_THREAD, &handle);
   if (start && record && object) {
