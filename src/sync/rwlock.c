@@ -1,12 +1,11 @@
 /* The readers-writer lock: constructor, writing, and operations for other modules. State
    transitions and invariants are in rwlock_state.h, reading in rwlock_read.c, the queue in
    rwlock_queue.c. */
-#include "rwlock.h"
+#include "kinds.h"
 
 #include <stdio.h>
 
 #include "block.h"
-#include "kinds.h"
 #include "resumable.h"
 #include "rwlock_state.h"
 

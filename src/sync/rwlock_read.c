@@ -1,7 +1,6 @@
 /* The readers-writer lock: reading. State transitions and invariants are in rwlock_state.h. Checked
    by test/models/rwlock.pml. */
 #include "block.h"
-#include "rwlock.h"
 #include "rwlock_state.h"
 
 /* After a reader has left or retracted its read, and saw that a thread may wait for it. Nothing

@@ -174,7 +174,10 @@ bool rwlock_is_read_by(struct thread *record, const void *handle);
 int rwlock_count_in(const struct call *c, bool queued);    /* in rwlock_read.c */
 int rwlock_take_writer(const struct call *c, bool queued); /* in rwlock.c */
 
-/* rwlock_queue.c: the waiters. The caller has pinned the lock. */
+/* In rwlock_read.c: releases all read locks of a thread that exits. */
+void rwlock_thread_exit(struct thread *me);
+
+/* In rwlock_queue.c: the waiters. The caller has pinned the lock. */
 
 /* By the writer: clears WRITER, adds `staying` (0 or 1) readers, and wakes the waiters that can
    proceed. */
