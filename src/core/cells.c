@@ -161,15 +161,4 @@ void cells_clear(struct cells *own)
   }
 }
 
-/* --- fork --------------------------------------------------------------------------- */
-
-void cells_before_fork(void)
-{
-  guard_hold(&numbers_lock);
-}
-
-void cells_after_fork(bool child)
-{
-  (void)child;
-  guard_release(&numbers_lock);
-}
+const struct fork_module cells_fork = {&numbers_lock, 1, NULL};

@@ -83,7 +83,6 @@ COLD bool cells_allocate(struct cells *own, const struct cell_position *position
 /* Makes all cells invalid. Called by the thread that reserves the record. */
 void cells_clear(struct cells *own);
 
-void cells_before_fork(void);
-void cells_after_fork(bool child);
+extern const struct fork_module cells_fork; /* guard.h */
 
 #endif

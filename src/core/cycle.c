@@ -31,6 +31,7 @@
 #include "cycle.h"
 
 #include "blocked.h"
+#include "guard.h"
 #include "handle.h"
 #include "wait.h"
 
@@ -246,8 +247,9 @@ enum cycle cycle_find(struct thread *me, bool always, struct thread **other)
   return result;
 }
 
-void cycle_after_fork(bool child)
+static void repair(void)
 {
-  if (child)
-    store_relaxed(&searching, 0); /* another thread's search */
+  store_relaxed(&searching, 0); /* another thread's search */
 }
+
+const struct fork_module cycle_fork = {NULL, 0, repair};

@@ -25,6 +25,6 @@ enum cycle {
    force to search again. */
 enum cycle cycle_find(struct thread *me, bool always, struct thread **other);
 
-void cycle_after_fork(bool child);
+extern const struct fork_module cycle_fork; /* guard.h */
 
 #endif

@@ -36,7 +36,7 @@ void handle_table_unlock(void)
 {
   guard_unlock(&table_lock);
   atomic_signal_fence(memory_order_seq_cst);
-  handle_table_mine = fork_is_under_way();
+  handle_table_mine = false;
 }
 
 static struct free_slot *slot_at(uint32_t index)
@@ -207,19 +207,11 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
     operations->after_fork(object);
 }
 
-void handle_before_fork(void)
+static void repair(void)
 {
-  handle_table_mine = true;
-  guard_hold(&table_lock);
+  each(object_after_fork, NULL);
+  handle_counted_after_fork();
+  handle_retired_after_fork();
 }
 
-void handle_after_fork(bool child)
-{
-  if (child) {
-    each(object_after_fork, NULL);
-    handle_counted_after_fork();
-    handle_retired_after_fork();
-  }
-  guard_release(&table_lock);
-  handle_table_mine = false;
-}
+const struct fork_module handle_fork = {&table_lock, 1, repair};

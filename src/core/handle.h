@@ -345,8 +345,6 @@ void handle_setup(void); /* once, when the library is loaded */
 void handle_each(void (*visit)(void *handle, struct object *object, enum kind kind, void *context),
                  void *context);
 
-/* Around fork(). */
-void handle_before_fork(void);
-void handle_after_fork(bool child);
+extern const struct fork_module handle_fork; /* guard.h */
 
 #endif

@@ -25,6 +25,7 @@
 
    Checked by test/models/handler.pml. */
 #include "backoff.h"
+#include "guard.h"
 #include "handle.h"
 #include "handle_table.h"
 #include "os.h"
@@ -54,7 +55,7 @@ static bool may_not_wait(void *handle, bool decided_now)
 {
   struct thread *own = thread_current;
   return (own && load_relaxed(&own->closing) == (uintptr_t)handle) || /* C1 */
-         (handle_table_mine && !decided_now);                         /* C2 */
+         ((handle_table_mine || fork_is_under_way()) && !decided_now); /* C2 */
 }
 
 static bool enter_counted(void *handle)

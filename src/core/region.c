@@ -43,13 +43,4 @@ bool region_grow(uint32_t have)
   return grown;
 }
 
-void region_before_fork(void)
-{
-  guard_hold(&growth_lock);
-}
-
-void region_after_fork(bool child)
-{
-  (void)child;
-  guard_release(&growth_lock);
-}
+const struct fork_module region_fork = {&growth_lock, 1, NULL};

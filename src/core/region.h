@@ -25,7 +25,6 @@ void region_setup(void); /* once, when the library is loaded */
    reached. */
 bool region_grow(uint32_t have);
 
-void region_before_fork(void);
-void region_after_fork(bool child);
+extern const struct fork_module region_fork; /* guard.h */
 
 #endif

@@ -1,5 +1,6 @@
 #include "resumable.h"
 
+#include "guard.h"
 #include "handle.h"
 #include "waitq.h"
 
@@ -66,15 +67,18 @@ void resumable_thread_exit(struct thread *me)
   }
 }
 
-void resumable_after_fork(bool child)
+/* No slot is in a queue any more (P5). */
+static void repair(void)
 {
   struct thread *me = thread_current;
-  for (int i = 0; child && me && i < WAIT_SLOTS; i++)
+  for (int i = 0; me && i < WAIT_SLOTS; i++)
     if (load_relaxed(&me->wait_slots[i].queue)) {
       store_relaxed(&me->wait_slots[i].queue, NULL);
       store_relaxed(&me->wait_slots[i].signal, SIGNAL_NONE);
     }
 }
+
+const struct fork_module resumable_fork = {NULL, 0, repair};
 
 static bool is_live(struct thread *me, void *handle)
 {

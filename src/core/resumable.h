@@ -67,7 +67,6 @@ bool resumable_end(struct thread *me, struct wait_slot *slot);
 /* Ends all resumable waits of a thread that exits. */
 void resumable_thread_exit(struct thread *me);
 
-/* In the child: no slot is in a queue any more (P5). */
-void resumable_after_fork(bool child);
+extern const struct fork_module resumable_fork; /* guard.h */
 
 #endif

@@ -203,25 +203,20 @@ void thread_retire(struct thread *record)
   free_records = record;
 }
 
-void thread_before_fork(void)
-{
-  guard_hold(&records_lock);
-}
-
-void thread_after_fork(bool child)
+/* Only the calling thread's record stays alive. */
+static void repair(void)
 {
   struct thread *me = thread_current;
-  if (child) {
-    for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
-      if (r != me)
-        thread_retire(r);
-    if (me) {
-      tally_cache_clear(me); /* what was being freed no longer exists */
-      store_relaxed(&me->native_id, os_thread_id());
-    }
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
+    if (r != me)
+      thread_retire(r);
+  if (me) {
+    tally_cache_clear(me); /* what was being freed no longer exists */
+    store_relaxed(&me->native_id, os_thread_id());
   }
-  guard_release(&records_lock);
 }
+
+const struct fork_module thread_fork = {&records_lock, 1, repair};
 
 #ifndef NDEBUG
 

@@ -223,8 +223,6 @@ struct thread_exit_work {
 
 void thread_setup(const struct thread_exit_work *work); /* once, when the library is loaded */
 
-/* Around fork(); in the child only the calling thread's record stays alive. */
-void thread_before_fork(void);
-void thread_after_fork(bool child);
+extern const struct fork_module thread_fork; /* guard.h */
 
 #endif

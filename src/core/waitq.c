@@ -105,15 +105,4 @@ void waitq_wake_deferred(struct thread *record)
     store_relaxed(&record->deferred_count, 0);
 }
 
-void waitq_before_fork(void)
-{
-  for (int i = 0; i < LOCKS; i++)
-    guard_hold(&locks[i]);
-}
-
-void waitq_after_fork(bool child)
-{
-  (void)child;
-  for (int i = LOCKS; i-- > 0;)
-    guard_release(&locks[i]);
-}
+const struct fork_module waitq_fork = {locks, LOCKS, NULL};

@@ -86,7 +86,6 @@ void waitq_wake_deferred(struct thread *record);
 
 void waitq_setup(void); /* once, when the library is loaded */
 
-void waitq_before_fork(void);
-void waitq_after_fork(bool child);
+extern const struct fork_module waitq_fork; /* guard.h */
 
 #endif

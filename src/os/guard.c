@@ -7,7 +7,7 @@ _Thread_local int guards_held ILK_TLS_MODEL;
 _Thread_local bool fork_between_handlers ILK_TLS_MODEL;
 static int64_t parent_id; /* guarded by all guards */
 
-static const struct fork_handlers *modules; /* constant once the library is loaded */
+static const struct fork_module *const *modules; /* constant once the library is loaded */
 static int module_count;
 
 static void before(void)
@@ -15,8 +15,8 @@ static void before(void)
   os_signals signals; /* a signal handler may need a guard: it finds all of them held, or none */
   os_signals_block(&signals);
   for (int i = 0; i < module_count; i++)
-    if (modules[i].before)
-      modules[i].before();
+    for (int j = 0; j < modules[i]->count; j++)
+      os_lock_acquire(&modules[i]->guards[j]);
   parent_id = os_process_id();
   fork_between_handlers = true;
   os_signals_restore(&signals);
@@ -27,8 +27,12 @@ static void after(bool child)
   os_signals signals;
   os_signals_block(&signals);
   fork_between_handlers = false;
-  for (int i = module_count; i-- > 0;)
-    modules[i].after(child);
+  for (int i = module_count; i-- > 0;) {
+    if (child && modules[i]->repair)
+      modules[i]->repair();
+    for (int j = modules[i]->count; j-- > 0;)
+      os_lock_release(&modules[i]->guards[j]);
+  }
   os_signals_restore(&signals);
 }
 
@@ -63,7 +67,7 @@ void fork_resume(void)
   before();
 }
 
-void fork_handlers_install(const struct fork_handlers *all, int count)
+void fork_handlers_install(const struct fork_module *const *all, int count)
 {
   modules = all;
   module_count = count;

@@ -2,7 +2,7 @@
    sleep, and neither allocates nor frees memory (see memory.h).
 
    Around fork() the forking thread holds all guards, so the child finds consistent structures. Each
-   module then removes the traces of the other threads. Fork handlers of the program that were
+   module then removes the traces of the other threads there. Fork handlers of the program that were
    registered before the library's run between the library's prepare handler and its parent or child
    handler, and may call the library: the thread then holds every guard already. If it must sleep
    there, it releases them for that time. */
@@ -14,16 +14,17 @@
 #include "common.h"
 #include "os.h"
 
-/* What a module does around fork(). before() may be NULL. It acquires the module's guards, and
-   after() releases them. In the child, after() first repairs what other threads have left. */
-struct fork_handlers {
-  void (*before)(void);
-  void (*after)(bool child);
+/* A module's part in a fork: its guards; and what it does in the child before they are released, to
+   repair what other threads have left (NULL: nothing). */
+struct fork_module {
+  os_lock *guards;
+  int count;
+  void (*repair)(void);
 };
 
-/* Once, when the library is loaded. before() is called in this order, in which guards are nested,
-   and after() in the opposite order. The array is not copied. */
-void fork_handlers_install(const struct fork_handlers *modules, int count);
+/* Once, when the library is loaded. Guards are acquired in the order of the modules, in which they
+   are nested; all else is in the opposite order. The array is not copied. */
+void fork_handlers_install(const struct fork_module *const *modules, int count);
 
 /* The calling thread is in a fork, between the library's handlers, and so in a handler of the
    program. */
@@ -63,17 +64,6 @@ static inline void guard_unlock(os_lock *guard)
   GUARDS_HELD(-1);
   if (likely(!fork_is_under_way()))
     os_lock_release(guard);
-}
-
-/* In before() and after(). */
-static inline void guard_hold(os_lock *guard)
-{
-  os_lock_acquire(guard);
-}
-
-static inline void guard_release(os_lock *guard)
-{
-  os_lock_release(guard);
 }
 
 #endif

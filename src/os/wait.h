@@ -34,9 +34,7 @@ bool wait_read(atomic_u32 *word, uint32_t *value);
 
 void wait_setup(void); /* once, when the library is loaded */
 
-/* Around fork(): no other thread is in this module while the process is copied. In the child, no
-   thread sleeps. */
-void wait_before_fork(void);
-void wait_after_fork(bool child);
+/* No other thread is in this module while the process is copied. In the child, no thread sleeps. */
+extern const struct fork_module wait_fork; /* guard.h */
 
 #endif

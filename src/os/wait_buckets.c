@@ -7,9 +7,9 @@
 #define BUCKETS 64
 
 static struct bucket {
-  os_lock lock;
   struct sleeper *first, **end;
 } buckets[BUCKETS];
+static os_lock locks[BUCKETS];
 
 static void bucket_empty(struct bucket *b)
 {
@@ -20,7 +20,7 @@ static void bucket_empty(struct bucket *b)
 void sleepers_setup(void)
 {
   for (int i = 0; i < BUCKETS; i++) {
-    os_lock_init(&buckets[i].lock);
+    os_lock_init(&locks[i]);
     bucket_empty(&buckets[i]);
   }
 }
@@ -28,6 +28,16 @@ void sleepers_setup(void)
 static struct bucket *bucket_of(const atomic_u32 *word)
 {
   return &buckets[((uintptr_t)word / sizeof *word * UINT32_C(2654435769) >> 16) % BUCKETS];
+}
+
+static void lock(const struct bucket *b)
+{
+  guard_lock(&locks[b - buckets]);
+}
+
+static void unlock(const struct bucket *b)
+{
+  guard_unlock(&locks[b - buckets]);
 }
 
 static void bucket_remove(struct bucket *b, struct sleeper **link)
@@ -42,28 +52,28 @@ bool sleeper_add(struct sleeper *sleeper, atomic_u32 *word, uint32_t expected)
 {
   struct bucket *b = bucket_of(word);
   *sleeper = (struct sleeper){.word = word};
-  guard_lock(&b->lock);
+  lock(b);
   /* Relaxed: the waker changed the word before it acquired the bucket's lock. */
   bool added = load_relaxed(word) == expected;
   if (added) {
     *b->end = sleeper;
     b->end = &sleeper->next;
   }
-  guard_unlock(&b->lock);
+  unlock(b);
   return added;
 }
 
 bool sleeper_remove(struct sleeper *sleeper)
 {
   struct bucket *b = bucket_of(sleeper->word);
-  guard_lock(&b->lock);
+  lock(b);
   struct sleeper **link = &b->first;
   while (*link && *link != sleeper)
     link = &(*link)->next;
   bool found = *link;
   if (found)
     bucket_remove(b, link);
-  guard_unlock(&b->lock);
+  unlock(b);
   return found;
 }
 
@@ -71,7 +81,7 @@ int sleepers_wake(atomic_u32 *word, int n)
 {
   struct bucket *b = bucket_of(word);
   int woken = 0;
-  guard_lock(&b->lock);
+  lock(b);
   for (struct sleeper **link = &b->first; *link && woken < n;) {
     struct sleeper *s = *link;
     if (s->word != word) {
@@ -82,34 +92,27 @@ int sleepers_wake(atomic_u32 *word, int n)
     sleeper_wake(s);
     woken++;
   }
-  guard_unlock(&b->lock);
+  unlock(b);
   return woken;
 }
 
 bool wait_read(atomic_u32 *word, uint32_t *value)
 {
   struct bucket *b = bucket_of(word);
-  guard_lock(&b->lock);
+  lock(b);
   struct sleeper *s = b->first;
   while (s && s->word != word)
     s = s->next;
   if (s)                         /* it cannot leave meanwhile (I2), so its word still exists */
     *value = load_acquire(word); /* pairs with the release of the thread that changed it */
-  guard_unlock(&b->lock);
+  unlock(b);
   return s;
 }
 
-void wait_before_fork(void)
+static void repair(void)
 {
   for (int i = 0; i < BUCKETS; i++)
-    guard_hold(&buckets[i].lock);
+    bucket_empty(&buckets[i]);
 }
 
-void wait_after_fork(bool child)
-{
-  for (int i = BUCKETS; i-- > 0;) {
-    if (child)
-      bucket_empty(&buckets[i]);
-    guard_release(&buckets[i].lock);
-  }
-}
+const struct fork_module wait_fork = {locks, BUCKETS, repair};

@@ -2,7 +2,7 @@
    order, or does not exist. Words are hashed to buckets. A bucket has a lock and a list of the
    threads that sleep, oldest first.
 
-   wait_buckets.c has wait_read() and the fork handlers of wait.h. A platform has the rest, and
+   wait_buckets.c has wait_read() and wait_fork of wait.h. A platform has the rest, and
    sleeper_wake(); for words that are not shared between processes:
 
        wait_setup():    sleepers_setup()

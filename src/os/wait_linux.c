@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guard.h"
 #include "os.h"
 
 const char wait_backend[] = "futex";
@@ -96,11 +97,4 @@ void wait_setup(void)
 {
 }
 
-void wait_before_fork(void)
-{
-}
-
-void wait_after_fork(bool child)
-{
-  (void)child;
-}
+const struct fork_module wait_fork = {NULL, 0, NULL};

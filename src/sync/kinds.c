@@ -24,17 +24,11 @@ const struct kind_operations *const kind_operations[KINDS] = {
   [KIND_SLICES] = &slices_operations,
 };
 
-/* In the order in which guards are nested. After a fork it is the opposite: handle_after_fork()
+/* In the order in which guards are nested. In a fork's child the order is the opposite: `handle`
    calls the kinds, which use the other modules. */
-static const struct fork_handlers fork_handlers[] = {
-  {region_before_fork, region_after_fork},
-  {handle_before_fork, handle_after_fork},
-  {NULL, resumable_after_fork},
-  {thread_before_fork, thread_after_fork},
-  {waitq_before_fork, waitq_after_fork},
-  {wait_before_fork, wait_after_fork},
-  {cells_before_fork, cells_after_fork},
-  {NULL, cycle_after_fork},
+static const struct fork_module *const fork_modules[] = {
+  &region_fork, &handle_fork, &resumable_fork, &thread_fork,
+  &waitq_fork,  &wait_fork,   &cells_fork,     &cycle_fork,
 };
 
 /* What must be done before the library is used, when it is loaded. In one function, because not
@@ -51,5 +45,5 @@ __attribute__((constructor(101))) static void setup(void)
   handle_setup();
   robust_setup();
   thread_setup(&thread_exit_work);
-  fork_handlers_install(fork_handlers, sizeof fork_handlers / sizeof *fork_handlers);
+  fork_handlers_install(fork_modules, sizeof fork_modules / sizeof *fork_modules);
 }

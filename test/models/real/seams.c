@@ -6,6 +6,7 @@
 #include "block.h"
 #include "cells.h"
 #include "claims.h"
+#include "guard.h"
 #include "handle.h"
 #include "handle_table.h"
 #include "memory.h"
@@ -42,14 +43,7 @@ void wait_setup(void)
 {
 }
 
-void wait_before_fork(void)
-{
-}
-
-void wait_after_fork(bool child)
-{
-  (void)child;
-}
+const struct fork_module wait_fork = {NULL, 0, NULL};
 
 /* --- os.h --- */
 
@@ -230,14 +224,7 @@ void region_setup(void)
 {
 }
 
-void region_before_fork(void)
-{
-}
-
-void region_after_fork(bool child)
-{
-  (void)child;
-}
+const struct fork_module region_fork = {NULL, 0, NULL};
 
 /* All as when the program began: see engine.hpp. */
 void seams_reset(void)
