@@ -35,42 +35,65 @@ void block_wake(struct object *object, int n)
   wake(&object->epoch, n, false);
 }
 
-static bool holder_is_dead(struct thread *me, void *handle, int64_t index)
+/* One sleep of block(). The times are those at which it is interrupted; WAIT_FOREVER: never. */
+struct episode {
+  struct thread *me;
+  void *handle;
+  int64_t index;
+  atomic_u32 *word;
+  uint32_t expected;
+  struct block_sleep *sleep; /* NULL: the sleep is on the word */
+  int64_t deadline;
+  int flags;
+  bool always;
+  bool may_be_gone;  /* the thread that must act may have exited unnoticed (thread_life.c) */
+  bool may_deadlock; /* a deadlock cycle is searched for */
+  int64_t since;
+  int64_t search_at, pause; /* for either of these two; the pause before the next search */
+  int64_t watch_at, watch;  /* to compare the word and check the holder; the interval */
+  int64_t stall_at;
+};
+
+static bool is_cancelled(const struct episode *e)
 {
-  uint32_t holder = block_awaited(me, handle, index);
+  return !e->always && load_seq_cst(&block_cancelled);
+}
+
+static bool holder_is_dead(const struct episode *e)
+{
+  uint32_t holder = block_awaited(e->me, e->handle, e->index);
   return holder && !thread_find(holder);
 }
 
-/* True if a wait for this can be part of a deadlock cycle: a certain thread must act for it to
-   end. */
-static bool has_holder(void *handle, int64_t index, int flags)
+/* True if a certain thread must act for the wait to end, so that it can be part of a deadlock
+   cycle. */
+static bool has_holder(const struct episode *e)
 {
-  if (handle)
-    return kind_operations[handle_kind(handle)]->holder;
-  return flags & BLOCK_WORD && index;
+  if (e->handle)
+    return kind_operations[handle_kind(e->handle)]->holder;
+  return e->flags & BLOCK_WORD && e->index;
 }
 
-/* How often a sleep is interrupted, to compare the word and to check the holder. */
-static int64_t watch_interval(void *handle, int64_t index, int flags)
+static int64_t watch_interval(const struct episode *e)
 {
-  if (flags & BLOCK_SHARED)
+  if (e->flags & BLOCK_SHARED)
     return SHARED_WATCH;
-  return !handle && has_holder(handle, index, flags) ? HOLDER_WATCH : 0;
+  return !e->handle && has_holder(e) ? HOLDER_WATCH : 0;
 }
 
-/* True: report a deadlock cycle. *at: when to search again. */
-COLD static bool search_cycle(struct thread *me, bool always, int64_t *at, int64_t *pause)
+/* True: report a deadlock cycle. */
+COLD static bool search_cycle(struct episode *e)
 {
   struct thread *other;
-  enum cycle found = cycle_find(me, always, &other);
+  enum cycle found = cycle_find(e->me, e->always, &other);
   if (found == CYCLE_AGAIN) {
-    *at = clock_now() + *pause;
-    *pause = *pause < CYCLE_DELAY ? 2 * *pause : *pause;
+    e->search_at = clock_now() + e->pause;
+    e->pause = e->pause < CYCLE_DELAY ? 2 * e->pause : e->pause;
   }
   struct blocked b;
   if (other && block_load(other, &b)) /* it may have searched before this wait closed the cycle */
     block_force_wake(other, &b);
-  return found == CYCLE_FOUND && !always;
+  return found == CYCLE_FOUND && !e->always;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -78,82 +101,78 @@ static int64_t earlier(int64_t a, int64_t b)
   return a < b ? a : b;
 }
 
-/* `sleep` may be NULL: the sleep is on the word. */
-static int sleep_until_woken(struct thread *me, void *handle, int64_t index, atomic_u32 *word,
-                             uint32_t expected, struct block_sleep *sleep, int64_t deadline,
-                             int flags)
+/* In addition to result codes: sleep again. */
+#define SLEEP_AGAIN 1
+
+/* Before the deadline the sleep was interrupted, for one or more of these reasons. */
+static int interrupted(struct episode *e, int64_t now)
 {
+  if (now >= e->search_at) {
+    e->search_at = e->may_be_gone ? now + CYCLE_DELAY : WAIT_FOREVER;
+    if (e->may_be_gone && thread_end_unnoticed())
+      return ILK_OK;
+    if (e->may_deadlock && search_cycle(e))
+      return ILK_EDEADLK;
+  }
+  if (now >= e->watch_at)
+    e->watch_at = now + e->watch; /* the holder is checked next, and wait_on() compares */
+  if (now >= e->stall_at) {
+    e->stall_at = WAIT_FOREVER;
+    stall_check(e->me);
+  }
+  return SLEEP_AGAIN;
+}
+
+static int sleep_once(struct episode *e)
+{
+  if (is_cancelled(e))
+    return ILK_ECANCELED;
+  if (holder_is_dead(e))
+    return ILK_OK; /* it may have exited before it could load this wait */
+  /* Not left to the sleep: if the word changes all the time, each sleep ends before the system
+     checks the deadline. */
+  if (e->since >= e->deadline)
+    return ILK_ETIMEDOUT;
+  int64_t until = earlier(earlier(e->deadline, e->search_at), earlier(e->stall_at, e->watch_at));
+  switch (e->sleep ? e->sleep->until(e->sleep, until)
+                   : wait_on(e->word, e->expected, until, e->flags & BLOCK_SHARED)) {
+  case WAIT_WOKEN: wake_measure(e->word, e->since); return is_cancelled(e) ? ILK_ECANCELED : ILK_OK;
+  case WAIT_REFUSED:
+    if (!e->always)
+      return ILK_ENOTSUP;
+    os_yield();
+    return ILK_OK;
+  case WAIT_TIMEDOUT: break;
+  }
+  int64_t now = clock_now();
+  return now >= e->deadline ? ILK_ETIMEDOUT : interrupted(e, now);
+}
+
+static int sleep_until_woken(struct episode *e)
+{
+  struct thread *me = e->me;
+  e->always = e->flags & BLOCK_ALWAYS;
   /* The threads to be woken may be part of a deadlock cycle. */
   if (load_relaxed(&me->deferred_count))
     waitq_wake_deferred(me);
   gil_release(me);
-  /* May the thread that must act have exited unnoticed (thread_life.c)? */
-  bool may_be_gone = unlikely(load_relaxed(&thread_unnoticed_count));
-  if (may_be_gone)
+  e->may_be_gone = unlikely(load_relaxed(&thread_unnoticed_count));
+  if (e->may_be_gone)
     thread_end_unnoticed();
   bool suspended = fork_suspend(); /* the thread that will wake this one may need the guards */
-  int64_t since = block_publish(me, handle, index, word, deadline, flags);
-  bool always = flags & BLOCK_ALWAYS;
-  bool may_deadlock = deadline == WAIT_FOREVER && has_holder(handle, index, flags);
+  e->since = block_publish(me, e->handle, e->index, e->word, e->deadline, e->flags);
+  e->may_deadlock = e->deadline == WAIT_FOREVER && has_holder(e);
+  e->search_at = e->may_deadlock || e->may_be_gone ? e->since + CYCLE_DELAY : WAIT_FOREVER;
+  e->pause = CYCLE_PAUSE;
+  e->watch = watch_interval(e);
+  e->watch_at = e->watch ? e->since + e->watch : WAIT_FOREVER;
   /* Not for a plain sleep, which waits for no thread. */
-  bool may_stall = (handle || flags & BLOCK_WORD) && stall_is_probed();
-  int64_t cycle_at = may_deadlock || may_be_gone ? since + CYCLE_DELAY : WAIT_FOREVER,
-          pause = CYCLE_PAUSE;
-  int64_t watch = watch_interval(handle, index, flags);
-  int64_t watch_at = watch ? since + watch : WAIT_FOREVER;
-  int64_t stall_at = may_stall ? since + STALL_DELAY : WAIT_FOREVER;
-  int result = ILK_OK;
-  wake_expect(me, word);
-  for (;;) {
-    if (!always && load_seq_cst(&block_cancelled)) {
-      result = ILK_ECANCELED;
-      break;
-    }
-    if (holder_is_dead(me, handle, index))
-      break; /* it may have exited before it could load this wait */
-    /* Not left to the sleep: if the word changes all the time, each sleep ends before the system
-       checks the deadline. */
-    if (since >= deadline) {
-      result = ILK_ETIMEDOUT;
-      break;
-    }
-    int64_t until = earlier(earlier(deadline, cycle_at), earlier(stall_at, watch_at));
-    enum wait_result slept =
-      sleep ? sleep->until(sleep, until) : wait_on(word, expected, until, flags & BLOCK_SHARED);
-    if (slept == WAIT_REFUSED) {
-      if (!always)
-        result = ILK_ENOTSUP;
-      else
-        os_yield();
-      break;
-    }
-    if (slept == WAIT_WOKEN) {
-      wake_measure(word, since);
-      if (!always && load_seq_cst(&block_cancelled))
-        result = ILK_ECANCELED;
-      break;
-    }
-    int64_t now = clock_now();
-    if (now >= deadline) {
-      result = ILK_ETIMEDOUT;
-      break;
-    }
-    if (now >= cycle_at) {
-      cycle_at = may_be_gone ? now + CYCLE_DELAY : WAIT_FOREVER;
-      if (may_be_gone && thread_end_unnoticed())
-        break;
-      if (may_deadlock && search_cycle(me, always, &cycle_at, &pause)) {
-        result = ILK_EDEADLK;
-        break;
-      }
-    }
-    if (now >= watch_at)
-      watch_at = now + watch; /* the holder is checked next, and wait_on() compares */
-    if (now >= stall_at) {
-      stall_at = WAIT_FOREVER;
-      stall_check(me);
-    }
-  }
+  bool may_stall = (e->handle || e->flags & BLOCK_WORD) && stall_is_probed();
+  e->stall_at = may_stall ? e->since + STALL_DELAY : WAIT_FOREVER;
+  wake_expect(me, e->word);
+  int result;
+  while ((result = sleep_once(e)) == SLEEP_AGAIN)
+    ;
   add_seq_cst(&me->episode, 1);
   if (unlikely(suspended))
     fork_resume();
@@ -166,13 +185,21 @@ int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint
   int live = handle ? handle_check_waiter(handle) : ILK_OK;
   if (unlikely(live != ILK_OK))
     return live == ILK_EBUSY ? ILK_OK : live;
-  return sleep_until_woken(me, handle, index, word, expected, NULL, deadline, flags);
+  struct episode e = {.me = me,
+                      .handle = handle,
+                      .index = index,
+                      .word = word,
+                      .expected = expected,
+                      .deadline = deadline,
+                      .flags = flags};
+  return sleep_until_woken(&e);
 }
 
 int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline,
                int flags)
 {
-  return sleep_until_woken(me, NULL, 0, word, 0, sleep, deadline, flags);
+  struct episode e = {.me = me, .word = word, .sleep = sleep, .deadline = deadline, .flags = flags};
+  return sleep_until_woken(&e);
 }
 
 int block_until(const struct call *c, int64_t deadline,
