@@ -147,9 +147,7 @@ int ilk_lockarray_timedlock(void *array, int64_t i, int64_t timeout_ns)
 
 int ilk_lockarray_trylock(void *array, int64_t i)
 {
-  if (likely(lock_fast(array, i)))
-    return ILK_OK;
-  return try_code(lock_for(array, i, 0));
+  return likely(lock_fast(array, i)) ? ILK_OK : try_code(lock_for(array, i, 0));
 }
 
 COLD static int unlock_for(void *array, int64_t i)

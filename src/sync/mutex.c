@@ -71,9 +71,7 @@ int ilk_mutex_timedlock(void *mutex, int64_t timeout_ns)
 
 int ilk_mutex_trylock(void *mutex)
 {
-  if (lock_fast(mutex))
-    return ILK_OK;
-  return try_code(lock_slow(mutex, 0));
+  return lock_fast(mutex) ? ILK_OK : try_code(lock_slow(mutex, 0));
 }
 
 /* --- unlock ------------------------------------------------------------------- */

@@ -126,9 +126,7 @@ int ilk_once_timedbegin(void *once, int64_t timeout_ns)
 
 int ilk_once_trybegin(void *once)
 {
-  if (likely(is_done(once)))
-    return ILK_OK;
-  return try_code(begin_slow(once, 0));
+  return likely(is_done(once)) ? ILK_OK : try_code(begin_slow(once, 0));
 }
 
 /* --- end ----------------------------------------------------------------------------- */

@@ -158,10 +158,7 @@ int ilk_rwlock_write_timedlock(void *rwlock, int64_t timeout_ns)
 int ilk_rwlock_write_trylock(void *rwlock)
 {
   int result = write_fast(rwlock);
-  if (likely(result >= 0))
-    return result;
-  result = write_slow(rwlock, 0);
-  return try_code(result);
+  return likely(result >= 0) ? result : try_code(write_slow(rwlock, 0));
 }
 
 COLD static int write_unlock_slow(void *handle, uint32_t staying)

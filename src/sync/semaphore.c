@@ -112,9 +112,7 @@ int ilk_semaphore_acquire(void *s)
 
 int ilk_semaphore_tryacquire(void *s)
 {
-  if (acquire_fast(s))
-    return ILK_OK;
-  return try_code(acquire_slow(s, 0));
+  return acquire_fast(s) ? ILK_OK : try_code(acquire_slow(s, 0));
 }
 
 /* Called after a release that saw waiters. The semaphore may have been freed since; then no thread

@@ -116,9 +116,7 @@ int ilk_word_timedlock(void *address, int flags, int64_t timeout_ns)
 
 int ilk_word_trylock(void *address, int flags)
 {
-  if (lock_fast(address, flags))
-    return ILK_OK;
-  return try_code(lock_slow(address, flags, 0));
+  return lock_fast(address, flags) ? ILK_OK : try_code(lock_slow(address, flags, 0));
 }
 
 int ilk_word_unlock(void *address, int flags)
