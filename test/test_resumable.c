@@ -1,6 +1,6 @@
 /* Resumable waits: the place in a queue is kept between the parts, and a thread that is away, or
    runs a signal handler, delays no other thread. */
-#include "support.h"
+#include "stay.h"
 
 /* A lock as this test needs it. */
 struct lock {
@@ -395,20 +395,6 @@ END_TEST
 
 /* --- a signal handler in a waiter ------------------------------------------------------------ */
 
-static _Atomic bool in_handler, handler_may_return;
-static _Atomic int64_t handler_thread;
-
-static void stay(int signal)
-{
-  (void)signal;
-  handler_thread = ilk_thread_id();
-  in_handler = true;
-  while (!handler_may_return) {
-    struct timespec t = {.tv_nsec = 100000};
-    nanosleep(&t, NULL);
-  }
-}
-
 /* The mutex was handed off to the thread in the handler: it had waited for a millisecond when it
    fell asleep. */
 static bool was_handed_off(void)
@@ -421,15 +407,12 @@ static bool was_handed_off(void)
 
 static bool passes_the_wake_on(void)
 {
-  in_handler = handler_may_return = false;
   turns = 0;
   struct waiter first, second, third;
   waiter_sleep(&first, take_turn, handle, -1);
   waiter_sleep(&second, take_turn, handle, -1);
   waiter_sleep(&third, take_turn, handle, -1);
-  must(pthread_kill(first.thread, SIGUSR1) == 0);
-  while (!in_handler)
-    nap(50 * US);
+  interrupt(first.thread);
   expect(lock->give(handle), ILK_OK);
   bool handed_off = false;
   while (!handed_off && (second.result == PENDING || third.result == PENDING)) {
@@ -452,8 +435,6 @@ START_TEST(a_waiter_in_a_signal_handler_keeps_no_wake)
   if (locks[_i].flags & ILK_FAIR || strcmp(EXPECTED_BACKEND, "futex") != 0)
     return;
   begin_test(_i);
-  struct sigaction action = {.sa_handler = stay};
-  sigaction(SIGUSR1, &action, NULL);
   while (!passes_the_wake_on())
     expect(lock->take(handle, -1), ILK_OK);
   expect(lock->release(handle), ILK_OK);
@@ -466,15 +447,10 @@ START_TEST(a_reader_in_a_signal_handler_keeps_no_wake)
   if (strcmp(EXPECTED_BACKEND, "futex") != 0)
     return;
   begin_test(LENGTH(locks) - 2);
-  in_handler = handler_may_return = false;
-  struct sigaction action = {.sa_handler = stay};
-  sigaction(SIGUSR1, &action, NULL);
   struct waiter reader, writer;
   waiter_sleep(&reader, read_in_order, handle, -1);
   waiter_sleep(&writer, take_turn, handle, -1);
-  must(pthread_kill(reader.thread, SIGUSR1) == 0);
-  while (!in_handler)
-    nap(50 * US);
+  interrupt(reader.thread);
   expect(lock->give(handle), ILK_OK);
   expect(waiter_end(&writer), 0);
   expect(reader.result, PENDING);

@@ -1,5 +1,5 @@
 /* thread.c: threads that the library starts. */
-#include "support.h"
+#include "stay.h"
 
 #include <sys/resource.h>
 
@@ -504,30 +504,14 @@ START_TEST(fork_inside_a_started_thread)
 }
 END_TEST
 
-static _Atomic bool in_handler, handler_may_return;
-
-static void stay(int signal)
-{
-  (void)signal;
-  in_handler = true;
-  while (!handler_may_return) {
-    struct timespec t = {.tv_nsec = 100000};
-    nanosleep(&t, NULL);
-  }
-}
-
 /* The thread is gone, but the other that joins it has not left its wait. */
 START_TEST(a_join_with_a_deadline_waited_for_another_join_in_a_signal_handler)
 {
   begin();
-  struct sigaction action = {.sa_handler = stay, .sa_flags = SA_RESTART};
-  sigaction(SIGUSR1, &action, NULL);
   void *thread = start_thread(until_go, NULL);
   struct waiter other;
   waiter_sleep(&other, call_join, thread, -1);
-  must(pthread_kill(other.thread, SIGUSR1) == 0);
-  while (!in_handler)
-    nap(50 * US);
+  interrupt(other.thread);
   go = true;
   for (int64_t end = now() + SECOND; now() < end;) {
     expect(ilk_thread_timedjoin(thread, 0), ILK_ETIMEDOUT);

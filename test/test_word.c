@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include <limits.h>
 #include <sys/mman.h>
-#include "support.h"
+#include "stay.h"
 
 static bool has_shared(void)
 {
@@ -655,18 +655,6 @@ END_TEST
 
 /* --- deaths that are hard to tell ------------------------------------------------------------- */
 
-static _Atomic bool in_handler, handler_may_return;
-
-static void stay(int signal)
-{
-  (void)signal;
-  in_handler = true;
-  while (!handler_may_return) {
-    struct timespec t = {.tv_nsec = 100000};
-    nanosleep(&t, NULL);
-  }
-}
-
 static void *hold_two_and_die(void *words)
 {
   expect(ilk_word_lock(words, 0), ILK_OK);
@@ -680,8 +668,6 @@ static void *hold_two_and_die(void *words)
 /* The exit waited until the handler had returned, and those behind it learned of the death only then. */
 START_TEST(an_exit_waited_for_a_waiter_in_a_signal_handler)
 {
-  struct sigaction action = {.sa_handler = stay, .sa_flags = SA_RESTART};
-  sigaction(SIGUSR1, &action, NULL);
   uint32_t words[2] = {0, 0};
   stage = 0;
   pthread_t holder = start(hold_two_and_die, words);
@@ -690,9 +676,7 @@ START_TEST(an_exit_waited_for_a_waiter_in_a_signal_handler)
   struct waiter first, second;
   waiter_sleep(&first, call_pass, &words[0], -1);
   waiter_sleep(&second, call_pass, &words[1], -1);
-  must(pthread_kill(first.thread, SIGUSR1) == 0);
-  while (!in_handler)
-    nap(50 * US);
+  interrupt(first.thread);
   stage = 2;
   join(holder);
   expect(waiter_end(&second), ILK_OWNER_DIED);

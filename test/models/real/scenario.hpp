@@ -172,6 +172,16 @@ template <int RECORDS> struct idle {
   }
 };
 
+// Each thread is new, and makes its record in its first call.
+template <class BASE> struct all_new : BASE {
+  void thread(unsigned index)
+  {
+    thread_current = nullptr;
+    BASE::thread(index);
+    thread_leave(thread_current);
+  }
+};
+
 // The first thread is new, and makes its record in its first call, or in the one before.
 template <class BASE, bool BEFORE = false> struct made_new : BASE {
   void thread(unsigned index)

@@ -22,6 +22,8 @@ SCENARIO_AS(mutex, mutex_of<0, 2>);
 SCENARIO_AS(mutex_three, mutex_of<0, 3>);
 SCENARIO_AS(mutex_fair, mutex_of<ILK_FAIR, 3>);
 SCENARIO_AS(mutex_unowned, mutex_of<ILK_UNOWNED, 3>);
+// Two threads that make their records at the same time, and find each other by their ids.
+SCENARIO_AS(records, all_new<mutex_of<0, 2>>);
 
 // Twice each, one of the locks nested, or by a try.
 struct mutex_twice : with<ilk_mutex_new, ILK_RECURSIVE> {

@@ -59,27 +59,6 @@ SCENARIO_AS(thread_record_new, thread_record_new_of<0>);
 SCENARIO_AS(thread_record_new_far,
             thread_record_new_of<1>); // not the first record of its element (LIVE_BITS: see build)
 
-// Two threads that make their records at the same time, and find each other by their ids.
-struct records : with<ilk_mutex_new, 0> {
-  static const int N = 2;
-  shared_int data;
-
-  void thread(unsigned)
-  {
-    thread_current = nullptr;
-    OK(ilk_mutex_lock(object));
-    set(data, get(data) + 1);
-    OK(ilk_mutex_unlock(object));
-    thread_leave(thread_current);
-  }
-
-  void after()
-  {
-    EXPECT(get(data) == 2);
-  }
-};
-SCENARIO(records);
-
 // An id has the same element of the table as that of a thread that has died meanwhile, whose record
 // the new thread may have, too.
 struct thread_id_again : with<ilk_once_new, 0>, stands_still {

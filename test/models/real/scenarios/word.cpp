@@ -1,16 +1,16 @@
 #include "scenario.hpp"
 
 // Word locks: a lock in the caller's memory.
-struct word : bare {
+template <int FLAGS> struct word_of : bare {
   static const int N = 3;
   alignas(64) int32_t lock[2] = {};
   shared_int data;
 
   void thread(unsigned)
   {
-    OK(ilk_word_lock(lock, 0));
+    OK(ilk_word_lock(lock, FLAGS));
     set(data, get(data) + 1);
-    OK(ilk_word_unlock(lock, 0));
+    OK(ilk_word_unlock(lock, FLAGS));
   }
 
   void after()
@@ -18,16 +18,11 @@ struct word : bare {
     EXPECT(get(data) == N);
   }
 };
-SCENARIO(word);
+SCENARIO_AS(word, word_of<0>);
 
 // A waiter that gives up, perhaps with a wake that another needs; and threads that lock twice.
 struct word_given_up : word {
   shared_int given_up;
-
-  void before()
-  {
-    word::before();
-  }
 
   void thread(unsigned index)
   {
@@ -115,10 +110,8 @@ struct word_two : bare {
 SCENARIO(word_two);
 
 // A word lock whose holder exits while the other waits, or before.
-struct word_dead : bare {
+struct word_dead : word {
   static const int N = 2;
-  alignas(64) int32_t lock[2] = {};
-  shared_int data;
 
   void thread(unsigned index)
   {
@@ -156,15 +149,7 @@ SCENARIO_AS(word_new, made_new<word>);
 SCENARIO_AS(word_new_second, made_new<word, true>);
 
 // The same for all threads: a waiter finds one after the other.
-struct word_all_new : word {
-  void thread(unsigned index)
-  {
-    thread_current = nullptr;
-    word::thread(index);
-    thread_leave(thread_current);
-  }
-};
-SCENARIO(word_all_new);
+SCENARIO_AS(word_all_new, all_new<word>);
 
 // A store by the program itself.
 static void store_word(int32_t *word, int value)
@@ -239,12 +224,4 @@ struct word_shared_cancelled : bare {
 SCENARIO(word_shared_cancelled);
 
 // A word lock between processes.
-struct word_shared : word {
-  void thread(unsigned)
-  {
-    OK(ilk_word_lock(lock, ILK_SHARED));
-    set(data, get(data) + 1);
-    OK(ilk_word_unlock(lock, ILK_SHARED));
-  }
-};
-SCENARIO(word_shared);
+SCENARIO_AS(word_shared, word_of<ILK_SHARED>);
