@@ -47,6 +47,24 @@ static bool release(const struct call *c, uint64_t head)
   return true;
 }
 
+/* After a release; `crossed`: by another thread than the one that locked it. */
+static void finish_release(const struct call *c, bool crossed)
+{
+  struct mutex *m = mutex_of(c);
+  /* The locker may not have left the queue yet, and so not set `has_waiters` for the rest (I2).
+     Once it has, a release by yet another thread that missed the flag is visible. */
+  if (crossed && load_relaxed(&m->object.waiters)) {
+    waitq_lock(&m->object);
+    waitq_unlock(&m->object);
+    fence_heavy();
+    mutex_wake_first(m);
+  }
+  if (c->me->held == c->handle)
+    c->me->held = NULL;
+  if (load_relaxed(&c->me->deferred_count))
+    waitq_wake_deferred(c->me);
+}
+
 int mutex_unlock_pinned(const struct call *c, uint32_t *depth)
 {
   struct mutex *m = mutex_of(c);
@@ -87,18 +105,7 @@ int mutex_unlock_pinned(const struct call *c, uint32_t *depth)
     if (load_relaxed(&m->object.tag_flags) & SPECIAL_DEFERRED)
       and_relaxed(&m->object.tag_flags, ~SPECIAL_DEFERRED);
     if (release(c, head)) {
-      /* Its locker may not have left the queue yet, and so not set `has_waiters` for the rest (I2).
-         Once it has, a release by yet another thread that missed the flag is visible. */
-      if (crossed && load_relaxed(&m->object.waiters)) {
-        waitq_lock(&m->object);
-        waitq_unlock(&m->object);
-        fence_heavy();
-        mutex_wake_first(m);
-      }
-      if (me->held == c->handle)
-        me->held = NULL;
-      if (load_relaxed(&me->deferred_count))
-        waitq_wake_deferred(me);
+      finish_release(c, crossed);
       return ILK_OK;
     }
   }
