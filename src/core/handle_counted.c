@@ -15,12 +15,12 @@
    C1  If a thread's record names the handle in `closing`, that thread alone decides the close. So
        its signal handlers may continue while the close is undecided. A thread without a record
        blocks its signals instead.
-   C2  A counted call whose thread may hold the table's lock (handle_table_mine) continues if it
-       loads another value than its handle from `deciding`, and then CLOSING from the cached tag. A
-       later decision loads its count (Dekker) and reopens the object.
+   C2  A counted call whose thread may hold the table's lock (handle_table_mine, or a fork is under
+       way) continues if it loads another value than its handle from `deciding`, and then CLOSING
+       from the cached tag. A later decision loads its count (Dekker) and reopens the object.
    C3  A counted call waits only for a decision that another thread is making with the table's lock,
-       or, if handle_table_mine is false, for a close. In both cases its thread does not hold that
-       lock, so the decision does not wait for it. The close may wait for a pin of that thread, but
+       or, if its thread cannot hold that lock, for a close. In both cases its thread does not hold
+       it, so the decision does not wait for it. The close may wait for a pin of that thread, but
        not without bound: a close that takes too long reopens the object.
 
    Checked by test/models/handler.pml. */

@@ -96,13 +96,13 @@ struct thread {
      waiters, rarely. */
   atomic_word word_marks;
   bool uses_words; /* it may hold private word locks (see word.c) */
-  /* Elements in use of reads_*, some of which may be empty (see rwlock.c). */
+  /* Elements in use of reads_*, some of which may be empty (see rwlock_state.h). */
   uint32_t reads;
   /* Python's state of this thread, while a wait has released the GIL (see gil.h). */
   void *gil_state;
   struct gil_hooks *gil_hooks; /* the hooks that reacquire it */
 
-  /* What the thread is blocked on. Written by it, read by any thread (see block.h). */
+  /* What the thread is blocked on. Written by it, read by any thread (see blocked.h). */
   _Alignas(CACHE_LINE) atomic_u32 episode; /* odd while blocked; counts up */
   atomic_u32 blocked_flags;
   atomic_word blocked_handle; /* 0: on no object */

@@ -53,9 +53,8 @@ COLD static int set_slow(void *local, void *value)
       return fail(begun);
     struct local *l = (struct local *)c.object;
     struct thread *me = c.me;
-    struct cell *cell =
-      value ? cells_make(&me->locals, &l->position) : NULL; /* a cell that is not set reads as
-                                                                              NULL */
+    /* NULL needs no cell: that is what a get without one returns. */
+    struct cell *cell = value ? cells_make(&me->locals, &l->position) : NULL;
     if (cell)
       store_relaxed(&cell->value, (intptr_t)value);
     struct cell_position position = l->position;
