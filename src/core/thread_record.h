@@ -181,7 +181,7 @@ COLD struct thread *thread_self_safely(void);
 /* The id of the calling thread, which alone writes it. */
 static inline uint32_t thread_id(const struct thread *me)
 {
-  return load_relaxed(&((struct thread *)me)->id);
+  return load_relaxed(&me->id);
 }
 
 /* The live thread with that id. NULL: it has exited, or does not exist in this fork's child. */

@@ -181,23 +181,16 @@ static int sleep_in_queue(const struct call *c, struct wait_slot *mine, int64_t 
 static int wait_at(const struct call *c, void *mutex, struct wait_slot *mine, int64_t deadline)
 {
   uint32_t depth;
-  int result;
-  if (!join(condition_of(c), mine, mutex)) {
-    result = mutex_check_held(mutex, c->me);
-    if (result != ILK_OK)
-      notify_pinned(c, 1); /* pass the notify on */
-    handle_leave(c->me, PIN_OUTER);
-    return result;
-  }
-  result = mutex_release_all(mutex, c->me, &depth);
-  if (result != ILK_OK) {
-    if (!leave(condition_of(c), mine, false))
-      notify_pinned(c, 1); /* we do not wait, so pass the notify on */
-    handle_leave(c->me, PIN_OUTER);
-    return result;
-  }
-  result = sleep_in_queue(c, mine, deadline);
+  bool joined = join(condition_of(c), mine, mutex);
+  int result = joined ? mutex_release_all(mutex, c->me, &depth) : mutex_check_held(mutex, c->me);
+  bool released = joined && result == ILK_OK;
+  if (released)
+    result = sleep_in_queue(c, mine, deadline);
+  else if (result != ILK_OK && !(joined && leave(condition_of(c), mine, false)))
+    notify_pinned(c, 1); /* we do not wait, so pass the notify on */
   handle_leave(c->me, PIN_OUTER);
+  if (!released)
+    return result;
   int taken = mutex_reacquire(mutex, c->me, depth);
   return taken == ILK_OK ? result : taken;
 }

@@ -1,20 +1,18 @@
 /* The readers-writer lock: a thread's read locks, in its own record (rwlock_state.h). */
 #include "rwlock_state.h"
 
-int rwlock_hold_find(const struct thread *me, const void *handle)
-{
-  for (uint32_t i = 0; i < me->reads; i++)
-    if (load_relaxed(&((struct thread *)me)->reads_published[i]) == (uintptr_t)handle ||
-        hold_counted(me, i) == (uintptr_t)handle)
-      return (int)i;
-  return -1;
-}
-
 static void *hold_handle(const struct thread *me, uint32_t i)
 {
   uintptr_t counted = hold_counted(me, i);
-  return counted ? (void *)counted
-                 : (void *)load_relaxed(&((struct thread *)me)->reads_published[i]);
+  return (void *)(counted ? counted : load_relaxed(&me->reads_published[i]));
+}
+
+int rwlock_hold_find(const struct thread *me, const void *handle)
+{
+  for (uint32_t i = 0; i < me->reads; i++)
+    if (hold_handle(me, i) == handle)
+      return (int)i;
+  return -1;
 }
 
 /* A lock that the fast path has read again has several entries: merges them into one and a count. A

@@ -135,12 +135,12 @@ static inline bool rwlock_is_open_to_write(uint32_t state, bool queued)
 /* Relaxed: only its own thread writes it. */
 static inline uintptr_t hold_counted(const struct thread *me, uint32_t i)
 {
-  return load_relaxed(&((struct thread *)me)->reads_counted[i]);
+  return load_relaxed(&me->reads_counted[i]);
 }
 
 static inline bool hold_is_empty(const struct thread *me, uint32_t i)
 {
-  return !load_relaxed(&((struct thread *)me)->reads_published[i]) && !hold_counted(me, i);
+  return !load_relaxed(&me->reads_published[i]) && !hold_counted(me, i);
 }
 
 /* On top, where reads < READS_MAX. */

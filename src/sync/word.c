@@ -29,9 +29,8 @@ static int check(void *address, int flags)
 /* The id that the caller stores in a word; 0: the system has refused to tell it. */
 static inline uint32_t holder_id(const struct thread *me, int flags)
 {
-  return flags & ILK_SHARED
-           ? (uint32_t)load_relaxed(&((struct thread *)me)->native_id) & WORDLOCK_HOLDER
-           : thread_id(me);
+  return flags & ILK_SHARED ? (uint32_t)load_relaxed(&me->native_id) & WORDLOCK_HOLDER
+                            : thread_id(me);
 }
 
 /* check() of a private word, with fewer branches. */
