@@ -31,8 +31,8 @@ COLD static int lock_slow(void *address, int64_t timeout_ns)
   struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
-  /* Of one that the caller holds, musl's try says only that it is held; a wait, even of no length,
-     says by whom. block_with() might begin none: its time may be over, or waits cancelled. */
+  /* musl's try does not tell a lock of the caller's from another thread's; a wait does, even one
+     without length. block_with() may not begin one: at a passed deadline, or when waits are cancelled. */
   struct part p = {
     .sleep = {wait_part}, .address = address, .result = robust_try_until(address, 0)};
   int64_t deadline = clock_deadline(timeout_ns);

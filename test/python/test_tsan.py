@@ -59,8 +59,8 @@ def refuses(kinds, function, *arguments, **named):
     raise AssertionError((function, arguments, named))
 """
 
-# ThreadSanitizer sees the race only if one thread writes while the other is between its calls: on a busy machine that can take
-# many rounds. The first report ends the program.
+# ThreadSanitizer sees the race only if one thread writes while the other is between its calls. On a busy machine that can
+# take many rounds. The first report ends the program.
 RACE = """
 import time
 end = time.monotonic() + 120
