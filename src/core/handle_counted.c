@@ -54,7 +54,7 @@ void handle_leave_counted(void *handle)
 static bool may_not_wait(void *handle, bool decided_now)
 {
   struct thread *own = thread_current;
-  return (own && load_relaxed(&own->closing) == (uintptr_t)handle) || /* C1 */
+  return (own && load_relaxed(&own->closing) == (uintptr_t)handle) ||  /* C1 */
          ((handle_table_mine || fork_is_under_way()) && !decided_now); /* C2 */
 }
 
