@@ -343,7 +343,6 @@ template <int N> void begin()
   std::copy(bss_first.begin(), bss_first.end(), __start_model_bss);
   seams_reset();
   now = 0;
-  far_deadlines_come = false;
   std::fill(std::begin(threads), std::end(threads), nullptr);
   std::fill(std::begin(records), std::end(records), nullptr);
   std::fill(std::begin(handlers), std::end(handlers), handler());
@@ -353,6 +352,7 @@ template <int N> void begin()
   mark_unseen = unseen<N>;
   barrier_on_all = barrier<N>;
   in_execution = true;
+  far_deadlines_come = rl::ctx().rand(2, rl::sched_type_user);
   for (int i = 0; i < N; i++)
     records[i] = thread_reserve();
   thread_current = thread_pinnable = records[0];
@@ -499,7 +499,7 @@ template <int N> rl::test_result_e explore(rl::test_params &params)
 // Does it hold in that many executions? If not, says why in `*why`, if there is a place for it.
 inline bool holds(const scenario &s, unsigned long executions, std::string *why)
 {
-  if (s.size > sizeof(suite<2>::body) || (s.threads != 2 && s.threads != 3))
+  if (s.size > sizeof(suite<2>::body) || s.threads < 2 || s.threads > 4)
     abort(); // more than the engine has
   if (data_first.empty()) {
     data_first.assign(__start_model_data, __stop_model_data);
@@ -517,7 +517,9 @@ inline bool holds(const scenario &s, unsigned long executions, std::string *why)
     params.collect_history = true;
     params.output_stream = &std::cout;
   }
-  rl::test_result_e result = s.threads == 2 ? explore<2>(params) : explore<3>(params);
+  rl::test_result_e result = s.threads == 2   ? explore<2>(params)
+                             : s.threads == 3 ? explore<3>(params)
+                                              : explore<4>(params);
   in_execution = false;
   if (result != rl::test_result_success && why)
     *why = std::string(rl::test_result_str(result)) + ", execution " +
@@ -557,6 +559,11 @@ void expect(bool condition, const char *what)
 {
   if (!condition)
     rl::ctx().fail_test(what, rl::test_result_user_assert_failed, $);
+}
+
+void pass(int64_t ns)
+{
+  now += ns;
 }
 
 } // namespace engine
@@ -760,10 +767,8 @@ int model_wait(void *word, uint32_t expected, int64_t deadline)
   uint64_t value = c->size == 8 ? c->wide->value_ : c->narrow->value_;
   if ((uint32_t)value != expected)
     return MODEL_WOKEN;
-  // A deadline that is far away (the search for deadlock cycles) seldom comes: a lost wake is to be seen.
   bool far = deadline != INT64_MAX && deadline - now >= 50000000;
-  bool timed =
-    far ? far_deadlines_come || context.rand(2, rl::sched_type_user) : deadline != INT64_MAX;
+  bool timed = far ? far_deadlines_come : deadline != INT64_MAX;
   rl::unpark_reason why = c->size == 8 ? c->wide->wait(context, timed, false, $)
                                        : c->narrow->wait(context, timed, false, $);
   if (why != rl::unpark_reason_timeout)

@@ -42,8 +42,13 @@ namespace engine {
 
 inline struct thread *records[8]; // of the scenario's threads
 
-// For a scenario that needs far deadlines to come; in others they are to hide no lost wake.
+// Deadlines that are far away (the search for deadlock cycles, a recheck of the holder) come in
+// half of the executions, and in all of a scenario that needs them. In the others no such recheck
+// hides a lost wake: it is a deadlock.
 inline bool far_deadlines_come;
+
+// The clock goes on by so much.
+void pass(int64_t ns);
 
 // A thread's signal handler: it runs once, at one of the thread's calls of the system, or not at
 // all.

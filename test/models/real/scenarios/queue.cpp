@@ -26,6 +26,27 @@ struct queue : with<ilk_queue_new, 1> {
 };
 SCENARIO(queue);
 
+// The same with a time-out, where no wait yields before it sleeps: so a load may again return an
+// old value that an earlier one has returned.
+struct queue_timed : queue {
+  void thread(unsigned index)
+  {
+    for (int i = 0; i < 2; i++) {
+      int64_t item = -1;
+      int result;
+      do
+        result = index == 0 ? ilk_queue_timedput(object, i, HOUR)
+                            : ilk_queue_timedget(object, &item, HOUR);
+      while (ONE_OF(result, ILK_OK, ILK_ETIMEDOUT) != ILK_OK);
+      EXPECT(index == 0 || item == i);
+    }
+  }
+
+private:
+  static const int64_t HOUR = INT64_C(3600000000000);
+};
+SCENARIO(queue_timed);
+
 // Two that put, and one that gets.
 struct queue_three : with<ilk_queue_new, 1> {
   static const int N = 3;

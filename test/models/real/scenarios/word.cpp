@@ -79,6 +79,34 @@ struct word_timed_out : word {
 };
 SCENARIO(word_timed_out);
 
+// A waiter consumes a wake, is overtaken, and leaves since its time is over: it has marked the word
+// for the other that sleeps, while it is released.
+struct word_left : word_timed_out {
+  bool has_left = false;
+
+  void thread(unsigned index)
+  {
+    if (index == 1) {
+      while (!has_left && !(seams_blocked(engine::records[0]) && seams_blocked(engine::records[2])))
+        model_yield();
+      engine::pass(SECOND);
+      OK(ilk_word_unlock(lock, 0));
+    }
+    int result = ilk_word_timedlock(lock, 0, index > 0 ? -1 : SECOND);
+    has_left = has_left || index == 0;
+    if (ONE_OF(result, ILK_OK, index == 0 ? ILK_ETIMEDOUT : ILK_OK) == ILK_OK) {
+      set(data, get(data) + 1);
+      OK(ilk_word_unlock(lock, 0));
+    } else {
+      set(given_up, 1);
+    }
+  }
+
+private:
+  static const int SECOND = 1000000000;
+};
+SCENARIO(word_left);
+
 // A thread that holds two words: what a waiter for one counts is not lost to the release of the
 // other.
 struct word_two : bare {
