@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import index
+
 from ._calls import in_c
 from ._constants import ILK_ETIMEDOUT, ILK_OK
 from ._errors import check, error, last_error
@@ -44,6 +46,7 @@ class Semaphore(Handle):
     _maximum = 0
 
     def __init__(self, value: int = 1) -> None:
+        value = index(value)
         if value < 0:
             raise ValueError("semaphore initial value must be >= 0")
         if value > _LIMIT:
@@ -78,11 +81,11 @@ class Semaphore(Handle):
         """
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
-        if _tryacquire(self._handle) == ILK_OK:
-            return True
-        ns = optional_ns(timeout) if blocking else 0
-        code = wait(_timedacquire, self._handle, timeout_ns=ns, undo=self._undo)
-        return code != ILK_ETIMEDOUT and check(code) >= 0
+        ns = optional_ns(timeout) if blocking else 0  # first, because a bad timeout must acquire nothing
+        (code,) = map(_tryacquire, (self._handle,))  # see _wait.py
+        if code != ILK_OK:
+            code = wait(_timedacquire, self._handle, timeout_ns=ns, undo=self._undo)
+        return code == ILK_OK or (code != ILK_ETIMEDOUT and check(code) >= 0)
 
     __enter__ = acquire
 
@@ -105,6 +108,7 @@ class Semaphore(Handle):
         self._release(n)
 
     def _release(self, n: int) -> None:
+        n = index(n)
         if n < 1:
             raise ValueError("n must be one or more")
         if n > _LIMIT:
@@ -146,12 +150,13 @@ class BoundedSemaphore(Semaphore):
 
     def __init__(self, value: int = 1) -> None:
         self._check_is_new()
-        self._maximum = value
+        self._maximum = value = index(value)
         super().__init__(value)
         self._only_python = value == 0  # see release()
 
     @in_c("semaphore_release")
     def release(self, n: int = 1) -> None:
+        n = index(n)
         # To the library a bound of zero means none.
         if n > self._maximum or (self._maximum == 0 and n > 0):
             _ = self.value  # raises if it is closed

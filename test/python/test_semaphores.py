@@ -2,6 +2,7 @@
 
 import threading
 
+import numpy as np
 import pytest
 
 from conftest import PATIENCE, until_waiting
@@ -40,6 +41,39 @@ def test_bad_arguments(new):
         semaphore.acquire(timeout=1e100) and semaphore.acquire(timeout=1e100)
     with pytest.raises(TypeError):
         new("1")
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "timeout, error",
+    [(float("nan"), ValueError), (1e300, OverflowError), ("1", TypeError), ([], TypeError), (1j, TypeError)],
+)
+def test_a_bad_timeout_acquires_nothing(new, timeout, error):
+    semaphore = new(1)
+    with pytest.raises(error):
+        semaphore.acquire(True, timeout)
+    assert semaphore.value == 1
+
+
+@each_kind
+def test_numbers_are_integers_of_any_type(new):
+    semaphore = new(np.int64(2))
+    assert [semaphore.acquire(), semaphore.acquire()] == [True, True]
+    semaphore.release(np.int8(1))
+    semaphore.release(True)
+    assert semaphore.value == 2
+
+
+@each_kind
+@pytest.mark.parametrize("number", [1.0, np.float64(1), np.bool_(True), "1", None])
+def test_a_number_that_is_no_integer_is_a_type_error(new, number):
+    with pytest.raises(TypeError):
+        new(number)
+    semaphore = new(2)
+    semaphore.acquire()
+    with pytest.raises(TypeError):
+        semaphore.release(number)
+    assert semaphore.value == 1
 
 
 def test_limit():
