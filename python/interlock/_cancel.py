@@ -28,6 +28,7 @@ class _Cancelling(AbstractContextManager[None]):
         self._at_work = _at_work()
         self._began = False
         self._handler: Any = None
+        self._late: tuple[int, FrameType] | None = None
         self._is_inside = True
         # An executor in the body waits for its workers before control leaves the body. So the handler of Ctrl-C cancels,
         # and not only __exit__.
@@ -49,6 +50,9 @@ class _Cancelling(AbstractContextManager[None]):
         if self._is_inside:
             self._began = True
             _cancel(1)
+            if frame is not None and frame.f_code is _Cancelling.__exit__.__code__:
+                self._late = number, frame  # nothing of __exit__ has run: it must, and handles the signal at its end
+                return None
         return self._handler(number, frame)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> Literal[False]:
@@ -62,6 +66,8 @@ class _Cancelling(AbstractContextManager[None]):
         finally:
             if self._handler is not None and signal.getsignal(signal.SIGINT) == self._interrupted:
                 signal.signal(signal.SIGINT, self._handler)
+        if self._late is not None:
+            self._handler(*self._late)
         return False
 
     def _cancel_until_quiet(self, unrelated: Container[int]) -> None:

@@ -118,17 +118,14 @@ class Condition(Handle):
             return self._wait(handle, self._lock, ns)
         if not self._is_owned():
             raise RuntimeError("cannot wait on un-acquired lock")
-        self._inner.acquire()
+        released: list[Any] = []
         try:
-            state = self._release_save()
-        except BaseException:
-            self._inner.release()
-            raise
-        try:
-            return self._wait(handle, self._inner, ns)
-        finally:
-            self._inner.release()  # before the lock: a thread that notifies acquires the lock first, then this
-            self._acquire_restore(state)
+            with self._inner:
+                released.append(self._release_save())
+                return self._wait(handle, self._inner, ns)
+        finally:  # without the inner mutex: a thread that notifies acquires the lock first, then this
+            for state in released:
+                self._acquire_restore(state)
 
     def wait_for(self, predicate: Callable[..., T], timeout: float | None = None, args: tuple[Any, ...] = ()) -> T:
         """Wait until `predicate(*args)`, called with the lock held, is true.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import starmap
 from typing import Any
 
 
@@ -47,7 +48,13 @@ class held:
         self._arguments = arguments
 
     def __enter__(self) -> None:
-        self._acquire(*self._arguments)
+        acquired: list[object] = []
+        try:
+            acquired.extend(starmap(self._acquire, (self._arguments,)))  # see _wait.py
+        except BaseException:
+            if acquired:
+                self._release(*self._arguments)
+            raise
 
     def __exit__(self, *exception: object) -> None:
         self._release(*self._arguments)

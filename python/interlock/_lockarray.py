@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import starmap
 from time import perf_counter_ns
 
 from ._constants import ILK_EBUSY, ILK_EINVAL, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED, ILK_PADDED
@@ -98,7 +99,7 @@ class LockArray(Closing):
             The array is closed.
         """
         i = int64(i)
-        code = _trylock(self._handle, i) if timeout == -1 else ILK_EBUSY
+        (code,) = map(_trylock, (self._handle,), (i,)) if timeout == -1 else (ILK_EBUSY,)  # see _wait.py
         if code == ILK_OK:
             return True
         if code == ILK_EBUSY:
@@ -106,7 +107,7 @@ class LockArray(Closing):
             code = wait(_timedlock, self._handle, i, timeout_ns=ns, undo=partial(self._undo, i))
         if code == ILK_OWNER_DIED:
             warn_owner_died(partial(self._undo, i))
-        return code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i) >= 0
+        return code == ILK_OK or (code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i) >= 0)
 
     def release(self, i: int) -> None:
         """Release lock `i`.
@@ -148,7 +149,7 @@ class LockArray(Closing):
         code = self._wait(_timedlock_pair, i, j, ns, sorted({i, j}))
         if code == ILK_OWNER_DIED:
             warn_owner_died(lambda _code: _unlock_pair(self._handle, i, j))
-        return code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i, j) >= 0
+        return code == ILK_OK or (code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i, j) >= 0)
 
     def release_pair(self, i: int, j: int) -> None:
         """Release the locks `i` and `j`.
@@ -190,7 +191,7 @@ class LockArray(Closing):
         code = self._wait(_timedlock_range, begin, end, ns, range(begin, end))
         if code == ILK_OWNER_DIED:
             warn_owner_died(lambda _code: _unlock_range(self._handle, begin, end))
-        return code != ILK_ETIMEDOUT and _check(code, lock_range_text, self._n, begin, end) >= 0
+        return code == ILK_OK or (code != ILK_ETIMEDOUT and _check(code, lock_range_text, self._n, begin, end) >= 0)
 
     def release_range(self, begin: int, end: int) -> None:
         """Release the locks `begin`..`end` - 1.
@@ -221,12 +222,11 @@ class LockArray(Closing):
 
     def _wait(self, timed: Callable[..., int], a: int, b: int, ns: int, indices: Iterable[int]) -> int:
         """Acquire the locks of all `indices`, in ascending order as the library does."""
-        if not is_sliced(ns):
-            return timed(self._handle, a, b, ns)
+        sliced = is_sliced(ns)
         # All at once if they are free, else one after the other. If each slice released what it has acquired, it might
         # never find all of them free.
-        code = timed(self._handle, a, b, 0)
-        if code != ILK_ETIMEDOUT:
+        (code,) = starmap(timed, ((self._handle, a, b, 0 if sliced else ns),))  # see _wait.py
+        if code != ILK_ETIMEDOUT or not sliced:
             return code
         deadline = perf_counter_ns() + ns
         held: list[int] = []

@@ -63,7 +63,7 @@ class _Mutex(Handle):
         >>> mutex.acquire(timeout=0.5)
         True
         """
-        code = _trylock(self._handle) if timeout == -1 else ILK_EBUSY
+        (code,) = map(_trylock, (self._handle,)) if timeout == -1 else (ILK_EBUSY,)  # see _wait.py
         if code == ILK_OK:
             return True
         if code == ILK_EBUSY:
@@ -71,7 +71,7 @@ class _Mutex(Handle):
             code = wait_in_place(_timedlock, self._handle, timeout_ns=ns, undo=self._undo)
         if code == ILK_OWNER_DIED:
             warn_owner_died(self._undo)
-        return code != ILK_ETIMEDOUT and check(code) >= 0
+        return code == ILK_OK or (code != ILK_ETIMEDOUT and check(code) >= 0)
 
     __enter__ = acquire
 

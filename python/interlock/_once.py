@@ -85,12 +85,13 @@ class Once(Closing):
         """
         if not self.begin():
             return False
+        succeeded = False
         try:
             function()
-        except BaseException:
-            self.end(False)
-            raise
-        self.end()
+            succeeded = True
+        finally:
+            code = _end(self._handle, succeeded)  # not end(): a signal handler that raises there would leave it begun
+        check(code)
         return True
 
     def _undo(self, code: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import starmap
 
 from ._calls import in_c
 from ._constants import ILK_EBUSY, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED
@@ -69,7 +70,7 @@ class RWLock(Handle):
         HandleError
             The lock is closed.
         """
-        code = _read_trylock(self._handle) if timeout == -1 else ILK_EBUSY
+        (code,) = map(_read_trylock, (self._handle,)) if timeout == -1 else (ILK_EBUSY,)  # see _wait.py
         if code == ILK_OK:
             return True
         if code == ILK_EBUSY:
@@ -77,7 +78,7 @@ class RWLock(Handle):
             code = wait_in_place(_read_timedlock, self._handle, timeout_ns=ns, undo=self._undo_read)
         if code == ILK_OWNER_DIED:
             warn_owner_died(self._undo_read)
-        return code != ILK_ETIMEDOUT and check(code) >= 0
+        return code == ILK_OK or (code != ILK_ETIMEDOUT and check(code) >= 0)
 
     @in_c("read_release")
     def release_read(self) -> None:
@@ -107,7 +108,7 @@ class RWLock(Handle):
         HandleError
             The lock is closed.
         """
-        code = _write_trylock(self._handle) if timeout == -1 else ILK_EBUSY
+        (code,) = map(_write_trylock, (self._handle,)) if timeout == -1 else (ILK_EBUSY,)  # see _wait.py
         if code == ILK_OK:
             return True
         if code == ILK_EBUSY:
@@ -115,7 +116,7 @@ class RWLock(Handle):
             code = wait_in_place(_write_timedlock, self._handle, timeout_ns=ns, undo=self._undo_write)
         if code == ILK_OWNER_DIED:
             warn_owner_died(self._undo_write)
-        return code != ILK_ETIMEDOUT and check(code) >= 0
+        return code == ILK_OK or (code != ILK_ETIMEDOUT and check(code) >= 0)
 
     @in_c("write_release")
     def release_write(self) -> None:
@@ -142,11 +143,13 @@ class RWLock(Handle):
         >>> with lock.reading():
         ...     pass
         """
-        self.acquire_read()
+        acquired: list[bool] = []
         try:
+            acquired.extend(starmap(self.acquire_read, ((),)))  # see _wait.py
             yield
         finally:
-            self.release_read()
+            if acquired:
+                self.release_read()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -158,11 +161,12 @@ class RWLock(Handle):
         >>> with lock.writing():
         ...     lock.downgrade()
         """
-        self.acquire_write()
+        acquired: list[bool] = []
         try:
+            acquired.extend(starmap(self.acquire_write, ((),)))  # see _wait.py
             yield
         finally:
-            if _write_unlock(self._handle) != ILK_OK:
+            if acquired and _write_unlock(self._handle) != ILK_OK:
                 self.release_read()
 
     def _undo_read(self, _code: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import starmap
 from operator import index
 from queue import Empty, Full
 from typing import TYPE_CHECKING, Any
@@ -87,8 +88,15 @@ class TypedQueue(Queue):
         import numpy as np
 
         if not self._is_record:
-            bits = np.array([super().get(block, timeout)], np.int64)
-            return bits.view(np.uint8)[: self._dtype.itemsize].view(self._dtype)[0]
+            got: list[int] = []
+            try:
+                got.extend(starmap(super().get, ((block, timeout),)))  # see _wait.py
+                bits = np.array(got, np.int64)
+                return bits.view(np.uint8)[: self._dtype.itemsize].view(self._dtype)[0]
+            except BaseException:
+                if got:
+                    self._put_back(got[0])
+                raise
         ns = _ns(block, timeout)
         cell = np.empty(1, self._dtype)
         code = ILK_OK

@@ -1,10 +1,17 @@
-"""Blocking calls from Python: their timeouts, and how Ctrl-C interrupts them."""
+"""Blocking calls from Python: their timeouts, and how Ctrl-C interrupts them.
+
+Python runs a signal handler after any call, before its result is stored. If the handler raises, the result is lost, and what
+the call has acquired would stay held. So where a call may acquire, this package writes ``(code,) = map(function, (h,))``:
+between that call and its assignment no handler runs, since Python 3.11. Or it stores the result in a list, as _guarded()
+does. After that it calls nothing before it returns.
+"""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections.abc import Callable
+from itertools import starmap
 from time import perf_counter_ns  # monotonic_ns() stands still for 16 ms on Windows before Python 3.13
 from typing import Any
 
@@ -67,7 +74,7 @@ def _guarded(function: Callable[..., int], args: tuple[Any, ...], undo: Callable
     # the code is lost. Here the code is stored before the call into C returns.
     results: list[int] = []
     try:
-        results.extend(map(function, *zip(args)))
+        results.extend(starmap(function, (args,)))
         return results[0]
     except BaseException:
         if undo and results and results[0] >= 0:

@@ -1,0 +1,186 @@
+"""Ctrl-C at every point of a call at which Python may run a signal handler: a call that raises has acquired nothing."""
+
+import dis
+import functools
+import os
+import signal
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import interlock
+
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="runs signal handlers at more points")
+
+# Python runs signal handlers at the start of a function, after a call into C, and when it jumps back.
+INTERRUPTIBLE = {"RESUME", "CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD"}
+PACKAGE = os.path.dirname(interlock.__file__)
+
+
+@functools.cache
+def names(code):
+    """The names of the code's instructions, by their offsets."""
+    return {instruction.offset: instruction.opname for instruction in dis.get_instructions(code)}
+
+
+class Points:
+    """Traces the package's frames, and calls the handler of Ctrl-C at the n-th point."""
+
+    def __init__(self, n):
+        self.left, self.where = n, None
+        self.before = {}  # what each frame has executed last
+
+    def trace(self, frame, event, arg):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "call":
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        elif event == "return":
+            self.before.pop(frame, None)
+            self.before[frame.f_back] = "a function in Python"  # no point follows its return
+        elif event == "opcode":
+            before = self.before.get(frame, "RESUME")
+            self.before[frame] = names(frame.f_code)[frame.f_lasti]
+            self.left -= before in INTERRUPTIBLE
+            if self.left == 0:
+                self.left = -1
+                self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}, after {before}"
+                signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
+        return self.trace
+
+
+def interrupted_everywhere(make):
+    """Call `call, check = make()` for each point; after the interrupt, `check()` must hold."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        n = 1
+        while True:
+            call, check = make()
+            points = Points(n)
+            raised = False
+            sys.settrace(points.trace)
+            try:
+                call()
+            except KeyboardInterrupt:
+                raised = True
+            finally:
+                sys.settrace(None)
+            assert raised == (points.where is not None)
+            if not raised:
+                return n - 1
+            assert check(), points.where
+            n += 1
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def in_python(thing):
+    thing._only_python = 1  # as where there are no methods in C
+    return thing
+
+
+def free(acquire, release):
+    """Return whether another thread can acquire it."""
+    results = []
+
+    def try_it():
+        results.append(acquire(False))
+        if results[0]:
+            release()
+
+    thread = threading.Thread(target=try_it)
+    thread.start()
+    thread.join()
+    return results == [True]
+
+
+@pytest.mark.parametrize("timeout", [-1, 60])
+@pytest.mark.parametrize("kind", ["Lock", "Mutex", "RLock", "Semaphore"])
+def test_acquire(kind, timeout):
+    def make():
+        lock = in_python(getattr(interlock, kind)())
+        return lambda: lock.acquire(True, timeout), lambda: free(lock.acquire, lock.release)
+
+    assert interrupted_everywhere(make) > 1
+
+
+@pytest.mark.parametrize("timeout", [-1, 60])
+@pytest.mark.parametrize("how", ["read", "write"])
+def test_acquire_of_a_readers_writer_lock(how, timeout):
+    def make():
+        lock = in_python(interlock.RWLock())
+        return lambda: getattr(lock, "acquire_" + how)(True, timeout), lambda: free(lock.acquire_write, lock.release_write)
+
+    assert interrupted_everywhere(make) > 1
+
+
+@pytest.mark.parametrize("blocking, timeout", [(True, -1), (True, 60), (False, -1)])
+@pytest.mark.parametrize("how", [("", 2), ("_pair", 1, 3), ("_range", 0, 4)])
+def test_acquire_of_a_lock_array(how, blocking, timeout):
+    def make():
+        locks = interlock.LockArray(4)
+        suffix, *indices = how
+        call = getattr(locks, "acquire" + suffix)
+        every = lambda blocking: locks.acquire_range(0, 4, blocking)  # noqa: E731
+        return lambda: call(*indices, blocking, timeout), lambda: free(every, lambda: locks.release_range(0, 4))
+
+    assert interrupted_everywhere(make) > 1
+
+
+@pytest.mark.parametrize("how", ["reading", "writing", "held"])
+def test_entering_a_with_block(how):
+    def make():
+        lock = interlock.RWLock()
+        block = interlock.held(lock, "read") if how == "held" else getattr(lock, how)()
+        return block.__enter__, lambda: free(lock.acquire_write, lock.release_write)
+
+    assert interrupted_everywhere(make) > 0
+
+
+def test_once():
+    def make():
+        once = interlock.Once()
+
+        def is_not_begun():
+            thread = threading.Thread(target=lambda: once.call(int), daemon=True)
+            thread.start()
+            thread.join(60)
+            return not thread.is_alive()
+
+        return lambda: once.call(int), is_not_begun
+
+    assert interrupted_everywhere(make) > 1
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.dtype([("x", np.float64), ("n", np.int8)])])
+def test_get_of_a_typed_queue(dtype):
+    def make():
+        queue = interlock.Queue(2, dtype)
+        item = np.ones(1, dtype)[0]
+        queue.put(item)
+        return queue.get, lambda: queue.get(False) == item and queue.empty()
+
+    assert interrupted_everywhere(make) > 1
+
+
+@pytest.mark.parametrize("lock", [threading.Lock, threading.RLock])
+def test_wait_of_a_condition_on_another_lock(lock):
+    def make():
+        condition = interlock.Condition(lock())
+        condition.acquire()
+        return lambda: condition.wait(0.001), lambda: not condition._inner.locked()
+
+    assert interrupted_everywhere(make) > 1
+
+
+def test_end_of_a_block_that_cancels():
+    def make():
+        def block():
+            with interlock.cancel():
+                pass
+
+        return block, lambda: not interlock.cancelled()
+
+    assert interrupted_everywhere(make) > 1
