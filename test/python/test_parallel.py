@@ -10,6 +10,7 @@ import numba
 import numpy as np
 import pytest
 from numba import njit, prange, typed, types
+from numba.core.errors import TypingError
 from numba.experimental import jitclass, structref
 from numba.extending import overload, overload_method
 
@@ -768,3 +769,24 @@ def test_an_array_whose_elements_alone_a_loop_uses_is_made_once():
     assert list(out) == [i + 3 for i in range(10)]
     [hoisted] = kernel.get_metadata(kernel.signatures[0])["parfor_diagnostics"].hoist_info.values()
     assert any(".empty" in str(stmt) or "empty" in str(stmt) for stmt in hoisted["hoisted"])
+
+
+def test_a_loop_that_gets_an_array_of_0_dimensions_is_refused():
+    """Numba gives the loop the number that it holds, which never changes there."""
+
+    @njit(nogil=True, parallel=True)
+    def read(total, element, seen):
+        for i in prange(len(seen)):
+            atomic.add(total, 0, 1)
+            seen[i] = element.item()
+
+    @njit(nogil=True, parallel=True)
+    def add(element, n):
+        for _i in prange(n):
+            atomic.add(element, (), 1)
+
+    total = np.zeros(1, np.int64)
+    with pytest.raises(TypingError, match="array of 0 dimensions"):
+        read(total, total.reshape(()), np.zeros(5, np.int64))
+    with pytest.raises(TypingError, match="array of 0 dimensions"):
+        add(np.zeros((), np.int64), 5)

@@ -26,7 +26,7 @@ from numba.core.types import functions
 from numba.parfors import parfor as passes
 from numba.parfors import parfor_lowering as lowering
 
-from .reads import reads_property
+from .reads import runs_code
 from .uses import is_opaque, uses_interlock
 
 # Function -> its parameters.
@@ -71,8 +71,11 @@ def _statements(blocks):
 
 
 def _is_barrier(blocks, typemap):
-    names = {var.name for stmt in _statements(blocks) if not isinstance(stmt, ir.Del) for var in stmt.list_vars()}
-    return any(is_opaque(typemap[name]) for name in names if name in typemap)
+    statements = [stmt for stmt in _statements(blocks) if not isinstance(stmt, ir.Del)]
+    names = {var.name for stmt in statements for var in stmt.list_vars()}
+    return any(is_opaque(typemap[name]) for name in names if name in typemap) or any(
+        isinstance(stmt, ir.Assign) and runs_code(stmt, typemap) for stmt in statements
+    )
 
 
 def _loop_is_barrier(loop, typemap):
@@ -90,7 +93,7 @@ def _maximize_fusion(original, func_ir, blocks, typemap, up_direction=True):
     if uses_interlock(typemap):
         for stmt in _statements(blocks.values()):
             is_loop = isinstance(stmt, passes.Parfor)
-            if _loop_is_barrier(stmt, typemap) if is_loop else isinstance(stmt, ir.Assign) and reads_property(stmt, typemap):
+            if _loop_is_barrier(stmt, typemap) if is_loop else isinstance(stmt, ir.Assign) and runs_code(stmt, typemap):
                 vars(stmt)[_MARK] = True
     return original(func_ir, blocks, typemap, up_direction)
 
@@ -127,6 +130,8 @@ def _reads_memory(stmt, typemap):
     value, result = stmt.value, typemap[stmt.target.name]
     if not isinstance(value, ir.Expr) or isinstance(result, functions.BoundFunction):
         return False
+    if runs_code(stmt, typemap):
+        return True
     if value.op in _READS:
         source = typemap[value.value.name]
         if isinstance(source, types.BaseTuple):
@@ -201,9 +206,10 @@ def _remove_dead_parfor(original, parfor, lives, lives_n_aliases, arg_aliases, a
 def _create_gufunc(original, lowerer, parfor, typemap, *rest):
     _check_slices(lowerer.func_ir, parfor, typemap)
     rest = list(rest)
-    place = RELIES_ON[lowering, "_create_gufunc_for_parfor_body"].index("has_aliases") - 3
-    # Without aliases, LLVM may keep an array's element in a register across a call.
-    rest[place] = rest[place] or (uses_interlock(typemap) and _loop_is_barrier(parfor, typemap))
+    if uses_interlock(typemap) and _loop_is_barrier(parfor, typemap):
+        # Without aliases, LLVM may keep an array's element in a register across a call.
+        place = RELIES_ON[lowering, "_create_gufunc_for_parfor_body"].index("has_aliases") - 3
+        rest[place] = True
     return original(lowerer, parfor, typemap, *rest)
 
 

@@ -6,6 +6,7 @@ needs no result of a compilation, so helpers that Numba loads from its cache are
 
 # mypy: ignore-errors
 
+import operator
 import types as python
 
 from numba.core import errors, types
@@ -19,6 +20,9 @@ from .._signatures import SIGNATURES
 FOREIGN = ("numba", "numpy", "math", "builtins", "operator", "_operator")  # they do not call us
 
 
+_OPERATORS = [function for function in vars(operator).values() if isinstance(function, python.BuiltinFunctionType)]
+
+
 def package_of(thing):
     """Return the top-level package of a module, a function, a class or an object's class."""
     if isinstance(thing, python.ModuleType):
@@ -27,7 +31,7 @@ def package_of(thing):
     return module.partition(".")[0] if isinstance(module, str) else ""
 
 
-def _template_functions(template):
+def template_functions(template):
     """Return the Python functions of an overload or intrinsic."""
     return [
         vars(owner)[name].__func__
@@ -40,23 +44,25 @@ def _template_functions(template):
 def _parts(typ):
     """Return the parts of a type, and the functions that it leads to when it is called."""
     if isinstance(typ, functions.BoundFunction):
-        return [typ.this, *_template_functions(typ.template)]
+        return [typ.this, *template_functions(typ.template)]
     if isinstance(typ, types.Function):
-        return [typ.typing_key, *(f for template in typ.templates for f in _template_functions(template))]
+        return [typ.typing_key, *(f for template in typ.templates for f in template_functions(template))]
     if isinstance(typ, types.Dispatcher):
         return [typ.dispatcher]
     if isinstance(typ, types.Module):
         return [typ.pymod]
-    if package_of(type(typ)) not in FOREIGN:  # a user's type: its methods and attributes, which a helper may use
-        templates = cpu_target.typing_context._get_attribute_templates(typ)
-        return [*_elements(typ), *(f for template in templates for f in _template_functions(type(template)))]
+    # A helper may use its methods and attributes.
+    templates = cpu_target.typing_context._get_attribute_templates(typ)
+    attributes = [f for template in templates for f in template_functions(type(template)) if package_of(f) not in FOREIGN]
+    if package_of(type(typ)) not in FOREIGN:  # a user's type, for which Numba's operators may have overloads
+        return [*_elements(typ), *attributes, *_OPERATORS]
     if isinstance(typ, types.ClassInstanceType):
         return [typ.class_type]
     if isinstance(typ, types.ClassType):
         methods = [*typ.jit_methods.values(), *typ.jit_static_methods.values()]
         accessors = [function for prop in typ.jit_props.values() for function in prop.values()]
         return [*typ.struct.values(), *methods, *accessors]
-    return _elements(typ)
+    return [*_elements(typ), *attributes]
 
 
 def _elements(typ):
@@ -112,6 +118,8 @@ def _next(thing):
         return [thing.py_func]
     if isinstance(thing, (tuple, list)):
         return list(thing)
+    if isinstance(thing, python.BuiltinFunctionType) and package_of(thing) == "_operator":
+        return _overloads(thing)
     if isinstance(thing, python.FunctionType):
         return [] if package_of(thing) in FOREIGN else [*_overloads(thing), *_references(thing)]
     if callable(thing) and thing in BLOCKING.values():
@@ -142,13 +150,13 @@ def leads_to_interlock(things):
 def is_opaque(typ):
     """Return whether the use of a value of that type may run code that is opaque to Numba."""
     if isinstance(typ, functions.BoundFunction):
-        return is_opaque(typ.this) or any(package_of(f) not in FOREIGN for f in _template_functions(typ.template))
+        return is_opaque(typ.this) or any(package_of(f) not in FOREIGN for f in template_functions(typ.template))
     if isinstance(typ, (types.ExternalFunction, types.ExternalFunctionPointer, types.FunctionType)):
         return True
     if isinstance(typ, types.Function):
-        known = [f for template in typ.templates for f in _template_functions(template)] or [typ.typing_key]
+        known = [f for template in typ.templates for f in template_functions(template)] or [typ.typing_key]
         return any(package_of(f) not in FOREIGN for f in known)
-    if package_of(type(typ)) == "interlock":  # an object, a lock that a `with` holds, or `enter`, `leave` and `unwind`
+    if package_of(type(typ)) not in FOREIGN:  # of a user, or of ours: an object, a lock that a `with` holds, `enter`
         return True
     kinds = (types.Dispatcher, types.ClassType, types.ClassInstanceType, types.StructRef)
     return isinstance(typ, kinds) or any(map(is_opaque, _elements(typ)))
