@@ -207,10 +207,21 @@ def _create_gufunc(original, lowerer, parfor, typemap, *rest):
     _check_slices(lowerer.func_ir, parfor, typemap)
     rest = list(rest)
     if uses_interlock(typemap) and _loop_is_barrier(parfor, typemap):
+        _check_dimensions(parfor, typemap)
         # Without aliases, LLVM may keep an array's element in a register across a call.
         place = RELIES_ON[lowering, "_create_gufunc_for_parfor_body"].index("has_aliases") - 3
         rest[place] = True
     return original(lowerer, parfor, typemap, *rest)
+
+
+def _check_dimensions(parfor, typemap):
+    """Reject an array of 0 dimensions: Numba gives its element, as it is before the loop, to the loop's threads."""
+    if any(isinstance(typemap[name], types.Array) and typemap[name].ndim == 0 for name in parfor.params):
+        raise errors.TypingError(
+            "a parallel loop cannot use an array of 0 dimensions from outside of it: Numba would give the loop a number. "
+            "Use an array of one element",
+            loc=parfor.loc,
+        )
 
 
 # --- slices of a PerThread --------------------------------------------------------------------------------------------
