@@ -203,6 +203,35 @@ def test_bad_arguments_are_typing_errors():
         njit(function("x.acquire()"))(Condition(threading.Lock()))
 
 
+@pytest.mark.parametrize(
+    ("new", "expression", "name"),
+    [
+        (Counter, "x.fetch_add(None)", "delta"),
+        (Counter, "x.wait(None)", "at_least"),
+        (lambda: Queue(1), "x.put(None)", "item"),
+        (lambda: Queue(1), "x.get(None)", "block"),
+        (Once, "x.end(None)", "succeeded"),
+        (Lock, "x.acquire(None)", "blocking"),
+        (Lock, "x.acquire(True, None)", "timeout"),
+        (RWLock, "x.acquire_read(timeout=None)", "timeout"),
+        (lambda: LockArray(1), "x.acquire(0, True, None)", "timeout"),
+        (lambda: LockArray(1), "x.acquire(None)", "i"),
+    ],
+)
+def test_none_is_an_argument_only_where_it_is_the_default(new, expression, name):
+    """A lock's timeout of None would wait forever, where Python has a TypeError; elsewhere the message named no argument."""
+    with pytest.raises(TypingError, match=f"the argument `{name}` must be .*, not none"):
+        njit(function(expression))(new())
+
+    @njit
+    def by_default(x, nothing=None):
+        return x.acquire(True, nothing)
+
+    with pytest.raises(TypingError, match="the argument `timeout` must be a number of seconds, not none"):
+        by_default(Lock())
+    assert by_default(Semaphore())
+
+
 @njit(nogil=True)
 def add(lock, total, n):
     for _ in range(n):

@@ -28,7 +28,7 @@ _BOOLEANS = {"blocking", "block", "succeeded", "shared"}
 
 def parameter_type(name, given):
     """Return the type that an argument of the type `given` is cast to."""
-    if isinstance(given, types.Omitted) or given is types.none:
+    if isinstance(given, types.Omitted):
         return given
     given = types.unliteral(given)
     is_whole = isinstance(given, (types.Integer, types.Boolean))
@@ -61,6 +61,10 @@ def method_template(kind, name, method):
             check_arguments(f"{kind}.{name}", method.pysig, args, kws)
 
             def given(index, parameter, typ):
+                if typ is types.none or getattr(typ, "value", typ) is None:  # None is an argument where it is the default
+                    typ = types.none
+                    if parameter.default is None:
+                        return typ
                 try:
                     return cast(parameter.name, typ)
                 except errors.TypingError as error:

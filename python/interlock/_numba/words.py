@@ -47,8 +47,6 @@ def _register(function, result, write):
                 raise TypingError(f"{self.__name__}: locks are the elements of an array of uint32, not {array}")
             if not array.mutable:
                 raise TypingError(f"{self.__name__}: {READ_ONLY}")
-            if types.none in options:
-                raise TypingError(f"{self.__name__}: timeout and shared cannot be None")
             return signature(result, array, index_type("words", array, index), *options).replace(pysig=pysig)
 
     call = Call()
