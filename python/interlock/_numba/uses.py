@@ -154,8 +154,9 @@ def is_opaque(typ):
     if isinstance(typ, (types.ExternalFunction, types.ExternalFunctionPointer, types.FunctionType)):
         return True
     if isinstance(typ, types.Function):
-        known = [f for template in typ.templates for f in template_functions(template)] or [typ.typing_key]
-        return any(package_of(f) not in FOREIGN for f in known)
+        # Our overloads of Numba's functions, such as `bool`, are for our objects, which are opaque themselves.
+        known = [f for t in typ.templates for f in template_functions(t) if package_of(f) != "interlock"]
+        return any(package_of(f) not in FOREIGN for f in known or [typ.typing_key])
     if package_of(type(typ)) not in FOREIGN:  # of a user, or of ours: an object, a lock that a `with` holds, `enter`
         return True
     kinds = (types.Dispatcher, types.ClassType, types.ClassInstanceType, types.StructRef)
