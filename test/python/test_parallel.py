@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 from numba import njit, prange, typed, types
-from numba.core.errors import TypingError
+from numba.core.errors import NumbaParallelSafetyWarning, TypingError
 from numba.experimental import jitclass, structref
 from numba.extending import overload, overload_method
 
@@ -316,6 +316,27 @@ def test_other_loops_are_fused_as_ever():
     (metadata,) = kernel.overloads.values()
     diagnostics = metadata.metadata["parfor_diagnostics"]
     assert sum(map(len, diagnostics.fusion_info.values())) == 1
+
+
+def test_loops_with_a_condition_are_fused_as_ever():
+    """Numba calls `bool` for it, of which we have an overload for our objects."""
+
+    @njit(parallel=True)
+    def kernel(x, counts):
+        a = np.empty_like(x)
+        b = np.empty_like(x)
+        for i in prange(len(x)):
+            if x[i] > 0:
+                a[i] = x[i] + 1
+        for i in prange(len(x)):
+            b[i] = x[i] + 2
+        for _i in prange(len(x)):
+            atomic.add(counts, 0, 1)
+        return a, b
+
+    kernel(np.zeros(N), np.zeros(1, np.int64))
+    (result,) = kernel.overloads.values()
+    assert sum(map(len, result.metadata["parfor_diagnostics"].fusion_info.values())) == 1
 
 
 def test_fusion_off_is_right_too():
@@ -790,3 +811,96 @@ def test_a_loop_that_gets_an_array_of_0_dimensions_is_refused():
         read(total, total.reshape(()), np.zeros(5, np.int64))
     with pytest.raises(TypingError, match="array of 0 dimensions"):
         add(np.zeros((), np.int64), 5)
+
+
+def largest_under_a_condition(lock, values):
+    largest = 0
+    for i in prange(len(values)):
+        with lock:
+            if values[i] > largest:
+                largest = values[i]
+    return largest
+
+
+def place_of_the_largest(lock, values):
+    largest, largest_at = -1, -1
+    for i in prange(len(values)):
+        lock.acquire()
+        if values[i] > largest:
+            largest, largest_at = values[i], i
+        lock.release()
+    return largest_at
+
+
+def found(lock, values):
+    is_found = False
+    for i in prange(len(values)):
+        with held(lock):
+            if values[i] == 7:
+                is_found = True
+    return is_found
+
+
+@pytest.mark.parametrize("kernel", [largest_under_a_condition, place_of_the_largest, found])
+def test_a_variable_that_a_locked_loop_assigns_is_refused(kernel):
+    """Numba loses the value, without a word: it returned what the variable was before the loop."""
+    with pytest.raises(TypingError, match=r"assigns `(largest|largest_at|is_found)`, which .* one element, as in `\1\[0\]"):
+        njit(nogil=True, parallel=True)(kernel)(Mutex(), np.arange(10))
+
+
+def append(lock, out):
+    n = 0
+    for i in prange(len(out)):
+        with lock:
+            out[n] = i
+            n += 1
+    return n
+
+
+def count_the_late_ones(lock, out):
+    n, late = 0, 0
+    for _i in prange(len(out)):
+        lock.acquire()
+        n += 1
+        if n > len(out) // 2:
+            late += 1
+        lock.release()
+    return late
+
+
+@pytest.mark.parametrize("kernel", [append, count_the_late_ones])
+def test_a_locked_loop_that_reads_a_reduction_gets_a_warning(kernel):
+    """Each thread has its own `n`: with two threads, `append` filled half of the array."""
+    with pytest.warns(NumbaParallelSafetyWarning, match=r"reads `n`, a reduction: .*, as in `n\[0\] \+= "):
+        njit(nogil=True, parallel=True)(kernel)(Mutex(), np.zeros(10))
+
+
+def test_reductions_and_an_iterations_own_variables_are_accepted(recwarn):
+    @njit(nogil=True, parallel=True)
+    def kernel(lock, values):
+        total, product, least, some, j = 0, 1, 100, 0, 7
+        for i in prange(len(values)):
+            with lock:
+                total += values[i]
+                if values[i] > 3:
+                    some += 1
+                elif values[i] > 1:
+                    some += 10
+            product *= 2
+            least = min(least, values[i])
+            j = 0
+            while j < 3:
+                j += 1
+                lock.acquire()
+                lock.release()
+            for j in range(2):
+                values[i] += j
+        for _i in prange(3):
+            for _k in prange(3):
+                with lock:
+                    total += 1
+        j = 1
+        return total, product, least, some, j
+
+    assert kernel(Mutex(), np.arange(6)) == (15 + 9, 64, 0, 22, 1)
+    assert not [warning for warning in recwarn if issubclass(warning.category, NumbaParallelSafetyWarning)]

@@ -16,6 +16,7 @@ If one is missing or has other parameters, none is replaced, and kernels with pa
 # mypy: ignore-errors
 
 import inspect
+import warnings
 from functools import wraps
 
 import numba
@@ -208,10 +209,52 @@ def _create_gufunc(original, lowerer, parfor, typemap, *rest):
     rest = list(rest)
     if uses_interlock(typemap) and _loop_is_barrier(parfor, typemap):
         _check_dimensions(parfor, typemap)
+        _check_assigned(parfor, races=rest[_parameter("races")])
         # Without aliases, LLVM may keep an array's element in a register across a call.
-        place = RELIES_ON[lowering, "_create_gufunc_for_parfor_body"].index("has_aliases") - 3
-        rest[place] = True
+        rest[_parameter("has_aliases")] = True
     return original(lowerer, parfor, typemap, *rest)
+
+
+def _parameter(name):
+    """Return the place of a parameter of `_create_gufunc_for_parfor_body` after `typemap`."""
+    return RELIES_ON[lowering, "_create_gufunc_for_parfor_body"].index(name) - 3
+
+
+def _check_assigned(parfor, races):
+    """Reject a loop that assigns a variable from outside of it, and warn of one that reads what it only should add to.
+
+    Each thread has its own copy of such a variable. Numba joins the copies of a reduction, `n += 1`, after the loop; drops
+    those that are assigned under a condition, without a word; and warns of the others, the `races`.
+    """
+    statements = [stmt for stmt in _statements(parfor.loop_body.values()) if not isinstance(stmt, ir.Del)]
+    assigns = [stmt for stmt in statements if isinstance(stmt, ir.Assign)]
+    lost = sorted({stmt.target.name for stmt in assigns} & set(parfor.params) - set(parfor.redvars) - set(races))
+    if lost:
+        name = lost[0].partition(".")[0]
+        raise errors.TypingError(
+            f"this parallel loop assigns `{name}`, which is a variable from outside of the loop: each thread has its own, "
+            f"under a lock too, and what it assigns is lost. Use an array of one element, as in `{name}[0] = ...`",
+            loc=parfor.loc,
+        )
+    for reduced in parfor.redvars:
+        names = {reduced}  # also of copies that are assigned to it
+        for stmt in reversed(assigns):
+            if stmt.target.name in names and isinstance(stmt.value, ir.Var):
+                names.add(stmt.value.name)
+        for stmt in statements:
+            if isinstance(stmt, passes.Parfor) or (isinstance(stmt, ir.Assign) and stmt.target.name in names):
+                continue
+            if any(var.name in names for var in stmt.list_vars()):
+                name = reduced.partition(".")[0]
+                warnings.warn(
+                    errors.NumbaParallelSafetyWarning(
+                        f"this parallel loop reads `{name}`, a reduction: in the loop each thread has its own, under a lock "
+                        f"too. For one that threads share, use an array of one element, as in `{name}[0] += ...`",
+                        loc=stmt.loc,
+                    ),
+                    stacklevel=2,
+                )
+                break
 
 
 def _check_dimensions(parfor, typemap):
