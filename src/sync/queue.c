@@ -143,71 +143,102 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
   return must_wait(done) ? result : done;
 }
 
-/* The end of a put or get: wakes one thread that waits for it, and unpins. */
-static inline int end(const struct call *c, enum way way, int result)
-{
-  struct claims *other = other_side((struct queue *)c->object, way);
-  if (likely(result == ILK_OK) && unlikely(claims_are_waiting(other)))
-    claims_wake(other, 1);
-  call_end(c);
-  return result;
-}
-
-/* The queue was full (empty), or the oldest item's put is between its two steps. Spins while no
-   other thread waits on this side, then yields, then waits. A call with a time-out does not yield:
-   a yield may last longer. */
-static __attribute__((noinline)) int pass_slow(const struct call *c, enum way way, int64_t *item,
-                                               int64_t timeout_ns)
+/* The queue is full (empty), or the oldest item's put is between its two steps. Spins while no other
+   thread waits on this side, then yields, then waits. A call with a time-out does not yield: a yield
+   may last longer. Returns the result of the call. */
+static int spin_and_wait(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
 {
   struct queue *q = (struct queue *)c->object;
   struct spin spin = spin_begin(c->me);
   int result;
   do
     result = attempt_and_spin(q, way, item);
-  while (result == ILK_EBUSY && timeout_ns != 0 &&
-         !(load_relaxed(&own_side(q, way)->waiters) & UNCLAIMED) && spin_again(&spin));
+  while (result == ILK_EBUSY && !(load_relaxed(&own_side(q, way)->waiters) & UNCLAIMED) &&
+         spin_again(&spin));
   if (!must_wait(result))
     spin_won(&spin);
   const atomic_u64 *steps = way == PUT ? &q->ring.slots->head : &q->ring.slots->tail;
   while (result == ILK_EBUSY && timeout_ns < 0 && spin_yield(&spin, steps))
     result = attempt_and_spin(q, way, item);
-  if (must_wait(result))
-    result = timeout_ns == 0 ? ILK_ETIMEDOUT : wait(c, way, item, timeout_ns);
-  end(c, way, result);
-  gil_reacquire(c->me);
-  return result;
+  return must_wait(result) ? wait(c, way, item, timeout_ns) : result;
 }
 
 /* Called pinned; unpins at its end. */
-INLINE int pass(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
+static int pass(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
 {
-  int result = attempt((struct queue *)c->object, way, item);
-  if (unlikely(result == ILK_EBUSY && timeout_ns == 0))
-    result = ILK_ETIMEDOUT;
-  else if (unlikely(must_wait(result)))
-    return pass_slow(c, way, item, timeout_ns);
-  return end(c, way, result);
+  int result = attempt_and_spin((struct queue *)c->object, way, item);
+  if (must_wait(result))
+    result = timeout_ns == 0 ? ILK_ETIMEDOUT : spin_and_wait(c, way, item, timeout_ns);
+  struct claims *other = other_side((struct queue *)c->object, way);
+  if (result == ILK_OK && claims_are_waiting(other))
+    claims_wake(other, 1);
+  call_end_wait(c);
+  return result;
+}
+
+static __attribute__((noinline)) int put_slow(void *handle, int64_t item, int64_t timeout_ns)
+{
+  struct call c;
+  int begun = call_begin_timed(&c, handle, KIND_QUEUE, timeout_ns);
+  return begun != ILK_OK ? begun : pass(&c, PUT, &item, timeout_ns);
+}
+
+static __attribute__((noinline)) int get_slow(void *handle, void *item, int64_t timeout_ns)
+{
+  struct call c;
+  int begun = call_begin_timed(&c, handle, KIND_QUEUE, timeout_ns);
+  if (begun != ILK_OK)
+    return begun;
+  if (!item || (uintptr_t)item % sizeof(int64_t) != 0) {
+    call_end(&c);
+    return ILK_EINVAL;
+  }
+  return pass(&c, GET, item, timeout_ns);
+}
+
+/* --- the fast paths: one attempt. They make no calls, so that their values stay in registers --- */
+
+/* NULL: nothing is pinned, or the pin is set again by the slow path. */
+static inline struct queue *pin_fast(struct thread *me, void *handle)
+{
+  return likely(me) ? (struct queue *)handle_enter_fast(me, PIN_INNER, handle, KIND_QUEUE) : NULL;
+}
+
+static __attribute__((noinline)) int wake_and_leave(struct thread *me, struct claims *other)
+{
+  claims_wake(other, 1);
+  handle_leave(me, PIN_INNER);
+  return ILK_OK;
+}
+
+/* The end of a put or get that has succeeded: wakes one thread that waits for it, and unpins. */
+static inline int leave(struct thread *me, struct claims *other)
+{
+  if (unlikely(claims_are_waiting(other)))
+    return wake_and_leave(me, other);
+  handle_leave(me, PIN_INNER);
+  return ILK_OK;
 }
 
 /* The result of a call; a try passes a timeout of 0. */
 static inline int put(void *handle, int64_t item, int64_t timeout_ns)
 {
-  struct call c;
-  int begun = call_begin_timed(&c, handle, KIND_QUEUE, timeout_ns);
-  return unlikely(begun != ILK_OK) ? begun : pass(&c, PUT, &item, timeout_ns);
+  struct thread *me = thread_current;
+  struct queue *q = pin_fast(me, handle);
+  if (unlikely(!q || !ring_put_fast(&q->ring, item)))
+    return put_slow(handle, item, timeout_ns);
+  return leave(me, &q->getters);
 }
 
 static inline int get(void *handle, void *item, int64_t timeout_ns)
 {
-  struct call c;
-  int begun = call_begin_timed(&c, handle, KIND_QUEUE, timeout_ns);
-  if (unlikely(begun != ILK_OK))
-    return begun;
-  if (unlikely(!item || (uintptr_t)item % sizeof(int64_t) != 0)) {
-    call_end(&c);
-    return ILK_EINVAL;
-  }
-  return pass(&c, GET, item, timeout_ns);
+  if (unlikely(!item || (uintptr_t)item % sizeof(int64_t) != 0))
+    return get_slow(handle, item, timeout_ns);
+  struct thread *me = thread_current;
+  struct queue *q = pin_fast(me, handle);
+  if (unlikely(!q || !ring_get_fast(&q->ring, item)))
+    return get_slow(handle, item, timeout_ns);
+  return leave(me, &q->putters);
 }
 
 int ilk_queue_put(void *queue, int64_t item)

@@ -108,6 +108,48 @@ COLD static void ring_back_off(uint32_t *pauses)
     *pauses *= 2;
 }
 
+/* Puts at that position. False: it is not the tail any more, which is stored there. */
+static inline bool ring_put_at(const struct ring *r, uint64_t *tail, int64_t item)
+{
+  struct ring_slots *slots = r->slots;
+  struct ring_slot *slot = &slots->slot[ring_index(r, *tail)];
+  if (unlikely(!cas_seq_cst(&slots->tail, tail, ring_next(r, *tail))))
+    return false;
+  store_relaxed(&slot->item, item);
+  store_release(&slot->sequence, *tail + 1); /* pairs with the get */
+  return true;
+}
+
+enum ring_got { RING_GOT, RING_NOT_COMPLETE, RING_NOT_HEAD };
+
+/* Gets from that position. RING_NOT_HEAD: it is not the head any more, which is stored there. */
+static inline enum ring_got ring_get_at(const struct ring *r, uint64_t *head, int64_t *item)
+{
+  struct ring_slots *slots = r->slots;
+  struct ring_slot *slot = &slots->slot[ring_index(r, *head)];
+  if (unlikely(load_acquire(&slot->sequence) != *head + 1)) /* pairs with the put */
+    return RING_NOT_COMPLETE;
+  int64_t seen = load_relaxed(&slot->item);
+  if (unlikely(!cas_seq_cst(&slots->head, head, ring_next(r, *head))))
+    return RING_NOT_HEAD;
+  *item = seen;
+  return RING_GOT;
+}
+
+/* For fast paths: no loops. False: nothing has changed, and the reason is open. */
+static inline bool ring_put_fast(const struct ring *r, int64_t item)
+{
+  uint64_t tail = load_relaxed(&r->slots->tail);
+  /* RING_CLOSED makes the difference greater than any lap. Acquire: as in ring_put(). */
+  return likely(tail - load_acquire(&r->slots->head_known) < r->lap) && ring_put_at(r, &tail, item);
+}
+
+static inline bool ring_get_fast(const struct ring *r, int64_t *item)
+{
+  uint64_t head = load_relaxed(&r->slots->head);
+  return likely(ring_get_at(r, &head, item) == RING_GOT);
+}
+
 /* One attempt: ILK_OK; ILK_EBUSY: full; ILK_ECLOSED. */
 static inline int ring_put(const struct ring *r, int64_t item)
 {
@@ -132,15 +174,10 @@ static inline int ring_put(const struct ring *r, int64_t item)
         continue;
       }
     }
-    if (unlikely(!cas_seq_cst(&slots->tail, &tail, ring_next(r, tail)))) {
-      ring_back_off(&pauses);
-      tail = load_relaxed(&slots->tail);
-      continue;
-    }
-    struct ring_slot *slot = ring_slot_at(r, tail);
-    store_relaxed(&slot->item, item);
-    store_release(&slot->sequence, tail + 1); /* pairs with the get */
-    return ILK_OK;
+    if (likely(ring_put_at(r, &tail, item)))
+      return ILK_OK;
+    ring_back_off(&pauses);
+    tail = load_relaxed(&slots->tail);
   }
 }
 
@@ -151,16 +188,13 @@ static inline int ring_get(const struct ring *r, int64_t *item)
   uint64_t head = load_relaxed(&slots->head);
   uint32_t pauses = 1;
   for (;;) {
-    struct ring_slot *slot = ring_slot_at(r, head);
-    if (likely(load_acquire(&slot->sequence) == head + 1)) { /* pairs with the put */
-      int64_t seen = load_relaxed(&slot->item);
-      if (unlikely(!cas_seq_cst(&slots->head, &head, ring_next(r, head)))) {
-        ring_back_off(&pauses);
-        head = load_relaxed(&slots->head);
-        continue;
-      }
-      *item = seen;
+    enum ring_got got = ring_get_at(r, &head, item);
+    if (got == RING_GOT)
       return ILK_OK;
+    if (got == RING_NOT_HEAD) {
+      ring_back_off(&pauses);
+      head = load_relaxed(&slots->head);
+      continue;
     }
     uint64_t tail = load_seq_cst(&slots->tail), again = load_seq_cst(&slots->head);
     if (again != head)
