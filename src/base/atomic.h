@@ -89,4 +89,17 @@ static inline void cpu_relax(void)
 #endif
 }
 
+/* Before a compare-and-swap of a word that is probably in no cache: fetches its line, for writing.
+   The processor begins it while earlier operations are under way, which it cannot do with an atomic
+   instruction. On x86-64 compilers take the prefetch for reading, unless they compile for a newer
+   processor; one without the instruction ignores it. */
+static inline void prefetch_write(const volatile void *address)
+{
+#ifdef __x86_64__
+  __asm__ volatile("prefetchw %0" : : "m"(*(const volatile char *)address));
+#else
+  __builtin_prefetch((const void *)address, 1);
+#endif
+}
+
 #endif

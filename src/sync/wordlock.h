@@ -104,10 +104,11 @@ struct wordlock {
   int64_t index;
 };
 
-/* FREE -> id. */
+/* FREE -> id. The prefetch is for arrays of locks that are larger than a cache. */
 static inline bool wordlock_acquire(atomic_u32 *word, uint32_t id)
 {
   uint32_t seen = WORDLOCK_FREE;
+  prefetch_write(word);
   return likely(cas_acq_rel(word, &seen, id));
 }
 

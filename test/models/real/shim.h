@@ -89,6 +89,8 @@ typedef _Atomic uintptr_t atomic_word;
 #define SPINS model_spins
 #define cpu_relax() model_yield()
 
+#define prefetch_write(address) ((void)(address))
+
 /* --- the system --------------------------------------------------------------------------- */
 
 #define pthread_mutex_init(guard, attributes) ((void)(guard), 0)
