@@ -3,9 +3,9 @@
 #include "thread_record.h"
 #include "thread_table.h"
 
-/* Runs at thread exit. Other destructors may still use the library, so the record is kept for a few
-   of the system's rounds of destructors. A later call gets a last record, which is retired in the
-   next round. If there is no further round, the record stays until another thread waits for what it
+/* The exit hook is one of a thread's destructors. Others may still use the library, so the record is
+   kept for a few of the system's rounds of destructors. A later call gets a last record, which is
+   retired in the next round. If there is no further round, the record stays until another thread waits for what it
    holds, or needs a record: then the system says whether the thread still exists.
 
    macOS frees the variables of a thread before each round, and they have their first values again

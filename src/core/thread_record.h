@@ -89,9 +89,9 @@ struct thread {
   /* Written by its own thread at every call. The pins are read by threads that free. */
   _Alignas(CACHE_LINE) atomic_word pin[PINS];
   uint32_t spin_limit, spin_waits, spin_failures; /* see spin.h */
-  int64_t yields_after;
-  atomic_word closing; /* the handle whose close this thread decides (see handle_close.c) */
-  void *held;          /* the mutex that it locked last, or NULL (I6 in mutex_state.h) */
+  int64_t yields_after; /* it does not yield before that time (see spin.c) */
+  atomic_word closing;  /* the handle whose close this thread decides (see handle_close.c) */
+  void *held;           /* the mutex that it locked last, or NULL (I6 in mutex_state.h) */
   /* Counts the marks that waiters set in words that it holds (I6 in wordlock.h). Written by the
      waiters, rarely. */
   atomic_word word_marks;

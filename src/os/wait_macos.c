@@ -19,8 +19,8 @@ bool wait_has_shared;
 #define SYNC_SHARED 1
 #define SYNC_CLOCK 32 /* OS_CLOCK_MACH_ABSOLUTE_TIME, which os_clock() reads */
 
-/* Success: a wake, or the word is another. EINTR; ETIMEDOUT; ENOMEM; EFAULT: the page of the word
-   was not in memory. */
+/* 0: a wake, or the word has another value. Errors: EINTR, ETIMEDOUT, ENOMEM; EFAULT: the page of
+   the word was not in memory. */
 typedef int sync_wait(void *word, uint64_t expected, size_t size, uint32_t flags, uint32_t clock,
                       uint64_t timeout_ns);
 /* ENOENT: no thread sleeps there. */

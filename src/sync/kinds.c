@@ -33,8 +33,8 @@ static const struct fork_module *const fork_modules[] = {
 
 /* What must be done before the library is used, when it is loaded. In one function, because not
    every system runs several in a known order. With the highest priority that a program may use: its
-   own constructors may call the library. In this file, because the linker leaves a member of a
-   static library out that nothing refers to. */
+   own constructors may call the library. In this file, because the linker leaves out a member of a
+   static library to which nothing refers. */
 __attribute__((constructor(101))) static void setup(void)
 {
   wait_setup();

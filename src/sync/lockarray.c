@@ -45,7 +45,6 @@ void *ilk_lockarray_new(int64_t n, int flags)
   return handle_publish(&a->object, handle, 0);
 }
 
-/* Visits each lock that a thread holds, live or dead, until visit() returns true. */
 struct visitor {
   const struct lockarray *array;
   bool (*visit)(int64_t i, uint32_t holder, void *context);
@@ -66,6 +65,7 @@ static bool visit_part(void *part, size_t size, void *context)
   return false;
 }
 
+/* Visits each lock that a thread holds, live or dead, until visit() returns true. */
 static bool each_held(const struct lockarray *a,
                       bool (*visit)(int64_t i, uint32_t holder, void *context), void *context)
 {

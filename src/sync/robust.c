@@ -1,6 +1,6 @@
 /* Locks between processes that survive the death of their holder, on top of the system's robust
-   mutex: only the kernel detects every death at once. No process id is compared, which might be
-   reused, or come from another namespace. A wait is a series of short waits through block_with(),
+   mutex: only the kernel detects every death at once. A process id would not do, because it may be
+   reused, or belong to another namespace. A wait is a series of short waits through block_with(),
    which ends it when waits are cancelled; the system's mutex cannot. */
 #include "block.h"
 #include "gil.h"
