@@ -43,16 +43,14 @@ COLD static int lock_slow(void *address, int64_t timeout_ns)
   return p.result == ILK_ETIMEDOUT ? result : p.result;
 }
 
-/* ILK_EBUSY: a try failed, because a thread holds it. */
 static int lock(void *address, int64_t timeout_ns)
 {
   int result = check(address);
   if (result != ILK_OK)
     return result;
   result = robust_try(address);
-  if (timeout_ns == 0)
-    /* A try never waits, so it cannot deadlock. */
-    return result == ILK_EDEADLK ? ILK_EBUSY : result;
+  if (timeout_ns == 0 && (result == ILK_EBUSY || result == ILK_EDEADLK))
+    return ILK_ETIMEDOUT; /* a try never waits, so it cannot deadlock */
   return result == ILK_EBUSY ? lock_slow(address, timeout_ns) : result;
 }
 
@@ -63,13 +61,12 @@ int ilk_robust_lock(void *address)
 
 int ilk_robust_timedlock(void *address, int64_t timeout_ns)
 {
-  int result = lock(address, timeout_ns);
-  return return_code(result == ILK_EBUSY ? ILK_ETIMEDOUT : result);
+  return return_code(lock(address, timeout_ns));
 }
 
 int ilk_robust_trylock(void *address)
 {
-  return return_code(lock(address, 0));
+  return try_code(lock(address, 0));
 }
 
 int ilk_robust_unlock(void *address)
