@@ -12,6 +12,11 @@
 
 _Static_assert(FIRST << CELLS_NEAR == 2 * CELLS_CHUNK, "the first directory has two chunks");
 
+static uint32_t level_size(uint32_t level)
+{
+  return FIRST << level;
+}
+
 /* --- numbers ------------------------------------------------------------------------ */
 
 #define CAPACITY_FIRST 16
@@ -74,25 +79,20 @@ bool cells_take(struct cell_position *position)
   memory_resize(spare, 0);
   if (!taken)
     return false;
-  /* Level l begins at number (FIRST << l) - FIRST. */
+  /* A level begins at number level_size(level) - FIRST. */
   uint32_t level = 31 - (uint32_t)__builtin_clz(number + FIRST) - CELLS_FIRST_BITS;
-  *position = (struct cell_position){level, number + FIRST - (FIRST << level), serial};
+  *position = (struct cell_position){level, number + FIRST - level_size(level), serial};
   return true;
 }
 
 void cells_free(const struct cell_position *position)
 {
   guard_lock(&numbers_lock);
-  returned[returned_count++] = position->offset + (FIRST << position->level) - FIRST;
+  returned[returned_count++] = position->offset + level_size(position->level) - FIRST;
   guard_unlock(&numbers_lock);
 }
 
 /* --- a record's cells --------------------------------------------------------------- */
-
-static uint32_t level_size(uint32_t level)
-{
-  return FIRST << level;
-}
 
 struct cell *cells_at_far(struct cells *cells, const struct cell_position *position)
 {

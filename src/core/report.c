@@ -181,12 +181,6 @@ void report_thread(struct thread *me, struct thread *record, char *buffer, size_
   put_thread(&(struct text){.buffer = buffer, .size = size}, me, record);
 }
 
-static void put_threads(struct text *t, struct thread *me)
-{
-  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
-    put_thread(t, me, r);
-}
-
 static unsigned count_threads(void)
 {
   unsigned n = 0;
@@ -220,7 +214,8 @@ int64_t ilk_report(void *buffer, int64_t size)
       (char *)ilk_fence(), list.count, list.count == 1 ? "" : "s", threads, threads == 1 ? "" : "s",
       ilk_cancelled() ? ", waits are being cancelled" : "");
   put_handles(&t, me, &list);
-  put_threads(&t, me);
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
+    put_thread(&t, me, r);
   memory_resize(list.handles, 0);
   return (int64_t)t.length + 1; /* vsnprintf() has terminated what fits */
 }
