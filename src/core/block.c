@@ -134,15 +134,17 @@ static int sleep_once(struct episode *e)
   if (e->since >= e->deadline)
     return ILK_ETIMEDOUT;
   int64_t until = earlier(earlier(e->deadline, e->search_at), earlier(e->stall_at, e->watch_at));
-  switch (e->sleep ? e->sleep->until(e->sleep, until)
-                   : wait_on(e->word, e->expected, until, e->flags & BLOCK_SHARED)) {
-  case WAIT_WOKEN: wake_measure(e->word, e->since); return is_cancelled(e) ? ILK_ECANCELED : ILK_OK;
-  case WAIT_REFUSED:
+  enum wait_result slept = e->sleep ? e->sleep->until(e->sleep, until)
+                                    : wait_on(e->word, e->expected, until, e->flags & BLOCK_SHARED);
+  if (slept == WAIT_WOKEN) {
+    wake_measure(e->word, e->since);
+    return is_cancelled(e) ? ILK_ECANCELED : ILK_OK;
+  }
+  if (slept == WAIT_REFUSED) {
     if (!e->always)
       return ILK_ENOTSUP;
     os_yield();
     return ILK_OK;
-  case WAIT_TIMEDOUT: break;
   }
   int64_t now = clock_now();
   return now >= e->deadline ? ILK_ETIMEDOUT : interrupted(e, now);
