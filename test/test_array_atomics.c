@@ -652,8 +652,11 @@ SCALAR_FLOAT(f64, double, uint64_t)
   X(add, i64, int64_t)                                                                             \
   X(add, f32, float)                                                                               \
   X(add, f64, double)                                                                              \
-  X(min, i32, int32_t) X(min, i64, int64_t) X(min, f32, float) X(min, f64, double)                 \
-    X(max, i32, int32_t) X(max, i64, int64_t) X(max, f32, float) X(max, f64, double)
+  X(min, i32, int32_t)                                                                             \
+  X(min, i64, int64_t)                                                                             \
+  X(min, f32, float)                                                                               \
+  X(min, f64, double)                                                                              \
+  X(max, i32, int32_t) X(max, i64, int64_t) X(max, f32, float) X(max, f64, double)
 
 EACH_SLICE(CHECK_SLICES)
 
