@@ -115,7 +115,7 @@ static inline int unlock_unowned(struct mutex *m, void *handle, struct thread *m
   if (unlikely(!head_is(tag_flags, handle)))
     return unlock_slow(handle);
   me->held = NULL;
-  /* Dekker with request_wake(). */
+  /* Dekker with mutex_request_wake(). */
   if (unlikely(fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters)))
     return wake_pinned(m, me);
   handle_leave(me, PIN_INNER);
@@ -132,7 +132,7 @@ static inline int unlock_held(struct mutex *m, void *handle, struct thread *me)
   if (unlikely(tag_flags != head_of(handle, SIMPLE)))
     return tag_flags == head_of(handle, SPECIAL_UNOWNED) ? unlock_unowned(m, handle, me)
                                                          : unlock_slow(handle);
-  /* Dekker with request_wake(). */
+  /* Dekker with mutex_request_wake(). */
   uint32_t has_waiters = fence_light(&m->object.head, head_of(handle, FREE), &m->has_waiters);
   me->held = NULL;
   return likely(!has_waiters) ? ILK_OK : wake_slow(handle, me);

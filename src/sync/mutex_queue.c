@@ -17,8 +17,8 @@ static int attempt(const struct call *c)
 {
   struct mutex *m = mutex_of(c);
   uint32_t id = thread_id(c->me);
-  /* seq_cst: the load on the heavy side, after request_wake(). Acquire: pairs with the holder's
-     CAS, so thread_find() finds its record. */
+  /* seq_cst: the load on the heavy side, after mutex_request_wake(). Acquire: pairs with the
+     holder's CAS, so thread_find() finds its record. */
   uint64_t head = load_seq_cst(&m->object.head);
   for (;;) {
     if (!head_is(head, c->handle))
@@ -79,7 +79,8 @@ static bool is_starving(const struct wait_slot *waiter)
 static struct wait_slot *signal_first(struct mutex *m)
 {
   struct wait_slot *wake = NULL, *first = first_present(m);
-  bool is_free = head_state(load_relaxed(&m->object.head)) == FREE;
+  /* seq_cst: the load on the heavy side, for an unlock that has requested a wake itself. */
+  bool is_free = head_state(load_seq_cst(&m->object.head)) == FREE;
   if (first && !is_free && (is_fair(m) || is_starving(first)))
     is_free = !mark_handoff(m);
   bool on_its_way = first && load_relaxed(&first->signal) != SIGNAL_NONE;
@@ -114,9 +115,7 @@ static bool is_head(struct mutex *m, struct wait_slot *mine)
   return !is_fair(m) || first_present(m) == mine;
 }
 
-/* Requests a wake. The caller then rechecks the state: a release that it misses sees the request
-   (I2). */
-static void request_wake(struct mutex *m)
+void mutex_request_wake(struct mutex *m)
 {
   store_seq_cst(&m->has_waiters, 1);
   /* Heavy side of Dekker: request, then recheck; a release stores, then loads `has_waiters`. */
@@ -148,7 +147,7 @@ static bool join(const struct call *c, struct wait_slot *mine, int *taken)
   bool first = first_present(m) == mine;
   waitq_unlock(&m->object);
   if (first && !is_fair(m)) /* a fair mutex is released by CAS, which fails once HANDOFF is set */
-    request_wake(m);
+    mutex_request_wake(m);
   return true;
 }
 
@@ -231,7 +230,7 @@ static int wait_in_queue(const struct call *c, struct wait_slot *mine, int64_t t
       return result;
     }
     if (again)
-      request_wake(m);
+      mutex_request_wake(m);
     else if (taken == ILK_EHANDLE) /* freed; or a free that finds us waiting will fail */
       result = handle_check_waiter(c->handle) == ILK_EHANDLE ? ILK_EHANDLE : result;
     else

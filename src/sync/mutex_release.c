@@ -41,7 +41,7 @@ static bool release(const struct call *c, uint64_t head)
     return cas_release(&m->object.head, &head, head_of(c->handle, FREE));
   if (load_relaxed(&m->object.tag_flags) & SPECIAL_MARKED) /* a store had erased HANDOFF (I3) */
     and_relaxed(&m->object.tag_flags, ~SPECIAL_MARKED);
-  /* Dekker with request_wake(). */
+  /* Dekker with mutex_request_wake(). */
   if (fence_light(&m->object.head, head_of(c->handle, FREE), &m->has_waiters))
     mutex_wake_first(m);
   return true;
@@ -52,11 +52,10 @@ static void finish_release(const struct call *c, bool crossed)
 {
   struct mutex *m = mutex_of(c);
   /* The locker may not have left the queue yet, and so not set `has_waiters` for the rest (I2).
-     Once it has, a release by yet another thread that missed the flag is visible. */
+     If yet another thread locks the mutex meanwhile, its release sees the request. */
   if (crossed && load_relaxed(&m->object.waiters)) {
-    waitq_lock(&m->object);
-    waitq_unlock(&m->object);
-    fence_heavy();
+    if (!is_fair(m)) /* whose HANDOFF does the same */
+      mutex_request_wake(m);
     mutex_wake_first(m);
   }
   if (c->me->held == c->handle)

@@ -48,7 +48,8 @@
          rechecks, before it sleeps or leaves.
        - Another thread may unlock an unowned mutex before the thread that has acquired it has left
          the queue, and so before that thread has set `has_waiters`. Such a release also loads the
-         count of waiters (`object.waiters`), and wakes the first if it is not 0.
+         count of waiters (`object.waiters`). If that is not 0, it requests a wake itself, rechecks
+         the state with the queue locked, and wakes the first if the mutex is free.
    I3  The store of a release may erase a HANDOFF that is set at the same time. No wake is lost,
        because wakes depend on `has_waiters` alone; the starving waiter waits for one more critical
        section.
@@ -172,6 +173,9 @@ void mutex_forget_depth(struct mutex *m);
 int mutex_lock_pinned(const struct call *c, int64_t timeout_ns, int flags);
 /* Undoes one lock; if `depth` is not NULL, all of them, and stores the depth. */
 int mutex_unlock_pinned(const struct call *c, uint32_t *depth);
+/* Requests a wake of the first waiter. The caller then rechecks the state: a release that it misses
+   sees the request (I2). */
+void mutex_request_wake(struct mutex *m);
 /* The mutex was released: wakes the first waiter, unless that one is signalled already. */
 void mutex_wake_first(struct mutex *m);
 

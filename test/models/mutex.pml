@@ -273,7 +273,7 @@ proctype consumer(byte me)
 /* For an unowned mutex: only unlocks, once for each consumer. */
 proctype producer(byte me)
 {
-  byte round = 0, seen, first = 0;
+  byte round = 0, seen, first = 0, t = 0;
   do
   :: round < N - 1 ->
      SEEN != FREE;
@@ -299,13 +299,15 @@ proctype producer(byte me)
         pending[me] = true;
         round++;
         if
-#ifdef NO_CROSSED
         :: has_waiters -> wake_first()
-#else
-        :: has_waiters || nempty(queue) -> wake_first()
-#endif
+        :: else
+        fi;
+#ifndef NO_CROSSED
+        if
+        :: nempty(queue) -> request_wake(); wake_first()
         :: else
         fi
+#endif
      fi
   :: else -> break
   od

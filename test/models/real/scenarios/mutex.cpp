@@ -134,6 +134,47 @@ struct mutex_crossed : locked_mutex<ILK_UNOWNED> {
 };
 SCENARIO(mutex_crossed);
 
+// A binary semaphore: the first thread unlocks for itself, and then, as soon as it finds the mutex
+// locked, for one of the two that wait. That one may not have left the queue yet. The last thread
+// locks and unlocks meanwhile, and misses that another waits.
+template <int FLAGS> struct mutex_crossed_waited_of : locked_mutex<ILK_UNOWNED | FLAGS> {
+  using locked_mutex<ILK_UNOWNED | FLAGS>::object;
+  static const int N = 4;
+  uint32_t begins[1] = {};
+
+  void thread(unsigned index)
+  {
+    static site begin = {"mutex.cpp", "store_seq_cst", __LINE__, SITE_STORE, ORDER_SEQ_CST};
+    if (index == 0) {
+      while (!seams_blocked(engine::records[1]) || !seams_blocked(engine::records[2]))
+        model_yield();
+      OK(ilk_mutex_unlock(object));
+      while (!ilk_mutex_is_locked(object))
+        model_yield();
+      model_store(begins, sizeof *begins, 1, &begin, __func__);
+      model_wake(begins, 1);
+      OK(ilk_mutex_unlock(object));
+    } else if (index < 3) {
+      OK(ilk_mutex_lock(object)); // unlocked by the first thread, or in the end
+    } else {
+      model_wait(begins, 0, INT64_MAX);
+      for (int i = 0; i < 20; i++)
+        if (ilk_mutex_trylock(object) == ILK_OK) {
+          OK(ilk_mutex_unlock(object));
+          break;
+        }
+    }
+  }
+
+  void after()
+  {
+    OK(ilk_mutex_unlock(object));
+    OK(ilk_mutex_free(object));
+  }
+};
+SCENARIO_AS(mutex_crossed_waited, mutex_crossed_waited_of<0>);
+SCENARIO_AS(mutex_fair_crossed_waited, mutex_crossed_waited_of<ILK_FAIR>);
+
 // The holder exits: its death is reported to the next one, which sees its writes.
 struct mutex_dead : with<ilk_mutex_new, 0> {
   static const int N = 2;
