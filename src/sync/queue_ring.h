@@ -154,7 +154,9 @@ static inline bool ring_get_fast(const struct ring *r, int64_t *item)
 static inline int ring_put(const struct ring *r, int64_t item)
 {
   struct ring_slots *slots = r->slots;
-  uint64_t tail = load_relaxed(&slots->tail);
+  /* Acquire: comes before the load of the head. Else that could be of an earlier moment, and a
+     queue that was never full would seem full. */
+  uint64_t tail = load_acquire(&slots->tail);
   uint32_t pauses = 1;
   for (;;) {
     if (unlikely(tail & RING_CLOSED))
@@ -177,7 +179,7 @@ static inline int ring_put(const struct ring *r, int64_t item)
     if (likely(ring_put_at(r, &tail, item)))
       return ILK_OK;
     ring_back_off(&pauses);
-    tail = load_relaxed(&slots->tail);
+    tail = load_acquire(&slots->tail);
   }
 }
 
