@@ -30,7 +30,8 @@
    call. A lock that such a destructor still holds when the thread ends is a dead thread's. After a
    call in the last round of destructors (PTHREAD_DESTRUCTOR_ITERATIONS), waiters detect that within
    a tenth of a second on Linux (for the main thread: where /proc is mounted), macOS and Windows,
-   and not at all elsewhere. A call must not be left by asynchronous cancellation
+   and not at all elsewhere; if it was the thread's first call, within as long again as they have
+   waited, and not for a read lock. A call must not be left by asynchronous cancellation
    (PTHREAD_CANCEL_ASYNCHRONOUS), nor by longjmp() from a signal handler that has interrupted it.
 
    Signal handlers. Where ilk_backend() returns "futex", these functions are async-signal-safe, like

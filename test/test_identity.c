@@ -378,13 +378,15 @@ static struct {
   void *mutex;
   int rounds;
   bool sleeps; /* another waits for the mutex while the thread ends */
+  bool late;   /* the thread does not call before */
   struct waiter waiter;
 } last;
 
 static void in_each_round(void *round)
 {
   intptr_t n = (intptr_t)round;
-  ilk_thread_id();
+  if (!last.late)
+    ilk_thread_id();
   if (n == last.rounds) {
     expect(ilk_mutex_trylock(last.mutex), ILK_OK);
     if (last.sleeps)
@@ -396,7 +398,8 @@ static void in_each_round(void *round)
 
 static void *exit_slowly(void *unused)
 {
-  ilk_thread_id();
+  if (!last.late)
+    ilk_thread_id();
   pthread_setspecific(last.key, (void *)(intptr_t)1);
   return unused;
 }
@@ -416,6 +419,7 @@ START_TEST(what_is_locked_in_a_last_destructor_is_a_dead_threads)
 {
   if (TSAN || ASAN)
     return; /* which end their own part of the thread in that round */
+  last.late = _i;
   pthread_key_create(&last.key, in_each_round);
   last.mutex = ilk_mutex_new(0);
   for (last.rounds = 1; last.rounds <= PTHREAD_DESTRUCTOR_ITERATIONS; last.rounds++)
@@ -425,7 +429,7 @@ START_TEST(what_is_locked_in_a_last_destructor_is_a_dead_threads)
       if (sleeps)
         expect(waiter_end(&last.waiter), ILK_OWNER_DIED);
       else /* a joined thread may still be there for a moment */
-        for (int result; (result = call_visit(last.mutex, 0)) != ILK_OWNER_DIED;)
+        for (int result; (result = call_visit(last.mutex, last.late ? -1 : 0)) != ILK_OWNER_DIED;)
           expect(result, ILK_ETIMEDOUT);
       expect(call_visit(last.mutex, 0), ILK_OK);
     }
@@ -523,6 +527,28 @@ START_TEST(what_a_last_destructor_used_was_never_free)
 }
 END_TEST
 
+static void use_at_last(void *round)
+{
+  intptr_t n = (intptr_t)round;
+  if (n < PTHREAD_DESTRUCTOR_ITERATIONS)
+    pthread_setspecific(last.key, (void *)(n + 1));
+  else
+    ilk_thread_id();
+}
+
+START_TEST(threads_that_call_only_in_a_last_destructor_leave_nothing)
+{
+  if (TSAN || ASAN)
+    return; /* as above */
+  pthread_key_create(&last.key, use_at_last);
+  last.late = true;
+  int before = count_threads();
+  for (int i = 0; i < 1000; i++)
+    join(start(exit_slowly, NULL));
+  must(count_threads() < before + 150);
+}
+END_TEST
+
 static void *use_slowly(void *unused)
 {
   last.rounds = INT_MAX; /* locks nothing, however many rounds there are */
@@ -564,11 +590,12 @@ int main(void)
   tcase_add_loop_test(exits, destructor_unlocks, 0, LENGTH(owned_flags));
   tcase_add_test(exits, wait_is_no_cancellation_point);
   tcase_add_test(exits, many_short_lives);
-  tcase_add_test(exits, what_is_locked_in_a_last_destructor_is_a_dead_threads);
+  tcase_add_loop_test(exits, what_is_locked_in_a_last_destructor_is_a_dead_threads, 0, 2);
 #ifdef __linux__
   tcase_add_test(exits, what_the_main_thread_locked_in_its_last_destructor_stayed_locked);
 #endif
   tcase_add_test(exits, what_a_last_destructor_used_was_never_free);
   tcase_add_test(exits, threads_that_call_in_a_last_destructor_leave_nothing);
+  tcase_add_test(exits, threads_that_call_only_in_a_last_destructor_leave_nothing);
   return run_suite(s);
 }

@@ -29,6 +29,11 @@ atomic_u32 block_cancelled;
    holder this often. */
 #define HOLDER_WATCH NS_PER_S
 
+/* A thread may have acquired in one of its last destructors, and be gone unnoticed (thread_life.c).
+   So a waiter asks the system about the holder after this time, and whenever it has waited for
+   twice as long. */
+#define HOLDER_DELAY (100 * NS_PER_MS)
+
 void block_wake(struct object *object, int n)
 {
   add_seq_cst(&object->epoch, 1);
@@ -51,6 +56,7 @@ struct episode {
   int64_t since;
   int64_t search_at, pause; /* for either of these two; the pause before the next search */
   int64_t watch_at, watch;  /* to compare the word and check the holder; the interval */
+  int64_t holder_at;        /* to ask the system about the holder */
   int64_t stall_at;
 };
 
@@ -114,6 +120,11 @@ static int interrupted(struct episode *e, int64_t now)
     if (e->may_deadlock && search_cycle(e))
       return ILK_EDEADLK;
   }
+  if (now >= e->holder_at) {
+    e->holder_at = now + (now - e->since);
+    if (thread_end_if_gone(block_awaited(e->me, e->handle, e->index)))
+      return ILK_OK;
+  }
   if (now >= e->watch_at)
     e->watch_at = now + e->watch; /* the holder is checked next, and wait_on() compares */
   if (now >= e->stall_at) {
@@ -134,6 +145,7 @@ static int sleep_once(struct episode *e)
   if (e->since >= e->deadline)
     return ILK_ETIMEDOUT;
   int64_t until = earlier(earlier(e->deadline, e->search_at), earlier(e->stall_at, e->watch_at));
+  until = earlier(until, e->holder_at);
   enum wait_result slept = e->sleep ? e->sleep->until(e->sleep, until)
                                     : wait_on(e->word, e->expected, until, e->flags & BLOCK_SHARED);
   if (slept == WAIT_WOKEN) {
@@ -168,6 +180,7 @@ static int sleep_until_woken(struct episode *e)
   e->pause = CYCLE_PAUSE;
   e->watch = watch_interval(e);
   e->watch_at = e->watch ? e->since + e->watch : WAIT_FOREVER;
+  e->holder_at = has_holder(e) ? e->since + HOLDER_DELAY : WAIT_FOREVER;
   /* Not for a plain sleep, which waits for no thread. */
   bool may_stall = (e->handle || e->flags & BLOCK_WORD) && stall_is_probed();
   e->stall_at = may_stall ? e->since + STALL_DELAY : WAIT_FOREVER;

@@ -5,8 +5,12 @@
 
 /* The exit hook is one of a thread's destructors. Others may still use the library, so the record is
    kept for a few of the system's rounds of destructors. A later call gets a last record, which is
-   retired in the next round. If there is no further round, the record stays until another thread waits for what it
-   holds, or needs a record: then the system says whether the thread still exists.
+   retired in the next round. If there is no further round, the record stays until another thread
+   waits for what it holds, or needs a record: then the system says whether the thread still exists.
+
+   A thread whose first call is in one of its destructors does not know that it exits, and may have
+   too few rounds left. So a thread that has waited for a while also asks the system about the
+   holder (block.c), and the table of records does before it grows twofold.
 
    macOS frees the variables of a thread before each round, and they have their first values again
    when they are used next. So the number of rounds is also in the record, and the thread finds its
@@ -15,6 +19,9 @@ static bool exit_hook_works, exit_hook_is_safe;
 static const struct thread_exit_work *exit_work; /* constant once the library is loaded */
 static _Thread_local int exit_rounds ILK_TLS_MODEL;
 #define EXIT_ROUNDS 2
+#define GROWTH_MIN 64 /* records; a power of two */
+
+static void end_all_that_are_gone(void);
 
 struct thread *thread_reserve(bool safely)
 {
@@ -28,6 +35,8 @@ struct thread *thread_reserve(bool safely)
     me = thread_claim(spare);
     if (me != spare)
       os_pages_free(spare, sizeof *spare);
+    else if (!safely && me->index >= GROWTH_MIN && (me->index & (me->index - 1)) == 0)
+      end_all_that_are_gone();
   }
   if (me)
     cells_clear(&me->locals); /* left by the record's earlier thread */
@@ -47,6 +56,18 @@ static void restore(struct thread *record)
   exit_rounds = record->exit_rounds;
 }
 
+/* Does nothing if the record is another thread's by now. */
+static void expect_no_notice(struct thread *record, uint32_t id)
+{
+  os_signals signals;
+  thread_records_lock(&signals);
+  if (load_relaxed(&record->id) == id && !load_relaxed(&record->exits_unnoticed)) {
+    store_relaxed(&record->exits_unnoticed, 1);
+    add_relaxed(&thread_unnoticed_count, 1);
+  }
+  thread_records_unlock(&signals);
+}
+
 static struct thread *create(bool safely)
 {
   struct thread *me = thread_reserve(safely);
@@ -56,13 +77,8 @@ static struct thread *create(bool safely)
   }
   if (me)
     me->exit_rounds = exit_rounds;
-  if (me && exit_rounds > EXIT_ROUNDS) {
-    os_signals signals;
-    thread_records_lock(&signals);
-    store_relaxed(&me->exits_unnoticed, 1);
-    add_relaxed(&thread_unnoticed_count, 1);
-    thread_records_unlock(&signals);
-  }
+  if (me && exit_rounds > EXIT_ROUNDS)
+    expect_no_notice(me, load_relaxed(&me->id));
   return me;
 }
 
@@ -140,6 +156,23 @@ bool thread_end_unnoticed(void)
     found = true;
   }
   return found;
+}
+
+bool thread_end_if_gone(uint32_t id)
+{
+  struct thread *record = id ? thread_find(id) : NULL;
+  /* 0: it is about to start, or a sandbox denies its id. */
+  int64_t native_id = record ? load_relaxed(&record->native_id) : 0;
+  if (native_id == 0 || !os_thread_is_gone(native_id))
+    return false;
+  expect_no_notice(record, id);
+  return thread_end_unnoticed(); /* asks again, with the records locked */
+}
+
+static void end_all_that_are_gone(void)
+{
+  for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
+    thread_end_if_gone(load_acquire(&r->id));
 }
 
 static void thread_exit(void *argument)

@@ -167,6 +167,9 @@ void thread_leave(struct thread *record);
 extern HIDDEN atomic_u32 thread_unnoticed_count;
 COLD bool thread_end_unnoticed(void);
 
+/* The same for the thread with that id, if the system says that it is gone. */
+COLD bool thread_end_if_gone(uint32_t id);
+
 /* The record of the calling thread, which is created if need be. NULL: no memory. */
 static inline struct thread *thread_self(void)
 {
