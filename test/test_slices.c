@@ -121,6 +121,30 @@ START_TEST(records)
 }
 END_TEST
 
+/* A put took a slot from `unused`, which was then lost, and a get returned its record. */
+START_TEST(records_where_one_of_the_queues_is_none)
+{
+  int64_t slots[2], item = 5;
+  void *used = ilk_queue_new(2), *unused = ilk_queue_new(2), *other = ilk_mutex_new(0);
+  void *const bad[] = {NULL, other, slots};
+  for (int64_t i = 0; i < 2; i++)
+    expect(ilk_queue_put(unused, i), ILK_OK);
+  for (size_t i = 0; i < LENGTH(bad); i++) {
+    expect(ilk_queue_putrecord(bad[i], unused, slots, sizeof item, &item, -1), ILK_EHANDLE);
+    expect(ilk_queue_size(unused), 2);
+    expect(ilk_queue_getrecord(used, bad[i], slots, sizeof item, &item, -1), ILK_EHANDLE);
+  }
+  expect(ilk_queue_putrecord(used, unused, slots, sizeof item, &item, -1), ILK_OK);
+  for (size_t i = 0; i < LENGTH(bad); i++) {
+    expect(ilk_queue_getrecord(used, bad[i], slots, sizeof item, &item, -1), ILK_EHANDLE);
+    expect(ilk_queue_size(used), 1);
+  }
+  expect(ilk_queue_free(used), ILK_OK);
+  expect(ilk_queue_free(unused), ILK_OK);
+  expect(ilk_mutex_free(other), ILK_OK);
+}
+END_TEST
+
 /* They were copied, or read from NULL. */
 START_TEST(records_of_a_wrong_size_or_address)
 {
@@ -153,6 +177,7 @@ int main(void)
   tcase_add_test(calls, a_first_slice_leaves_the_threads_tallies);
   tcase_add_test(calls, companions_keep_a_slice);
   tcase_add_test(calls, records);
+  tcase_add_test(calls, records_where_one_of_the_queues_is_none);
   tcase_add_test(calls, records_of_a_wrong_size_or_address);
   return run_suite(s);
 }

@@ -7,16 +7,20 @@
    `used` can hold all numbers, and a put finds a queue full only if it is, so the second step of a
    call never waits for another put or get. It may wait for a free of the queue that is undecided:
    if that free fails, because a thread waits, the number must not be lost. So the second step fails
-   only if the queue was closed since the first step, or has been freed. In a put the record is then
-   refused; the number is lost, which does not matter because no put succeeds any more. */
+   only if the queue was closed since the first step, or has been freed: what never was a queue is
+   refused before the first step. In a put the record is then refused; the number is lost, which
+   does not matter because no put succeeds any more. */
 #include <string.h>
 
 #include "common.h"
 
-/* Are the size and the addresses valid? */
-static int check(const void *slots, int64_t size, const void *record)
+/* Are the size, the addresses and the queue of the second step valid? */
+static int check(const void *slots, int64_t size, const void *record, void *second)
 {
-  return size < 0 || (size > 0 && (!slots || !record)) ? ILK_EINVAL : ILK_OK;
+  if (size < 0 || (size > 0 && (!slots || !record)))
+    return fail(ILK_EINVAL);
+  int closed = ilk_queue_is_closed(second);
+  return closed < 0 ? closed : ILK_OK;
 }
 
 static char *slot(void *slots, int64_t size, int64_t number)
@@ -28,9 +32,9 @@ int ilk_queue_putrecord(void *used, void *unused, void *slots, int64_t size, voi
                         int64_t timeout_ns)
 {
   int64_t number;
-  int result = check(slots, size, record);
+  int result = check(slots, size, record, used);
   if (result != ILK_OK)
-    return fail(result);
+    return result;
   result = ilk_queue_timedget(unused, &number, timeout_ns);
   if (result != ILK_OK)
     return result;
@@ -43,9 +47,9 @@ int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, voi
                         int64_t timeout_ns)
 {
   int64_t number;
-  int result = check(slots, size, record);
+  int result = check(slots, size, record, unused);
   if (result != ILK_OK)
-    return fail(result);
+    return result;
   result = ilk_queue_timedget(used, &number, timeout_ns);
   if (result != ILK_OK)
     return result;
