@@ -221,6 +221,29 @@ START_TEST(a_shared_word_is_refused_where_the_threads_id_is_denied)
 }
 END_TEST
 
+static void *wait_while_it_is_held(void *mutex)
+{
+  expect(ilk_mutex_timedlock(mutex, SECOND / 2), ILK_ETIMEDOUT);
+  return NULL;
+}
+
+static void hold_in_a_sandbox(void *mutex)
+{
+  expect(ilk_mutex_lock(mutex), ILK_OK);
+  if (deny_with(SYS_tgkill, ESRCH))
+    in_threads(2, wait_while_it_is_held, mutex);
+  expect(ilk_mutex_unlock(mutex), ILK_OK);
+}
+
+/* With that error for every thread, a waiter took the lock from its owner. */
+START_TEST(a_thread_is_not_gone_where_the_sandbox_says_so_of_all)
+{
+  void *mutex = ilk_mutex_new(0);
+  in_child(hold_in_a_sandbox, mutex);
+  expect(ilk_mutex_free(mutex), ILK_OK);
+}
+END_TEST
+
 static void add_tests(Suite *suite)
 {
   TCase *barrier = test_case(suite, "barrier", 20);
@@ -233,6 +256,7 @@ static void add_tests(Suite *suite)
   tcase_add_test(sleep, a_wait_says_that_sleeping_is_denied);
   TCase *ids = test_case(suite, "ids", 10);
   tcase_add_test(ids, a_shared_word_is_refused_where_the_threads_id_is_denied);
+  tcase_add_test(ids, a_thread_is_not_gone_where_the_sandbox_says_so_of_all);
 }
 
 #else

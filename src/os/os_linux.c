@@ -30,11 +30,18 @@ static bool main_thread_is_gone(void)
   return name_end && strncmp(name_end, ") Z", 3) == 0;
 }
 
+/* 0: it exists. */
+static int thread_error(long process, int64_t id)
+{
+  return syscall(SYS_tgkill, process, (long)id, 0L) == -1 ? errno : 0;
+}
+
 bool os_thread_is_gone(int64_t id)
 {
   long process = getpid();
-  if (syscall(SYS_tgkill, process, (long)id, 0L) == -1)
-    return errno == ESRCH;
+  int error = thread_error(process, id);
+  if (error) /* a sandbox may deny the call with any error, also for a thread that exists */
+    return error == ESRCH && thread_error(process, os_thread_id()) == 0;
   return id == process && main_thread_is_gone();
 }
 
