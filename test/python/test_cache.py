@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import interlock
+from interlock._numba import cached
 
 # In a kernel three calls deep (numba #3146, #3621), with each kind of object.
 KERNELS = """
@@ -172,3 +173,41 @@ def test_library_that_cannot_be_loaded_is_a_warning_to_other_users_of_numba(pyth
     """Numba imports interlock in every program; one that does not use it goes on without."""
     result = python("from numba import njit\nprint(njit(lambda: 5)())\n", INTERLOCK_LIBRARY=str(tmp_path / "none.so"))
     assert result.stdout == "5\n" and "interlock._numba" in result.stderr
+
+
+OF_ANOTHER_VERSION = """
+import sys
+import numpy as np
+import interlock.nb
+from interlock._numba import cached
+cached.digest = lambda: sys.argv[1]
+import kernels
+array = np.zeros(1, np.int64)
+for f in kernels.count, kernels.by_helper, kernels.lock, kernels.plain:
+    f(interlock.Mutex() if f is kernels.lock else array)
+print(*(sum(f.stats.cache_hits.values()) for f in (kernels.count, kernels.by_helper, kernels.lock, kernels.plain)))
+"""
+
+
+def test_a_kernel_that_another_version_of_the_package_compiled_is_not_loaded(python, tmp_path):
+    """It would keep what that version emitted. Kernels that do not use interlock are loaded."""
+    (tmp_path / "kernels.py").write_text(
+        "from numba import njit\nfrom interlock import atomic\n"
+        "@njit(cache=True)\ndef count(array):\n    atomic.add(array, 0, 1)\n"
+        "@njit(cache=True)\ndef by_helper(array):\n    count(array)\n"
+        "@njit(cache=True)\ndef lock(mutex):\n    with mutex:\n        pass\n"
+        "@njit(cache=True)\ndef plain(array):\n    array[0] += 1\n"
+    )
+    loaded = [python(OF_ANOTHER_VERSION, version).stdout.split() for version in ("1", "1", "2", "1", "2")]
+    assert loaded == [["0"] * 4, ["1"] * 4, ["0", "0", "0", "1"], ["1"] * 4, ["1"] * 4]
+
+
+def test_the_digest_is_of_the_packages_files(tmp_path, monkeypatch):
+    (tmp_path / "_numba").mkdir()
+    for path in (tmp_path / "a.py", tmp_path / "_numba" / "cached.py"):
+        path.write_text("1")
+    monkeypatch.setattr(cached, "__file__", str(tmp_path / "_numba" / "cached.py"))
+    before = cached.digest.__wrapped__()
+    assert cached.digest.__wrapped__() == before
+    (tmp_path / "a.py").write_text("2")
+    assert cached.digest.__wrapped__() != before

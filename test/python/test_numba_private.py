@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 from numba import njit, objmode
-from numba.core import base, byteflow, callconv, interpreter, ir, ir_utils
+from numba.core import base, byteflow, caching, callconv, interpreter, ir, ir_utils
 from numba.core.compiler import run_frontend
 from numba.core.unsafe import eh
 from numba.np.ufunc import array_exprs
@@ -130,6 +130,12 @@ def test_dead_code_elimination_asks_for_each_assignment(monkeypatch):
     ir_utils.dead_code_elimination(func_ir)
     left = [stmt.target.name for block in func_ir.blocks.values() for stmt in block.find_insts(ir.Assign)]
     assert {"v", "w"} <= set(asked) and "v" in left and "w" not in left
+
+
+def test_the_key_of_a_cached_kernel():
+    assert parameters(caching.Cache._index_key) == ["self", "sig", "codegen"]
+    source = inspect.getsource(inspect.unwrap(caching.Cache._index_key))
+    assert "self._py_func" in source and "return (sig, codegen.magic_tuple()" in source
 
 
 def test_array_expressions_are_joined_as_noted():
