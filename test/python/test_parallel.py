@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from queue import Empty
 
 import numba
 import numpy as np
@@ -904,3 +905,33 @@ def test_reductions_and_an_iterations_own_variables_are_accepted(recwarn):
 
     assert kernel(Mutex(), np.arange(6)) == (15 + 9, 64, 0, 22, 1)
     assert not [warning for warning in recwarn if issubclass(warning.category, NumbaParallelSafetyWarning)]
+
+
+@njit
+def double(x):
+    return 2 * x
+
+
+def test_an_array_comprehension_that_uses_interlock_is_refused():
+    """It had any order of calls, and an `Empty` was lost, although the kernel has no prange."""
+
+    def tickets(counter):
+        return np.array([counter.fetch_add(1) for _i in range(100)])
+
+    def items(queue):
+        return np.array([queue.get(False) for _i in range(100)])
+
+    def by_helper(array):
+        return np.array([count_two_levels_deep(array, 0) is None for _i in range(100)])
+
+    def others(counter):
+        counter.fetch_add(1)
+        return np.array([double(i) for i in range(100)])
+
+    for kernel, argument in ((tickets, Counter()), (items, Queue(1)), (by_helper, np.zeros(1, np.int64))):
+        with pytest.raises(TypingError, match="with parallel=True this array comprehension is a parallel loop"):
+            njit(nogil=True, parallel=True)(kernel)(argument)
+    assert (njit(parallel={"comprehension": False})(tickets)(Counter()) == np.arange(100)).all()
+    with pytest.raises(Empty):
+        njit(parallel={"comprehension": False})(items)(Queue(1))
+    assert (njit(nogil=True, parallel=True)(others)(Counter()) == 2 * np.arange(100)).all()

@@ -28,7 +28,7 @@ from numba.parfors import parfor as passes
 from numba.parfors import parfor_lowering as lowering
 
 from .reads import runs_code
-from .uses import is_opaque, uses_interlock
+from .uses import is_opaque, leads_to_interlock, uses_interlock
 
 # Function -> its parameters.
 RELIES_ON = {
@@ -208,6 +208,7 @@ def _create_gufunc(original, lowerer, parfor, typemap, *rest):
     _check_slices(lowerer.func_ir, parfor, typemap)
     rest = list(rest)
     if uses_interlock(typemap) and _loop_is_barrier(parfor, typemap):
+        _check_comprehension(parfor, typemap)
         _check_dimensions(parfor, typemap)
         _check_assigned(parfor, races=rest[_parameter("races")])
         # Without aliases, LLVM may keep an array's element in a register across a call.
@@ -255,6 +256,20 @@ def _check_assigned(parfor, races):
                     stacklevel=2,
                 )
                 break
+
+
+def _check_comprehension(parfor, typemap):
+    """Reject an array comprehension that uses interlock: Numba makes a parallel loop of it, with any order of calls."""
+    if not any(pattern[:2] == ("prange", "internal") and "comprehension" in str(pattern[2]) for pattern in parfor.patterns):
+        return
+    names = {var.name for stmt in _statements(parfor.loop_body.values()) for var in stmt.list_vars()}
+    if leads_to_interlock([typemap[name] for name in names if name in typemap and is_opaque(typemap[name])]):
+        raise errors.TypingError(
+            "with parallel=True this array comprehension is a parallel loop: its calls of interlock would have any order, "
+            "and their errors would be lost. Write a `for` loop, or `prange` if that is meant, or compile with "
+            "parallel={'comprehension': False}",
+            loc=parfor.loc,
+        )
 
 
 def _check_dimensions(parfor, typemap):
