@@ -591,3 +591,56 @@ def test_views_by_attributes_of_a_global_array():
     assert kernel() == 0
     table[0, 1], numbers[1] = 2, 3 + 4j
     assert kernel() == 13
+
+
+def test_a_predicates_helpers_see_a_global_array():
+    """Numba's copy of it never changed, so that the kernel waited for ever."""
+    ready = np.zeros(2, np.int64)
+
+    @njit
+    def is_ready(i):
+        return ready[i] != 0
+
+    @njit(inline="always")
+    def is_ready_inlined(i):
+        return ready[i] != 0
+
+    @njit
+    def last(n):
+        return is_ready(1) if n == 0 else last(n - 1)
+
+    @njit
+    def by_helper():
+        return is_ready(0) and last(2)
+
+    @njit
+    def by_inlined():
+        return is_ready_inlined(0) and is_ready_inlined(1)
+
+    for predicate in (by_helper, by_inlined):
+
+        @njit
+        def wait(condition):
+            with condition:
+                return condition.wait_for(predicate, 0.001)  # noqa: B023
+
+        ready[:] = 0
+        condition = Condition(Lock())
+        assert not wait(condition)
+        ready[:] = 1
+        assert wait(condition), predicate
+
+
+def test_a_predicate_with_a_global_array_keeps_its_options():
+    divisors = np.zeros(1)
+
+    @njit(error_model="numpy")
+    def divides():
+        return 1 / divisors[0] > 0
+
+    @njit
+    def wait(condition):
+        with condition:
+            return condition.wait_for(divides, 0.001)
+
+    assert wait(Condition(Lock()))  # by the default error model, a ZeroDivisionError

@@ -8,13 +8,14 @@ Such a kernel is not cached. The same holds for all arrays in a predicate of `Co
 """
 
 import inspect
-from types import CodeType, FunctionType
+from types import CellType, CodeType, FunctionType
 from weakref import WeakSet
 
 import numpy as np
-from numba import njit, typeof
+from numba import jit, typeof
 from numba.core import cgutils, errors, ir, types
 from numba.core.datamodel import models, register_default
+from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import lower_builtin, lower_constant
 from numba.core.ir_utils import get_definition, guard
 from numba.core.rewrites import Rewrite, register_rewrite
@@ -204,12 +205,37 @@ def _captured_variables(func_ir, var):
 
 
 def live_predicate(dispatcher):
-    """Return a predicate whose global arrays are live; the same one, if it has none."""
-    f = dispatcher.py_func
-    names = inspect.getclosurevars(f)
-    if not any(isinstance(value, np.ndarray) for value in [*names.globals.values(), *names.nonlocals.values()]):
-        return dispatcher
-    copy = FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
-    copy.__kwdefaults__, copy.__module__, copy.__qualname__ = f.__kwdefaults__, f.__module__, f.__qualname__
-    _predicates.add(copy)
-    return njit(copy)
+    """Return a predicate whose global arrays are live, also those of its helpers; the same one, if it has none."""
+    return _live_copy(dispatcher, {}) if _reads_outer_arrays(dispatcher, set()) else dispatcher
+
+
+def _outer_names(dispatcher):
+    names = inspect.getclosurevars(dispatcher.py_func)
+    return {**names.globals, **names.nonlocals}
+
+
+def _reads_outer_arrays(dispatcher, seen):
+    seen.add(dispatcher)
+    values = _outer_names(dispatcher).values()
+    helpers = [value for value in values if isinstance(value, Dispatcher)]
+    return any(isinstance(value, np.ndarray) for value in values) or any(
+        _reads_outer_arrays(helper, seen) for helper in helpers if helper not in seen
+    )
+
+
+def _live_copy(dispatcher, copies):
+    """Return a copy of a compiled function that calls copies of its helpers. `copies`: those that have been made."""
+    if dispatcher not in copies:
+        f = dispatcher.py_func
+        scope, cells = dict(f.__globals__), [CellType() for _ in f.__code__.co_freevars]
+        copy = FunctionType(f.__code__, scope, f.__name__, f.__defaults__, tuple(cells))
+        copy.__kwdefaults__, copy.__module__, copy.__qualname__ = f.__kwdefaults__, f.__module__, f.__qualname__
+        _predicates.add(copy)
+        copies[dispatcher] = jit(**dispatcher.targetoptions)(copy)
+        for cell, outer in zip(cells, f.__closure__ or ()):
+            value = outer.cell_contents
+            cell.cell_contents = _live_copy(value, copies) if isinstance(value, Dispatcher) else value
+        for name, value in inspect.getclosurevars(f).globals.items():
+            if isinstance(value, Dispatcher):
+                scope[name] = _live_copy(value, copies)
+    return copies[dispatcher]
