@@ -238,10 +238,10 @@ def _check_assigned(parfor, races):
             loc=parfor.loc,
         )
     for reduced in parfor.redvars:
-        names = {reduced}  # also of copies that are assigned to it
-        for stmt in reversed(assigns):
-            if stmt.target.name in names and isinstance(stmt.value, ir.Var):
-                names.add(stmt.value.name)
+        names, size = {reduced}, None  # also of what is assigned to it
+        while size != len(names):
+            size = len(names)
+            names |= {s.value.name for s in assigns if s.target.name in names and isinstance(s.value, ir.Var)}
         for stmt in statements:
             if isinstance(stmt, passes.Parfor) or (isinstance(stmt, ir.Assign) and stmt.target.name in names):
                 continue
