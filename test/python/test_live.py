@@ -594,7 +594,7 @@ def test_views_by_attributes_of_a_global_array():
 
 
 def test_a_predicates_helpers_see_a_global_array():
-    """Numba's copy of it never changed, so that the kernel waited for ever."""
+    """Numba's copy of it never changed, so that the kernel waited forever."""
     ready = np.zeros(2, np.int64)
 
     @njit
