@@ -644,3 +644,35 @@ def test_a_predicate_with_a_global_array_keeps_its_options():
             return condition.wait_for(divides, 0.001)
 
     assert wait(Condition(Lock()))  # by the default error model, a ZeroDivisionError
+
+
+def test_an_array_in_a_global_record_is_refused():
+    """Numba copies the record: a change of its field was never seen. Other uses of it are as ever."""
+    record = np.zeros(1, [("counts", np.int64, (2,)), ("i", np.int64)])[0]
+
+    @njit
+    def load(array):
+        return atomic.load(array, 0)
+
+    @njit
+    def by_item():
+        return atomic.load(record["counts"], 0)
+
+    @njit
+    def by_name():
+        return atomic.load(record.counts, 0)
+
+    @njit
+    def by_helper():
+        return load(record["counts"])
+
+    for kernel in (by_item, by_name, by_helper):
+        with pytest.raises(TypingError, match="record holds an array, and is not an argument"):
+            kernel()
+
+    @njit
+    def other_uses(counts):
+        atomic.add(counts, record["i"], 1)
+        return record.i + load(counts)
+
+    assert other_uses(np.zeros(2, np.int64)) == 1

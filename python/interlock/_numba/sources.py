@@ -39,7 +39,7 @@ class Search:
     def outer_operands(self):
         """Iterate over them as (statement or call, name, value, can be live).
 
-        A value is an array, or a tuple or list that may hold one.
+        A value is an array, or a tuple, list or record that may hold one.
         """
         for block in self._func_ir.blocks.values():
             for call in block.find_exprs("call"):
@@ -65,7 +65,7 @@ class Search:
         for var, depth in todo:  # the number of indices between the value and its source
             for definition in func_ir._definitions.get(var.name, []):
                 outer = outer_value(func_ir, definition)
-                if isinstance(outer, (np.ndarray, tuple, list)):
+                if isinstance(outer, (np.ndarray, np.void, tuple, list)):
                     name = definition.attr if isinstance(definition, ir.Expr) else definition.name
                     yield name, outer, depth >= _dimensions(outer), False
                     continue
