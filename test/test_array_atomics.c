@@ -170,6 +170,19 @@ static struct {
   int how;
 } dekker;
 
+/* These tests end after some rounds, or some time: where others want the processors, too, each of
+   the two threads may have to wait for all of them in each round. */
+static struct {
+  int64_t end;
+  _Atomic bool over;
+} pair;
+
+static void pair_begin(void)
+{
+  pair.end = stress_end(2000);
+  pair.over = false;
+}
+
 /* Both at the same moment, as near as can be. */
 static void meet(int *met)
 {
@@ -202,12 +215,14 @@ static void store_then_load(int mine)
 static void *dekker_run(void *argument)
 {
   int mine = argument != NULL, met = 0;
-  for (int i = 0; i < ROUNDS / 2; i++) {
+  for (int i = 0; i < ROUNDS / 2 && !pair.over; i++) {
     dekker.flag[mine][0] = 0;
     meet(&met);
     store_then_load(mine);
     meet(&met);
     must(dekker.saw[0] || dekker.saw[1]);
+    if (mine && now() > pair.end)
+      pair.over = true; /* both threads read it between this meeting and the next */
     meet(&met);
   }
   return NULL;
@@ -218,6 +233,7 @@ static void *dekker_run(void *argument)
 START_TEST(sequentially_consistent)
 {
   dekker.how = _i;
+  pair_begin();
   pthread_t threads[2] = {start(dekker_run, NULL), start(dekker_run, &dekker)};
   for (int i = 0; i < 2; i++)
     join(threads[i]);
@@ -234,7 +250,7 @@ static struct {
 static void *extremes_run(void *argument)
 {
   int far = argument ? 2 : 1, met = 0;
-  for (int i = 0; i < ROUNDS / 2; i++) {
+  for (int i = 0; i < ROUNDS / 2 && !pair.over; i++) {
     meet(&met);
     must(*(volatile int32_t *)&extremes.least == 0); /* both have it at hand */
     meet(&met);
@@ -245,6 +261,8 @@ static void *extremes_run(void *argument)
     meet(&met);
     must(extremes.least == -2 && extremes.least_u == UINT32_MAX - 1 && extremes.most == 2 &&
          extremes.most_u == 2);
+    if (argument && now() > pair.end)
+      pair.over = true; /* as above */
     meet(&met);
     if (argument) {
       extremes.least = 0;
@@ -259,6 +277,7 @@ static void *extremes_run(void *argument)
 START_TEST(further_of_two)
 {
   dekker.arrived = 0;
+  pair_begin();
   extremes.least_u = UINT32_MAX;
   pthread_t threads[2] = {start(extremes_run, NULL), start(extremes_run, &extremes)};
   for (int i = 0; i < 2; i++)
@@ -272,12 +291,14 @@ static int32_t flag;
 static void *read_letter(void *unused)
 {
   (void)unused;
-  for (int i = 1; i <= ROUNDS / 4; i++) {
+  for (int i = 1; i <= ROUNDS / 4 && !pair.over; i++) {
     while (ilk_atomic_load_i32(&flag) != i)
       if (below(8) == 0)
         sched_yield();
     must(letter == i);
     expect(ilk_atomic_fence(), ILK_OK);
+    if (now() > pair.end)
+      pair.over = true; /* before the other thread sees the flag */
     ilk_atomic_fetch_min_i32(&flag, -i);
   }
   return NULL;
@@ -285,8 +306,9 @@ static void *read_letter(void *unused)
 
 START_TEST(missing_release_or_acquire_nsync_88fa032)
 {
+  pair_begin();
   pthread_t reader = start(read_letter, NULL);
-  for (int i = 1; i <= ROUNDS / 4; i++) {
+  for (int i = 1; i <= ROUNDS / 4 && !pair.over; i++) {
     letter = i;
     ilk_atomic_fetch_max_i32(&flag, i);
     while (ilk_atomic_load_i32(&flag) != -i)
