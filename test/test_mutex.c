@@ -134,14 +134,16 @@ END_TEST
 static struct {
   void *mutex;
   pthread_barrier_t begins, ends;
+  bool last; /* changes before a turn begins, and is read in it */
 } turns;
 enum { TURNS = JITTERED ? 3000 : 30000 };
 
 static void *take_a_turn(void *unused)
 {
   (void)unused;
-  for (int i = 0; i < TURNS; i++) {
+  for (bool last = false; !last;) {
     pthread_barrier_wait(&turns.begins);
+    last = turns.last;
     expect(ilk_mutex_lock(turns.mutex), ILK_OK);
     pthread_barrier_wait(&turns.ends);
   }
@@ -149,7 +151,8 @@ static void *take_a_turn(void *unused)
 }
 
 /* Two threads lock, a third unlocks twice, each time as soon as it can: the thread that has just
-   acquired it may still be in the queue in which the other sleeps. */
+   acquired it may still be in the queue in which the other sleeps. On a busy machine a turn may take
+   a tenth of a second, so the time ends it, too. */
 START_TEST(unowned_is_unlocked_as_it_is_taken)
 {
   turns.mutex = new_mutex(unowned_flags[_i]);
@@ -157,7 +160,10 @@ START_TEST(unowned_is_unlocked_as_it_is_taken)
   pthread_barrier_init(&turns.begins, NULL, 3);
   pthread_barrier_init(&turns.ends, NULL, 3);
   pthread_t threads[] = {start(take_a_turn, NULL), start(take_a_turn, NULL)};
-  for (int i = 0; i < TURNS; i++) {
+  int64_t end = stress_end(5000);
+  turns.last = false;
+  for (int i = 1; !turns.last; i++) {
+    turns.last = i == TURNS || now() > end;
     pthread_barrier_wait(&turns.begins);
     if (below(2)) /* both are asleep, or not */
       spin(below(2000));
