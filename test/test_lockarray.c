@@ -758,7 +758,8 @@ START_TEST(freed_while_in_use)
   int64_t end = stress_end(300);
   int freed = 0;
   while (now() < end || !freed) {
-    /* On a busy machine the locks go from one to the next for ever, and each free meets a waiter. */
+    /* On a busy machine the locks go from thread to thread without a pause, so each free meets a
+       waiter. */
     h.resting = now() > end;
     void *old = h.a;
     int result = ilk_lockarray_free(old);

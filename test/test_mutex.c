@@ -134,47 +134,47 @@ END_TEST
 static struct {
   void *mutex;
   pthread_barrier_t begins, ends;
-  bool last; /* changes before a turn begins, and is read in it */
-} turns;
-enum { TURNS = JITTERED ? 3000 : 30000 };
+  bool last; /* written before a round begins, and read in it */
+} rounds;
+enum { ROUNDS = JITTERED ? 3000 : 30000 };
 
-static void *take_a_turn(void *unused)
+static void *run_rounds(void *unused)
 {
   (void)unused;
   for (bool last = false; !last;) {
-    pthread_barrier_wait(&turns.begins);
-    last = turns.last;
-    expect(ilk_mutex_lock(turns.mutex), ILK_OK);
-    pthread_barrier_wait(&turns.ends);
+    pthread_barrier_wait(&rounds.begins);
+    last = rounds.last;
+    expect(ilk_mutex_lock(rounds.mutex), ILK_OK);
+    pthread_barrier_wait(&rounds.ends);
   }
   return NULL;
 }
 
 /* Two threads lock, a third unlocks twice, each time as soon as it can: the thread that has just
-   acquired it may still be in the queue in which the other sleeps. On a busy machine a turn may take
-   a tenth of a second, so the time ends it, too. */
+   acquired it may still be in the queue in which the other sleeps. On a busy machine a round may
+   take a tenth of a second, so the time ends it, too. */
 START_TEST(unowned_is_unlocked_as_it_is_taken)
 {
-  turns.mutex = new_mutex(unowned_flags[_i]);
-  expect(ilk_mutex_lock(turns.mutex), ILK_OK);
-  pthread_barrier_init(&turns.begins, NULL, 3);
-  pthread_barrier_init(&turns.ends, NULL, 3);
-  pthread_t threads[] = {start(take_a_turn, NULL), start(take_a_turn, NULL)};
+  rounds.mutex = new_mutex(unowned_flags[_i]);
+  expect(ilk_mutex_lock(rounds.mutex), ILK_OK);
+  pthread_barrier_init(&rounds.begins, NULL, 3);
+  pthread_barrier_init(&rounds.ends, NULL, 3);
+  pthread_t threads[] = {start(run_rounds, NULL), start(run_rounds, NULL)};
   int64_t end = stress_end(5000);
-  turns.last = false;
-  for (int i = 1; !turns.last; i++) {
-    turns.last = i == TURNS || now() > end;
-    pthread_barrier_wait(&turns.begins);
+  rounds.last = false;
+  for (int i = 1; !rounds.last; i++) {
+    rounds.last = i == ROUNDS || now() > end;
+    pthread_barrier_wait(&rounds.begins);
     if (below(2)) /* both are asleep, or not */
       spin(below(2000));
     for (int unlocks = 0; unlocks < 2;)
-      unlocks += ilk_mutex_unlock(turns.mutex) == ILK_OK;
-    pthread_barrier_wait(&turns.ends);
+      unlocks += ilk_mutex_unlock(rounds.mutex) == ILK_OK;
+    pthread_barrier_wait(&rounds.ends);
   }
   for (int i = 0; i < LENGTH(threads); i++)
     join(threads[i]);
-  expect(ilk_mutex_unlock(turns.mutex), ILK_OK);
-  free_mutex(turns.mutex);
+  expect(ilk_mutex_unlock(rounds.mutex), ILK_OK);
+  free_mutex(rounds.mutex);
 }
 END_TEST
 
