@@ -75,9 +75,10 @@ static bool holder_is_dead(const struct episode *e)
    cycle. */
 static bool has_holder(const struct episode *e)
 {
-  if (e->handle)
-    return kind_operations[handle_kind(e->handle)]->holder;
-  return e->flags & BLOCK_WORD && e->index;
+  if (!e->handle)
+    return e->flags & BLOCK_WORD && e->index;
+  const struct kind_operations *operations = kind_operations[handle_kind(e->handle)];
+  return operations && operations->holder;
 }
 
 static int64_t watch_interval(const struct episode *e)
