@@ -202,6 +202,58 @@ def test_a_kernel_that_another_version_of_the_package_compiled_is_not_loaded(pyt
     assert loaded == [["0"] * 4, ["1"] * 4, ["0", "0", "0", "1"], ["1"] * 4, ["1"] * 4]
 
 
+def test_kernels_with_signatures_are_cached(python, tmp_path):
+    """However the signature is written, and by each decorator that caches."""
+    (tmp_path / "kernels.py").write_text("""
+import numpy as np
+from numba import cfunc, guvectorize, njit, types, vectorize
+from interlock import atomic
+
+shared = np.zeros(1, np.int64)
+array, number = types.int64[::1], types.int64
+
+def add(values, n):
+    return atomic.add(values, 0, n)
+
+kernels = [
+    njit(signature, cache=True)(add)
+    for signature in ("int64(int64[::1], int64)", "(int64[::1], int64)", (array, number), number(array, number))
+]
+kernels.append(njit(["int64(int64[::1], int64)", (array, types.int32)], cache=True)(add))
+for kernel in kernels:
+    kernel(shared, 1)
+assert shared[0] == len(kernels)
+
+@vectorize(["int64(int64)"], cache=True)
+def each(n):
+    values = np.zeros(1, np.int64)
+    atomic.add(values, 0, n)
+    return values[0]
+
+assert (each(np.arange(3)) == np.arange(3)).all()
+
+@guvectorize(["(int64[:], int64[:])"], "(n)->()", cache=True)
+def total(values, result):
+    result[0] = 0
+    for value in values:
+        atomic.add(result, 0, value)
+
+assert total(np.arange(4)) == 6
+
+@cfunc("int64(int64)", cache=True)
+def once(n):
+    values = np.zeros(1, np.int64)
+    atomic.add(values, 0, n)
+    return values[0]
+
+assert once.ctypes(7) == 7
+loaded = sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels)
+print(loaded, once.cache_hits)
+""")
+    runs = [python(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import kernels").stdout.split() for _ in range(2)]
+    assert runs[0][1] == "0" and runs[1] == ["6", "1"]
+
+
 def test_the_digest_is_of_the_packages_files(tmp_path, monkeypatch):
     (tmp_path / "_numba").mkdir()
     for path in (tmp_path / "a.py", tmp_path / "_numba" / "cached.py"):

@@ -4,7 +4,8 @@ A cached kernel contains code that this package has emitted, and calls functions
 when the kernel's own file or Numba has changed, but not when this package has: the kernel would keep a fault that has been
 corrected. So the key of a kernel that uses interlock, itself or through helpers, contains a digest of the package.
 
-Relied upon, and checked by test_numba_private.py: `Cache._index_key(sig, codegen)` returns a tuple, and `_py_func`.
+Relied upon, and checked by test_numba_private.py: `Cache._index_key(sig, codegen)` returns a tuple, and `_py_func`. `sig` is
+what the decorator was given: text, a tuple of types, or a signature.
 """
 
 # mypy: ignore-errors
@@ -14,6 +15,7 @@ from functools import cache, wraps
 from pathlib import Path
 
 from numba.core.caching import Cache
+from numba.core.sigutils import normalize_signature
 
 from .uses import leads_to_interlock
 
@@ -28,11 +30,17 @@ def digest():
     return found.hexdigest()
 
 
+def _arguments(sig):
+    if isinstance(sig, str):
+        sig, _ = normalize_signature(sig)
+    return sig if isinstance(sig, tuple) else sig.args
+
+
 def _index_key(original):
     @wraps(original)
     def index_key(self, sig, codegen):
         key = original(self, sig, codegen)
-        things = [self._py_func, *(sig if isinstance(sig, tuple) else sig.args)]
+        things = [self._py_func, *_arguments(sig)]
         return (*key, f"interlock {digest()}") if leads_to_interlock(things) else key
 
     return index_key
