@@ -9,8 +9,8 @@ void handle_table_lock(void);
 void handle_table_unlock(void);
 
 /* True if the calling thread holds the table's lock, not for a fork, or is about to acquire it, or
-   has just released it. It is set before the lock is acquired and cleared after it is released, because a signal
-   handler may run between any two instructions. */
+   has just released it. It is set before the lock is acquired and cleared after it is released,
+   because a signal handler may run between any two instructions. */
 extern HIDDEN _Thread_local bool handle_table_mine ILK_TLS_MODEL;
 
 /* Returns the slot to the free list, with the table locked; not reusable: never. */

@@ -3,9 +3,9 @@
 #include "thread_record.h"
 #include "thread_table.h"
 
-/* The exit hook is one of a thread's destructors. Others may still use the library, so the record is
-   kept for a few of the system's rounds of destructors. A later call gets a last record, which is
-   retired in the next round. If there is no further round, the record stays until another thread
+/* The exit hook is one of a thread's destructors. Others may still use the library, so the record
+   is kept for a few of the system's rounds of destructors. A later call gets a last record, which
+   is retired in the next round. If there is no further round, the record stays until another thread
    waits for what it holds, or needs a record: then the system says whether the thread still exists.
 
    A thread whose first call is in one of its destructors does not know that it exits, and may have

@@ -143,9 +143,9 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
   return must_wait(done) ? result : done;
 }
 
-/* The queue is full (empty), or the oldest item's put is between its two steps. Spins while no other
-   thread waits on this side, then yields, then waits. A call with a time-out does not yield: a yield
-   may last longer. Returns the result of the call. */
+/* The queue is full (empty), or the oldest item's put is between its two steps. Spins while no
+   other thread waits on this side, then yields, then waits. A call with a time-out does not yield:
+   a yield may last longer. Returns the result of the call. */
 static int spin_and_wait(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
 {
   struct queue *q = (struct queue *)c->object;
@@ -196,7 +196,7 @@ static __attribute__((noinline)) int get_slow(void *handle, void *item, int64_t 
   return pass(&c, GET, item, timeout_ns);
 }
 
-/* --- the fast paths: one attempt. They make no calls, so that their values stay in registers --- */
+/* --- the fast paths: one attempt. They make no calls, so their values stay in registers --- */
 
 /* NULL: nothing is pinned, or the pin is set again by the slow path. */
 static inline struct queue *pin_fast(struct thread *me, void *handle)

@@ -301,26 +301,7 @@ def test_loops_within_a_loop_are_not_fused():
 
 
 def test_other_loops_are_fused_as_ever():
-    @njit(parallel=True)
-    def kernel(x, counts):
-        a = np.empty_like(x)
-        b = np.empty_like(x)
-        for i in prange(len(x)):
-            a[i] = x[i] + 1
-        for i in prange(len(x)):
-            b[i] = x[i] + 2
-        for _i in prange(len(x)):
-            atomic.add(counts, 0, 1)
-        return a, b
-
-    kernel(np.zeros(N), np.zeros(1, np.int64))
-    (metadata,) = kernel.overloads.values()
-    diagnostics = metadata.metadata["parfor_diagnostics"]
-    assert sum(map(len, diagnostics.fusion_info.values())) == 1
-
-
-def test_loops_with_a_condition_are_fused_as_ever():
-    """Numba calls `bool` for it, of which we have an overload for our objects."""
+    """Also with a condition: Numba calls `bool` for it, of which we have an overload for our objects."""
 
     @njit(parallel=True)
     def kernel(x, counts):
