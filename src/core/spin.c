@@ -22,6 +22,7 @@
 atomic_u32 spin_most;
 static atomic_u32 wake_ns = WAKE_FIRST;
 static uint32_t pauses_per_us; /* 0 with one processor */
+uint32_t spin_lock_first = 1;
 
 static uint32_t most_for(uint32_t ns)
 {
@@ -48,6 +49,7 @@ void spin_setup(void)
   pauses_per_us = least < MEASURED_PAUSES          ? 1000 /* or more; or a coarse clock */
                   : least < MEASURED_PAUSES * 1000 ? (uint32_t)(MEASURED_PAUSES * 1000 / least)
                                                    : 1;
+  spin_lock_first = (SPIN_LOCK_FIRST * pauses_per_us + 999) / 1000;
   store_relaxed(&spin_most, most_for(WAKE_FIRST));
 }
 

@@ -6,22 +6,27 @@
    Each thread adapts its limit, for all its waits together. If an event came after n pauses, the
    limit becomes at least 2 n and a few; if it did not come, the limit is halved. Now and then a
    wait probes: it spins for as long as any may. The intervals between probes double while probes
-   fail. The checks are 1, 2, 4 ... pauses apart, because each check takes the cache line from the
-   thread that is about to write to it. */
+   fail.
+
+   A check takes the cache line from the thread that is about to write to it. So the checks are
+   1, 2, 4 ... pauses apart. For a lock the first comes later. The thread that holds it often locks
+   it again at once, and does so several times while the line is in its cache. With an early check
+   the lock would change hands each time, and two threads would take twice as long for each. */
 #ifndef INTERLOCK_SPIN_H
 #define INTERLOCK_SPIN_H
 
 #include "atomic.h"
 #include "thread_record.h"
 
-#define SPIN_STEP 16 /* pauses between two checks, at most */
+#define SPIN_STEP 16        /* pauses between two checks, at most */
+#define SPIN_LOCK_FIRST 300 /* nanoseconds before the first check of a lock */
 /* One wait in so many probes: after a success, and after many failures. */
 #define SPIN_PROBE_OFTEN 32
 #define SPIN_PROBE_RARELY 512
 
 struct spin {
   struct thread *me;
-  uint32_t pauses, limit, step, yields;
+  uint32_t pauses, limit, step, step_most, yields;
   bool probes;
 };
 
@@ -33,10 +38,26 @@ void spin_adapt(int64_t wake);
 /* The longest spin, in pauses; 0 with one processor. */
 extern HIDDEN atomic_u32 spin_most;
 
+/* SPIN_LOCK_FIRST in pauses, at least one; constant once the library is loaded. */
+extern HIDDEN uint32_t spin_lock_first;
+
 static inline struct spin spin_begin(struct thread *me)
 {
   bool probes = ++me->spin_waits % (SPIN_PROBE_OFTEN << me->spin_failures) == 0;
-  return (struct spin){me, 0, probes ? load_relaxed(&spin_most) : me->spin_limit, 1, 0, probes};
+  return (struct spin){.me = me,
+                       .limit = probes ? load_relaxed(&spin_most) : me->spin_limit,
+                       .step = 1,
+                       .step_most = SPIN_STEP,
+                       .probes = probes};
+}
+
+/* The same for a lock. */
+static inline struct spin spin_begin_lock(struct thread *me)
+{
+  struct spin spin = spin_begin(me);
+  spin.step = spin_lock_first;
+  spin.step_most = 2 * spin_lock_first;
+  return spin;
 }
 
 /* True, after a pause: recheck. False: sleep. */
@@ -52,7 +73,7 @@ static inline bool spin_again(struct spin *spin)
   for (uint32_t i = 0; i < spin->step; i++)
     cpu_relax();
   spin->pauses += spin->step;
-  if (spin->step < SPIN_STEP)
+  if (spin->step < spin->step_most)
     spin->step *= 2;
   return true;
 }

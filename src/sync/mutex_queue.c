@@ -187,7 +187,7 @@ static int check(const struct call *c, struct wait_slot *mine, bool last)
    another sleep. */
 static void await_release(struct mutex *m, struct thread *me)
 {
-  struct spin spin = spin_begin(me);
+  struct spin spin = spin_begin_lock(me);
   if (spin.limit < WOKEN_SPIN)
     spin.limit = WOKEN_SPIN;
   while (head_state(load_relaxed(&m->object.head)) != FREE && spin_again(&spin))
@@ -242,7 +242,7 @@ int mutex_lock_pinned(const struct call *c, int64_t timeout_ns, int flags)
 {
   struct mutex *m = mutex_of(c);
   struct wait_slot *mine = resumable_slot(c->me, c->handle);
-  struct spin spin = spin_begin(c->me);
+  struct spin spin = spin_begin_lock(c->me);
   for (;;) {
     int result = attempt(c);
     if (result == ILK_EHANDLE) {

@@ -2,6 +2,7 @@
 #include "queue_ring.h"
 
 #include "memory.h"
+#include "spin.h"
 
 static uint32_t bits_for(uint64_t capacity)
 {
@@ -39,6 +40,18 @@ void ring_close(struct ring *r)
 bool ring_is_closed(const struct ring *r)
 {
   return load_relaxed(&r->slots->tail) & RING_CLOSED;
+}
+
+#define BACK_OFF_DOUBLINGS 2
+
+void ring_back_off(uint32_t *pauses)
+{
+  if (!*pauses)
+    *pauses = spin_lock_first;
+  for (uint32_t i = 0; i < *pauses; i++)
+    cpu_relax();
+  if (*pauses < spin_lock_first << BACK_OFF_DOUBLINGS)
+    *pauses *= 2;
 }
 
 static uint64_t lap_number(const struct ring *r, uint64_t position)

@@ -97,16 +97,9 @@ static inline struct ring_slot *ring_slot_at(const struct ring *r, uint64_t posi
   return &r->slots->slot[ring_index(r, position)];
 }
 
-/* After a failed compare-and-swap: lets the threads that succeed do a few more, which is cheap
-   while the cache line is theirs. */
-#define RING_BACKOFF 32 /* pauses, at most */
-COLD static void ring_back_off(uint32_t *pauses)
-{
-  for (uint32_t i = 0; i < *pauses; i++)
-    cpu_relax();
-  if (*pauses < RING_BACKOFF)
-    *pauses *= 2;
-}
+/* After a failed compare-and-swap: a pause, longer each time, so that a thread that succeeds does
+   several more while the cache line is its own. `pauses` is 0 at first. */
+COLD void ring_back_off(uint32_t *pauses);
 
 /* Puts at that position. False: it is not the tail any more, which is stored there. */
 static inline bool ring_put_at(const struct ring *r, uint64_t *tail, int64_t item)
@@ -157,7 +150,7 @@ static inline int ring_put(const struct ring *r, int64_t item)
   /* Acquire: comes before the load of the head. Else that could be of an earlier moment, and a
      queue that was never full would seem full. */
   uint64_t tail = load_acquire(&slots->tail);
-  uint32_t pauses = 1;
+  uint32_t pauses = 0;
   for (;;) {
     if (unlikely(tail & RING_CLOSED))
       return ILK_ECLOSED;
@@ -188,7 +181,7 @@ static inline int ring_get(const struct ring *r, int64_t *item)
 {
   struct ring_slots *slots = r->slots;
   uint64_t head = load_relaxed(&slots->head);
-  uint32_t pauses = 1;
+  uint32_t pauses = 0;
   for (;;) {
     enum ring_got got = ring_get_at(r, &head, item);
     if (got == RING_GOT)

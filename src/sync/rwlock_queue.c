@@ -201,7 +201,7 @@ static int wait_in_queue(const struct call *c, enum queue_role role, int64_t dea
 int rwlock_acquire(const struct call *c, enum queue_role role, int64_t timeout_ns)
 {
   struct rwlock *rw = rwlock_of(c);
-  struct spin spin = spin_begin(c->me);
+  struct spin spin = spin_begin_lock(c->me);
   for (;;) {
     int result = attempt(c, role, false);
     if (result == ILK_OK) {

@@ -131,7 +131,7 @@ static int spin_for(const struct wordlock *w)
 {
   uint32_t seen;
   int result = attempt(w, FRESH, &seen);
-  struct spin spin = spin_begin(w->me);
+  struct spin spin = spin_begin_lock(w->me);
   while (result == ILK_EBUSY && !(seen & CONTENDED) && spin_again(&spin)) {
     result = attempt(w, FRESH, &seen);
     if (result >= 0)
