@@ -63,7 +63,8 @@ only_compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="asks what i
 def functions(new):
     """The methods and properties of a jitclass, as Python has them."""
     if config.DISABLE_JIT:
-        return {name: thing for name, thing in vars(new).items() if not name.startswith("__") or name == "__init__"}
+        every = {name: thing for base in reversed(new.__mro__[:-1]) for name, thing in vars(base).items()}
+        return {name: thing for name, thing in every.items() if not name.startswith("__") or name == "__init__"}
     made = new.class_type
     return {**{name: method.py_func for name, method in made.jit_methods.items()}, **made.jit_props}
 

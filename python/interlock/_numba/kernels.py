@@ -215,16 +215,29 @@ def _wait_for(condition, predicate, timeout=None, args=()):
     return wait_for
 
 
-def view(kind, *fields):
-    """Return a function for compiled code that makes a view, on which methods are called, from a handle and `fields`."""
-    typ, names = TYPES[kind].view, ["handle", *fields]
+def view(kind, field=None):
+    """Return a function for compiled code that makes a view, on which methods are called, from a handle and `field`."""
+    typ = TYPES[kind].view
 
-    def codegen(context, builder, sig, args):
-        value = cgutils.create_struct_proxy(typ)(context, builder)
-        for name, word in zip(names, args):
-            setattr(value, name, word)
-        return value._getvalue()
+    def make(names):
+        def codegen(context, builder, sig, args):
+            value = cgutils.create_struct_proxy(typ)(context, builder)
+            for name, word in zip(names, args):
+                setattr(value, name, word)
+            return value._getvalue()
 
-    scope = {"result": (typ(*[types.intp] * len(names)), codegen)}
-    exec(f"def view(context, {', '.join(names)}): return result", scope)
-    return intrinsic(scope["view"])
+        return typ(*[types.intp] * len(names)), codegen
+
+    if field is None:
+
+        @intrinsic
+        def view(context, handle):
+            return make(["handle"])
+
+    else:
+
+        @intrinsic
+        def view(context, handle, word):
+            return make(["handle", field])
+
+    return view

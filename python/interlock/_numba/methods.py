@@ -1,6 +1,7 @@
 """The methods and properties of every class: the parameters as in Python, the result, and what a call does."""
 
-import inspect
+from ast import literal_eval
+from inspect import Parameter, Signature
 from queue import Empty, Full
 from threading import BrokenBarrierError
 from types import SimpleNamespace
@@ -17,6 +18,18 @@ from .exceptions import LockIndexError, LockPairError, LockRangeError
 _INT, _INT64 = ir.IntType(32), ir.IntType(64)
 
 
+def _signature(parameters):
+    """Return the signature of a method with these parameters, such as ``i, blocking=True``."""
+
+    def parameter(text):
+        name, has_default, default = text.partition("=")
+        return Parameter(
+            name, Parameter.POSITIONAL_OR_KEYWORD, default=literal_eval(default) if has_default else Parameter.empty
+        )
+
+    return Signature([parameter(text) for text in parameters.split(", ") if text])
+
+
 class Method:
     """`write(e, a)` emits a call with the arguments `a`, and returns its result.
 
@@ -24,7 +37,7 @@ class Method:
     """
 
     def __init__(self, parameters, result, write, errors=()):
-        self.pysig = inspect.signature(eval(f"lambda {parameters}: None"))
+        self.pysig = _signature(parameters)
         self.result, self._write, self._errors = result, write, dict(errors)
 
     def lower(self, context, builder, typ, view, arguments):

@@ -46,13 +46,12 @@ class _View:
         check(nb.ilk_condition_notify_all(self._handle))
 
 
-def view(kind, *fields):
-    """Replaces `kernels.view`: returns a function that makes a view from a handle and `fields`."""
+def view(kind, field=None):
+    """Replaces `kernels.view`: returns a function that makes a view from a handle and `field`."""
     made = type(kind, (_View, getattr(interlock, kind)), {"_fields": staticmethod(_FIELDS.get(kind, dict))})
 
-    def view(handle, *words):
-        values = {f"_{field}": _mutex(word) if field == "lock" else word for field, word in zip(fields, words)}
-        return made(handle, **values)
+    def view(handle, word=None):
+        return made(handle, **{} if field is None else {f"_{field}": _mutex(word) if field == "lock" else word})
 
     return view
 
