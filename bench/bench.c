@@ -383,7 +383,7 @@ static void on_alarm(int signal)
 static const char usage[] =
   "interlock-bench [--full | --smoke | --goals[=S1,S5] | --many-cores] [--kinds a,b] [--scenarios a,b]\n"
   "                [--peers a,b] [--threads MAX] [--rounds N] [--ms N] [--out FILE.json]\n"
-  "kinds: lock, rwlock, semaphore, barrier, handover, counter, tally, queue, tryqueue, lockarray, life\n";
+  "kinds: lock, rwlock, semaphore, barrier, handover, broadcast, counter, tally, queue, tryqueue, lockarray, life\n";
 
 static void read_options(int argc, char **argv)
 {

@@ -16,8 +16,8 @@
 #include "loops.h"
 
 const char *const kind_names[KINDS] = {"lock",     "rwlock",    "semaphore", "barrier",
-                                       "handover", "counter",   "tally",     "queue",
-                                       "tryqueue", "lockarray", "life"};
+                                       "handover", "broadcast", "counter",   "tally",
+                                       "queue",    "tryqueue",  "lockarray", "life"};
 
 int64_t now_ns(void)
 {

@@ -27,6 +27,7 @@ enum kind {
   SEMAPHORE,
   BARRIER,
   HANDOVER,
+  BROADCAST,
   COUNTER,
   TALLY,
   QUEUE,

@@ -197,6 +197,41 @@ INLINED void handover_loop(struct worker *w, void (*give)(void *, int to),
   w->ops = ops;
 }
 
+/* --- broadcast: the first thread wakes all others, and waits until each has had the mutex ---
+
+   An operation is the wake of one thread. `side` is the condition: 0 is the first thread's. */
+
+INLINED void broadcast_loop(struct worker *w, void (*lock)(void *), void (*unlock)(void *),
+                            void (*wait)(void *, int side), void (*wake_all)(void *, int side))
+{
+  void *object = w->objects[0];
+  volatile uint64_t *round = &w->guarded->first, *left = &w->guarded->second;
+  volatile int64_t *last = w->last; /* the mutex protects it, too */
+  uint64_t others = (uint64_t)w->cell->threads - 1, seen = 0;
+  lock(object);
+  while (*last < 0 || seen < (uint64_t)*last) {
+    if (w->index == 0) {
+      *round = ++seen;
+      *left = others;
+      if (stopped(w))
+        *last = (int64_t)seen;
+      wake_all(object, 1);
+      while (*left)
+        wait(object, 0);
+      w->ops += others;
+    } else {
+      while (*round == seen)
+        wait(object, 1);
+      w->wrong += *round != ++seen;
+      work(w->inside);
+      *left = *left - 1;
+      if (!*left)
+        wake_all(object, 0);
+    }
+  }
+  unlock(object);
+}
+
 /* --- counters ---------------------------------------------------------------------- */
 
 INLINED void add_loop(struct worker *w, void (*add)(void *))
@@ -408,6 +443,9 @@ INLINED void *nursery_make(const struct cell *cell)
   PEER(id, BARRIER, barrier_loop(w, id##_wait), label, traits, bytes)
 #define HANDOVER_PEER(id, label, traits, bytes)                                                    \
   PEER(id, HANDOVER, handover_loop(w, id##_give, id##_take), label, traits, bytes)
+#define BROADCAST_PEER(id, label, traits, bytes)                                                   \
+  PEER(id, BROADCAST, broadcast_loop(w, id##_lock, id##_unlock, id##_wait, id##_wake_all), label,  \
+       traits, bytes)
 #define COUNTER_PEER(id, label, traits, bytes)                                                     \
   PEER(id, COUNTER, add_loop(w, id##_add), label, traits, bytes)
 #define TALLY_PEER(id, label, traits, bytes)                                                       \

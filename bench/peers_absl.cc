@@ -41,4 +41,42 @@ static inline void rw_read_unlock(void *m)
 
 RWLOCK_PEER(rw, "absl::Mutex", PARKS, sizeof(absl::Mutex));
 
-extern "C" const struct peer *const absl_peers[] = {&mutex, &rw, nullptr};
+struct broadcast {
+  absl::Mutex mutex;
+  absl::CondVar side[2];
+};
+
+static void *broadcasts_make(const struct cell *)
+{
+  return new broadcast;
+}
+
+static inline void broadcasts_lock(void *p)
+{
+  static_cast<broadcast *>(p)->mutex.Lock();
+}
+
+static inline void broadcasts_unlock(void *p)
+{
+  static_cast<broadcast *>(p)->mutex.Unlock();
+}
+
+static inline void broadcasts_wait(void *p, int side)
+{
+  auto b = static_cast<broadcast *>(p);
+  b->side[side].Wait(&b->mutex);
+}
+
+static inline void broadcasts_wake_all(void *p, int side)
+{
+  static_cast<broadcast *>(p)->side[side].SignalAll();
+}
+
+static void broadcasts_unmake(void *p)
+{
+  delete static_cast<broadcast *>(p);
+}
+
+BROADCAST_PEER(broadcasts, "absl::CondVar", PARKS, sizeof(broadcast));
+
+extern "C" const struct peer *const absl_peers[] = {&mutex, &rw, &broadcasts, nullptr};

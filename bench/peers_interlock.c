@@ -271,6 +271,32 @@ static void condition_unmake(void *p)
 
 HANDOVER_PEER(condition, "interlock condition", OURS, 0);
 
+#define broadcast_make condition_make
+#define broadcast_unmake condition_unmake
+
+static inline void broadcast_lock(void *p)
+{
+  ilk_mutex_lock(((struct handover *)p)->mutex);
+}
+
+static inline void broadcast_unlock(void *p)
+{
+  ilk_mutex_unlock(((struct handover *)p)->mutex);
+}
+
+static inline void broadcast_wait(void *p, int side)
+{
+  struct handover *o = p;
+  ilk_condition_wait(o->side[side], o->mutex);
+}
+
+static inline void broadcast_wake_all(void *p, int side)
+{
+  ilk_condition_notify_all(((struct handover *)p)->side[side]);
+}
+
+BROADCAST_PEER(broadcast, "interlock", OURS, 0);
+
 /* By a word in the caller's memory: what a thread can build on its own. */
 static void *flag_make(const struct cell *cell)
 {
@@ -463,5 +489,6 @@ static inline void life_free(void *h)
 LIFE_PEER(life, "interlock", OURS);
 
 const struct peer *const interlock_peers[] = {
-  &owned,     &unowned, &fair,    &word,  &rw,    &semaphore, &barrier, &event, &gate, &flag,
-  &condition, &counter, &element, &tally, &queue, &tryqueue,  &array,   &words, &life, NULL};
+  &owned, &unowned, &fair,     &word,      &rw,        &semaphore, &barrier,
+  &event, &gate,    &flag,     &condition, &broadcast, &counter,   &element,
+  &tally, &queue,   &tryqueue, &array,     &words,     &life,      NULL};

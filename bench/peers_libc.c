@@ -275,6 +275,32 @@ static void condition_unmake(void *p)
 
 HANDOVER_PEER(condition, "pthread_cond", PARKS, sizeof(struct condition));
 
+#define broadcast_make condition_make
+#define broadcast_unmake condition_unmake
+
+static inline void broadcast_lock(void *p)
+{
+  pthread_mutex_lock(&((struct condition *)p)->mutex);
+}
+
+static inline void broadcast_unlock(void *p)
+{
+  pthread_mutex_unlock(&((struct condition *)p)->mutex);
+}
+
+static inline void broadcast_wait(void *p, int side)
+{
+  struct condition *c = p;
+  pthread_cond_wait(&c->side[side], &c->mutex);
+}
+
+static inline void broadcast_wake_all(void *p, int side)
+{
+  pthread_cond_broadcast(&((struct condition *)p)->side[side]);
+}
+
+BROADCAST_PEER(broadcast, "pthread_cond", PARKS | BASELINE, sizeof(struct condition));
+
 static void *gate_make(const struct cell *cell)
 {
   (void)cell;
@@ -409,6 +435,6 @@ static inline void life_free(void *m)
 
 LIFE_PEER(life, "pthread_mutex", PARKS | BASELINE);
 
-const struct peer *const libc_peers[] = {&mutex,    &adaptive, &c11,           &spin,    &sem,
-                                         &counting, &rw,       &writers_first, &barrier, &condition,
-                                         &gate,     &queue,    &array,         &life,    NULL};
+const struct peer *const libc_peers[] = {
+  &mutex,   &adaptive,  &c11,       &spin, &sem,   &counting, &rw,   &writers_first,
+  &barrier, &condition, &broadcast, &gate, &queue, &array,    &life, NULL};

@@ -43,4 +43,44 @@ static inline void rw_read_unlock(void *m)
 
 RWLOCK_PEER(rw, "nsync_mu", PARKS, sizeof(nsync_mu));
 
-const struct peer *const nsync_peers[] = {&mutex, &rw, NULL};
+/* Its broadcast moves the waiters to the mutex's queue. */
+struct broadcast {
+  nsync_mu mutex;
+  nsync_cv side[2];
+};
+
+static void *broadcast_make(const struct cell *cell)
+{
+  (void)cell;
+  return line_alloc(sizeof(struct broadcast));
+}
+
+static inline void broadcast_lock(void *p)
+{
+  nsync_mu_lock(&((struct broadcast *)p)->mutex);
+}
+
+static inline void broadcast_unlock(void *p)
+{
+  nsync_mu_unlock(&((struct broadcast *)p)->mutex);
+}
+
+static inline void broadcast_wait(void *p, int side)
+{
+  struct broadcast *b = p;
+  nsync_cv_wait(&b->side[side], &b->mutex);
+}
+
+static inline void broadcast_wake_all(void *p, int side)
+{
+  nsync_cv_broadcast(&((struct broadcast *)p)->side[side]);
+}
+
+static void broadcast_unmake(void *p)
+{
+  free(p);
+}
+
+BROADCAST_PEER(broadcast, "nsync_cv", PARKS, sizeof(struct broadcast));
+
+const struct peer *const nsync_peers[] = {&mutex, &rw, &broadcast, NULL};

@@ -88,6 +88,11 @@ static void plan_axes(void)
       add((struct cell){SEMAPHORE, "contended", .threads = t, .inside = SHORT, .outside = SHORT,
                         .wants_fairness = true});
       add((struct cell){BARRIER, "barrier", .threads = t});
+      if (t == 4 || t == 16) {
+        add((struct cell){BROADCAST, "notify all", .threads = t, .inside = SHORT});
+        add((struct cell){BROADCAST, "notify all, together", .threads = t, .inside = SHORT,
+                          .pinning = TOGETHER});
+      }
       if (some) {
         for (size_t j = 0; j < 2; j++)
           add((struct cell){LOCK, "many locks", .threads = t, .inside = SHORT, .outside = SHORT,
@@ -227,6 +232,7 @@ static void plan_smoke(void)
     add((struct cell){TRYQUEUE, "try queue", .threads = t, .capacity = 4});
   }
   add((struct cell){HANDOVER, "anywhere", .threads = 2});
+  add((struct cell){BROADCAST, "notify all", .threads = 4, .inside = SHORT});
   add((struct cell){LOCK, "pair", .threads = 1});
   add((struct cell){SEMAPHORE, "pair", .threads = 1});
   add((struct cell){RWLOCK, "read pair", .threads = 1});

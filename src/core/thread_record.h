@@ -26,7 +26,7 @@
 #define READS_FAST 32 /* locks beyond this many are counted, not published */
 
 /* The number of wakes that a thread can defer until its unlock (see waitq.h). */
-#define DEFERRED_MAX 8
+#define DEFERRED_MAX 64
 
 /* The hazard pointers of a thread, which pin the objects that it works on (see handle.h). Calls use
    PIN_INNER. What pins another object meanwhile uses PIN_OUTER: a condition's wait, the report,
