@@ -83,6 +83,15 @@ START_TEST(arguments_and_sizes)
 }
 END_TEST
 
+START_TEST(a_buffer_beyond_int_max_stayed_empty_with_musl)
+{
+  char text[4096] = "";
+  int64_t size = ilk_report(text, INT64_MAX);
+  must(size > 1);
+  expect((int64_t)strlen(text), size - 1);
+}
+END_TEST
+
 START_TEST(the_first_line)
 {
   void *m = made(ilk_mutex_new(0));
@@ -430,6 +439,7 @@ int main(void)
   Suite *suite = suite_create("report");
   TCase *calls = test_case(suite, "calls", 20);
   tcase_add_test(calls, arguments_and_sizes);
+  tcase_add_test(calls, a_buffer_beyond_int_max_stayed_empty_with_musl);
   tcase_add_test(calls, the_first_line);
   tcase_add_test(calls, a_mutex_its_holder_and_its_waiters);
   tcase_add_test(calls, a_holder_that_is_gone);

@@ -3,6 +3,7 @@
    thread is blocked on is loaded from its record. The program runs meanwhile, so each line is true
    at the moment at which it was made, and the text as a whole is no snapshot. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,10 +21,12 @@ struct text {
 
 __attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
 {
-  size_t at = t->length < t->size ? t->length : t->size;
+  size_t at = t->length < t->size ? t->length : t->size, space = t->size - at;
+  if (space > INT_MAX) /* then POSIX's vsnprintf() fails and writes nothing, as musl's does */
+    space = INT_MAX;
   va_list arguments;
   va_start(arguments, format);
-  int n = vsnprintf(t->size ? t->buffer + at : NULL, t->size - at, format, arguments);
+  int n = vsnprintf(t->size ? t->buffer + at : NULL, space, format, arguments);
   va_end(arguments);
   t->length += n > 0 ? (size_t)n : 0;
 }
