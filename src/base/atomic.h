@@ -47,15 +47,11 @@ void jitter_point(void); /* test/jitter.c */
   } while (0)
 
 #define exchange_acquire(p, v) ATOMIC_RMW(exchange, p, v, acquire)
-#define exchange_release(p, v) ATOMIC_RMW(exchange, p, v, release)
-#define exchange_acq_rel(p, v) ATOMIC_RMW(exchange, p, v, acq_rel)
 #define exchange_seq_cst(p, v) ATOMIC_RMW(exchange, p, v, seq_cst)
 #define add_relaxed(p, v) ATOMIC_RMW(fetch_add, p, v, relaxed)
-#define add_release(p, v) ATOMIC_RMW(fetch_add, p, v, release)
 #define add_acq_rel(p, v) ATOMIC_RMW(fetch_add, p, v, acq_rel)
 #define add_seq_cst(p, v) ATOMIC_RMW(fetch_add, p, v, seq_cst)
 #define sub_relaxed(p, v) ATOMIC_RMW(fetch_sub, p, v, relaxed)
-#define sub_release(p, v) ATOMIC_RMW(fetch_sub, p, v, release)
 #define sub_seq_cst(p, v) ATOMIC_RMW(fetch_sub, p, v, seq_cst)
 #define or_relaxed(p, v) ATOMIC_RMW(fetch_or, p, v, relaxed)
 #define or_seq_cst(p, v) ATOMIC_RMW(fetch_or, p, v, seq_cst)
@@ -65,16 +61,16 @@ void jitter_point(void); /* test/jitter.c */
 
 #define fence_seq_cst() ATOMIC(thread_fence, memory_order_seq_cst)
 
-/* Strong compare-and-swap. `expected` is a pointer and receives the value that was loaded. A
-   failure is relaxed in the first three, and a load of the named order in the others. */
+/* Strong compare-and-swap. `expected` is a pointer, and receives the value that was loaded. A
+   failure is a load: relaxed in the first three, acquire in the fourth, seq_cst in the last. */
 #define cas_relaxed(p, expected, desired) ATOMIC_CAS(p, expected, desired, relaxed, relaxed)
 #define cas_acquire(p, expected, desired) ATOMIC_CAS(p, expected, desired, acquire, relaxed)
 #define cas_release(p, expected, desired) ATOMIC_CAS(p, expected, desired, release, relaxed)
 #define cas_acq_rel(p, expected, desired) ATOMIC_CAS(p, expected, desired, acq_rel, acquire)
 #define cas_seq_cst(p, expected, desired) ATOMIC_CAS(p, expected, desired, seq_cst, seq_cst)
 
-/* The number of checks in a spin loop of fixed length before a wait: longer than a short critical
-   section, or than the next step of a queue's put. */
+/* The number of checks in a spin loop of fixed length before a wait. Such a loop lasts longer than
+   a short critical section, or than the next step of a queue's put. */
 #define SPINS 40
 
 /* For a spin loop: yields to the sibling hardware thread and saves power. */
@@ -90,9 +86,9 @@ static inline void cpu_relax(void)
 }
 
 /* Before a compare-and-swap of a word that is probably in no cache: fetches its line, for writing.
-   The processor begins it while earlier operations are under way, which it cannot do with an atomic
-   instruction. On x86-64 compilers take the prefetch for reading, unless they compile for a newer
-   processor; one without the instruction ignores it. */
+   The processor begins the fetch while earlier operations are under way, which it cannot do with an
+   atomic instruction. On x86-64 the builtin would fetch for reading, unless the compiler's target
+   is a newer processor; hence the assembly. A processor without the instruction ignores it. */
 static inline void prefetch_write(const volatile void *address)
 {
 #ifdef __x86_64__

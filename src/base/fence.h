@@ -21,16 +21,16 @@
    must not continue without a barrier, and no other means makes the other threads execute one. So
    fence_heavy() does not fail, but takes longer:
 
-   1. It makes the fence symmetric from now on. A light side that loads this is seq_cst, like the
-      heavy side, and needs nothing else.
-   2. It waits for GRACE. The light sides that remain loaded the kind of fence earlier: they are a
-      plain store and a load. If such a load misses the heavy side's store, it was executed before
-      that store, and so before the wait began. The plain store before it was executed then, too,
+   1. It makes the fence symmetric from now on. A light side that finds it symmetric is seq_cst,
+      like the heavy side, and needs nothing else.
+   2. It waits for GRACE (fence.c). Each light side that is left found the fence asymmetric: it is a
+      plain store and a load. If its load misses the heavy side's store, that load was executed
+      before that store, and so before the wait began. The plain store was executed by then, too,
       and is at most in the processor's store buffer. (A weakly ordered processor may execute the
       load first, but only if the store is in its pipeline as well, and is executed soon.) A store
       buffer holds about a hundred stores, and each reaches memory within a microsecond; a context
-      switch or an interrupt drains the buffer as well. So at the end of the wait the store is
-      visible to the heavy side's load.
+      switch or an interrupt also drains the buffer. So at the end of the wait the store is visible
+      to the heavy side's load.
 
    Each later heavy side does step 2 as well, because a thread may have been preempted, for any
    time, between its load of the kind of fence and its store. There is no sign that the last such
@@ -78,13 +78,6 @@ void fence_heavy(void);
    sandbox that denies it is detected at once. */
 bool fence_probe(void);
 
-/* Once, when the library is loaded: before any other thread can call it. */
-#ifdef ILK_FENCE_SYMMETRIC
-static inline void fence_setup(void)
-{
-}
-#else
-void fence_setup(void);
-#endif
+void fence_setup(void); /* once, when the library is loaded */
 
 #endif

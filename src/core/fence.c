@@ -5,6 +5,10 @@
 
 #ifdef ILK_FENCE_SYMMETRIC
 
+void fence_setup(void)
+{
+}
+
 void fence_heavy(void)
 {
 }
@@ -21,7 +25,7 @@ bool fence_probe(void)
 #define GRACE (NS_PER_MS / 5)
 
 _Atomic bool fence_asymmetric;
-/* When the library was loaded; some light sides may still be asymmetric. */
+/* What it was when the library was loaded. If true, some light sides may still be asymmetric. */
 static bool was_asymmetric;
 
 /* A fork's child inherits the registration with the memory. */
