@@ -5,14 +5,14 @@ _Thread_local int guards_held ILK_TLS_MODEL;
 #endif
 
 _Thread_local bool fork_between_handlers ILK_TLS_MODEL;
-static int64_t parent_id; /* guarded by all guards */
+static int64_t parent_id; /* the forking process; accessed with all guards held */
 
 static const struct fork_module *const *modules; /* constant once the library is loaded */
 static int module_count;
 
 static void before(void)
 {
-  os_signals signals; /* a signal handler may need a guard: it finds all of them held, or none */
+  os_signals signals; /* a signal handler may need a guard: it finds that all are held, or none */
   os_signals_block(&signals);
   for (int i = 0; i < module_count; i++)
     for (int j = 0; j < modules[i]->count; j++)
@@ -43,7 +43,7 @@ static void parent(void)
 
 static void child(void)
 {
-  if (fork_between_handlers) /* else a call in a handler of the program has done it */
+  if (fork_between_handlers) /* else a call in a handler of the program has done this already */
     after(true);
 }
 

@@ -30,8 +30,8 @@ void fork_handlers_install(const struct fork_module *const *modules, int count);
    program. */
 extern HIDDEN _Thread_local bool fork_between_handlers ILK_TLS_MODEL;
 
-/* True if the calling thread holds all guards. Not in the child: if a handler of the program calls
-   there first, the library's child handler is run now. */
+/* True if the calling thread holds all guards for a fork. In the child it is false: if a handler of
+   the program calls before the library's child handler has run, that handler runs now. */
 COLD bool fork_is_under_way_slow(void);
 
 static inline bool fork_is_under_way(void)
@@ -39,8 +39,8 @@ static inline bool fork_is_under_way(void)
   return unlikely(fork_between_handlers) && fork_is_under_way_slow();
 }
 
-/* Around a sleep: releases all guards if the calling thread holds them (true), and acquires them
-   again. */
+/* Before a sleep: if the calling thread holds all guards, releases them and returns true. After the
+   sleep, fork_resume() then acquires them again. */
 bool fork_suspend(void);
 void fork_resume(void);
 

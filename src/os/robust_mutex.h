@@ -10,17 +10,19 @@
    unlocked one. ILK_EINVAL: anything else. ILK_ENOTSUP: the system has no robust mutexes. */
 int robust_check(void *address);
 
-/* After robust_check(). ILK_OK, ILK_OWNER_DIED: locked; ILK_EBUSY; ILK_EDEADLK or, on some systems,
-   ILK_EBUSY: the caller holds it. */
+/* All three after robust_check(). ILK_EINVAL: the mutex is damaged. */
+
+/* ILK_OK, ILK_OWNER_DIED: locked; ILK_EBUSY: another thread holds it; ILK_EDEADLK or, on some
+   systems, ILK_EBUSY: the caller holds it. */
 int robust_try(void *address);
 
-/* The same, but ILK_EDEADLK on all, and waits at most until `until` (monotonic clock), then returns
-   ILK_ETIMEDOUT. */
+/* The same, but waits until `until` (monotonic clock) and then returns ILK_ETIMEDOUT instead of
+   ILK_EBUSY. If the caller holds it: ILK_EDEADLK on all systems. */
 int robust_try_until(void *address, int64_t until);
-
-void robust_setup(void); /* once, when the library is loaded */
 
 /* ILK_OK, ILK_EPERM. */
 int robust_release(void *address);
+
+void robust_setup(void); /* once, when the library is loaded */
 
 #endif

@@ -16,9 +16,9 @@
 
 #define WORDS (sizeof(pthread_mutex_t) / sizeof(uint32_t))
 
-/* The caller's memory. There is no initialization step, because a process might be killed half-way
-   through it. An unlocked mutex of the C library differs from zeros in exactly one word
-   (robust_setup() checks that). So each call makes sure of this word and of `layout`; each goes
+/* The caller's memory. A lock is never initialized as a whole, because a process might be killed
+   half-way through. An unlocked mutex of the C library differs from zeros in exactly one word
+   (robust_setup() checks that). So each call sets this word and `layout`, if they are 0; each goes
    from 0 to its value in one atomic step. */
 union robust {
   pthread_mutex_t mutex;
@@ -28,9 +28,9 @@ union robust {
 _Static_assert(sizeof(pthread_mutex_t) <= LAYOUT_AT * sizeof(uint32_t), "the system's mutex fits");
 _Static_assert(sizeof(union robust) == ILK_ROBUST_SIZE, "as the header says");
 
-static size_t kind_at;  /* the word that is not zero in an unlocked mutex, */
-static uint32_t kind;   /* and its value */
-static uint32_t layout; /* identifies this C library's mutex; 0: it has none that we can use */
+static size_t kind_at;  /* the index of the word that is not zero in an unlocked mutex */
+static uint32_t kind;   /* the value of that word */
+static uint32_t layout; /* identifies this C library's mutex; 0: it has none that serves */
 
 static bool make(pthread_mutex_t *mutex)
 {
@@ -45,8 +45,9 @@ static bool make(pthread_mutex_t *mutex)
   return made;
 }
 
-/* The kernel marks a dead thread's mutexes by a list that glibc takes for granted. Emulators of other
-   processors (qemu-user) have none: there a dead holder's lock would stay locked. */
+/* The kernel marks a dead thread's mutexes, which it finds in a list of the thread. glibc does not
+   check that the kernel does so. Emulators of other processors (qemu-user) do not: there a dead
+   holder's lock would stay locked. */
 static bool kernel_has_lists(void)
 {
 #ifdef SYS_get_robust_list
@@ -84,11 +85,11 @@ void robust_setup(void)
     layout = (((uint32_t)sizeof(pthread_mutex_t) * 31 + (uint32_t)kind_at) * 31 + kind) << 1 | 1;
 }
 
-/* 0 -> value; false: the word has another value. */
+/* Sets a word that is 0 to this value. False: it has another value. */
 static bool settle(atomic_u32 *word, uint32_t value)
 {
   uint32_t seen = 0;
-  /* Relaxed: each thread makes sure of both words before it uses the mutex, whose operations order
+  /* Relaxed: each thread does this with both words before it uses the mutex, whose operations order
      the rest. */
   return likely(load_relaxed(word) == value) || cas_relaxed(word, &seen, value) || seen == value;
 }

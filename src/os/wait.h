@@ -14,7 +14,7 @@ enum wait_result {
 };
 
 extern const char wait_backend[];
-extern bool wait_has_shared; /* can words be shared between processes? set by wait_setup() */
+extern bool wait_has_shared; /* processes may share words; constant after wait_setup() */
 
 /* Sleeps while *word == expected, until `deadline` (monotonic clock, absolute, in nanoseconds). The
    comparison and the start of the sleep are atomic with respect to wait_wake(): a waker that first
@@ -28,13 +28,13 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
    memory may be gone. */
 int wait_wake(atomic_u32 *word, int n, bool shared);
 
-/* Reads a word on which another thread was seen to sleep. Returns false, without touching the word,
-   if its memory is gone or the system does not say. */
+/* Reads a word on which another thread was seen to sleep, without touching memory that is gone.
+   False: it may be gone, or the word changes meanwhile. */
 bool wait_read(atomic_u32 *word, uint32_t *value);
 
 void wait_setup(void); /* once, when the library is loaded */
 
-/* No other thread is in this module while the process is copied. In the child, no thread sleeps. */
+/* No other thread is in this module while the process is copied. No thread sleeps in the child. */
 extern const struct fork_module wait_fork; /* guard.h */
 
 #endif

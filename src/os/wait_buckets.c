@@ -103,7 +103,7 @@ bool wait_read(atomic_u32 *word, uint32_t *value)
   struct sleeper *s = b->first;
   while (s && s->word != word)
     s = s->next;
-  if (s)                         /* it cannot leave meanwhile (I2), so its word still exists */
+  if (s) /* it cannot leave meanwhile (I2), so its word still exists */
     *value = load_acquire(word); /* pairs with the release of the thread that changed it */
   unlock(b);
   return s;

@@ -1,9 +1,9 @@
-/* For systems whose own sleep on a word does not say how many threads a wake has woken, promises no
-   order, or does not exist. Words are hashed to buckets. A bucket has a lock and a list of the
-   threads that sleep, oldest first.
+/* For systems that cannot sleep on a word, or do not say how many threads a wake has woken, or
+   promise no order. Words are hashed to buckets. A bucket has a lock and a list of the threads that
+   sleep, oldest first.
 
-   wait_buckets.c has wait_read() and wait_fork of wait.h. A platform has the rest, and
-   sleeper_wake(); for words that are not shared between processes:
+   wait_buckets.c defines wait_read() and wait_fork of wait.h. A platform defines the rest, and
+   sleeper_wake(). For words that are not shared between processes they do this:
 
        wait_setup():    sleepers_setup()
        wait_on():       sleeper_add();  sleep until sleeper_wake(), or the deadline and a

@@ -71,8 +71,8 @@ static bool is_refusal(int error)
 struct flag_sleeper {
   struct sleeper sleeper;
   atomic_u32 woken;
-  /* Before 14.4, they guard `woken`, and it is read with the mutex locked: when the sleeper sees it
-     set, the waker has finished with both. */
+  /* Before 14.4: the mutex guards `woken`. So once the sleeper finds it set, the waker has finished
+     with both. */
   pthread_mutex_t mutex;
   pthread_cond_t wake;
 };
@@ -125,8 +125,8 @@ static enum wait_result wait_private(atomic_u32 *word, uint32_t expected, int64_
 }
 
 /* Release: the woken thread sees what the waker did. After this store the sleeper may be gone. The
-   address of its flag is still used, but only to name it; a thread that has another flag there
-   rechecks. */
+   wake still uses the address of its flag, but does not access it; a thread that has another flag
+   there rechecks. */
 static void sync_wake_flag(atomic_u32 *woken)
 {
   int before = errno;
@@ -169,7 +169,7 @@ static enum wait_result wait_shared(atomic_u32 *word, uint32_t expected, int64_t
   return WAIT_WOKEN;
 }
 
-/* A wake of all does not return how many threads there were. So up to so many are woken one at a
+/* A wake of all does not return how many threads it woke. So up to this number are woken one at a
    time, and counted. */
 #define COUNTED 1000
 

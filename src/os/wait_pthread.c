@@ -30,7 +30,7 @@ static bool begin(struct thread_sleeper *me)
   return begun;
 }
 
-/* Until the deadline, or a wake: true. */
+/* True: woken. False: the deadline has passed. */
 static bool sleep_until(struct thread_sleeper *me, int64_t deadline)
 {
   /* If time_t has 32 bits and cannot hold the deadline, the sleep ends early, and the caller sleeps
@@ -39,7 +39,7 @@ static bool sleep_until(struct thread_sleeper *me, int64_t deadline)
   if (sizeof(time_t) < sizeof seconds && seconds > INT32_MAX)
     seconds = INT32_MAX;
   struct timespec until = {.tv_sec = (time_t)seconds, .tv_nsec = (long)(deadline % NS_PER_S)};
-  int error = 0; /* ETIMEDOUT; a wake may come at the same time */
+  int error = 0; /* ETIMEDOUT, perhaps at the same time as a wake */
   pthread_mutex_lock(&me->mutex);
   while (!me->woken && error == 0)
     if (deadline == WAIT_FOREVER)

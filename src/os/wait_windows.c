@@ -48,8 +48,8 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
 }
 
 /* Release: the woken thread sees what the waker did. After this store the sleeper may be gone. The
-   address of its flag is still used, but only to name it; a thread that has another flag there
-   rechecks. */
+   wake still uses the address of its flag, but does not access it; a thread that has another flag
+   there rechecks. */
 void sleeper_wake(struct sleeper *sleeper)
 {
   atomic_u32 *woken = &((struct flag_sleeper *)sleeper)->woken;
