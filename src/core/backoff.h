@@ -22,7 +22,7 @@ int64_t backoff_next(struct backoff *backoff);
 /* Sleeps for that long. Yields for 0, or where the system refuses to sleep. With no guard held,
    except by a fork that is under way. */
 COLD void backoff_sleep(int64_t ns);
-COLD void backoff_wait(struct backoff *backoff); /* the next sleep or yield */
+COLD void backoff_wait(struct backoff *backoff);        /* the next sleep or yield */
 bool backoff_is_longest(const struct backoff *backoff); /* true if the next sleep is the longest */
 
 #endif
