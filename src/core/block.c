@@ -20,8 +20,8 @@ atomic_u32 block_cancelled;
 /* A wait that has lasted this long may print a message (see stall.c). */
 #define STALL_DELAY NS_PER_S
 
-/* In shared memory a waiter may be killed after it was woken and before it rechecks. Its wake is
-   then lost, though another waiter needs it. So each waiter compares the word this often. */
+/* In shared memory a waiter may be killed after it was woken and before it rechecks. The wake that
+   it took is then lost to the other waiters. So each waiter compares the word this often. */
 #define SHARED_WATCH (100 * NS_PER_MS)
 
 /* A thread that exits wakes the waiters for its private words, but may not touch the words. A
@@ -40,7 +40,8 @@ void block_wake(struct object *object, int n)
   wake(&object->epoch, n, false);
 }
 
-/* One sleep of block(). The times are those at which it is interrupted; WAIT_FOREVER: never. */
+/* One sleep of block(). Each time that ends in `_at` is one at which it is interrupted;
+   WAIT_FOREVER: never. */
 struct episode {
   struct thread *me;
   void *handle;
@@ -50,11 +51,11 @@ struct episode {
   struct block_sleep *sleep; /* NULL: the sleep is on the word */
   int64_t deadline;
   int flags;
-  bool always;
+  bool always;       /* BLOCK_ALWAYS */
   bool may_be_gone;  /* the thread that must act may have exited unnoticed (thread_life.c) */
   bool may_deadlock; /* a deadlock cycle is searched for */
   int64_t since;
-  int64_t search_at, pause; /* for either of these two; the pause before the next search */
+  int64_t search_at, pause; /* to search for either; the pause before the next search */
   int64_t watch_at, watch;  /* to compare the word and check the holder; the interval */
   int64_t holder_at;        /* to ask the system about the holder */
   int64_t stall_at;
@@ -108,10 +109,10 @@ static int64_t earlier(int64_t a, int64_t b)
   return a < b ? a : b;
 }
 
-/* In addition to result codes: sleep again. */
+/* A result in addition to the codes of block(): sleep again. */
 #define SLEEP_AGAIN 1
 
-/* Before the deadline the sleep was interrupted, for one or more of these reasons. */
+/* The sleep was interrupted before the deadline: does what is due now. */
 static int interrupted(struct episode *e, int64_t now)
 {
   if (now >= e->search_at) {
@@ -141,8 +142,8 @@ static int sleep_once(struct episode *e)
     return ILK_ECANCELED;
   if (holder_is_dead(e))
     return ILK_OK; /* it may have exited before it could load this wait */
-  /* Not left to the sleep: if the word changes all the time, each sleep ends before the system
-     checks the deadline. */
+  /* The sleep alone would not do: if the word changes all the time, each sleep ends before the
+     system checks the deadline. */
   if (e->since >= e->deadline)
     return ILK_ETIMEDOUT;
   int64_t until = earlier(earlier(e->deadline, e->search_at), earlier(e->stall_at, e->watch_at));
@@ -167,7 +168,7 @@ static int sleep_until_woken(struct episode *e)
 {
   struct thread *me = e->me;
   e->always = e->flags & BLOCK_ALWAYS;
-  /* The threads to be woken may be part of a deadlock cycle. */
+  /* A thread whose wake was deferred may have to act before this sleep can end. */
   if (load_relaxed(&me->deferred_count))
     waitq_wake_deferred(me);
   gil_release(me);

@@ -14,16 +14,20 @@
    ilk_cancel(1); ILK_EDEADLK: the wait is part of a deadlock cycle; ILK_ENOTSUP: the system refuses
    to sleep; ILK_EHANDLE: the object was retired before the caller was counted as its waiter (I5 in
    handle_close.c). The caller rechecks after each of these (ilk_word_wait() leaves that to its own
-   caller). `handle` (or NULL) and `index` say what the thread waits for, for the search for
-   deadlock cycles and for the report. Without a handle, `index` is the id of the thread that must
-   act while *word == expected, or 0; that thread's death ends the sleep. block() releases Python's
-   GIL if this thread holds it, so a call that reaches it ends with gil_reacquire() (see gil.h). */
+   caller).
+
+   `handle` (or NULL) and `index` name what the thread waits for, for the search for deadlock cycles
+   and for the report. Without a handle, `index` is the id of the thread that must act while
+   *word == expected, or 0; that thread's death ends the sleep. `flags`: block_flags (blocked.h).
+
+   block() releases Python's GIL if this thread holds it, so a call that reaches it ends with
+   gil_reacquire() (see gil.h). */
 int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
           int64_t deadline, int flags);
 
 /* The same for a sleep by other means than wait_on(). sleep->until() returns what wait_on() would,
-   and is called again if it times out before the deadline. `word` is what other threads load and
-   wake. */
+   and is called again if it times out before the deadline. Other threads wake `word` to end the
+   sleep early. */
 struct block_sleep {
   enum wait_result (*until)(struct block_sleep *, int64_t until);
 };

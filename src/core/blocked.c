@@ -54,8 +54,8 @@ void block_force_wake(struct thread *record, const struct blocked *b)
 
 struct object *block_pin(struct thread *me, void *handle)
 {
-  /* The object that this thread itself waits for is pinned. If this wait is already satisfied, a
-     free may be waiting for this thread, so this thread must not wait for the free. */
+  /* This thread pins the object that it waits for itself. If that wait is already satisfied, a free
+     may be waiting for this thread, so this thread must not wait for the free. */
   if (load_relaxed(&me->pin[PIN_INNER]) == (uintptr_t)handle)
     return handle_object(handle);
   /* Another thread's object may be freed meanwhile. An object that is being freed blocks no

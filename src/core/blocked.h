@@ -1,5 +1,5 @@
-/* What a thread is blocked on: published in its record by block(), and loaded by the threads that
-   search for waits: to end them, to find deadlock cycles, for the report, at thread exit. */
+/* What a thread is blocked on. block() publishes it in the thread's record. Other threads load it:
+   to end waits, to find deadlock cycles, for the report, and at thread exit. */
 #ifndef INTERLOCK_BLOCKED_H
 #define INTERLOCK_BLOCKED_H
 
@@ -33,15 +33,15 @@ struct blocked {
 /* Loads what the thread is blocked on. False: it is not blocked. */
 bool block_load(struct thread *record, struct blocked *b);
 
-/* Pins an object for which some thread waits; NULL: it is gone. Ends with handle_leave(me,
-   PIN_INSPECT). */
+/* Pins an object for which some thread waits; NULL: it is gone. The caller then calls
+   handle_leave(me, PIN_INSPECT). */
 struct object *block_pin(struct thread *me, void *handle);
 
 /* The id of the thread that must act for a wait to end; 0: no particular thread. It may change at
    any moment. */
 uint32_t block_awaited(struct thread *me, void *handle, int64_t index);
 
-/* Forces the thread to recheck: wakes it until that sleep has ended. */
+/* Force wake: wakes the thread until that sleep has ended. */
 void block_force_wake(struct thread *record, const struct blocked *b);
 
 #endif

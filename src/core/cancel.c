@@ -4,12 +4,12 @@
        wait:    publish;  check the flag;  sleep
        cancel:  set the flag;  search for published waits, and wake them
 
-   The cancel makes two passes. First it wakes all, so that they end in parallel; then it forces,
-   one at a time, those that it missed.
+   The cancel makes two passes. First it wakes all threads, so that their waits end in parallel;
+   then it force wakes, one at a time, those that it missed.
 
    All operations are seq_cst: if the cancel does not see a wait, the wait sees the flag. A wait
-   that the cancel sees may still be between its check and its sleep, so it is woken until that
-   sleep has ended. A cancelled wait returns to its object whatever was handed to it. */
+   that the cancel sees may still be between its check and its sleep, so its thread is woken until
+   that sleep has ended. A cancelled wait returns to its object whatever was handed to it. */
 #include <limits.h>
 
 #include "block.h"

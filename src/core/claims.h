@@ -15,13 +15,17 @@
    I2  A thread loads the epoch before it registers, and registers anew before each sleep. So a
        thread that registered before a claim does not fall asleep once the new epoch that follows
        the claim has come.
-   I3  The threads that sleep, and the registered ones that may still fall asleep because they have
-       loaded the current epoch, are together at most `unclaimed` plus the wakes that follow a claim
-       and have not been made yet. A claim takes one from `unclaimed` and adds such a wake. The wake
-       takes a sleeping thread. If there is none, those that may still fall asleep registered after
-       that claim (I2), so `unclaimed` or later claims count them. A thread that leaves takes from
-       `claimed` first; once that is 0, `unclaimed` counts every registered thread (I1). So a change
-       finds `unclaimed` 0 only if each sleeping thread is about to be woken.
+   I3  asleep <= unclaimed + due. Here `asleep` is the number of threads that sleep, or may still
+       fall asleep because they have loaded the current epoch and registered. `due` is the number
+       of wakes that follow a claim and have not been made yet.
+       - A thread that registers adds one to `unclaimed`.
+       - A claim moves one from `unclaimed` to `due`.
+       - A wake takes one from `due`, and a sleeping thread. If no thread sleeps, those that may
+         still fall asleep have registered after that claim (I2), so `unclaimed` or later claims
+         count them.
+       - A thread that leaves takes one from `claimed`. If that is 0, it takes one from `unclaimed`,
+         which then counts every registered thread (I1).
+       So a change finds `unclaimed` 0 only if each sleeping thread is about to be woken.
 
    Checked by test/models/queue.pml. */
 #ifndef INTERLOCK_CLAIMS_H
@@ -40,8 +44,8 @@ struct claims {
 #define CLAIMED_ONE (UINT32_C(1) << UNCLAIMED_BITS)
 #define CLAIMED_MAX (UINT32_MAX >> UNCLAIMED_BITS) /* beyond it, wakers wake without a claim */
 
-/* Registers the calling thread and returns the epoch on which it may sleep. Then it checks, sleeps
-   or not, and leaves. */
+/* Registers the calling thread and returns the epoch on which it may sleep. The caller then checks,
+   sleeps or not, and calls claims_leave(). */
 static inline uint32_t claims_enter(struct claims *c)
 {
   uint32_t epoch = load_seq_cst(&c->epoch);
