@@ -25,19 +25,16 @@ static os_lock numbers_lock = OS_LOCK_INIT;
 static uint32_t numbers_used; /* numbers below this were in use at least once */
 static uint32_t *returned;    /* those of them that are free */
 static size_t returned_count;
-static size_t returned_capacity; /* at least numbers_used: to return a number cannot fail */
+static size_t returned_capacity; /* at least numbers_used, so the return of a number cannot fail */
 static uint64_t last_serial;
 
 /* Takes a number that was returned, or a new one if its return could be stored. */
 static bool number_take(uint32_t *number)
 {
-  if (returned_count)
-    *number =
-      returned[--returned_count]; /* the last: the threads have probably allocated its cell */
-  else if (numbers_used < returned_capacity)
-    *number = numbers_used++;
-  else
+  if (!returned_count && numbers_used == returned_capacity)
     return false;
+  /* The number that was returned last: the threads have probably allocated its cell. */
+  *number = returned_count ? returned[--returned_count] : numbers_used++;
   return true;
 }
 

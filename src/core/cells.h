@@ -11,8 +11,8 @@
    Invariants:
    I1  An array, directory or chunk is never moved or freed, and stays with its record. So any
        thread may read any cell at any time.
-   I2  Only the thread of a record writes its cells; before it starts, the thread that reserves the
-       record may clear them.
+   I2  Only the thread of a record writes its cells. Before that thread starts, the thread that
+       reserves the record may clear them.
    I3  No two live objects have the same number, and no two objects, live or not, the same
        serial. */
 #ifndef INTERLOCK_CELLS_H
@@ -34,8 +34,8 @@ struct cell {
 /* NULL: not allocated yet. */
 typedef _Atomic(struct cell *) cells_array;
 
-/* A record's cells. `near` also has elements for the far levels, which are always NULL, so that
-   most accesses need one load and one check. */
+/* A record's cells. `near` has elements for the far levels too, and those are always NULL. So an
+   access to a near level needs one load and one check. */
 struct cells {
   cells_array near[CELLS_NEAR + CELLS_FAR];
   _Atomic(cells_array *) far[CELLS_FAR]; /* directories; the first has two chunks */
@@ -72,12 +72,12 @@ static inline struct cell *cells_find(struct cells *cells, const struct cell_pos
   return likely(cell && load_acquire(&cell->serial) == position->serial) ? cell : NULL;
 }
 
-/* The calling thread's cell for that position, made valid with the value 0. NULL: it is not
-   allocated yet; then the caller unpins, calls cells_allocate(), and starts again. */
+/* Makes the calling thread's cell for that position valid, with the value 0. NULL: it is not
+   allocated yet. Then the caller unpins, calls cells_allocate(), and starts again. */
 COLD struct cell *cells_make(struct cells *own, const struct cell_position *position);
 
-/* Allocates the calling thread's cell for that position. It allocates, so not while an object is
-   pinned. False: no memory. */
+/* Allocates the calling thread's cell for that position, so no object may be pinned. False: no
+   memory. */
 COLD bool cells_allocate(struct cells *own, const struct cell_position *position);
 
 /* Makes all cells invalid. Called by the thread that reserves the record. */

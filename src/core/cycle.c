@@ -35,12 +35,13 @@
 #include "handle.h"
 #include "wait.h"
 
-/* Used by the one search that runs, like the members `search...` of the records. */
-static atomic_u32 searching;
+static atomic_u32 searching; /* not 0: a thread searches */
+/* The number of the search that runs. Used by that search alone, like `visited` and the members
+   `search...` of the records. */
 static uint64_t searches;
 
-/* The locks whose readers this search has visited, indexed by the slot modulo VISITED. A lock that
-   is evicted is visited again. */
+/* The locks whose readers this search has visited, indexed by the slot modulo VISITED. The readers
+   of a lock that is evicted are visited again. */
 #define VISITED 256
 static struct visited {
   uint64_t search;
@@ -64,7 +65,7 @@ static bool *readers_visited(void *handle)
   return &v->readers;
 }
 
-/* For a single link: none. */
+/* The same for the check of a single link, which remembers nothing. */
 static bool *unvisited(void *handle)
 {
   static bool readers;
@@ -105,15 +106,14 @@ static uint32_t holder_in(atomic_u32 *word, bool is_mine)
 }
 
 /* The holder of the private word lock for which a thread waits; 0: it waits for something else. The
-   holder that the waiter has published (b->index) is the last that it loaded; other threads may
-   have held the lock since. */
+   waiter has published a holder (b->index), but other threads may have held the lock since. */
 static uint32_t word_holder(struct thread *me, struct thread *waiter, const struct blocked *b)
 {
   return b->flags & BLOCK_WORD && b->index ? holder_in(b->word, waiter == me) : 0;
 }
 
-/* Visits each thread that must act before `waiter` can continue. noted() returns where the kind
-   notes that the readers of the lock have been visited. */
+/* Visits each thread that must act before `waiter` can continue. noted() returns the flag that the
+   kind sets once it has visited the readers of the lock. */
 static void visit_blockers(struct thread *me, struct thread *waiter, struct cycle_visitor *visitor,
                            bool *(*noted)(void *handle))
 {
@@ -239,7 +239,7 @@ static enum cycle find(struct thread *me, bool always, struct thread **other)
 enum cycle cycle_find(struct thread *me, bool always, struct thread **other)
 {
   *other = NULL;
-  /* Acquire and release: hand over the members of the records. */
+  /* Acquire and release: hand over what the searches share. */
   if (exchange_acquire(&searching, 1))
     return CYCLE_AGAIN;
   enum cycle result = find(me, always, other);

@@ -25,7 +25,7 @@ static bool is_same(const struct gil_hooks *a, const struct gil_hooks *b)
 /* Adds the set, or returns the equal one. */
 static struct gil_hooks *add(struct gil_hooks *set)
 {
-  /* Pairs with the exchange below, as all loads of it. */
+  /* Acquire: pairs with the compare-and-swap below, whose own load pairs likewise. */
   struct gil_hooks *newest = load_acquire(&all);
   do {
     for (struct gil_hooks *known = newest; known; known = known->older)
@@ -79,7 +79,7 @@ void gil_release_slow(struct thread *me)
 void gil_reacquire_slow(struct thread *me)
 {
   void *state = me->gil_state;
-  /* First: restore() may not return (I2), and then the thread's destructors may call the
+  /* Before restore(), which may not return (I2): then the thread's destructors may call the
      library. */
   me->gil_state = NULL;
   int cancel = os_cancel_disable();

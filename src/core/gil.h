@@ -1,6 +1,6 @@
 /* Python's GIL, for a wait of a thread that holds it. The thread that would end the wait may need
    the GIL. So the wait releases it, and the call that waited reacquires it at its end. The library
-   itself has no Python code: it calls functions that the Python package installs (ilk_gil_hooks).
+   does not know Python: it calls functions that the Python package installs (ilk_gil_hooks).
 
    A call that may reach block() or spin_yield():
 
