@@ -83,7 +83,7 @@ struct object *handle_reserve(enum kind kind, void **handle)
 {
   uint32_t index, limit;
   bool again = true;
-  /* Once more after the last of these has failed: another thread may have recycled slots. */
+  /* After both of these have failed it tries once more: another thread may have recycled slots. */
   while (!(index = take_slot(&limit)) && again)
     again = region_grow(limit) || handle_retired_recycle(true);
   if (!index)
@@ -92,8 +92,8 @@ struct object *handle_reserve(enum kind kind, void **handle)
   struct free_slot *slot = slot_at(index);
   uint32_t generation = (generation_first + load_relaxed(&slot->uses) + 1) & GENERATION_MASK;
   *handle = handle_make(TAG_LIVE | (uint32_t)kind << TAG_KIND_SHIFT | generation, index);
-  /* Atomically: a delayed call for the slot's earlier object may still load them. Relaxed: it
-     follows nothing that it loads here, and handle_publish() publishes the new object. */
+  /* Atomically: a delayed call for the slot's earlier object may still load these. Relaxed: that
+     call follows no address that it loads here, and handle_publish() publishes the new object. */
   store_relaxed(&slot->object.tag_flags, 0);
   store_relaxed(&slot->object.waiters, 0);
   store_relaxed(&slot->object.epoch, 0);
@@ -194,8 +194,8 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
     and_relaxed(&object->head, ~CLOSING);
     and_relaxed(&object->tag_flags, ~CLOSING);
   } else if (closing) {
-    /* Another thread was freeing what the object owns, and it is unknown how far it came. So that
-       leaks. */
+    /* Another thread was freeing what the object owns, and it is unknown how far it came. What is
+       left of that leaks, and so does the slot. */
     store_relaxed(&object->tag_flags, 0);
     store_relaxed(&object->head, 0);
     live--;

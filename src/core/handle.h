@@ -153,7 +153,7 @@ static inline struct object *handle_object(void *handle)
   return object;
 }
 
-/* The same for NULL, or a handle that was live; that is not checked. */
+/* The same, without a check of the index, for NULL or a handle that was live. */
 static inline struct object *handle_held_object(void *handle)
 {
   return &handle_slots[handle_index(handle)].object;
@@ -167,8 +167,8 @@ static inline void *handle_of(struct object *object)
 }
 
 /* handle_enter() without its slow path, for a fast path that must save no registers. NULL: it did
-   not succeed, and the pin may be set; the caller then takes its slow path and calls handle_enter()
-   with the same pin. */
+   not succeed, and the pin may be set. The caller then takes its own slow path, which calls
+   handle_enter() with the same pin. */
 static inline struct object *handle_enter_fast(struct thread *me, enum pin pin, void *handle,
                                                enum kind kind)
 {
@@ -203,8 +203,8 @@ static inline struct object *handle_enter(struct thread *me, enum pin pin, void 
   return object;
 }
 
-/* The same for a call with a time-out: ILK_OK, ILK_EHANDLE, or, if the time-out is 0,
-   ILK_ETIMEDOUT: a close is undecided, and the call does not wait for the decision. */
+/* The same for a call with a time-out. ILK_OK; ILK_EHANDLE; ILK_ETIMEDOUT: the time-out is 0, and a
+   close is undecided, for whose decision the call does not wait. */
 static inline int handle_enter_timed(struct thread *me, enum pin pin, void *handle, enum kind kind,
                                      int64_t timeout_ns)
 {
@@ -266,20 +266,21 @@ static inline void call_end_wait(const struct call *c)
   gil_reacquire(c->me);
 }
 
-/* For a call that finds CLOSING in the head and is not a waiter: ends it, so that the close can be
-   decided, and then begins it again. Returns what call_begin_timed() does. */
+/* For a call that finds CLOSING in the head and is not counted as a waiter: ends the call, so that
+   the close can be decided, and then begins it again. Returns what call_begin_timed() does. */
 COLD int call_retry(const struct call *c, int64_t timeout_ns);
 
 /* --- calls in signal handlers ----------------------------------------------------
 
    A signal handler may have interrupted a call of its thread that uses the pin, or the creation of
-   the thread's record. Then the pin is counted instead (handle_counted.c). A call with a counted pin
-   may find CLOSING in the head. It changes the state all the same: the close then starts again. */
+   the thread's record. Then the pin is counted instead (handle_counted.c). A call with a counted
+   pin may find CLOSING in the head. It changes the state all the same: the close then starts
+   again. */
 
 COLD struct object *handle_enter_safely_slow(struct thread **me, void *handle, enum kind kind);
 COLD void handle_leave_counted(void *handle);
 
-/* As handle_enter(). *me: the record with the pin; NULL: the pin is counted. */
+/* As handle_enter(), with PIN_INNER. *me: the record with the pin; NULL: the pin is counted. */
 static inline struct object *handle_enter_safely(struct thread **me, void *handle, enum kind kind)
 {
   struct thread *own = thread_pinnable;
@@ -301,7 +302,8 @@ static inline void handle_leave_safely(struct thread *me, void *handle)
     handle_leave_counted(handle);
 }
 
-/* For a call that has pinned so: true if it may change this head. */
+/* True if a call that has pinned by handle_enter_safely() may change this head. `counted`: the pin
+   is counted. */
 static inline bool handle_may_change(bool counted, uint64_t head, void *handle)
 {
   return counted ? head_is_undecided(head, handle) : head_is(head, handle);
@@ -320,7 +322,7 @@ void *handle_publish(struct object *object, void *handle, uint32_t state);
 void handle_abandon(void *handle);
 
 /* Ends the life of the handle. ILK_OK; ILK_EHANDLE; ILK_EBUSY: the object is busy (object.h), or a
-   thread waits in it. After ILK_OK no thread is inside the object or will be; the caller frees what
+   thread waits in it. After ILK_OK no call is inside the object or will be; the caller frees what
    the object owns and calls handle_recycle(). */
 int handle_close(void *handle, enum kind kind);
 void handle_recycle(void *handle);

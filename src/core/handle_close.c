@@ -64,11 +64,10 @@ static struct thread *pinner(void *handle)
 
 /* --- closing -------------------------------------------------------------------------- */
 
-/* Results of an attempt, in addition to result codes: the close starts again, soon or after a
-   while; or the object is not retired. */
-#define AGAIN 1
-#define AGAIN_LATER 2
-#define NOT_RETIRED AGAIN
+/* Results of an attempt, in addition to result codes. */
+#define AGAIN 1           /* the close starts again soon, */
+#define AGAIN_LATER 2     /* or after a while */
+#define NOT_RETIRED AGAIN /* to be closed, not retired */
 
 struct closing {
   struct object *object;
@@ -83,7 +82,7 @@ static bool is_waited_for(const struct closing *c)
          !(c->kind->satisfied && c->kind->satisfied(c->object));
 }
 
-/* True: the free returns ILK_EBUSY. */
+/* True: the free returns ILK_EBUSY. `head` has the state that is asked about. */
 static bool is_in_use(const struct closing *c, uint64_t head)
 {
   return is_waited_for(c) || (c->kind->busy && c->kind->busy(c->object, head_state(head)));
@@ -132,12 +131,12 @@ static int await_pins(const struct closing *c)
   return ILK_OK;
 }
 
-/* With the table locked: closes it for good, or opens it again. */
+/* With the table locked: decides the close. Closes the object for good, or opens it again. */
 static int end_close(const struct closing *c, int result)
 {
   store_seq_cst(&handle_deciding, (uintptr_t)c->handle); /* C2; pairs with enter_counted() */
-  /* A counted call pins the object now, or has changed it and ended; or a mutex was reset, or
-     unlocked by two threads at once, which stores a head without CLOSING. */
+  /* A counted call pins the object now, or has changed it and ended. Or the object is a mutex that
+     was reset, or unlocked by two threads at once, which stores a head without CLOSING. */
   if (result == ILK_OK &&
       (load_seq_cst(handle_count_of(c->handle)) || load_seq_cst(&c->object->head) != c->head))
     result = AGAIN;
@@ -151,7 +150,7 @@ static int end_close(const struct closing *c, int result)
   return result;
 }
 
-/* For handlers of the calling thread: see C1. With the table locked. */
+/* With the table locked: for signal handlers of the calling thread (C1). NULL: it decides none. */
 static void set_closing(void *handle)
 {
   struct thread *me = thread_current;

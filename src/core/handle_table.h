@@ -4,7 +4,7 @@
 
 #include "object.h"
 
-/* The lock of the table. Tags change only while it is held. */
+/* The table's lock. Tags change only while it is held. */
 void handle_table_lock(void);
 void handle_table_unlock(void);
 
@@ -19,16 +19,17 @@ void handle_slot_put_back(void *handle, bool reusable);
 /* With the table locked: an object is no longer live. */
 void handle_count_freed(void);
 
-/* Retired slots (handle_retired.c). The first three with the table locked. add: the object is no
-   longer live, and its slot is recycled later. are_many: call handle_retired_recycle(). */
+/* Retired slots (handle_retired.c). With the table locked: */
 bool handle_retired_has_space(void);
-void handle_retired_add(void *handle);
-bool handle_retired_are_many(void);
+void handle_retired_add(void *handle); /* its object is no longer live; recycled later */
+bool handle_retired_are_many(void);    /* true: call handle_retired_recycle() */
 /* With nothing locked: recycles the retired slots that no call pins. True: there was one. If
-   another thread does so at this moment: waits until it is done, or returns false. */
+   another thread does so at this moment: waits until it is done, or (`waits` is false) returns
+   false. */
 bool handle_retired_recycle(bool waits);
 
-/* Counted pins (handle_counted.c): how many there are of that handle, and of others. */
+/* How many counted pins there are of that handle, and of others that share the counter
+   (handle_counted.c). */
 atomic_u32 *handle_count_of(void *handle);
 /* The handle whose close is being decided; written with the table's lock. */
 extern HIDDEN atomic_word handle_deciding;

@@ -39,9 +39,9 @@ struct object {
   atomic_u32 epoch;
 };
 
-/* The first 32 bits after it are atomic in every kind, because a delayed call for the slot's
-   earlier object may still load them (a mutex's `has_waiters`, a semaphore's maximum, a
-   readers-writer lock's writer). A kind without an atomic there begins with this. */
+/* In every kind the first 32 bits after `struct object` are atomic, because a delayed call for the
+   slot's earlier object may still load them (a mutex's `has_waiters`, a semaphore's maximum, a
+   readers-writer lock's writer). A kind that needs no atomic there begins with this. */
 #define DELAYED_LOADS atomic_u32 delayed_loads
 
 struct cycle_visitor; /* see cycle.h */
@@ -54,18 +54,18 @@ struct kind_operations {
   /* The id of the thread that must act before a thread that waits for part `index` can continue; 0:
      none. The index may be out of range. */
   uint32_t (*holder)(struct object *, int64_t index);
-  /* The same where several threads may have to act: visits each of them, or each that is blocked.
+  /* The same where several threads may have to act: visits at least those of them that are blocked.
      `waiter` sleeps for part `index`, or did a moment ago. NULL: holder() suffices. */
   void (*each_blocker)(struct object *, struct thread *waiter, int64_t index,
                        struct cycle_visitor *);
   /* The thread that held it has exited: wakes a waiter, which rechecks. */
   void (*holder_died)(struct object *, int64_t index);
-  /* True if the condition that all waiters wait for is satisfied, so that those still counted are
-     about to leave. A free then waits for them instead of returning ILK_EBUSY. So the thread that
-     wakes them must keep its pin until it has woken them. NULL: never. */
+  /* True if what all waiters wait for has come, so that those still counted are about to leave. A
+     free then waits for them instead of returning ILK_EBUSY. So the thread that wakes them must
+     keep its pin until it has woken them. NULL: never. */
   bool (*satisfied)(struct object *);
-  /* True if the object is in use, with this state, so that a free returns ILK_EBUSY; asked more
-     than once. NULL: never. (That a thread waits in it is checked for all kinds.) */
+  /* True if the object is in use, with this state, so that a free returns ILK_EBUSY. A free may ask
+     more than once. NULL: never. (Whether a thread waits in it is checked for all kinds.) */
   bool (*busy)(struct object *, uint32_t state);
   /* False: a store to the closed object may still be under way, so its slot is never reused. NULL:
      true. */
