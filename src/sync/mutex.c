@@ -277,8 +277,7 @@ int ilk_mutex_reset(void *mutex)
 /* A mutex is not freed while it is locked, except by a dead holder. */
 static bool is_busy(struct object *object, uint32_t state)
 {
-  struct mutex *m = (struct mutex *)object;
-  return state != FREE && !(is_owned(m) && !thread_find(state & HOLDER_MASK));
+  return is_held((struct mutex *)object, state);
 }
 
 /* If a reset took the mutex from a live thread, that thread's unlock may still be about to store. */
@@ -310,14 +309,7 @@ static uint32_t operation_holder(struct object *object, int64_t index)
 static void operation_holder_died(struct object *object, int64_t index)
 {
   (void)index;
-  struct mutex *m = (struct mutex *)object;
-  waitq_lock(object);
-  struct wait_slot *first = waitq_present(m->queue.first);
-  if (first)
-    waitq_signal(first, SIGNAL_WOKEN);
-  waitq_unlock(object);
-  if (first)
-    waitq_wake(first);
+  mutex_wake_first((struct mutex *)object);
 }
 
 static void operation_describe(void *handle, struct object *object, char *text, size_t size)

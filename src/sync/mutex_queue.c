@@ -72,15 +72,15 @@ static bool is_starving(const struct wait_slot *waiter)
   return clock_now() - waiter->since > STARVING;
 }
 
-/* With the queue locked, after a release: signals the first waiter, unless it is signalled already.
-   Returns the slot to wake, or NULL. If another thread has barged in, its unlock will wake; if the
-   mutex is fair or the waiter starves, HANDOFF is set for that unlock, unless the mutex is free
-   again by then. */
+/* With the queue locked, after a release or the holder's death: signals the first waiter, unless it
+   is signalled already. Returns the slot to wake, or NULL. If another thread has barged in, its
+   unlock will wake; if the mutex is fair or the waiter starves, HANDOFF is set for that unlock,
+   unless the mutex is free again by then. */
 static struct wait_slot *signal_first(struct mutex *m)
 {
   struct wait_slot *wake = NULL, *first = first_present(m);
   /* seq_cst: the load on the heavy side, for an unlock that has requested a wake itself. */
-  bool is_free = head_state(load_seq_cst(&m->object.head)) == FREE;
+  bool is_free = !is_held(m, load_seq_cst(&m->object.head));
   if (first && !is_free && (is_fair(m) || is_starving(first)))
     is_free = !mark_handoff(m);
   bool on_its_way = first && load_relaxed(&first->signal) != SIGNAL_NONE;

@@ -50,6 +50,8 @@
          the queue, and so before that thread has set `has_waiters`. Such a release also loads the
          count of waiters (`object.waiters`). If that is not 0, it requests a wake itself, rechecks
          the state with the queue locked, and wakes the first if the mutex is free.
+       - The exit of a holder wakes the first waiter as a release does. A waiter that it misses
+         finds the holder dead before it sleeps (block()).
    I3  The store of a release may erase a HANDOFF that is set at the same time. No wake is lost,
        because wakes depend on `has_waiters` alone; the starving waiter waits for one more critical
        section.
@@ -153,6 +155,12 @@ static inline uint32_t holder(uint64_t head)
   return head_state(head) & HOLDER_MASK;
 }
 
+/* False: it is free, or its holder is dead, so any thread can acquire it. */
+static inline bool is_held(const struct mutex *m, uint64_t head)
+{
+  return head_state(head) != FREE && (!is_owned(m) || thread_find(holder(head)));
+}
+
 /* Relaxed: exact for the holder, which alone writes it; others may read an old value. */
 static inline uint32_t mutex_depth(struct mutex *m)
 {
@@ -176,7 +184,8 @@ int mutex_unlock_pinned(const struct call *c, uint32_t *depth);
 /* Requests a wake of the first waiter. The caller then rechecks the state: a release that it misses
    sees the request (I2). */
 void mutex_request_wake(struct mutex *m);
-/* The mutex was released: wakes the first waiter, unless that one is signalled already. */
+/* The mutex was released, or its holder is dead: wakes the first waiter, unless that one is signalled
+   already. */
 void mutex_wake_first(struct mutex *m);
 
 #endif

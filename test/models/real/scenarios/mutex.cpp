@@ -198,6 +198,43 @@ struct mutex_dead : with<ilk_mutex_new, 0> {
 };
 SCENARIO(mutex_dead);
 
+// The holder exits while the first waiter is in a signal handler, which returns only once the other
+// waiter has the mutex.
+struct mutex_dead_handler : locked_mutex<0> {
+  static const int N = 3;
+  bool handles = false, dies = false; // they order nothing
+  uint32_t done[1] = {};
+
+  static void handle(void *context)
+  {
+    mutex_dead_handler *s = static_cast<mutex_dead_handler *>(context);
+    s->handles = true;
+    if (!s->dies) // else it may have consumed the wake
+      model_wait(s->done, 0, INT64_MAX);
+  }
+
+  void thread(unsigned index)
+  {
+    static site end = {"mutex.cpp", "store_seq_cst", __LINE__, SITE_STORE, ORDER_SEQ_CST};
+    if (index == 0) {
+      while (!(handles || seams_blocked(engine::records[1])) || !seams_blocked(engine::records[2]))
+        model_yield();
+      dies = true;
+      thread_leave(thread_current);
+      return;
+    }
+    if (index == 1)
+      engine::handlers[1] = {handle, this};
+    EXPECT(ilk_mutex_lock(object) >= ILK_OK);
+    OK(ilk_mutex_unlock(object));
+    if (index == 2) {
+      model_store(done, sizeof *done, 1, &end, __func__);
+      model_wake(done, 1);
+    }
+  }
+};
+SCENARIO(mutex_dead_handler);
+
 // Threads that are new find a dead holder: the death is reported to one of them, and the other
 // finds that one alive.
 struct mutex_dead_new : locked_mutex<0> {
