@@ -12,8 +12,9 @@
    processors can: any load reads an aligned element of at most one word whole. The loads are
    volatile, so each happens exactly once. ThreadSanitizer does not check them.
 
-   All loads of a call are between two seq_cst fences, so they are as strong as seq_cst loads with
-   respect to everything before and after the call. */
+   All loads of a minimum or maximum are between two seq_cst fences, so they are as strong as
+   seq_cst loads with respect to everything before and after the call. An add has no fences: it
+   loads each source element seq_cst. */
 #include "array_atomics.h"
 
 static inline bool are_slices(const void *destination, const void *source, int64_t n, size_t size)
@@ -100,7 +101,7 @@ typedef int64_t mask_vector __attribute__((vector_size(VECTOR_BYTES)));
     atomic_u##BITS *d = destination;                                                               \
     const atomic_u##BITS *s = source;                                                              \
     for (int64_t k = 0; k < n; k++)                                                                \
-      add_one_##T(d + k, load_relaxed(s + k));                                                     \
+      add_one_##T(d + k, load_seq_cst(s + k));                                                     \
     return ILK_OK;                                                                                 \
   }
 
