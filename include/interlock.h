@@ -622,9 +622,9 @@ ILK_API int64_t ilk_atomic_compare_exchange_u64(void *address, int64_t expected,
 /* Whole slices: destination[k] = destination[k] OP source[k] for k = 0..n-1, in this order. Each
    element is updated atomically, the slice is not. Both slices must be aligned, n >= 0. They may
    overlap: each source element is read when its index is reached. Floats are added in their own
-   type's arithmetic. Minimum and maximum are NaN where either operand is, as in numpy.minimum (the
-   destination's NaN if both are). -0 and +0 are equal, so the destination stays. ILK_EINVAL: NULL
-   (with n > 0), misaligned, or n < 0. */
+   type's arithmetic (32-bit x86 without SSE2 may round an f64 sum twice). Minimum and maximum are
+   NaN where either operand is, as in numpy.minimum (the destination's NaN if both are). -0 and +0
+   are equal, so the destination stays. ILK_EINVAL: NULL (with n > 0), misaligned, or n < 0. */
 ILK_API int ilk_atomic_add_f32(void *destination, void *source, int64_t n);
 ILK_API int ilk_atomic_min_f32(void *destination, void *source, int64_t n);
 ILK_API int ilk_atomic_max_f32(void *destination, void *source, int64_t n);
@@ -704,8 +704,9 @@ ILK_API int64_t ilk_queue_size(void *queue);
    `capacity` records. At first `unused` holds the numbers 0..capacity - 1 of all slots, and `used`
    is empty. putrecord copies the record at the address `record` into the queue; getrecord copies
    the oldest record to that address. Otherwise they behave like timedput and timedget. To close,
-   close `used` first and then `unused`. No other call may put into these queues or get from
-   them. */
+   close `used` first and then `unused`. No other call may put into these queues or get from them. A
+   fork's child has lost the slots that other threads' calls were copying at that moment.
+   ILK_EINVAL: size < 0, or beyond the address space; NULL (with size > 0). */
 ILK_API int ilk_queue_putrecord(void *used, void *unused, void *slots, int64_t size, void *record,
                                 int64_t timeout_ns);
 ILK_API int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, void *record,
@@ -752,8 +753,8 @@ ILK_API int ilk_slices_free(void *slices);
 /* Returns the calling thread's slice, which its first call makes. NULL: ILK_ENOMEM, ILK_EHANDLE. */
 ILK_API void *ilk_slices_get(void *slices);
 
-/* Iterates over all slices: returns the first for NULL; NULL after the last, or on failure. A slice
-   may be read once the adds to it happen before the read. */
+/* Iterates over all slices: returns the first for NULL; NULL after the last, or on failure
+   (ILK_EINVAL: misaligned). A slice may be read once the adds to it happen before the read. */
 ILK_API void *ilk_slices_next(void *slices, void *slice);
 
 /* Resets every slice to its initial contents. No thread may use its slice meanwhile. */
@@ -836,12 +837,12 @@ ILK_API int ilk_cancelled(void);
    for a thread that waits for the GIL. The Python package sets them when it is imported. A call
    that does not sleep calls none of them.
 
-     current   void *(void): returns the Python thread state with which the calling thread is attached to its
-               interpreter (holds the GIL), or NULL: PyThreadState_GetUnchecked
-     own       NULL. Before Python 3.12 `current` is _PyThreadState_UncheckedGet, which returns the state of
-               whichever thread holds the GIL; then `own` is void *(void) and returns the calling
-               thread's state: PyGILState_GetThisThreadState. The thread holds the GIL if both
-               return the same state and it is not NULL.
+     current   void *(void): returns the Python thread state with which the calling thread is
+               attached to its interpreter (holds the GIL), or NULL: PyThreadState_GetUnchecked
+     own       NULL. Before Python 3.12 `current` is _PyThreadState_UncheckedGet, which returns the
+               state of whichever thread holds the GIL; then `own` is void *(void) and returns the
+               calling thread's state: PyGILState_GetThisThreadState. The thread holds the GIL if
+               both return the same state and it is not NULL.
      save      void *(void): releases the GIL, and returns what restore needs: PyEval_SaveThread
      restore   void (void *): reacquires it: PyEval_RestoreThread
 

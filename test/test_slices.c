@@ -91,6 +91,20 @@ START_TEST(companions_keep_a_slice)
 }
 END_TEST
 
+/* The next slice was read from there. */
+START_TEST(next_after_a_misaligned_slice)
+{
+  void *slices = ilk_slices_new(1, NULL);
+  char *mine = ilk_slices_get(slices);
+  must(mine != NULL);
+  for (size_t i = 1; i < sizeof(void *); i++) {
+    expect_null(ilk_slices_next(slices, mine + i), ILK_EINVAL);
+    expect_null(ilk_slices_next(slices, (void *)i), ILK_EINVAL);
+  }
+  expect(ilk_slices_free(slices), ILK_OK);
+}
+END_TEST
+
 START_TEST(records)
 {
   struct record {
@@ -116,6 +130,23 @@ START_TEST(records)
   expect(ilk_queue_close(unused), ILK_OK);
   expect(ilk_queue_getrecord(used, unused, slots, sizeof out, &out, 0), ILK_OK);
   expect(ilk_queue_getrecord(used, unused, slots, sizeof out, &out, 0), ILK_ECLOSED);
+  expect(ilk_queue_free(used), ILK_OK);
+  expect(ilk_queue_free(unused), ILK_OK);
+}
+END_TEST
+
+/* After the close of `unused` a successful get recorded ILK_ECLOSED, of the slot's return to it. */
+START_TEST(a_get_of_a_record_leaves_the_last_error)
+{
+  int64_t slots[1], item = 5;
+  void *used = ilk_queue_new(1), *unused = ilk_queue_new(1);
+  expect(ilk_queue_put(unused, 0), ILK_OK);
+  expect(ilk_queue_putrecord(used, unused, slots, sizeof item, &item, 0), ILK_OK);
+  expect(ilk_queue_close(used), ILK_OK);
+  expect(ilk_queue_close(unused), ILK_OK);
+  expect(ilk_sleep(-1), ILK_EINVAL);
+  expect(ilk_queue_getrecord(used, unused, slots, sizeof item, &item, 0), ILK_OK);
+  expect(ilk_last_error(), ILK_EINVAL);
   expect(ilk_queue_free(used), ILK_OK);
   expect(ilk_queue_free(unused), ILK_OK);
 }
@@ -154,6 +185,8 @@ START_TEST(records_of_a_wrong_size_or_address)
   expect(ilk_queue_put(unused, 1), ILK_OK);
   expect(ilk_queue_putrecord(used, unused, slots, -1, record, 0), ILK_EINVAL);
   expect(ilk_queue_putrecord(used, unused, slots, INT64_MIN, record, 0), ILK_EINVAL);
+  if (sizeof(size_t) < sizeof(int64_t)) /* the lower 32 bits were taken for the size */
+    expect(ilk_queue_putrecord(used, unused, slots, INT64_C(8) << 32 | 8, record, 0), ILK_EINVAL);
   expect(ilk_queue_putrecord(used, unused, NULL, 8, record, 0), ILK_EINVAL);
   expect(ilk_queue_putrecord(used, unused, slots, 8, NULL, 0), ILK_EINVAL);
   expect(ilk_last_error(), ILK_EINVAL);
@@ -176,7 +209,9 @@ int main(void)
   tcase_add_test(calls, sums_outlive_threads);
   tcase_add_test(calls, a_first_slice_leaves_the_threads_tallies);
   tcase_add_test(calls, companions_keep_a_slice);
+  tcase_add_test(calls, next_after_a_misaligned_slice);
   tcase_add_test(calls, records);
+  tcase_add_test(calls, a_get_of_a_record_leaves_the_last_error);
   tcase_add_test(calls, records_where_one_of_the_queues_is_none);
   tcase_add_test(calls, records_of_a_wrong_size_or_address);
   return run_suite(s);

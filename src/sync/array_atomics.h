@@ -29,7 +29,7 @@ static inline bool is_element(const void *address, size_t size)
     return ((union both_##T){.bits = bits}).value;                                                 \
   }
 
-/* And back. A sum is stored to memory, which gives it its own type's precision on every platform. */
+/* And back. Storing a sum to memory rounds it to its own type. (x87 has rounded it before.) */
 #define DEFINE_BITS(T, TYPE, BITS)                                                                 \
   static inline uint##BITS##_t bits_##T(TYPE value)                                                \
   {                                                                                                \

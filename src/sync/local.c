@@ -3,7 +3,8 @@
    Invariants:
    I1  A cell is set for a local only if it has the local's serial. A cell that is left over from
        another local with the same number does not.
-   I2  A thread that takes a record clears the cells that the previous thread left (thread_reserve()). A fork's child needs nothing: it keeps the values of the thread that
+   I2  The thread that reserves a record clears the cells that the record's previous thread left
+       (thread_reserve()). A fork's child needs nothing: it keeps the values of the thread that
        forked.
    I3  Only pins prevent the number from being given to another local while it is in use. */
 #include "kinds.h"

@@ -4,12 +4,12 @@
    there; so only that call touches the slot. The queues order the copies: what a put wrote happens
    before the get of its number, and what a get read happens before the next put to that slot.
 
-   `used` can hold all numbers, and a put finds a queue full only if it is, so the second step of a
-   call never waits for another put or get. It may wait for a free of the queue that is undecided:
-   if that free fails, because a thread waits, the number must not be lost. So the second step fails
-   only if the queue was closed since the first step, or has been freed: what never was a queue is
-   refused before the first step. In a put the record is then refused; the number is lost, which
-   does not matter because no put succeeds any more. */
+   `used` can hold all numbers, and a put finds a queue full only if it is. So the second step of a
+   call never waits for another put or get. It may wait until a free of its queue is decided,
+   because the number must not be lost if that free fails. What is no queue is refused before the
+   first step, so the second step fails only if its queue has been closed or freed. A put then
+   refuses the record. It loses the number, which does not matter, because no put succeeds any
+   more. */
 #include <string.h>
 
 #include "common.h"
@@ -17,7 +17,7 @@
 /* Are the size, the addresses and the queue of the second step valid? */
 static int check(const void *slots, int64_t size, const void *record, void *second)
 {
-  if (size < 0 || (size > 0 && (!slots || !record)))
+  if ((uint64_t)size > SIZE_MAX / 2 || (size > 0 && (!slots || !record)))
     return fail(ILK_EINVAL);
   int closed = ilk_queue_is_closed(second);
   return closed < 0 ? closed : ILK_OK;
@@ -55,7 +55,10 @@ int ilk_queue_getrecord(void *used, void *unused, void *slots, int64_t size, voi
     return result;
   if (size > 0)
     memcpy(record, slot(slots, size, number), (size_t)size);
-  /* If it fails, the queue is closed or freed: no put will use the slot. */
-  (void)ilk_queue_put(unused, number);
+  /* If this fails, the queue is closed or freed, and no put will use the slot. The call has
+     succeeded all the same, so the last error stays. */
+  int error = ilk_last_error();
+  if (ilk_queue_put(unused, number) != ILK_OK)
+    fail(error);
   return ILK_OK;
 }

@@ -98,11 +98,11 @@ static bool is_no_word(const void *address)
   return !address || (uintptr_t)address % sizeof(void *);
 }
 
-int ilk_slices_drop(void *position)
+int ilk_slices_drop(void *place)
 {
-  if (is_no_word(position) || is_no_word(*(void **)position))
+  if (is_no_word(place) || is_no_word(*(void **)place))
     return fail(ILK_EINVAL);
-  drop(slice_at(*(void **)position));
+  drop(slice_at(*(void **)place));
   return ILK_OK;
 }
 
@@ -202,6 +202,8 @@ void *ilk_slices_get(void *slices)
 
 void *ilk_slices_next(void *slices, void *slice)
 {
+  if (slice && is_no_word(slice))
+    return fail_null(ILK_EINVAL);
   struct call c;
   int begun = call_begin(&c, slices, KIND_SLICES);
   if (begun != ILK_OK)
@@ -237,14 +239,9 @@ int ilk_slices_attach(void *slice, void *companion, void *release)
   return ILK_OK;
 }
 
-/* For the report, which has pinned the object. */
 static void describe(void *handle, struct object *object, char *text, size_t size)
 {
   (void)handle;
-  if (load_relaxed(&object->head) & CLOSING) { /* the free is undecided, and may still fail */
-    snprintf(text, size, "being freed");
-    return;
-  }
   struct pool *pool = ((struct slices *)object)->pool;
   size_t n = 0;
   for (struct slice *slice = load_acquire(&pool->first); slice; slice = slice->next)
