@@ -163,11 +163,23 @@ class Barrier(Closing):
         return ctypes.cast(self._wait_for_kernels, ctypes.c_void_p).value or 0
 
     def abort(self) -> None:
-        """Break the barrier. All its waits raise BrokenBarrierError, now and until a `reset()`."""
+        """Break the barrier. All its waits raise BrokenBarrierError, now and until a `reset()`.
+
+        Raises
+        ------
+        HandleError
+            The barrier is closed.
+        """
         check(_abort(self._handle))
 
     def reset(self) -> None:
-        """Start anew with an empty round. Threads that wait in the old one raise BrokenBarrierError."""
+        """Start anew with an empty round. Threads that wait in the old one raise BrokenBarrierError.
+
+        Raises
+        ------
+        HandleError
+            The barrier is closed.
+        """
         check(_reset(self._handle))
 
     @property
@@ -177,7 +189,7 @@ class Barrier(Closing):
 
     @property
     def n_waiting(self) -> int:
-        """How many threads wait in the current round."""
+        """How many threads wait in the current round, 0..parties - 1."""
         return check(_waiting(self._handle))
 
     @property

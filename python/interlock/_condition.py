@@ -162,7 +162,12 @@ class Condition(Handle):
         return result
 
     def notify(self, n: int = 1) -> None:
-        """Wake up to `n` waiters.
+        """Wake up to `n` waiters, those that have waited longest.
+
+        Parameters
+        ----------
+        n : int
+            How many; none if it is less than 1.
 
         Raises
         ------

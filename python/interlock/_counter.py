@@ -20,7 +20,8 @@ _timedwait = BLOCKING["ilk_counter_timedwait"]
 class Counter(Closing):
     """A 64-bit integer that threads change atomically and can wait for. It wraps round.
 
-    Every operation is sequentially consistent. A value that does not fit in 64 bits raises OverflowError.
+    Every operation is sequentially consistent. All raise OverflowError for an argument that does not fit in 64 bits, and
+    HandleError once the counter is closed.
 
     Parameters
     ----------
@@ -40,19 +41,46 @@ class Counter(Closing):
         super().__init__(_new(int64(initial)))
 
     def load(self) -> int:
-        """Return the value."""
+        """Return the value, -2**63..2**63 - 1."""
         return self._checked(_load(self._handle))
 
     def store(self, value: int) -> None:
-        """Store `value`, -2**63..2**63 - 1."""
+        """Store a value.
+
+        Parameters
+        ----------
+        value : int
+            The new value, -2**63..2**63 - 1.
+        """
         check(_store(self._handle, int64(value)))
 
     def exchange(self, value: int) -> int:
-        """Store `value`, and return the previous value."""
+        """Store a value, and return the one before.
+
+        Parameters
+        ----------
+        value : int
+            The new value, -2**63..2**63 - 1.
+
+        Returns
+        -------
+        int
+            The previous value.
+        """
         return self._checked(_exchange(self._handle, int64(value)))
 
     def fetch_add(self, delta: int = 1) -> int:
-        """Add `delta`, and return the previous value.
+        """Add to the value, and return the one before.
+
+        Parameters
+        ----------
+        delta : int
+            What is added, -2**63..2**63 - 1. The sum wraps.
+
+        Returns
+        -------
+        int
+            The previous value.
 
         Examples
         --------
@@ -63,6 +91,11 @@ class Counter(Closing):
 
     def compare_exchange(self, expected: int, desired: int) -> int:
         """Store `desired` if the value is `expected`.
+
+        Parameters
+        ----------
+        expected, desired : int
+            -2**63..2**63 - 1.
 
         Returns
         -------
@@ -77,7 +110,7 @@ class Counter(Closing):
         Parameters
         ----------
         at_least : int
-            The value to wait for.
+            The value to wait for, -2**63..2**63 - 1.
         timeout : float, optional
             The longest wait, in seconds; None waits forever.
 

@@ -35,15 +35,33 @@ class Event(Closing):
         super().__init__(_new(0))
 
     def set(self) -> None:
-        """Set the flag, and wake all waiters."""
+        """Set the flag, and wake all waiters.
+
+        Raises
+        ------
+        HandleError
+            The event is closed.
+        """
         check(_set(self._handle))
 
     def clear(self) -> None:
-        """Clear the flag."""
+        """Clear the flag.
+
+        Raises
+        ------
+        HandleError
+            The event is closed.
+        """
         check(_clear(self._handle))
 
     def is_set(self) -> bool:
-        """Return whether the flag is set."""
+        """Return whether the flag is set.
+
+        Raises
+        ------
+        HandleError
+            The event is closed.
+        """
         return check(_is_set(self._handle)) == 1
 
     isSet = is_set

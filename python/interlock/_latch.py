@@ -21,7 +21,7 @@ class Latch(Closing):
     Parameters
     ----------
     count : int
-        The number of tasks, at least 0.
+        The number of tasks, 0..2**63 - 1.
 
     Raises
     ------
@@ -41,7 +41,12 @@ class Latch(Closing):
         super().__init__(_new(int64(count)))
 
     def add(self, n: int = 1) -> None:
-        """Add `n` >= 0 to the count.
+        """Add to the count.
+
+        Parameters
+        ----------
+        n : int
+            How many tasks more, 0..2**63 - 1.
 
         Raises
         ------
@@ -53,12 +58,17 @@ class Latch(Closing):
         check(_add(self._handle, int64(n)))
 
     def count_down(self, n: int = 1) -> None:
-        """Subtract `n` >= 0 from the count. A count of zero wakes all waiters.
+        """Subtract from the count. A count of zero wakes all waiters.
+
+        Parameters
+        ----------
+        n : int
+            How many tasks are done, 0..2**63 - 1.
 
         Raises
         ------
         ValueError
-            The count is less than `n`; it does not change.
+            `n` is negative, or the count is less than `n`. The count does not change.
         """
         code = _count_down(self._handle, int64(n))
         if code == ILK_EINVAL and n >= 0:
@@ -93,7 +103,7 @@ class Latch(Closing):
 
     @property
     def value(self) -> int:
-        """The count."""
+        """How many tasks are not done."""
         value: int = _value(self._handle)
         if value < 0:
             raise error(last_error())

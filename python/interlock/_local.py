@@ -58,7 +58,13 @@ class Local(Closing):
         check(_set(self._handle, value))
 
     def get(self) -> int:
-        """Return the calling thread's value; 0 if it has set none."""
+        """Return the calling thread's value; 0 if it has set none.
+
+        Raises
+        ------
+        HandleError
+            The object is closed.
+        """
         value = _get(self._handle)
         if value is None:
             check(_set(self._handle, None))  # an error, or 0, which this does not change

@@ -112,6 +112,11 @@ class LockArray(Closing):
     def release(self, i: int) -> None:
         """Release lock `i`.
 
+        Parameters
+        ----------
+        i : int
+            The index of the lock, 0..n - 1.
+
         Raises
         ------
         RuntimeError
@@ -152,7 +157,12 @@ class LockArray(Closing):
         return code == ILK_OK or (code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i, j) >= 0)
 
     def release_pair(self, i: int, j: int) -> None:
-        """Release the locks `i` and `j`.
+        """Release the locks `i` and `j`; one lock, if they are equal.
+
+        Parameters
+        ----------
+        i, j : int
+            The indices of the locks, 0..n - 1, in any order.
 
         Raises
         ------
@@ -196,6 +206,11 @@ class LockArray(Closing):
     def release_range(self, begin: int, end: int) -> None:
         """Release the locks `begin`..`end` - 1.
 
+        Parameters
+        ----------
+        begin, end : int
+            The range of indices, with 0 <= begin <= end <= n.
+
         Raises
         ------
         RuntimeError
@@ -207,7 +222,14 @@ class LockArray(Closing):
         _released(_unlock_range(self._handle, begin, end), lock_range_text, self._n, begin, end)
 
     def held(self, i: int) -> _held:
-        """Return a context manager that holds lock `i`, in a kernel as well. `holding` is another name for it."""
+        """Return a context manager that holds lock `i`, in a kernel as well. `holding` is another name for it.
+
+        Examples
+        --------
+        >>> locks = interlock.LockArray(4)
+        >>> with locks.held(2):
+        ...     pass
+        """
         return _held(self, i)
 
     holding = held

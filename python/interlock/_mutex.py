@@ -54,6 +54,10 @@ class _Mutex(Handle):
         ------
         DeadlockError
             An owned lock that is not recursive is held by the caller, or the wait is part of a deadlock cycle.
+        ValueError
+            The timeout is negative and not -1, or it is given although `blocking` is false.
+        OverflowError
+            The timeout exceeds `threading.TIMEOUT_MAX`.
         HandleError
             The lock is closed.
 
@@ -97,7 +101,13 @@ class _Mutex(Handle):
 
     @in_c("mutex_locked")
     def locked(self) -> bool:
-        """Return whether a thread holds the lock."""
+        """Return whether a thread holds the lock.
+
+        Raises
+        ------
+        HandleError
+            The lock is closed.
+        """
         return check(_is_locked(self._handle)) == 1
 
     def _undo(self, _code: int) -> None:

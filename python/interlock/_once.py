@@ -62,6 +62,8 @@ class Once(Closing):
         ------
         RuntimeError
             The caller has not begun the work.
+        HandleError
+            The object is closed.
         """
         check(_end(self._handle, bool(succeeded)))
 

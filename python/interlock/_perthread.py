@@ -134,19 +134,31 @@ class PerThread(Handle):
         return np.asarray(np.sum([self._initial, *self._slices()], axis=0))
 
     def max(self) -> np.ndarray[Any, Any]:
-        """Return the maximum of all slices and `initial`, element by element, as a new array."""
+        """Return the maximum of all slices and `initial`, element by element. No thread may use its slice meanwhile.
+
+        Returns
+        -------
+        ndarray
+            A new array of `shape` and `dtype`.
+        """
         import numpy as np
 
         return self.merge(np.maximum)
 
     def min(self) -> np.ndarray[Any, Any]:
-        """Return the minimum of all slices and `initial`, element by element, as a new array."""
+        """Return the minimum of all slices and `initial`, element by element. No thread may use its slice meanwhile.
+
+        Returns
+        -------
+        ndarray
+            A new array of `shape` and `dtype`.
+        """
         import numpy as np
 
         return self.merge(np.minimum)
 
     def merge(self, function: Callable[[Any, Any], Any]) -> np.ndarray[Any, Any]:
-        """Merge all slices by a function of two arrays. Kernels cannot call it.
+        """Merge all slices by a function of two arrays. Kernels cannot call it. No thread may use its slice meanwhile.
 
         Parameters
         ----------

@@ -172,12 +172,33 @@ class Queue(Handle):
 
     @in_c("queue_put_nowait")
     def put_nowait(self, item: int) -> None:
-        """The same as ``put(item, block=False)``."""
+        """Add an item if there is space: the same as ``put(item, block=False)``.
+
+        Parameters
+        ----------
+        item : int
+            As for `put()`.
+
+        Raises
+        ------
+        queue.Full
+            The queue is full.
+        ShutDown
+            The queue is closed.
+        """
         self.put(item, block=False)
 
     @in_c("queue_get_nowait")
     def get_nowait(self) -> int:
-        """The same as ``get(block=False)``."""
+        """Remove and return the oldest item, if there is one: the same as ``get(block=False)``.
+
+        Raises
+        ------
+        queue.Empty
+            The queue is empty.
+        ShutDown
+            The queue is closed and empty.
+        """
         return self.get(block=False)
 
     def close(self) -> None:

@@ -82,7 +82,15 @@ class RWLock(Handle):
 
     @in_c("read_release")
     def release_read(self) -> None:
-        """Release a read lock. Raises RuntimeError if the caller does not hold one."""
+        """Release a read lock.
+
+        Raises
+        ------
+        RuntimeError
+            The caller does not hold the lock for reading.
+        HandleError
+            The lock is closed.
+        """
         _checked(_read_unlock(self._handle), "reading")
 
     @in_c("write_acquire")
@@ -120,7 +128,15 @@ class RWLock(Handle):
 
     @in_c("write_release")
     def release_write(self) -> None:
-        """Release the write lock. Raises RuntimeError if the caller does not hold it."""
+        """Release the write lock.
+
+        Raises
+        ------
+        RuntimeError
+            The caller does not hold the lock for writing.
+        HandleError
+            The lock is closed.
+        """
         _checked(_write_unlock(self._handle), "writing")
 
     def downgrade(self) -> None:

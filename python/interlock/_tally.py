@@ -30,7 +30,12 @@ class Tally(Closing):
         super().__init__(_new())
 
     def add(self, delta: int = 1) -> None:
-        """Add `delta`, -2**63..2**63 - 1.
+        """Add to the sum.
+
+        Parameters
+        ----------
+        delta : int
+            What is added, -2**63..2**63 - 1.
 
         Raises
         ------
@@ -42,14 +47,26 @@ class Tally(Closing):
         check(_add(self._handle, int64(delta)))
 
     def sum(self) -> int:
-        """Return the sum. An add that runs at the same time is counted once or not at all."""
+        """Return the sum. An add that runs at the same time is counted once or not at all.
+
+        Raises
+        ------
+        HandleError
+            The tally is closed.
+        """
         value: int = _sum(self._handle)
         if value == ILK_NO_VALUE:
             check(_add(self._handle, 0))  # an error, or the sum
         return value
 
     def reset(self) -> None:
-        """Set the sum to 0. An add that runs at the same time may be counted or not."""
+        """Set the sum to 0. An add that runs at the same time may be counted or not.
+
+        Raises
+        ------
+        HandleError
+            The tally is closed.
+        """
         check(_reset(self._handle))
 
     def _state(self) -> str:
