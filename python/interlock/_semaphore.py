@@ -62,7 +62,7 @@ class Semaphore(Handle):
         blocking : bool
             Whether to wait.
         timeout : float, optional
-            The longest wait, in seconds; None and -1 wait forever.
+            The longest wait, in seconds; None waits forever.
 
         Returns
         -------
@@ -156,6 +156,18 @@ class BoundedSemaphore(Semaphore):
 
     @in_c("semaphore_release")
     def release(self, n: int = 1) -> None:
+        """Add `n` to the value at once, and wake as many waiters.
+
+        Parameters
+        ----------
+        n : int
+            1..2**31 - 1.
+
+        Raises
+        ------
+        ValueError
+            `n` is less than one, or the value would pass the initial one; it does not change.
+        """
         n = index(n)
         # To the library a bound of zero means none.
         if n > self._maximum or (self._maximum == 0 and n > 0):

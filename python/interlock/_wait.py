@@ -44,8 +44,8 @@ def timeout_ns(blocking: bool, timeout: float) -> int:
 
 
 def optional_ns(timeout: float | None) -> int:
-    """Convert a wait's timeout to nanoseconds. None and -1 wait forever; other negative timeouts have passed."""
-    return FOREVER if timeout is None or timeout == -1 else max(to_ns(timeout), 0)
+    """Convert a wait's timeout to nanoseconds. None waits forever; a negative timeout has passed, as in `threading`."""
+    return FOREVER if timeout is None else max(to_ns(timeout), 0)
 
 
 def to_ns(seconds: float) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import interlock
-from conftest import live, until_waiting
+from conftest import PATIENCE, live, until_waiting
 from interlock import _calls, capi
 
 KINDS = {
@@ -222,6 +222,38 @@ def test_a_bad_timeout_is_refused_also_when_there_is_no_wait(timeout, error):
         if not (timeout == -1 or new is interlock.Semaphore):
             with pytest.raises(error):
                 new().acquire(True, timeout)
+
+
+NEGATIVE = {
+    "Event": lambda t: interlock.Event().wait(t),
+    "Latch": lambda t: interlock.Latch(1).wait(t),
+    "Counter": lambda t: interlock.Counter().wait(1, t),
+    "Semaphore": lambda t: interlock.Semaphore(0).acquire(timeout=t),
+    "BoundedSemaphore": lambda t: held(interlock.BoundedSemaphore(1)).acquire(True, t),
+    "Condition": lambda t: held(interlock.Condition()).wait(t),
+    "Condition of another lock": lambda t: held(interlock.Condition(threading.Lock())).wait(t),
+    "Barrier": lambda t: broken(interlock.Barrier(2).wait, t),
+    "Barrier with a timeout": lambda t: broken(interlock.Barrier(2, timeout=t).wait),
+    "Barrier with an action": lambda t: broken(interlock.Barrier(2, print).wait, t),
+}
+
+
+def broken(wait, *arguments):
+    try:
+        return wait(*arguments)
+    except threading.BrokenBarrierError:
+        return False
+
+
+@pytest.mark.parametrize("wait", NEGATIVE.values(), ids=NEGATIVE)
+@pytest.mark.parametrize("timeout", [-1, -1.0, np.float32(-1), -0.5])
+def test_a_negative_timeout_has_passed(wait, timeout):
+    """-1 waited forever, where in `threading` only a lock's acquire does."""
+    thread = threading.Thread(target=lambda: results.append(wait(timeout)), daemon=True)
+    results = []
+    thread.start()
+    thread.join(PATIENCE)
+    assert results == [False]
 
 
 # --- weak references, generators -------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ CALLS = {
         "x.is_set(), x.code(), x.where(), x.set(3), x.set(code=4, where=2), x.code()",
         "x.set(1), x.clear(), x.is_set(), x.raise_if_set()",
     ],
-    "Event": ["x.is_set(), x.wait(0.01), x.wait(0), x.wait(-5), x.set(), x.is_set(), x.wait(), x.clear(), x.is_set()"],
+    "Event": ["x.is_set(), x.wait(0.01), x.wait(0), x.wait(-5), x.wait(-1), x.set(), x.wait(), x.clear(), x.is_set()"],
     "Latch": [
         "x.value, x.add(), x.add(3), x.count_down(n=5), x.wait(0.01), x.count_down(), x.wait(), x.wait(1), x.value",
         "x.count_down(3)",
@@ -136,7 +136,7 @@ CALLS = {
         "x.acquire_read(), x.acquire_write()",
     ],
     "Semaphore": [
-        "x.acquire(), x.acquire(False), x.acquire(timeout=0.01), x.acquire(True, -0.5), x.release(2), x.value",
+        "x.acquire(), x.acquire(False), x.acquire(timeout=0.01), x.acquire(True, -0.5), x.acquire(timeout=-1), x.release(2)",
         "x.acquire(True, None), x.release(n=1), x.value",
         "x.release(0)",
         "x.release(2**40)",

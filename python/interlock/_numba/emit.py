@@ -129,7 +129,7 @@ def _to_ns(seconds):
 
 
 def _wait_ns(timeout):
-    return -1 if timeout == -1 else _to_ns(max(timeout, 0.0))
+    return _to_ns(max(timeout, 0.0))
 
 
 def mutex_ns(blocking, timeout):
@@ -147,7 +147,7 @@ def semaphore_ns(blocking, timeout):
     """Like `threading.Semaphore`: a deadline that has passed is no error."""
     if not blocking:
         raise ValueError("can't specify timeout for non-blocking acquire")
-    return -1 if timeout == -1 else _to_ns(max(timeout, 0.0))
+    return _to_ns(max(timeout, 0.0))
 
 
 def queue_ns(block, timeout):
