@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import starmap
+from operator import index
 from time import perf_counter
 from typing import Any, Protocol, TypeVar, cast
 
-from ._constants import ILK_ECANCELED, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED
-from ._errors import check, warn_owner_died
+from ._constants import ILK_EBUSY, ILK_ECANCELED, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED
+from ._errors import check, error, warn_owner_died
 from ._handle import Handle
 from ._library import BLOCKING, QUICK
 from ._mutex import Lock, Mutex, RLock
@@ -66,6 +68,8 @@ class Condition(Handle):
 
     def close(self) -> None:
         """Free the handle, and the lock if the condition made it. See `Mutex.close`."""
+        if self._made is not None and not self._made.closed and self._made.locked():
+            raise error(ILK_EBUSY)  # before anything is freed, so that the condition stays open
         super().close()
         if self._made is not None:
             self._made.close()
@@ -76,7 +80,14 @@ class Condition(Handle):
         return self._lock
 
     def __enter__(self) -> bool:
-        return bool(self._lock.__enter__())
+        acquired: list[bool] = []
+        try:
+            acquired.extend(starmap(self._lock.__enter__, ((),)))  # see _wait.py
+        except BaseException:
+            if acquired:
+                self._lock.__exit__(None, None, None)
+            raise
+        return acquired[0]
 
     def __exit__(self, *exception: Any) -> None:
         self._lock.__exit__(*exception)
@@ -177,7 +188,7 @@ class Condition(Handle):
         handle = self.handle
         if not self._is_owned():
             raise RuntimeError("cannot notify on un-acquired lock")
-        n = max(0, min(n, _MOST))
+        n = max(0, min(index(n), _MOST))
         if self._inner is None:
             check(_notify(handle, n))
         else:

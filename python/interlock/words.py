@@ -41,14 +41,13 @@ True
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._constants import ILK_EBUSY, ILK_ETIMEDOUT, ILK_OWNER_DIED, ILK_SHARED
-from ._errors import OwnerDiedWarning, check
+from ._constants import ILK_EBUSY, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED, ILK_SHARED
+from ._errors import check, warn_owner_died
 from ._library import BLOCKING, QUICK
 from ._wait import timeout_ns, wait
 from .atomic import Index, element_address
@@ -74,14 +73,12 @@ def lock(array: NDArray[np.uint32], index: Index, timeout: float = -1, shared: b
     True
     """
     address, flags, ns = _address(array, index), ILK_SHARED if shared else 0, timeout_ns(True, timeout)
-    code = _trylock(address, flags)
+    (code,) = map(_trylock, (address,), (flags,))  # see _wait.py
     if code == ILK_EBUSY:
-
-        def undo(_: int) -> None:
-            _unlock(address, flags)
-
-        code = wait(_timedlock, address, flags, timeout_ns=ns, undo=undo)
-    return _locked(code, address, flags)
+        code = wait(_timedlock, address, flags, timeout_ns=ns, undo=lambda _: _unlock(address, flags))
+    if code == ILK_OWNER_DIED:
+        warn_owner_died(lambda _: _unlock(address, flags))
+    return code == ILK_OK or (code != ILK_ETIMEDOUT and check(code) >= 0)
 
 
 def trylock(array: NDArray[np.uint32], index: Index, shared: bool = False) -> bool:
@@ -98,7 +95,10 @@ def trylock(array: NDArray[np.uint32], index: Index, shared: bool = False) -> bo
     True
     """
     address, flags = _address(array, index), ILK_SHARED if shared else 0
-    return _locked(_trylock(address, flags), address, flags)
+    (code,) = map(_trylock, (address,), (flags,))  # see _wait.py
+    if code == ILK_OWNER_DIED:
+        warn_owner_died(lambda _: _unlock(address, flags))
+    return code == ILK_OK or (code != ILK_EBUSY and check(code) >= 0)
 
 
 def unlock(array: NDArray[np.uint32], index: Index, shared: bool = False) -> None:
@@ -119,13 +119,3 @@ def _address(array: NDArray[Any], index: Index) -> int:
     if not array.flags.writeable or not array.flags.aligned:
         raise ValueError("the array is read-only or misaligned")
     return element_address(array, index)
-
-
-def _locked(code: int, address: int, flags: int) -> bool:
-    if code == ILK_OWNER_DIED:
-        try:
-            warnings.warn("the thread that held it is gone: check the data", OwnerDiedWarning, stacklevel=3)
-        except BaseException:  # warnings may be errors, and a lock that raises must not hold
-            _unlock(address, flags)
-            raise
-    return code not in (ILK_EBUSY, ILK_ETIMEDOUT) and check(code) >= 0

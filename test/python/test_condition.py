@@ -237,6 +237,33 @@ def test_closing():
     assert made.closed
 
 
+def test_a_close_while_the_lock_is_held_changes_nothing():
+    """It freed the condition, raised an exception all the same, and left the lock."""
+    for condition in Condition(), Condition(threading.Lock()):
+        made = condition.lock if isinstance(condition.lock, RLock) else condition._inner
+        made.acquire()
+        with pytest.raises(RuntimeError, match="still held"):
+            condition.close()
+        assert not condition.closed and not made.closed
+        made.release()
+        with condition:
+            assert condition.wait(0.001) is False
+        condition.close()
+        condition.close()
+        assert condition.closed and made.closed
+
+
+def test_notify_needs_an_integer():
+    """A float was an ArgumentError of ctypes."""
+    condition = Condition()
+    with condition:
+        for bad in (1.5, None, "1"):
+            with pytest.raises(TypeError, match="integer"):
+                condition.notify(bad)
+        for n in (True, 10**30, -(10**30), 0):
+            condition.notify(n)
+
+
 def test_close_while_another_thread_waits():
     condition = Condition()
     waiting = threading.Thread(target=lambda: condition.__enter__() and (condition.wait(), condition.release()))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import interlock
+from interlock import capi, words
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="runs signal handlers at more points")
 
@@ -137,6 +138,33 @@ def test_entering_a_with_block(how):
         return block.__enter__, lambda: free(lock.acquire_write, lock.release_write)
 
     assert interrupted_everywhere(make) > 0
+
+
+@pytest.mark.parametrize("new", [None, interlock.Lock, interlock.Mutex, threading.Lock, threading.RLock])
+def test_entering_a_condition(new):
+    def make():
+        condition = interlock.Condition(new and new())
+        return condition.__enter__, lambda: free(condition.acquire, condition.release)
+
+    assert interrupted_everywhere(make) > 0
+
+
+@pytest.mark.parametrize("timeout", [None, -1, 60])
+def test_word_locks(timeout):
+    def make():
+        locks = np.zeros(1, np.uint32)
+        call = words.trylock if timeout is None else functools.partial(words.lock, timeout=timeout)
+        return lambda: call(locks, 0), lambda: free(lambda _: words.trylock(locks, 0), lambda: words.unlock(locks, 0))
+
+    assert interrupted_everywhere(make) > 1
+
+
+def test_begin_of_a_once():
+    def make():
+        once = interlock.Once()
+        return once.begin, lambda: free(lambda _: capi.ilk_once_trybegin(once.handle) == 1, once.end)
+
+    assert interrupted_everywhere(make) > 1
 
 
 def test_once():
