@@ -88,9 +88,18 @@ class Queue(Handle):
         return object.__new__(cls)
 
     def __init__(self, capacity: int, dtype: DTypeLike | None = None) -> None:
-        super().__init__(_new(int64(capacity)))
+        if dtype is not None:
+            self._check_dtype(dtype)
+        capacity = int64(capacity)
+        super().__init__(_new(capacity))
         self._capacity = capacity
         self._returned: deque[int] = deque()
+
+    def _check_dtype(self, dtype: DTypeLike) -> None:
+        import numpy as np
+
+        if np.dtype(dtype) != np.int64:  # of a subclass: __new__() has chosen another class for a Queue
+            raise TypeError(f"a {type(self).__name__} holds int64: only Queue itself takes another dtype")
 
     @in_c("queue_put")
     def put(self, item: int, block: bool = True, timeout: float | None = None) -> None:

@@ -138,11 +138,18 @@ class TypedQueue(Queue):
             The index is out of range; no item is removed.
         TypeError
             The array has another dtype, or not one dimension.
+        ValueError
+            The array is read-only; no item is removed.
         queue.Empty, ShutDown
             As `get()` does.
         """
-        if out.dtype != self._dtype or out.ndim != 1:
+        import numpy as np
+
+        if not isinstance(out, np.ndarray) or out.dtype != self._dtype or out.ndim != 1:
             raise TypeError(f"get_into() needs an array of one dimension of {self._dtype}")
+        if not out.flags.writeable:  # before an item is removed
+            raise ValueError("get_into() needs an array that is not read-only")
+        i = index(i)
         out[i]  # raises IndexError before an item is removed
         out[i] = self.get(block, timeout)
 
@@ -172,8 +179,12 @@ class TypedQueue(Queue):
             if not limits.min <= number <= limits.max:
                 raise OverflowError(f"the value must fit in {self._dtype}")
             item = number
-        elif self._dtype.kind == "f":
-            item = float(item)
+        elif self._dtype.kind == "b":
+            item = item if isinstance(item, np.bool_) else index(item) != 0
+        elif self._dtype.kind in "fc":
+            if isinstance(item, (str, bytes)):
+                raise TypeError(f"a number is required, not {type(item).__name__}")
+            item = float(item) if self._dtype.kind == "f" else complex(item)
         elif self._dtype.kind == "V" and isinstance(item, (np.void, np.ndarray)) and item.dtype != self._dtype:
             raise TypeError(f"this queue holds {self._dtype}, not {item.dtype}")
         cell[0] = item

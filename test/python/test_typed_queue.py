@@ -166,6 +166,68 @@ def test_misuse():
     assert repr(Queue(2, float)).endswith(": items=0/2, dtype=float64>")
 
 
+@pytest.mark.parametrize("dtype, item", [(np.float64, 1.5), (POINT, (1.5, 2))], ids=["numbers", "records"])
+def test_get_into_what_cannot_hold_the_item_removes_none(dtype, item):
+    """A read-only array lost the item; None for an index filled the whole array."""
+    q = Queue(2, dtype)
+    q.put(item)
+    read_only = np.zeros(2, dtype)
+    read_only.flags.writeable = False
+    for out, i, error in (
+        (read_only, 0, ValueError),
+        ([0.0], 0, TypeError),
+        (np.zeros(2, np.int8), 0, TypeError),
+        (np.zeros((2, 2), dtype), 0, TypeError),
+        (np.zeros(2, dtype), 2, IndexError),
+        (np.zeros(2, dtype), None, TypeError),
+        (np.zeros(2, dtype), slice(2), TypeError),
+        (np.zeros(2, dtype), 0.0, TypeError),
+    ):
+        with pytest.raises(error):
+            q.get_into(out, i, block=False)
+        assert q.qsize() == 1
+    out = np.zeros(2, dtype)
+    q.get_into(out, -1)
+    assert q.empty() and out[1].item() == item and out[0] == np.zeros(1, dtype)[0]
+
+
+@pytest.mark.parametrize(
+    "dtype, bad",
+    [
+        (np.float64, ["1", b"1", None, 1j]),
+        (np.float32, ["1", b"1", None]),
+        (np.bool_, ["", "False", None, [], 0.5, 1j]),
+        (np.complex128, ["1", b"1", None]),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_what_is_no_number_is_refused(dtype, bad):
+    """Text was parsed, any object was a truth value, and None a complex NaN."""
+    q = Queue(4, dtype)
+    for item in bad:
+        with pytest.raises(TypeError):
+            q.put(item)
+    assert q.empty()
+    q.put(True)
+    q.put(np.bool_(False))
+    q.put(1)
+    assert [q.get(), q.get(), q.get()] == [1, 0, 1]
+
+
+def test_a_subclass_with_a_dtype_is_refused():
+    """It ignored the dtype, and was a queue of int64."""
+
+    class Mine(Queue):
+        pass
+
+    for dtype in (np.uint8, np.float64, POINT):
+        with pytest.raises(TypeError, match="a Mine holds int64"):
+            Mine(2, dtype)
+    for mine in Mine(2), Mine(2, None), Mine(2, np.int64):
+        mine.put(300)
+        assert mine.get() == 300
+
+
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="asks what is compiled")
 def test_mistakes_in_kernels():
     with pytest.raises(TypingError, match="get_into"):
