@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import index
 from types import TracebackType
 from typing import Union
 
@@ -24,6 +25,12 @@ WHERE_MAX = 2 ** (62 - CODE_BITS) - 1
 WHERE_UNKNOWN = -WHERE_MAX - 1  # stands for every place out of range
 
 Raised = Union[type[Exception], tuple[type[Exception], str]]
+
+
+def _can_be_raised(what: object) -> bool:
+    if isinstance(what, tuple):
+        return len(what) == 2 and not isinstance(what[0], tuple) and _can_be_raised(what[0]) and isinstance(what[1], str)
+    return isinstance(what, type) and issubclass(what, Exception)
 
 
 class KernelError(RuntimeError):
@@ -57,6 +64,8 @@ class ErrorSlot(Handle):
     ------
     ValueError
         A code of the mapping is not in 1..32766.
+    TypeError
+        The mapping has anything else than exception classes and texts.
 
     Examples
     --------
@@ -73,9 +82,11 @@ class ErrorSlot(Handle):
     def __init__(self, errors: Mapping[int, Raised] | None = None) -> None:
         self._check_is_new()
         self._errors = dict(errors or {})
-        for code in self._errors:
-            if not 0 < code < CODE_MAX:
+        for code, what in self._errors.items():
+            if not 0 < index(code) < CODE_MAX:
                 raise ValueError(f"the code {code} is not in 1..{CODE_MAX - 1}")
+            if not _can_be_raised(what):  # now, because a worker's error would be lost behind that of the mapping
+                raise TypeError(f"the code {code} needs an exception class, or one and a text, not {what!r}")
         super().__init__(_new(0))
 
     def set(self, code: int, where: int = 0) -> bool:

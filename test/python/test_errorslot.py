@@ -29,6 +29,19 @@ def record(errors, code, where):
     return errors.set(code, where), errors.is_set(), errors.code(), errors.where()
 
 
+def test_a_mapping_that_cannot_be_raised_is_refused_at_once():
+    """It was a TypeError or IndexError in place of a worker's error."""
+    for bad in (
+        *(ValueError("x"), "text", None, int, KeyboardInterrupt, print),
+        *((), (ValueError,), (ValueError, 1), ("text", ValueError), ((ValueError, "x"), "y"), (ValueError, "x", "y")),
+    ):
+        with pytest.raises(TypeError, match="the code 3 needs an exception class"):
+            ErrorSlot({1: ValueError, 3: bad})
+    for code in (1.5, "1", None):
+        with pytest.raises(TypeError):
+            ErrorSlot({code: ValueError})
+
+
 def test_an_error_leaves_a_prange():
     samples = np.ones(10_000)
     with ErrorSlot({1: (ValueError, "sample {where} is negative")}) as errors:
