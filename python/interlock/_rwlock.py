@@ -182,8 +182,11 @@ class RWLock(Handle):
             acquired.extend(starmap(self.acquire_write, ((),)))  # see _wait.py
             yield
         finally:
-            if acquired and _write_unlock(self._handle) != ILK_OK:
-                self.release_read()
+            if acquired:
+                try:
+                    self.release_write()
+                except RuntimeError:  # the body has downgraded
+                    self.release_read()
 
     def _undo_read(self, _code: int) -> None:
         _read_unlock(self._handle)

@@ -106,6 +106,43 @@ def test_body_that_raises_releases():
         lock.release_write()
 
 
+def test_a_block_calls_what_a_subclass_overrides():
+    """writing() called acquire_write(), but not release_write()."""
+    calls = []
+
+    class Noisy(RWLock):
+        def acquire_read(self, *arguments):
+            calls.append("acquire_read")
+            return super().acquire_read(*arguments)
+
+        def release_read(self):
+            calls.append("release_read")
+            super().release_read()
+
+        def acquire_write(self, *arguments):
+            calls.append("acquire_write")
+            return super().acquire_write(*arguments)
+
+        def release_write(self):
+            calls.append("release_write")
+            super().release_write()
+
+    lock = Noisy()
+    with lock.reading():
+        pass
+    assert calls == ["acquire_read", "release_read"]
+    calls.clear()
+    with lock.writing():
+        pass
+    assert calls == ["acquire_write", "release_write"]
+    calls.clear()
+    with lock.writing():
+        lock.downgrade()
+    assert calls[0] == "acquire_write" and calls[-1] == "release_read"
+    assert lock.acquire_write(False)
+    lock.release_write()
+
+
 @pytest.mark.parametrize("how", ["read", "write"])
 def test_writer_died(how, in_thread):
     lock = RWLock()
