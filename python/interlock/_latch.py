@@ -70,7 +70,8 @@ class Latch(Closing):
         ValueError
             `n` is negative, or the count is less than `n`. The count does not change.
         """
-        code = _count_down(self._handle, int64(n))
+        n = int64(n)
+        code = _count_down(self._handle, n)
         if code == ILK_EINVAL and n >= 0:
             raise ValueError("latch counted down too many times")
         check(code)

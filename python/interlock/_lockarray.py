@@ -66,7 +66,8 @@ class LockArray(Closing):
     _n = -1  # the jitclass, where Numba is switched off, has no length
 
     def __init__(self, n: int, padded: bool = False) -> None:
-        super().__init__(_new(int64(n), ILK_PADDED if padded else 0))
+        n = int64(n)
+        super().__init__(_new(n, ILK_PADDED if padded else 0))
         self._n = n
 
     def __len__(self) -> int:

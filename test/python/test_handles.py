@@ -209,6 +209,28 @@ def test_failed_construction():
     assert live() == before
 
 
+class Integer:
+    def __init__(self, value):
+        self.value = value
+
+    def __index__(self):
+        return self.value
+
+
+def test_integers_of_a_users_class():
+    """They were kept as they are, and compared with integers later: a TypeError instead of the index error."""
+    locks, queue, latch = LockArray(Integer(2)), Queue(Integer(1)), Latch(Integer(1))
+    assert len(locks) == 2
+    with pytest.raises(ValueError, match="index 5 is out of range for a LockArray of length 2"):
+        locks.acquire(Integer(5))
+    assert not queue.full()
+    queue.put(Integer(7))
+    assert queue.full() and queue.capacity == 1 and queue.get() == 7
+    with pytest.raises(ValueError, match="too many"):
+        latch.count_down(Integer(2))
+    assert latch.value == 1
+
+
 def bad_handles():
     closed = Mutex()
     freed = closed.handle
