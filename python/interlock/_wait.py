@@ -3,7 +3,8 @@
 Python runs a signal handler after any call, before its result is stored. If the handler raises, the result is lost, and what
 the call has acquired would stay held. So where a call may acquire, this package writes ``(code,) = map(function, (h,))``:
 between that call and its assignment no handler runs, since Python 3.11. Or it stores the result in a list, as _guarded()
-does. After that it calls nothing before it returns.
+does. After that it calls nothing before it returns. The same holds in other threads, for exceptions that one thread raises in
+another (PyThreadState_SetAsyncExc).
 """
 
 from __future__ import annotations
@@ -88,14 +89,16 @@ def wait(timed: Callable[..., int], *args: Any, timeout_ns: int, undo: Callable[
     If a handler raises although the wait has succeeded, `undo(result)` releases what it acquired.
     """
     if not _in_main_thread():
-        return timed(*args, timeout_ns)
+        (code,) = starmap(timed, ((*args, timeout_ns),))  # an exception that another thread sends would lose the result, too
+        return code
     return _in_slices(timed, args, timeout_ns, undo)
 
 
 def wait_in_place(timed: Callable[..., int], handle: int, *, timeout_ns: int, undo: Callable[[int], Any]) -> int:
     """The same for a lock with a queue: the wait keeps its place there between slices."""
     if not _in_main_thread():
-        return timed(handle, timeout_ns)
+        (code,) = map(timed, (handle,), (timeout_ns,))
+        return code
     code = _guarded(timed, (handle, 0), undo)
     if code != ILK_ETIMEDOUT or timeout_ns == 0:
         return code  # most often

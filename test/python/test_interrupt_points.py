@@ -26,6 +26,13 @@ def names(code):
     return {instruction.offset: instruction.opname for instruction in dis.get_instructions(code)}
 
 
+@pytest.fixture(autouse=True)
+def handler_of_ctrl_c():
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
 class Points:
     """Traces the package's frames, and calls the handler of Ctrl-C at the n-th point."""
 
@@ -54,27 +61,30 @@ class Points:
 
 def interrupted_everywhere(make):
     """Call `call, check = make()` for each point; after the interrupt, `check()` must hold."""
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    n = 1
+    while True:
+        call, check = make()
+        points = Points(n)
+        raised = False
+        sys.settrace(points.trace)
+        try:
+            call()
+        except KeyboardInterrupt:
+            raised = True
+        finally:
+            sys.settrace(None)
+        assert raised == (points.where is not None)
+        if not raised:
+            return n - 1
+        assert check(), points.where
+        n += 1
+
+
+def interrupted_in_a_thread(make):
     try:
-        n = 1
-        while True:
-            call, check = make()
-            points = Points(n)
-            raised = False
-            sys.settrace(points.trace)
-            try:
-                call()
-            except KeyboardInterrupt:
-                raised = True
-            finally:
-                sys.settrace(None)
-            assert raised == (points.where is not None)
-            if not raised:
-                return n - 1
-            assert check(), points.where
-            n += 1
-    finally:
-        signal.signal(signal.SIGINT, handler)
+        return interrupted_everywhere(make)
+    except AssertionError as error:
+        return error
 
 
 def in_python(thing):
@@ -105,6 +115,35 @@ def test_acquire(kind, timeout):
         return lambda: lock.acquire(True, timeout), lambda: free(lock.acquire, lock.release)
 
     assert interrupted_everywhere(make) > 1
+
+
+@pytest.mark.parametrize("timeout", [-1, 60])
+@pytest.mark.parametrize("kind", ["Lock", "Mutex", "RLock", "Semaphore", "RWLock", "LockArray", "Once", "Queue", "words"])
+def test_another_thread(kind, timeout, in_thread):
+    """An exception that another thread sends it (PyThreadState_SetAsyncExc) also comes at these points. The lock stayed held."""
+
+    def make():
+        if kind == "words":
+            array = np.zeros(1, np.uint32)
+            return lambda: words.lock(array, 0, timeout), lambda: array[0] == 0
+        if kind == "LockArray":
+            locks = interlock.LockArray(2)
+            return lambda: locks.acquire(1, True, timeout), lambda: free(
+                functools.partial(locks.acquire, 1), lambda: locks.release(1)
+            )
+        if kind == "Once":
+            once = interlock.Once()
+            return once.begin, lambda: free(lambda _: capi.ilk_once_trybegin(once.handle) == 1, once.end)
+        if kind == "Queue":
+            queue = in_python(interlock.Queue(1))
+            queue.put(5)
+            return lambda: queue.get(True, 60), lambda: queue.qsize() == 1
+        lock, suffix = in_python(getattr(interlock, kind)()), "_write" * (kind == "RWLock")
+        acquire, release = getattr(lock, "acquire" + suffix), getattr(lock, "release" + suffix)
+        return lambda: acquire(True, timeout), lambda: free(acquire, release)
+
+    results = in_thread(interrupted_in_a_thread, make)
+    assert isinstance(results, int) and results > 1, results
 
 
 @pytest.mark.parametrize("timeout", [-1, 60])
