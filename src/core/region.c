@@ -3,7 +3,8 @@
 #include "guard.h"
 #include "os.h"
 
-/* The cached tag of slot 0, where NULL leads: it matches no handle, and so not NULL. */
+/* `tag_flags` of slot 0, the slot that NULL names: it equals head_of() of no handle, not even of
+   NULL. */
 #define NEVER 1
 
 union slot *handle_slots = &handle_none;
@@ -15,7 +16,7 @@ union slot handle_none = {.object = {.tag_flags = NEVER}};
 #define GROWTH 1024
 #define BYTES(slots) ((slots) * sizeof(union slot))
 
-/* Held while the region grows. It is not the table's lock: only threads that need new slots wait
+/* Held while the region grows. Not the table's lock, so that only threads that need new slots wait
    for the system. */
 static os_lock growth_lock = OS_LOCK_INIT;
 

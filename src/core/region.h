@@ -21,8 +21,8 @@ extern HIDDEN union slot handle_none;  /* used for an index out of range: never 
 
 void region_setup(void); /* once, when the library is loaded */
 
-/* Makes more than `have` slots available. With no lock held. False: no memory, or the maximum is
-   reached. */
+/* Makes more than `have` slots available, unless another thread has. With no lock held. False: no
+   memory, or the maximum is reached. */
 bool region_grow(uint32_t have);
 
 extern const struct fork_module region_fork; /* guard.h */

@@ -13,7 +13,7 @@
 #include "memory.h"
 #include "report.h"
 
-/* The text. What fits is written to the buffer; `length` counts all of it. */
+/* The text. The part of it that fits is in the buffer; `length` is that of the whole. */
 struct text {
   char *buffer;
   size_t size, length;
@@ -66,7 +66,7 @@ static void collect(void *handle, struct object *object, enum kind kind, void *c
   list->count++;
 }
 
-/* Copies all live handles; false: no memory. */
+/* Lists all live handles; false: no memory. */
 static bool list_all(struct list *list)
 {
   *list = (struct list){.capacity = 64};
@@ -81,7 +81,7 @@ static bool list_all(struct list *list)
     handle_each(collect, list);
     if (list->count <= list->capacity)
       return true;
-    list->capacity = list->count + list->count / 4; /* others may be made meanwhile */
+    list->capacity = list->count + list->count / 4; /* more may be made meanwhile */
   }
 }
 
@@ -109,7 +109,7 @@ static void put_object(struct text *t, void *handle, struct object *object, enum
     char state[256] = "";
     operations->describe(handle, object, state, sizeof state);
     put(t, "  %s", state);
-    /* If the description ends with the holder, the system's number of that thread is added for a
+    /* If the description ends with the holder, the system's id of that thread follows, for a
        debugger. */
     uint32_t id = operations->holder ? operations->holder(object, 0) : 0;
     char end[32];
@@ -163,7 +163,7 @@ static void put_thread(struct text *t, struct thread *me, struct thread *record)
     put(t, "  sleeps");
   }
   uint32_t holder = block_awaited(me, b.handle, b.index);
-  if (holder && holder != id) { /* a writer that waits for readers already holds the rwlock */
+  if (holder && holder != id) { /* a writer that waits for readers holds the rwlock itself */
     put(t, ", held by thread %u", holder);
     put_native(t, holder);
   }

@@ -42,8 +42,8 @@ uint32_t resumable_notified(struct thread *me, void *handle)
 bool resumable_end(struct thread *me, struct wait_slot *slot)
 {
   struct object *object = handle_held_object(slot->resumable_for);
-  /* No pin is needed: the lock is chosen by the address, and while the slot counts, the object
-     exists (P4). */
+  /* No pin is needed: the lock is chosen by the address, and while the slot counts in `waiters`,
+     the object exists (P4). */
   waitq_lock(object);
   struct waitq *queue = load_relaxed(&slot->queue);
   bool notified = !queue && load_relaxed(&slot->signal) == SIGNAL_GIVEN;

@@ -17,9 +17,9 @@
 
    Invariants:
    P1  A slot is in use for one wait, from its begin to its end, and `resumable_for` names the
-       object. Calls of this thread that wait for that object use it. If there are two such waits,
-       for example because a signal handler waits for the same object between two parts, they use
-       the slot of the wait that began last.
+       object. Calls of this thread that wait for that object use it. If there are several such
+       waits, for example because a signal handler waits for the same object between two parts, the
+       calls use the slot of the wait that began last.
    P2  While a slot is away (waitq.h), it receives no wake and no hand-off, and no thread waits for
        its thread. A release goes to the next slot that is present, or leaves the object free, and
        the next part checks the object before it sleeps. So a thread that never continues its wait
@@ -61,7 +61,7 @@ struct wait_slot *resumable_begin(struct thread *me, void *handle);
 /* How many resumable waits of this thread for that object have a notify that was not accepted. */
 uint32_t resumable_notified(struct thread *me, void *handle);
 
-/* Ends that wait. True: it had a notify, which the caller must pass on. */
+/* Ends the wait that has this slot. True: it had a notify, which the caller must pass on. */
 bool resumable_end(struct thread *me, struct wait_slot *slot);
 
 /* Ends all resumable waits of a thread that exits. */

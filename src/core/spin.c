@@ -4,8 +4,8 @@
 #include "gil.h"
 #include "os.h"
 
-/* The estimate of how long a wake takes, in nanoseconds: its first value, and its bounds. A wake
-   that takes longer was that of a thread which waited for a processor. */
+/* The estimate of how long a wake takes, in nanoseconds: its first value, and its bounds. If a wake
+   takes longer, its thread has waited for a processor. */
 #define WAKE_FIRST 5000
 #define WAKE_LEAST 1000
 #define WAKE_MOST 40000
@@ -42,7 +42,7 @@ void spin_setup(void)
   if (os_cpu_count() == 1)
     return;
   int64_t least = time_pauses();
-  for (int i = 0; i < 3; i++) { /* another program may have run meanwhile */
+  for (int i = 0; i < 3; i++) { /* the shortest counts: another program may run meanwhile */
     int64_t ns = time_pauses();
     least = ns < least ? ns : least;
   }

@@ -1,11 +1,11 @@
-/* Spinning before a sleep. It pays if the event comes sooner than a sleep and a wake take;
-   otherwise it wastes time, and the time that another thread needs if there are more threads than
-   processors. So a wait spins for at most twice as long as a wake takes on this machine (wake.h),
-   and with one processor not at all.
+/* Spinning before a sleep. It pays if the event comes sooner than a sleep and a wake take.
+   Otherwise it wastes time, which another thread needs if there are more threads than processors.
+   So a wait spins for at most twice as long as a wake takes on this machine (wake.h), and with one
+   processor not at all.
 
    Each thread adapts its limit, for all its waits together. If an event came after n pauses, the
-   limit becomes at least 2 n and a few; if it did not come, the limit is halved. Now and then a
-   wait probes: it spins for as long as any may. The intervals between probes double while probes
+   limit becomes at least 2 n + 4; if it did not come, the limit is halved. Now and then a wait
+   probes: it spins for as long as any wait may. The intervals between probes double while probes
    fail.
 
    A check takes the cache line from the thread that is about to write to it. So the checks are
@@ -26,13 +26,15 @@
 
 struct spin {
   struct thread *me;
-  uint32_t pauses, limit, step, step_most, yields;
+  uint32_t pauses, limit;   /* so far; at most */
+  uint32_t step, step_most; /* pauses before the next check; at most */
+  uint32_t yields;          /* so far */
   bool probes;
 };
 
 void spin_setup(void); /* once, when the library is loaded */
 
-/* Adapts the longest spin to a wake that took so long, in nanoseconds. */
+/* Adapts `spin_most` to a wake that took this long, in nanoseconds. */
 void spin_adapt(int64_t wake);
 
 /* The longest spin, in pauses; 0 with one processor. */
@@ -78,7 +80,7 @@ static inline bool spin_again(struct spin *spin)
   return true;
 }
 
-/* The event came. */
+/* The event came before the sleep. */
 static inline void spin_won(struct spin *spin)
 {
   if (!spin->pauses)
@@ -92,10 +94,10 @@ static inline void spin_won(struct spin *spin)
   me->spin_failures = 0;
 }
 
-/* For an object with perhaps more threads than there are processors: before a wait sleeps. True,
-   after a yield: recheck. False: sleep. `steps` changes with what the object's threads do. So it
-   shows whether a long yield let them run, or another program; after the latter this thread does
-   not yield for a while. Releases the GIL, as block() does (gil.h). */
+/* For an object whose threads may be more than the processors, before a wait sleeps. True, after a
+   yield: recheck. False: sleep. `steps` grows with each step of the object's threads. So it shows
+   whether a long yield let them run, or another program; after the latter this thread does not
+   yield for a while. Releases the GIL, as block() does (gil.h). */
 COLD bool spin_yield(struct spin *spin, const atomic_u64 *steps);
 
 #endif

@@ -8,7 +8,7 @@
 /* True if the message is enabled (ilk_gil_probe). */
 bool stall_is_probed(void);
 
-/* Called by a blocked thread that holds none of the library's locks. */
+/* Called by a blocked thread, with no guard held: prints the message if it is due. */
 COLD void stall_check(struct thread *me);
 
 #endif

@@ -4,13 +4,15 @@
 #include "thread_table.h"
 
 /* The exit hook is one of a thread's destructors. Others may still use the library, so the record
-   is kept for a few of the system's rounds of destructors. A later call gets a last record, which
-   is retired in the next round. If there is no further round, the record stays until another thread
-   waits for what it holds, or needs a record: then the system says whether the thread still exists.
+   is kept for EXIT_ROUNDS of the system's rounds of destructors. A later call gets a last record,
+   which the hook frees in the next round. If there is no further round, the record stays until
+   another thread waits for what it holds, or needs a record: then the system says whether the
+   thread still exists (`exits_unnoticed`).
 
    A thread whose first call is in one of its destructors does not know that it exits, and may have
    too few rounds left. So a thread that has waited for a while also asks the system about the
-   holder (block.c), and the table of records does before it grows twofold.
+   holder (block.c). And when the number of records outgrows a power of two, the thread that needs
+   the next one asks about all threads.
 
    macOS frees the variables of a thread before each round, and they have their first values again
    when they are used next. So the number of rounds is also in the record, and the thread finds its
@@ -56,7 +58,7 @@ static void restore(struct thread *record)
   exit_rounds = record->exit_rounds;
 }
 
-/* Does nothing if the record is another thread's by now. */
+/* Sets `exits_unnoticed`, unless the record is another thread's by now. */
 static void expect_no_notice(struct thread *record, uint32_t id)
 {
   os_signals signals;

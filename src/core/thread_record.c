@@ -18,7 +18,6 @@ void thread_set_current(struct thread *record)
   thread_pinnable = record ? record : &no_thread;
 }
 
-/* Held with signals blocked: a signal handler may need it to create its thread's record. */
 static os_lock records_lock = OS_LOCK_INIT;
 
 void thread_records_lock(os_signals *before)
@@ -79,13 +78,14 @@ static void set_live(const struct thread *record, bool is_live)
     and_seq_cst(&live[record->index / LIVE_BITS], ~bit);
 }
 
-/* A thread that has loaded an id finds the record: each thread stores its id in a lock with
-   release, and the id is loaded there with acquire. Otherwise a thread that is new could be taken
-   for a dead one. */
+/* A thread that has loaded an id in a lock finds the record, because each thread stores its id
+   there with release, and others load it with acquire. Otherwise they could take a new thread for a
+   dead one. */
 struct thread *thread_find(uint32_t id)
 {
   (void)fork_is_under_way(); /* in a fork's child the others are dead */
-  /* seq_cst: a waiter publishes its wait and then loads this; thread_leave() does the opposite. */
+  /* seq_cst: Dekker. A waiter publishes its wait, then loads this; thread_leave() clears this, then
+     loads the waits. */
   struct thread *record = load_seq_cst(&by_id[id % THREADS_MAX]);
   /* Acquire: a thread that detects a death here sees everything that the dead thread did, unless it
      is the system that reports the death. */
@@ -102,8 +102,8 @@ static uint32_t next_id(void)
 {
   for (int tries = 0; tries < THREADS_MAX; tries++) {
     last_id = last_id % ID_MAX + 1;
-    /* Acquire: hands the end of the element's earlier thread over to threads that find this one
-       there. */
+    /* Acquire: a thread that finds the new thread there sees everything that the earlier one
+       did. */
     if (!load_acquire(&by_id[last_id % THREADS_MAX]))
       return last_id;
   }

@@ -29,9 +29,9 @@
 #define DEFERRED_MAX 64
 
 /* The hazard pointers of a thread, which pin the objects that it works on (see handle.h). Calls use
-   PIN_INNER. What pins another object meanwhile uses PIN_OUTER: a condition's wait, the report,
-   thread exit. PIN_INSPECT is for block(), which inspects objects that other threads wait for, and
-   for a notify. */
+   PIN_INNER. A call that pins another object meanwhile uses PIN_OUTER for one of the two: a
+   condition's wait, the report, thread exit. PIN_INSPECT is for block(), which inspects objects that
+   other threads wait for, and for a notify. */
 enum pin { PIN_OUTER, PIN_INNER, PIN_INSPECT, PINS };
 
 /* The size of the thread-local cache of tallies, which is indexed by the slot modulo
@@ -44,7 +44,7 @@ struct tally_cache_entry {
   struct cell *cell;
 };
 
-/* The value of an empty entry: one that no lookup of that entry matches. */
+/* The value of an empty entry. No handle that is looked up in that entry equals it. */
 static inline uintptr_t tally_cache_none(uint32_t index)
 {
   return index == 0;
@@ -56,14 +56,13 @@ struct waitq;
    `mutex` are guarded by the lock of that queue. */
 struct wait_slot {
   atomic_u32 signal; /* the word on which its thread sleeps */
-  uint8_t role;      /* the kind of waiter, where a queue has several */
-  /* Its thread does not react now; wakes and hand-offs go to others. */
-  bool away;
+  uint8_t role;      /* enum queue_role, where a queue has both */
+  bool away;         /* wakes and hand-offs pass it over */
   /* Private to its thread: how many earlier resumable waits for the same object there are. */
   uint8_t nesting;
   _Atomic(struct waitq *) queue; /* the queue that it is in, or NULL */
   struct wait_slot *next, *previous;
-  int64_t since; /* when the wait began, with all its parts */
+  int64_t since; /* when the wait began, or its first part */
   /* In a condition's queue: the mutex that its thread reacquires once notified. */
   void *mutex;
   /* Private to its thread: the object of a resumable wait (see resumable.h), or NULL. */
@@ -82,7 +81,7 @@ struct thread {
   atomic_i64 native_id;
   uint32_t index;  /* index among all records */
   int exit_rounds; /* calls of the exit hook of its thread */
-  /* Created while its thread exits, so that the end may go unnoticed (see thread_life.c). */
+  /* Not 0: the exit of its thread may go unnoticed (see thread_life.c). */
   atomic_u32 exits_unnoticed;
   struct thread *next_free;
 
@@ -110,7 +109,7 @@ struct thread {
   atomic_word blocked_word;   /* the address on which it sleeps */
   atomic_i64 blocked_since;
   atomic_i64 blocked_deadline;
-  atomic_u32 blocked_reads; /* `reads` at that time */
+  atomic_u32 blocked_reads; /* `reads` when it blocked */
 
   /* Its slots in queues of waiters. */
   _Alignas(CACHE_LINE) struct wait_slot wait_slots[WAIT_SLOTS];
@@ -159,7 +158,8 @@ void thread_abandon(struct thread *record);
 /* Makes the record the calling thread's. False: the system has no memory to report the thread's
    exit, so the code that ends the thread calls thread_leave(). */
 bool thread_adopt(struct thread *record);
-/* Called when the thread exits. What it holds is a dead thread's from then on. */
+/* Ends the life of the record, at the exit of its thread or after it. What the thread holds is a
+   dead thread's from then on. */
 void thread_leave(struct thread *record);
 
 /* The number of records with `exits_unnoticed`. thread_end_unnoticed() does the work of the exit
@@ -181,7 +181,7 @@ static inline struct thread *thread_self(void)
    handler cannot create a record on this system. */
 COLD struct thread *thread_self_safely(void);
 
-/* The id of the calling thread, which alone writes it. */
+/* The id of the calling thread, or of a record that the caller has reserved. */
 static inline uint32_t thread_id(const struct thread *me)
 {
   return load_relaxed(&me->id);
