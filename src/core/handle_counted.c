@@ -28,7 +28,6 @@
 #include "guard.h"
 #include "handle.h"
 #include "handle_table.h"
-#include "os.h"
 
 /* There are several counters, so that a pin rarely delays the free of another object. */
 #define COUNTS 64
@@ -43,8 +42,8 @@ atomic_u32 *handle_count_of(void *handle)
 void handle_leave_counted(void *handle)
 {
   uint32_t count = load_relaxed(handle_count_of(handle));
-  /* seq_cst: what the call did happens before a close loads the lower count. 0: the call began
-     before a fork. */
+  /* seq_cst: what the call did happens before a close loads the lower count. The count is 0 in a
+     fork's child, if the call began before the fork. */
   while (count && !cas_seq_cst(handle_count_of(handle), &count, count - 1))
     ;
 }

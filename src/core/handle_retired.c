@@ -9,9 +9,9 @@
    R1  A slot is on the list from the free until it is recycled. The list is guarded by the table's
        lock, and only the thread that is `recycler` removes slots from it.
    R2  The recycler copies the list before it runs the heavy fence. For each slot of that copy, the
-       tag was cleared before the fence. So a pin that was set in time to see the tag is visible to
-       the loads that follow the fence (Dekker, fence.h), and a pin that is set later does not see
-       the tag.
+       tag was cleared before the fence. So if a call set its pin in time to find the tag, the pin
+       is visible to the loads that follow the fence (Dekker, fence.h). A call that sets its pin
+       later does not find the tag.
    R3  No call is inside with a counted pin: end_close() loads the count.
 
    Source: hazard pointers (Michael, IEEE TPDS 2004), with an asymmetric fence. Checked by
@@ -48,7 +48,7 @@ bool handle_retired_are_many(void)
 
 /* --- recycling ------------------------------------------------------------------------ */
 
-/* Removes what some thread pins from the copied list. */
+/* Removes the handles that some thread pins from the copied list. */
 static void remove_pinned(void **handles, uint32_t n)
 {
   for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))

@@ -26,8 +26,8 @@ static void wake_waiters_of(struct thread *me, uint32_t dead)
        sees all locks that the dead thread held, even those stored relaxed. */
     if (!(or_seq_cst(&r->episode, 0) & 1))
       continue;
-    /* The two may be of different waits. No harm: the later wait checks its holder itself, and
-       holder() takes any index. */
+    /* The two may be of different waits. That does no harm: the later wait checks its holder
+       itself, and holder() takes any index. */
     void *handle = (void *)load_relaxed(&r->blocked_handle);
     int64_t index = load_relaxed(&r->blocked_index);
     enum kind kind = handle_kind(handle);
@@ -52,8 +52,8 @@ static bool wake_word_waiters(uint32_t dead, bool first_pass)
     /* The caller itself may wait, and end a thread that is gone (block()): then it rechecks. */
     if (r == thread_current || !block_load(r, &b) || !(b.flags & BLOCK_WORD) || !b.index)
       continue;
-    /* One that waits for another thread may have fallen asleep before the dead thread acquired its
-       word. One wake is enough: if it is not asleep yet, it finds the word changed. */
+    /* A thread that waits for another holder may have fallen asleep before the dead thread acquired
+       the word. For that one wake is enough: if it is not asleep yet, it finds the word changed. */
     if (b.index == dead || first_pass)
       wait_wake(b.word, INT_MAX, false);
     found = found || b.index == dead;
@@ -67,7 +67,7 @@ static bool wake_word_waiters(uint32_t dead, bool first_pass)
 /* The same for locks in the caller's memory, which an exiting thread must not access: all waiters
    for such locks recheck. A waiter that is between its last check and its sleep needs another wake.
    One that runs a signal handler, or is stopped, may not be reached at all. The exit does not wait
-   for it: it detects the death itself (HOLDER_WATCH in block.c). */
+   for it: such a waiter detects the death itself (HOLDER_WATCH in block.c). */
 static void wake_word_waiters_of(struct thread *me, uint32_t dead)
 {
   for (int i = 0; me->uses_words && i < PASSES && wake_word_waiters(dead, i == 0); i++)

@@ -30,8 +30,8 @@
 
 /* The hazard pointers of a thread, which pin the objects that it works on (see handle.h). Calls use
    PIN_INNER. A call that pins another object meanwhile uses PIN_OUTER for one of the two: a
-   condition's wait, the report, thread exit. PIN_INSPECT is for block(), which inspects objects that
-   other threads wait for, and for a notify. */
+   condition's wait, the report, thread exit. PIN_INSPECT is for block(), which inspects objects
+   that other threads wait for, and for a notify. */
 enum pin { PIN_OUTER, PIN_INNER, PIN_INSPECT, PINS };
 
 /* The size of the thread-local cache of tallies, which is indexed by the slot modulo

@@ -64,7 +64,7 @@ void waitq_remove(struct object *object, struct waitq *queue, struct wait_slot *
 bool waitq_signal(struct wait_slot *slot, enum signal signal)
 {
   bool asleep = load_relaxed(&slot->signal) == SIGNAL_NONE;
-  /* Release: a thread that reads GIVEN without the lock owns what was given. */
+  /* Release: a thread that loads GIVEN without the lock owns what was given. */
   store_release(&slot->signal, signal);
   return asleep;
 }
@@ -91,7 +91,7 @@ bool waitq_defer_wake(struct thread *me, struct wait_slot *slot)
   if (count == DEFERRED_MAX)
     return false;
   store_relaxed(&me->deferred[count], slot);
-  /* Then the caller checks whether it still holds the mutex. */
+  /* seq_cst: the caller then checks whether it still holds the mutex. Dekker with a reset. */
   store_seq_cst(&me->deferred_count, count + 1);
   return true;
 }

@@ -9,10 +9,10 @@
    A slot that is `away` keeps its position, but wakes and hand-offs pass it over and go to the
    first slot that is present, so that no thread waits for one that may not come back soon. A slot
    becomes present again, at its old position, when its thread rechecks. It is away in two cases:
-   - The thread is between two parts of a resumable wait (resumable.h).
-   - A wake did not find the thread asleep: it runs a signal handler, which may take long, or was
-     about to fall asleep. The next slot is then woken as well (waitq_wake_is_lost()). A fair lock
-     does not do this: it passes no waiter over.
+   - Its thread is between two parts of a resumable wait (resumable.h).
+   - A wake did not find its thread asleep: the thread runs a signal handler, which may take long,
+     or was about to fall asleep. The next slot is then woken as well (waitq_wake_is_lost()). A fair
+     lock does not do this: it passes no waiter over.
    A condition ignores `away`: a notify takes nothing from other threads. */
 #ifndef INTERLOCK_WAITQ_H
 #define INTERLOCK_WAITQ_H
@@ -67,21 +67,21 @@ bool waitq_signal(struct wait_slot *slot, enum signal signal);
    as asleep. */
 bool waitq_wake(struct wait_slot *slot);
 
-/* With the lock held again, after waitq_wake() returned false. True: the thread has not rechecked
-   since. Then the caller marks the slot as away and wakes the next. */
+/* After waitq_wake() has returned false, with the lock held again. True: the slot's thread has not
+   rechecked since. Then the caller marks the slot as away and wakes the next. */
 bool waitq_wake_is_lost(const struct waitq *queue, struct wait_slot *slot);
 
-/* Wakes the thread in whichever queue it sleeps: its wake may have been deferred. */
+/* Wakes the thread, in whichever queue it sleeps. For a wake that another thread has deferred. */
 void waitq_wake_thread(struct thread *record);
 
 /* Defers a wake until the caller has released the mutex that the woken thread needs next: before
-   that, the thread would only fall asleep again. The wake happens at the latest when the caller
-   releases the mutex, blocks or exits, or the mutex is taken from it; that code calls
+   that, the thread would only fall asleep again. The wake is made at the latest when the caller
+   releases the mutex, blocks or exits, or a reset takes the mutex from it; the code for that calls
    waitq_wake_deferred(). handle_close(), which waits until the sleeper has left an object, wakes it
-   itself. False: the list is full; the caller wakes at once. */
+   itself. False: the list is full, and the caller must wake at once. */
 bool waitq_defer_wake(struct thread *me, struct wait_slot *slot);
 
-/* Does the wakes that the thread has deferred. Only that thread itself then clears the list. */
+/* Makes the wakes that the thread has deferred. If that is the calling thread, clears its list. */
 void waitq_wake_deferred(struct thread *record);
 
 void waitq_setup(void); /* once, when the library is loaded */

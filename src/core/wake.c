@@ -4,7 +4,7 @@
 #include "spin.h"
 
 #define MEASURED 16 /* one of a thread's sleeps in so many */
-#define ASKED 1     /* no time of the clock */
+#define ASKED 1     /* in a slot; the clock never returns it */
 
 static atomic_i64 woken_at[WAKE_SLOTS];
 
@@ -25,7 +25,7 @@ void wake_expect(struct thread *me, const atomic_u32 *word)
 void wake_measure(const atomic_u32 *word, int64_t since)
 {
   int64_t at = load_relaxed(&woken_at[wake_slot(word)]);
-  if (at <= since) /* not asked, not woken by this process, or measured already */
+  if (at <= since) /* not asked for, not woken by this process, or measured already */
     return;
   store_relaxed(&woken_at[wake_slot(word)], 0);
   spin_adapt(clock_now() - at);

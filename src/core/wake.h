@@ -1,8 +1,8 @@
-/* Wakes, and how long they take on this machine: from the call that wakes a thread until that
+/* Wakes, and how long a wake takes on this machine: from the call that wakes a thread until that
    thread runs. A wait spins for about as long before it sleeps (spin.h).
 
-   One sleep of a thread in 16 is measured. The sleeper asks for it in the slot of its word, which
-   other words may share; the next thread that wakes one of them stores the time there. So a
+   One sleep of a thread in 16 is measured. The sleeper asks for that in the slot of its word, which
+   other words may share. The next thread that wakes one of these words stores the time there. So a
    measurement may be of another wake. The estimate therefore follows the median: it moves toward
    each measurement by a sixteenth of itself, however far away that is. */
 #ifndef INTERLOCK_WAKE_H
@@ -12,7 +12,7 @@
 #include "thread_record.h"
 #include "wait.h"
 
-/* One of a few slots for the word, by its address; words share them. */
+/* The word's slot, by its address. */
 #define WAKE_SLOT_BITS 6
 #define WAKE_SLOTS (1 << WAKE_SLOT_BITS)
 static inline uint32_t wake_slot(const atomic_u32 *word)
@@ -23,7 +23,7 @@ static inline uint32_t wake_slot(const atomic_u32 *word)
 /* As wait_wake(). */
 int wake(atomic_u32 *word, int n, bool shared);
 
-/* Around a sleep on the word. `since`: clock_now() before wake_expect(). */
+/* Before and after a sleep on the word. `since`: clock_now() before wake_expect(). */
 void wake_expect(struct thread *me, const atomic_u32 *word);
 void wake_measure(const atomic_u32 *word, int64_t since);
 
