@@ -7,7 +7,7 @@ intptr_t python_header;
 
 /* --- how a call reads its arguments -------------------------------------------------- */
 
-/* -1: Python is to judge. */
+/* 1, 0; -1: Python is to judge. */
 static int truth(object o)
 {
   if (o == python.true_object || o == python.false_object)
@@ -16,7 +16,7 @@ static int truth(object o)
   return is_int(o, &value) ? value != 0 : -1;
 }
 
-/* True if every acquire accepts the timeout, or if it is -1 and may be. */
+/* True if the timeout is valid for every method, or if it is -1 and `may_be_forever`. */
 static bool is_timeout(object o, bool may_be_forever)
 {
   int64_t seconds;
@@ -62,7 +62,7 @@ enum how how_to_wait(const struct arguments *arguments, intptr_t skip, const cha
 
 /* --- the way to Python ------------------------------------------------------------------ */
 
-/* The positional arguments as a tuple. NULL: an exception is set, as below. */
+/* The positional arguments as a tuple; NULL: an exception is set. */
 static object positional(const struct arguments *arguments)
 {
   object tuple = python.new_tuple(arguments->n);
@@ -71,6 +71,7 @@ static object positional(const struct arguments *arguments)
   return tuple;
 }
 
+/* The arguments by keyword as a dict; NULL: an exception is set. */
 static object by_keyword(const struct arguments *arguments)
 {
   intptr_t n = python.tuple_size(arguments->names);

@@ -1,18 +1,18 @@
 /* Methods in C for calls from Python code, without Python.h: the Python package hands over the
    addresses of the functions of Python's C API that they need (see docs/calls.md).
 
-       Python code -> method (python_locks.c, ...) -> ilk_..try..()     succeeds: the result
-                                            -> Python method     everything else: waits, errors, unusual arguments
+       Python code -> method in C -> ilk_..try..()   if it succeeds: the result
+                                  -> Python method   if not: waits, errors, unusual arguments
 
    Invariants:
-   I1  A method never waits and never raises an exception of its own: it tries once, with the GIL
-       held, and leaves what does not succeed to the Python method of the same name, which begins
-       anew. So a try that fails changes nothing, and arguments are converted without side effects,
-       or are left to Python.
+   I1  A method never waits and never raises an exception of its own (only MemoryError, where Python
+       has no memory for a result). It tries once, with the GIL held, and leaves what does not
+       succeed to a Python method, which begins anew. So a try that fails changes nothing, and
+       arguments are converted without side effects, or are left to Python.
    I2  The library stores no Python object, but the addresses of static ones. So interpreters need
        not be distinguished.
-   I3  Only the stable ABI is used (the table below). Nothing is done with an object's header, but
-       to load its type.
+   I3  Only the stable ABI is used (the table below). Of an object's header, only the type is
+       loaded.
    I4  A method is called with an instance of the class that it was made for, because Python checks
        that. Such an instance begins with the fields of `struct owner`, after the header. */
 #ifndef INTERLOCK_PYTHON_H
@@ -162,8 +162,8 @@ COLD object call_function(object function, const struct arguments *);
 
 /* --- the methods --------------------------------------------------------------------- */
 
-/* C(name): takes any arguments. F(name): positional ones. N(name): none. S(name): a function for a
-   slot of the base type. Each is the function python_NAME. */
+/* C(name): takes any arguments. F(name): takes positional ones. N(name): takes none. S(name): a
+   function for a slot of the base type. Each is the function python_NAME. */
 #define PYTHON_METHODS(C, F, N, S)                                                                 \
   N(lock_init)                                                                                     \
   N(rlock_init)                                                                                    \

@@ -1,7 +1,7 @@
-/* Atomic operations on elements of numpy arrays: interlock.atomic. numpy is used as by any
-   extension module that was compiled with its headers: through the array of addresses `_ARRAY_API`,
-   whose meaning by index is numpy's ABI, and the first fields of arrays and dtypes, which belong to
-   that. Its version is checked. */
+/* Atomic operations on elements of numpy arrays: interlock.atomic. This file uses numpy as an
+   extension module does that was compiled with numpy's headers: through the array of addresses
+   `_ARRAY_API`, and through the first fields of arrays and dtypes. What each index means, and those
+   fields, are numpy's ABI, whose version is checked. */
 #include <string.h>
 
 #include "python.h"
@@ -52,12 +52,11 @@ int ilk_python_numpy(void *api)
   unsigned version = ((unsigned (*)(void))(uintptr_t)table[NUMPY_ABI_VERSION])();
   if (version != NUMPY_ABI_1 && version != NUMPY_ABI_2)
     return fail(ILK_ENOTSUP);
-  store_release(&numpy, table); /* pairs with the load in atomic_apply() */
+  store_release(&numpy, table); /* pairs with apply() */
   return ILK_OK;
 }
 
-/* --- the types of elements
-   ---------------------------------------------------------------------- */
+/* --- the types of elements ----------------------------------------------------------- */
 
 enum class { CLASS_NONE, CLASS_BOOL, CLASS_SIGNED, CLASS_UNSIGNED, CLASS_FLOAT };
 
@@ -69,7 +68,7 @@ struct element_type {
 
 #define LONG_LETTERS(small, large) (sizeof(long) == 8 ? (large) : (small))
 
-/* By numpy's number of the type. Half floats are left to Python. */
+/* Indexed by numpy's number of the type. Half floats are left to Python. */
 static const struct element_type element_types[] = {
   {CLASS_BOOL, 1, 'B'},
   {CLASS_SIGNED, 1, 'b'},
@@ -94,7 +93,8 @@ static struct element_type type_of_elements(object dtype)
   return known ? element_types[d->number] : (struct element_type){CLASS_NONE, 0, 0};
 }
 
-/* ilk_atomic_apply() refuses what cannot be done with floats, but takes bools for numbers. */
+/* ilk_atomic_apply() refuses what cannot be done with floats. But it takes bools for numbers, so
+   what cannot be done with bools is left to Python here. */
 static bool is_for_bools(int64_t operation)
 {
   switch (operation) {
@@ -200,7 +200,8 @@ static bool store_operand(void *place, struct element_type type, object value, v
 
 #define DIMENSIONS_MAX 64 /* of every numpy */
 
-/* The index as integers, one for each dimension; their number. 0: for Python. */
+/* Stores the index as integers, one for each dimension, and returns their number. 0: for Python to
+   judge. */
 static int indices_of(object index, void *const *api, int64_t *indices)
 {
   if (likely(type_of(index) != python.tuple_type))
@@ -228,10 +229,9 @@ static void *element_of(const struct array *array, const int64_t *indices, unsig
   return likely((uintptr_t)address % size == 0) ? address : NULL;
 }
 
-/* --- the function
-   ------------------------------------------------------------------------------- */
+/* --- the function --------------------------------------------------------------------- */
 
-/* Every operation is seq_cst, whatever is asked; here is what may be asked. */
+/* True if this order may be asked for. Whatever is asked for, every operation is seq_cst. */
 static bool is_order(object order, int64_t operation)
 {
   static const struct {

@@ -3,9 +3,9 @@
 
 typedef int try_function(void *handle);
 
-/* As _Mutex.acquire, Semaphore.acquire and so on: `name` is the Python method, and `died` the one
-   for a lock that is acquired, but whose holder has exited; NULL for semaphores, which have none,
-   and whose timeout may be None. */
+/* As _Mutex.acquire, Semaphore.acquire and so on. `name` is the Python method. `died` is the one to
+   call if the lock is acquired and its holder had exited. It is NULL for semaphores, which have no
+   holder, and whose timeout may be None. */
 static inline object acquire(object self, const struct arguments *arguments, try_function *try,
                              const char *name, const char *died)
 {
@@ -43,7 +43,7 @@ static inline object release(object self, try_function *unlock, const char *name
     return release(self, unlock, name);                                                            \
   }
 
-/* __exit__, which has the exception as its arguments. */
+/* __exit__, whose arguments are the exception. */
 #define EXIT(function, unlock, name)                                                               \
   object python_##function(object self, object const *values, intptr_t n)                          \
   {                                                                                                \

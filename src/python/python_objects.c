@@ -12,8 +12,8 @@ static int (*const free_functions[KINDS])(void *) = {
   [KIND_LOCAL] = ilk_local_free,         [KIND_SLICES] = ilk_slices_free,
 };
 
-/* As Handle.__del__, but called by Python from the type's slot, without a search for that
-   method. An object that is held or waited for stays. */
+/* As Handle.__del__, but Python calls it from the type's slot, without a search for that method. An
+   object that is held or waited for is not freed. */
 void python_handle_finalize(object self)
 {
   void *handle = load_relaxed(&owner_of(self)->handle);

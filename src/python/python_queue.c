@@ -24,9 +24,9 @@ object python_queue_put_nowait(object self, object const *values, intptr_t n, ob
   return call_python(self, "_python_put_nowait", &arguments);
 }
 
-/* The oldest item. False: there is none now, or Python is to get it. NULL: Python has no memory
-   for it, and raises MemoryError. It is not put back: behind others, it would change their
-   order without a word. */
+/* Gets the oldest item. False: there is none now, or Python is to get it. *item is NULL if Python
+   has no memory for it, and raises MemoryError. Then the item is lost: put back, it would be behind
+   the others, and their order would change without a word. */
 static inline bool take(object self, object *item)
 {
   int64_t value;
