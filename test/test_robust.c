@@ -1,6 +1,7 @@
 /* robust.c: locks between processes whose holder, or waiter, is killed at any moment. */
 #define _GNU_SOURCE
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "support.h"
 
@@ -84,8 +85,8 @@ static int call_trylock_robust(void *lock, int64_t unused)
   return ilk_robust_trylock(lock);
 }
 
-/* musl's pthread_mutex_trylock() says EBUSY of a mutex that the caller holds, and no wait that finds
-   its time over, or that waits are cancelled, asked again: ETIMEDOUT or ECANCELED was returned. */
+/* musl's pthread_mutex_trylock() returns EBUSY for a mutex that the caller holds. A wait that found
+   its time over, or waits cancelled, did not try again, and returned ETIMEDOUT or ECANCELED. */
 START_TEST(a_holder_deadlocks_though_its_wait_would_not_begin)
 {
   struct shared *s = shared_new();
@@ -100,6 +101,34 @@ START_TEST(a_holder_deadlocks_though_its_wait_would_not_begin)
   shared_free(s);
 }
 END_TEST
+
+#if defined(__linux__) && defined(__LP64__) && !TSAN
+#define SETS_CLOCK
+
+/* As on a machine without a battery for its clock, until it is set: the time since its start. */
+static _Atomic bool clock_is_unset;
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+  bool unset = clock == CLOCK_REALTIME && clock_is_unset;
+  return (int)syscall(SYS_clock_gettime, unset ? CLOCK_MONOTONIC : clock, time);
+}
+
+/* Where there is no pthread_mutex_clocklock(), as with musl. */
+START_TEST(a_wait_was_invalid_before_the_clock_was_set)
+{
+  struct shared *s = shared_new();
+  expect(ilk_robust_lock(s->lock), ILK_OK);
+  clock_is_unset = true;
+  expect(elsewhere(ilk_robust_timedlock, s->lock, MS), ILK_ETIMEDOUT);
+  expect(ilk_robust_lock(s->lock), ILK_EDEADLK);
+  clock_is_unset = false;
+  expect(ilk_robust_unlock(s->lock), ILK_OK);
+  shared_free(s);
+}
+END_TEST
+
+#endif
 
 static int call_unlock_robust(void *lock, int64_t unused)
 {
@@ -387,6 +416,9 @@ int main(void)
   tcase_add_test(calls, arguments_are_checked);
   tcase_add_test(calls, lock_and_unlock);
   tcase_add_test(calls, a_holder_deadlocks_though_its_wait_would_not_begin);
+#ifdef SETS_CLOCK
+  tcase_add_test(calls, a_wait_was_invalid_before_the_clock_was_set);
+#endif
   tcase_add_test(calls, a_wait_is_cancelled);
   TCase *deaths = test_case(suite, "deaths", 20);
   tcase_add_loop_test(deaths, a_holder_is_killed, 0, 2);

@@ -131,8 +131,9 @@ static int lock_until(pthread_mutex_t *mutex, int64_t until)
 #ifdef HAVE_CLOCKLOCK
   clockid_t clock = CLOCK_MONOTONIC;
 #else /* if the clock is set, this wait is shorter or longer; the caller's waits are short anyway */
+  int64_t left = until - os_clock();
   clock_gettime(CLOCK_REALTIME, &time);
-  until = (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec + (until - os_clock());
+  until = (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec + (left > 0 ? left : 0);
 #endif
   time =
     (struct timespec){.tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};
