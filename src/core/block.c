@@ -226,7 +226,10 @@ int block_until(const struct call *c, int64_t deadline,
   block_prepare_wait(c->object);
   for (;;) {
     uint32_t epoch = load_seq_cst(&c->object->epoch);
-    checked = check(c, context, ended);
+    /* A free that finds this thread waiting fails and restores the head. */
+    while ((checked = check(c, context, ended)) == ILK_EHANDLE &&
+           handle_check_waiter(c->handle) != ILK_EHANDLE)
+      ;
     if (checked != ILK_EBUSY || ended != ILK_OK)
       break;
     ended = block(c->me, c->handle, 0, &c->object->epoch, epoch, deadline, 0);

@@ -61,7 +61,8 @@ static inline void block_finish_wait(struct object *object)
    it sleeps on the object's event count. If a sleep ends early (see block()), it calls check() a
    last time; if that returns ILK_EBUSY, too, block_until() returns what ended the sleep. check()
    gets this code in `ended`, and ILK_OK before. It is called with the object pinned and this thread
-   counted as a waiter. */
+   counted as a waiter. It returns ILK_EHANDLE if the head has another tag, or CLOSING; while the
+   close is undecided, it is then called again. */
 int block_until(const struct call *c, int64_t deadline,
                 int (*check)(const struct call *c, void *context, int ended), void *context);
 

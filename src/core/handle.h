@@ -266,6 +266,19 @@ static inline void call_end_wait(const struct call *c)
   gil_reacquire(c->me);
 }
 
+/* The frame of a call that may wait: the result of f(), with the object pinned. */
+static inline int call_waiting(void *handle, enum kind kind, int64_t timeout_ns,
+                               int (*f)(const struct call *c, int64_t timeout_ns))
+{
+  struct call c;
+  int result = call_begin_timed(&c, handle, kind, timeout_ns);
+  if (result != ILK_OK)
+    return result;
+  result = f(&c, timeout_ns);
+  call_end_wait(&c);
+  return result;
+}
+
 /* For a call that finds CLOSING in the head and is not counted as a waiter: ends the call, so that
    the close can be decided, and then begins it again. Returns what call_begin_timed() does. */
 COLD int call_retry(const struct call *c, int64_t timeout_ns);

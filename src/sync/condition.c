@@ -94,15 +94,18 @@ static void notify_pinned(const struct call *c, uint32_t n)
   }
 }
 
-COLD static int notify_slow(void *handle, uint32_t n)
+COLD static int notify_slow(void *handle, int n)
 {
   struct call c;
-  int begun = call_begin(&c, handle, KIND_CONDITION);
-  if (begun != ILK_OK)
-    return fail(begun);
-  notify_pinned(&c, n);
+  int result = call_begin(&c, handle, KIND_CONDITION);
+  if (result != ILK_OK)
+    return fail(result);
+  if (n < 0)
+    result = ILK_EINVAL;
+  else
+    notify_pinned(&c, (uint32_t)n);
   call_end(&c);
-  return ILK_OK;
+  return return_code(result);
 }
 
 int ilk_condition_notify(void *condition, int n)
@@ -113,8 +116,7 @@ int ilk_condition_notify(void *condition, int n)
   if (likely(n >= 0) && handle_is(condition, KIND_CONDITION) &&
       head_is(load_acquire(&object->head), condition) && !load_acquire(&object->waiters))
     return ILK_OK;
-  int result = notify_slow(condition, n < 0 ? 0 : (uint32_t)n);
-  return result == ILK_OK && n < 0 ? fail(ILK_EINVAL) : result;
+  return notify_slow(condition, n);
 }
 
 int ilk_condition_notify_all(void *condition)

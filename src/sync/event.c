@@ -155,13 +155,7 @@ static int wait_pinned(const struct call *c, int64_t timeout_ns)
 
 COLD static int wait_slow(void *handle, int64_t timeout_ns)
 {
-  struct call c;
-  int result = call_begin_timed(&c, handle, KIND_EVENT, timeout_ns);
-  if (result != ILK_OK)
-    return fail(result);
-  result = wait_pinned(&c, timeout_ns);
-  call_end_wait(&c);
-  return return_code(result);
+  return return_code(call_waiting(handle, KIND_EVENT, timeout_ns, wait_pinned));
 }
 
 int ilk_event_timedwait(void *event, int64_t timeout_ns)

@@ -71,28 +71,26 @@ static int count_down(struct latch *l, int64_t n)
   return ILK_OK;
 }
 
-int ilk_latch_add(void *latch, int64_t n)
+/* The frame of both: change() is a constant in each caller, and inlined. */
+static inline int with_latch(void *latch, int64_t n, int (*change)(struct latch *l, int64_t n))
 {
   struct call c;
-  int begun = call_begin(&c, latch, KIND_LATCH);
-  if (unlikely(begun != ILK_OK))
-    return fail(begun);
-  struct latch *l = (struct latch *)c.object;
-  int result = add(l, n);
+  int result = call_begin(&c, latch, KIND_LATCH);
+  if (unlikely(result != ILK_OK))
+    return fail(result);
+  result = change((struct latch *)c.object, n);
   call_end(&c);
   return return_code(result);
 }
 
+int ilk_latch_add(void *latch, int64_t n)
+{
+  return with_latch(latch, n, add);
+}
+
 int ilk_latch_count_down(void *latch, int64_t n)
 {
-  struct call c;
-  int begun = call_begin(&c, latch, KIND_LATCH);
-  if (unlikely(begun != ILK_OK))
-    return fail(begun);
-  struct latch *l = (struct latch *)c.object;
-  int result = count_down(l, n);
-  call_end(&c);
-  return return_code(result);
+  return with_latch(latch, n, count_down);
 }
 
 int64_t ilk_latch_value(void *latch)

@@ -29,18 +29,18 @@ void *ilk_mutex_new(int flags)
 
 /* --- lock -------------------------------------------------------------------- */
 
+static int lock_pinned(const struct call *c, int64_t timeout_ns)
+{
+  int result = mutex_lock_pinned(c, timeout_ns, 0);
+  if (result >= 0)
+    c->me->held = c->handle;
+  return result;
+}
+
 /* Everything but an uncontended lock of a live handle. */
 COLD static int lock_slow(void *handle, int64_t timeout_ns)
 {
-  struct call c;
-  int result = call_begin_timed(&c, handle, KIND_MUTEX, timeout_ns);
-  if (result != ILK_OK)
-    return result;
-  result = mutex_lock_pinned(&c, timeout_ns, 0);
-  if (result >= 0)
-    c.me->held = handle;
-  call_end_wait(&c);
-  return result;
+  return call_waiting(handle, KIND_MUTEX, timeout_ns, lock_pinned);
 }
 
 /* FREE -> id, and the check of the handle's tag, in one step. */
@@ -87,24 +87,19 @@ COLD static int unlock_slow(void *handle)
   return return_code(result);
 }
 
-/* After a release that saw `has_waiters`. If the mutex has been freed since, no thread waits. */
-COLD static int wake_slow(void *handle, struct thread *me)
-{
-  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
-  if (m) {
-    mutex_wake_first(m);
-    handle_leave(me, PIN_INNER);
-  }
-  return ILK_OK;
-}
-
-/* The same for a mutex that the caller has pinned; unpins it. With wake_slow() in its place the
-   compiler spends one more move on every unlock. */
+/* After a release that saw `has_waiters`, of a mutex that the caller has pinned; unpins it. */
 COLD static int wake_pinned(struct mutex *m, struct thread *me)
 {
   mutex_wake_first(m);
   handle_leave(me, PIN_INNER);
   return ILK_OK;
+}
+
+/* The same for one that is not pinned. If it has been freed since, no thread waits. */
+COLD static int wake_slow(void *handle, struct thread *me)
+{
+  struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
+  return m ? wake_pinned(m, me) : ILK_OK;
 }
 
 /* For an unowned mutex that the caller locked, without any other slow-path flag. Pinned, because

@@ -82,29 +82,23 @@ static int attempt(struct object *o, void *handle, struct thread *me)
 static int check(const struct call *c, void *context, int ended)
 {
   (void)context, (void)ended;
+  return attempt(c->object, c->handle, c->me);
+}
+
+static int begin_pinned(const struct call *c, int64_t timeout_ns)
+{
   int result;
-  /* A free that finds this thread waiting fails and restores the head. */
-  while ((result = attempt(c->object, c->handle, c->me)) == ILK_EHANDLE &&
-         handle_check_waiter(c->handle) != ILK_EHANDLE)
-    ;
-  return result;
+  while ((result = attempt(c->object, c->handle, c->me)) == ILK_EHANDLE)
+    if ((result = call_retry(c, timeout_ns)) != ILK_OK)
+      return result;
+  if (timeout_ns == 0 && (result == ILK_EBUSY || result == ILK_EDEADLK))
+    return ILK_ETIMEDOUT; /* a try never waits, so it cannot deadlock */
+  return result == ILK_EBUSY ? block_until(c, clock_deadline(timeout_ns), check, NULL) : result;
 }
 
 COLD static int begin_slow(void *handle, int64_t timeout_ns)
 {
-  struct call c;
-  int result = call_begin_timed(&c, handle, KIND_ONCE, timeout_ns);
-  if (result != ILK_OK)
-    return result;
-  while ((result = attempt(c.object, handle, c.me)) == ILK_EHANDLE)
-    if ((result = call_retry(&c, timeout_ns)) != ILK_OK)
-      return result;
-  if (timeout_ns == 0 && (result == ILK_EBUSY || result == ILK_EDEADLK))
-    result = ILK_ETIMEDOUT; /* a try never waits, so it cannot deadlock */
-  if (result == ILK_EBUSY)
-    result = block_until(&c, clock_deadline(timeout_ns), check, NULL);
-  call_end_wait(&c);
-  return result;
+  return call_waiting(handle, KIND_ONCE, timeout_ns, begin_pinned);
 }
 
 static inline bool is_done(void *once)

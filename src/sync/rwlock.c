@@ -118,13 +118,7 @@ static int write_pinned(const struct call *c, int64_t timeout_ns)
 
 COLD static int write_slow(void *handle, int64_t timeout_ns)
 {
-  struct call c;
-  int result = call_begin_timed(&c, handle, KIND_RWLOCK, timeout_ns);
-  if (result != ILK_OK)
-    return result;
-  result = write_pinned(&c, timeout_ns);
-  call_end_wait(&c);
-  return result;
+  return call_waiting(handle, KIND_RWLOCK, timeout_ns, write_pinned);
 }
 
 /* State 0 (free, not biased, no waiters): sets WRITER. Returns the result, or -1: take the slow

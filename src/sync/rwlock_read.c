@@ -86,13 +86,7 @@ static int read_pinned(const struct call *c, int64_t timeout_ns)
 
 COLD static int read_slow(void *handle, int64_t timeout_ns)
 {
-  struct call c;
-  int result = call_begin_timed(&c, handle, KIND_RWLOCK, timeout_ns);
-  if (result != ILK_OK)
-    return result;
-  result = read_pinned(&c, timeout_ns);
-  call_end_wait(&c);
-  return result;
+  return call_waiting(handle, KIND_RWLOCK, timeout_ns, read_pinned);
 }
 
 /* If no bit but COUNT is set: counts the reader, in the record's next entry. Returns the result, or

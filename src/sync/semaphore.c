@@ -54,12 +54,7 @@ static inline int attempt(struct object *object, void *handle)
 static int check(const struct call *c, void *context, int ended)
 {
   (void)context, (void)ended;
-  int result;
-  /* A free that finds this thread waiting fails and restores the head. */
-  while ((result = attempt(c->object, c->handle)) == ILK_EHANDLE &&
-         handle_check_waiter(c->handle) != ILK_EHANDLE)
-    ;
-  return result;
+  return attempt(c->object, c->handle);
 }
 
 static int acquire_pinned(const struct call *c, int64_t timeout_ns)
@@ -85,13 +80,7 @@ static int acquire_pinned(const struct call *c, int64_t timeout_ns)
 
 COLD static int acquire_slow(void *handle, int64_t timeout_ns)
 {
-  struct call c;
-  int result = call_begin_timed(&c, handle, KIND_SEMAPHORE, timeout_ns);
-  if (result != ILK_OK)
-    return result;
-  result = acquire_pinned(&c, timeout_ns);
-  call_end_wait(&c);
-  return result;
+  return call_waiting(handle, KIND_SEMAPHORE, timeout_ns, acquire_pinned);
 }
 
 static inline bool acquire_fast(void *handle)
