@@ -52,12 +52,13 @@ struct episode {
   int64_t deadline;
   int flags;
   bool always;       /* BLOCK_ALWAYS */
-  bool may_be_gone;  /* the thread that must act may have exited unnoticed (thread_life.c) */
+  bool may_be_gone;  /* a thread may have exited unnoticed (thread_life.c) */
   bool may_deadlock; /* a deadlock cycle is searched for */
   int64_t since;
-  int64_t search_at, pause; /* to search for either; the pause before the next search */
-  int64_t watch_at, watch;  /* to compare the word and check the holder; the interval */
-  int64_t holder_at;        /* to ask the system about the holder */
+  int64_t search_at;       /* to end threads that are gone, and to search for a cycle */
+  int64_t pause;           /* before the search is repeated, if it was inconclusive */
+  int64_t watch_at, watch; /* to compare the word and check the holder; the interval */
+  int64_t holder_at;       /* to ask the system about the holder */
   int64_t stall_at;
 };
 

@@ -36,8 +36,8 @@ static void insert(struct object *object, struct waitq *queue, struct wait_slot 
   *(previous ? &previous->next : &queue->first) = slot;
   *(next ? &next->previous : &queue->last) = slot;
   store_relaxed(&slot->queue, queue);
-  /* seq_cst: before the caller rechecks or releases a mutex. Pairs with is_waited_for() and
-     ilk_condition_notify(). */
+  /* seq_cst: before the caller rechecks or releases a mutex. Pairs with is_waited_for(),
+     close_and_retire() and ilk_condition_notify(). */
   add_seq_cst(&object->waiters, 1);
 }
 
@@ -91,7 +91,7 @@ bool waitq_defer_wake(struct thread *me, struct wait_slot *slot)
   if (count == DEFERRED_MAX)
     return false;
   store_relaxed(&me->deferred[count], slot);
-  /* seq_cst: the caller then checks whether it still holds the mutex. Dekker with a reset. */
+  /* seq_cst: before the caller checks whether it still holds the mutex (I7 of mutex_state.h). */
   store_seq_cst(&me->deferred_count, count + 1);
   return true;
 }

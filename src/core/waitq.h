@@ -28,8 +28,8 @@ struct waitq {
 enum queue_role { ROLE_READER, ROLE_WRITER };
 
 /* The `signal` of a slot. Other threads change it only with the lock held: from SIGNAL_NONE to
-   WOKEN, and from either to GIVEN. Its own thread sets it back to SIGNAL_NONE, with the lock held
-   while the slot is in the queue. */
+   WOKEN, and from either to GIVEN. Its own thread sets it back to SIGNAL_NONE; while the slot is in
+   the queue, it holds the lock to do so. */
 enum signal {
   SIGNAL_NONE,  /* a present waiter is asleep, or about to be */
   SIGNAL_WOKEN, /* still in the queue: recheck */
@@ -59,8 +59,8 @@ static inline struct wait_slot *waitq_present(struct wait_slot *slot)
   return slot;
 }
 
-/* Sets the signal of a slot in the queue. True: call waitq_wake(slot) after the lock is
-   released. */
+/* Sets the signal of a slot that is in the queue, or was until the lock was acquired. True: its
+   thread may be asleep; call waitq_wake(slot) after the lock is released. */
 bool waitq_signal(struct wait_slot *slot, enum signal signal);
 
 /* False: the thread was not asleep. With wait_buckets.c a thread that runs a signal handler counts

@@ -39,9 +39,10 @@
        each thread of its round did before it arrived.
    I4  While threads leave a broken round, `left` has a bit for each ticket of it that was returned.
        A bit is set before its ticket is returned; the last thread clears all bits before it returns
-       its own ticket. So no thread leaves twice. The tickets taken in the round are as many as the
-       threads inside and the bits together. Between its two steps, a thread that leaves counts
-       twice. At that moment a wrong ticket, one that was never taken, may pass for a taken one.
+       its own ticket. So no thread leaves twice, and the threads inside and the bits together are as
+       many as the tickets taken in the round. This does not hold between the two steps of a thread
+       that leaves. At that moment a wrong ticket, which was never taken or was returned before, may
+       pass for a taken one. Its call then takes the place of the last thread, which gets ILK_EPERM.
    I5  Sleeping threads use the object's event count (block.h). Every call stays pinned until it has
        woken the threads that it releases, so if the first of them frees the barrier, the free waits
        for that call and for the rest. But a free fails while the barrier is shut and threads wait

@@ -126,8 +126,8 @@ int ilk_condition_notify_all(void *condition)
 
 /* --- wait ----------------------------------------------------------------------------- */
 
-/* Accepts a notify (P3 of resumable.h). No other thread writes the signal of a slot that is out of
-   the queue. */
+/* Accepts a notify, which has taken the slot out of the queue: no other thread writes its signal any
+   more. The slot of a resumable wait was still counted (P4 of resumable.h). */
 static void accept_notify(struct condition *condition, struct wait_slot *mine)
 {
   store_relaxed(&mine->signal, SIGNAL_NONE);
@@ -189,7 +189,7 @@ static int wait_at(const struct call *c, void *mutex, struct wait_slot *mine, in
   if (released)
     result = sleep_in_queue(c, mine, deadline);
   else if (result != ILK_OK && !(joined && leave(condition_of(c), mine, false)))
-    notify_pinned(c, 1); /* we do not wait, so pass the notify on */
+    notify_pinned(c, 1); /* a notify came, but we do not wait: pass it on */
   handle_leave(c->me, PIN_OUTER);
   if (!released)
     return result;

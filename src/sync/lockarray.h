@@ -8,7 +8,8 @@
 struct lockarray {
   struct object object;
   DELAYED_LOADS;
-  atomic_u32 *words; /* these three never change */
+  /* These never change. */
+  atomic_u32 *words;
   int64_t n;
   unsigned shift; /* log2 of the distance between locks, in words */
 };

@@ -198,7 +198,7 @@ int ilk_mutex_is_locked(void *mutex)
   return head_state(head) != FREE;
 }
 
-/* Only the holder changes the depth. */
+/* The depth is exact if the caller is the holder, which alone changes it. */
 static int depth_of(struct mutex *m, struct thread *me)
 {
   uint32_t id = holder(load_acquire(&m->object.head));
@@ -222,7 +222,7 @@ int ilk_mutex_depth(void *mutex)
 }
 
 /* Takes it by force, so that no thread can lock it before the depth is right; then unlocks it.
-   False: it is being freed. */
+   False: a free is in progress, and may still fail. */
 static bool make_free(const struct call *c)
 {
   struct mutex *m = mutex_of(c);
@@ -275,15 +275,16 @@ static bool is_busy(struct object *object, uint32_t state)
   return is_held((struct mutex *)object, state);
 }
 
-/* If a reset took the mutex from a live thread, that thread's unlock may still be about to store. */
+/* If a reset took the mutex from a live thread, an unlock by that thread may still be about to
+   store (I6). */
 static bool is_reusable(struct object *object)
 {
   return !(load_relaxed(&object->tag_flags) & SPECIAL_FORCED);
 }
 
-/* Not if a store of the head may still be under way: by a thread that a reset took it from, or by
-   one of two that unlock an unowned mutex at once, by mistake (I9). Relaxed: this follows the RMW
-   that has set CLOSING in the same word. */
+/* False if a store of the head may still be under way: by a thread from which a reset took it, or
+   by one of two that unlock an unowned mutex at once, by mistake (I9). Relaxed: the caller has set
+   CLOSING in the same word by an RMW. */
 static bool operation_retires(struct object *object)
 {
   return !(load_relaxed(&object->tag_flags) & (SPECIAL_FORCED | SPECIAL_CROSSED));

@@ -164,8 +164,8 @@ static void leave(struct mutex *m, struct wait_slot *mine, bool keeps_slot)
     mark_handoff(m);
 }
 
-/* With the queue locked: one attempt of a waiter in the queue. `last`: it leaves if this one
-   fails. */
+/* With the queue locked: one attempt of a waiter in the queue. `last`: it leaves if this one fails,
+   so it sets no HANDOFF. */
 static int check(const struct call *c, struct wait_slot *mine, bool last)
 {
   struct mutex *m = mutex_of(c);
@@ -183,8 +183,8 @@ static int check(const struct call *c, struct wait_slot *mine, bool last)
 
 #define WOKEN_SPIN 40 /* pauses */
 
-/* Normally only one waiter is woken at a time (I4), so it spins longer: that costs less than
-   another sleep. */
+/* For a woken waiter, if another thread has barged in. Normally only one waiter is woken at a time
+   (I4), so it spins longer than others: that costs less than another sleep. */
 static void await_release(struct mutex *m, struct thread *me)
 {
   struct spin spin = spin_begin_lock(me);
@@ -212,7 +212,7 @@ static int wait_in_queue(const struct call *c, struct wait_slot *mine, int64_t t
     enum signal signal = load_relaxed(&mine->signal);
     bool given = signal == SIGNAL_GIVEN;
     if (given)
-      store_relaxed(&mine->signal, SIGNAL_NONE); /* else: a notify (P3 of resumable.h) */
+      store_relaxed(&mine->signal, SIGNAL_NONE); /* a kept slot must not show a notify (P3) */
     taken = given ? ILK_OK : check(c, mine, result != ILK_OK);
     /* The waker cleared `has_waiters`. After a failed attempt, set it again and recheck, before all
        else (I2). */

@@ -21,8 +21,8 @@
        id | HANDOFF -> FREE, id', or, if the mutex is fair, id' | HANDOFF
                                      the holder, with the queue locked             hand-off
        dead id -> id'                any thread, by CAS; HANDOFF stays             owner died
-       any -> id -> FREE             ilk_mutex_reset(), for the id of its thread: by CAS, and by a
-                                     store, with the queue locked
+       any -> id -> FREE             ilk_mutex_reset(), with the queue locked: it takes the mutex by
+                                     CAS, and frees it by a store
        id | HANDOFF -> id            a fork's child, which has no queue
 
    An unowned mutex may be unlocked by any thread; read "the thread that unlocks" for "the holder"
@@ -55,11 +55,12 @@
    I3  The store of a release may erase a HANDOFF that is set at the same time. No wake is lost,
        because wakes depend on `has_waiters` alone; the starving waiter waits for one more critical
        section.
-   I4  While it holds the queue's lock once, a waiter clears its signal, attempts to acquire, and
-       leaves or stays. So an attempt follows every signal that came before, and a later signal goes
-       to whichever waiter is first then. Normally at most one waiter is signalled and has not
+   I4  A waiter clears its signal, attempts to acquire, and leaves or stays, without unlocking the
+       queue in between. So an attempt follows every signal that came before, and a later signal
+       goes to whichever waiter is first then. Normally at most one waiter is signalled and has not
        rechecked yet. There are more if a wake did not find its thread asleep, because then the next
        waiter is signalled too, or if a thread that was away comes back ahead of the signalled one.
+       (Of a fair mutex only the first waiter attempts.)
    I5  `depth` belongs to the holder, and is 0 when the mutex is free.
    I6  `held` in a thread's record is NULL, or the mutex that the thread locked last and has not
        unlocked since. While that mutex's `tag_flags` has no slow-path flag (SIMPLE), `held` proves
@@ -111,13 +112,16 @@
 #define SIMPLE 0
 #define SPECIAL_FAIR UINT64_C(1)
 #define SPECIAL_UNOWNED UINT64_C(2)
-#define SPECIAL_NESTED UINT64_C(4) /* set while depth > 0, by the holder */
-#define SPECIAL_MARKED UINT64_C(8) /* HANDOFF was set; the next release clears it */
-/* unowned; once unlocked or reset by another thread than its locker (I6, I9) */
+/* Set while depth > 0, by the holder. */
+#define SPECIAL_NESTED UINT64_C(4)
+/* HANDOFF was set. Cleared by the next release. */
+#define SPECIAL_MARKED UINT64_C(8)
+/* It is unowned, and another thread than its locker has unlocked or reset it (I6, I9). Never
+   cleared. */
 #define SPECIAL_CROSSED UINT64_C(16)
-/* once reset while another live thread held it: see is_reusable() */
+/* It is owned, and was reset while another live thread held it (I6). Never cleared. */
 #define SPECIAL_FORCED UINT64_C(32)
-/* its holder has deferred wakes: see mutex_wake_at_unlock() */
+/* Its holder has deferred wakes (I7). Cleared by the next release. */
 #define SPECIAL_DEFERRED UINT64_C(64)
 
 struct mutex {
@@ -175,7 +179,7 @@ static inline struct wait_slot *first_present(struct mutex *m)
 
 /* In mutex_queue.c and mutex_release.c. The caller has pinned the mutex. */
 
-/* Sets the depth to that of a first lock. */
+/* Sets the depth to 0, whichever thread has locked it before. */
 void mutex_forget_depth(struct mutex *m);
 /* Locks, and waits if it must. `flags` are for block(). */
 int mutex_lock_pinned(const struct call *c, int64_t timeout_ns, int flags);

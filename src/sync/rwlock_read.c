@@ -18,7 +18,7 @@ COLD static void wake_after_leaving(struct thread *me, void *handle)
   handle_leave(me, PIN_INNER);
 }
 
-/* Retracts the handle published in entry i: clears it with a full fence, then checks the head. */
+/* Clears the handle published in entry i with a full fence, then checks the head. */
 COLD static void retract(struct thread *me, void *handle, uint32_t i)
 {
   store_seq_cst(&me->reads_published[i], 0);
@@ -55,8 +55,8 @@ int rwlock_count_in(const struct call *c, bool queued)
       return ILK_EHANDLE;
     if (!rwlock_is_open_to_read(head_state(head), queued))
       return ILK_EBUSY;
-  } while (!cas_acquire(&rw->object.head, &head,
-                        head + 1)); /* acquire: pairs with the last write unlock */
+    /* Acquire: pairs with the last write unlock. */
+  } while (!cas_acquire(&rw->object.head, &head, head + 1));
   note_calm(rw, head_state(head));
   return ILK_OK;
 }
@@ -111,8 +111,7 @@ static __attribute__((noinline)) int read_unpublished(void *handle, int64_t time
   return likely(result >= 0) ? result : return_code(read_slow(handle, timeout_ns));
 }
 
-/* Retracts it, because a writer may have seen the published handle and wait for it; then reads
-   another way. */
+/* The head has changed: retracts the handle, for which a writer may wait, and reads another way. */
 COLD static int read_retracted(struct thread *me, void *handle, uint32_t i, int64_t timeout_ns)
 {
   retract(me, handle, i);
@@ -166,8 +165,9 @@ int ilk_rwlock_read_trylock(void *rwlock)
   return unlikely(result == ILK_ETIMEDOUT) ? fail(ILK_EBUSY) : result;
 }
 
-/* Until this step the count keeps the lock from being freed. Release: our reads happen before the
-   next writer's writes. */
+/* The caller is counted in the head, which keeps the lock from being freed until this step. Release:
+   our reads happen before the next writer's writes. A request for a wake is set in the same word,
+   so the later of the two steps finds the other. */
 static inline void count_out(struct thread *me, void *handle)
 {
   uint32_t state = head_state(sub_seq_cst(&handle_held_object(handle)->head, 1));
@@ -175,7 +175,7 @@ static inline void count_out(struct thread *me, void *handle)
     wake_after_leaving(me, handle);
 }
 
-/* Releases the lock in entry i, and wakes the threads that wait for it. */
+/* Releases the lock in entry i, counted or published, and wakes the threads that wait for it. */
 static void read_leave(struct thread *me, uint32_t i)
 {
   void *handle = (void *)hold_counted(me, i);

@@ -19,11 +19,11 @@
        PUBLISHED       BIASED was revoked; readers that published may still be inside
        WRITER          a writer writes, or drains: waits for the readers before it to leave
        WRITER_PARKED   must be set while the draining writer sleeps
-       HAS_WAITERS     must be set while the first waiter sleeps and is not signalled: a release
-                       then wakes
-       WRITER_WAITING  must be set while a writer sleeps in the queue: newcomers do not join active
-                       readers
-       RESERVED        newcomers stay out; if the lock is fair, must be set while there are waiters,
+       HAS_WAITERS     a release wakes; must be set while the first waiter sleeps and is not
+                       signalled (I3)
+       WRITER_WAITING  newcomers do not join active readers; must be set while a writer sleeps in the
+                       queue
+       RESERVED        newcomers stay out; must be set while there are waiters if the lock is fair,
                        else is set once the first waiter starves
 
    State transitions (CAS: compare-and-swap):
@@ -45,8 +45,9 @@
    "The first waiter" is the first one in the queue that is present (waitq.h).
 
    Invariants:
-   I1  One thread at a time sets WRITER. That thread clears it, or one that finds that thread dead.
-       `writer` is its id, or 0 for a moment (in a fork's child: WRITER_LOST).
+   I1  One thread at a time sets WRITER. That thread clears it, or a thread that finds it dead, or
+       a fork's child if it was draining. `writer` is its id, or 0 for a moment: after it has set
+       WRITER and before it clears it. (If the fork came at that moment: WRITER_LOST.)
    I2  A writer writes only once COUNT is 0 and, if PUBLISHED is set, no record publishes the
        handle. While neither BIASED nor PUBLISHED is set, no record publishes it, except to retract
        it at once. While WRITER is set, no new reader comes in: counting requires WRITER to be clear
@@ -94,7 +95,8 @@ _Static_assert((uint64_t)THREADS_MAX *READS_MAX <= COUNT_MASK, "all threads may 
 #define INHIBIT 32 /* the bias stays off for this many times the duration of its revocation */
 #define STARVING NS_PER_MS
 
-/* In `writer`, after a fork: the writer was between setting WRITER and storing its id. */
+/* In `writer`, in a fork's child: WRITER is set, and the id was not stored yet, or not any more. No
+   thread has this id. */
 #define WRITER_LOST (ID_MAX + 1)
 
 struct rwlock {

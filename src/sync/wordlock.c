@@ -109,7 +109,7 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
       marked |= STARVING;
     if (marked != seen) {
       bool sets_contended = !(seen & CONTENDED);
-      /* Relaxed: it publishes nothing, and the kernel compares the same word before the sleep. */
+      /* Relaxed: it publishes nothing, and the sleep begins by comparing the same word. */
       if (!cas_relaxed(w->word, &seen, marked))
         continue;
       if (sets_contended && !is_settled(w, marked)) {
@@ -125,8 +125,8 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
   }
 }
 
-/* Spins while no other thread waits asleep; it may be this one's turn before. Returns the result of
-   the last attempt. */
+/* Spins until an attempt succeeds, another thread sleeps on the word, or the spin has lasted long
+   enough. Returns the result of the last attempt. */
 static int spin_for(const struct wordlock *w)
 {
   uint32_t seen;
