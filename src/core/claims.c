@@ -12,21 +12,18 @@ void claims_leave(struct claims *c)
   while (!cas_seq_cst(&c->waiters, &waiters, next));
 }
 
-void claims_wake(struct claims *c, uint32_t n)
+void claims_wake(struct claims *c)
 {
-  uint32_t waiters = load_seq_cst(&c->waiters), woken, claimed;
+  uint32_t waiters = load_seq_cst(&c->waiters), next;
   do {
-    woken = (waiters & UNCLAIMED) < n ? waiters & UNCLAIMED : n;
-    if (woken == 0)
-      return; /* another thread has claimed them */
-    claimed = CLAIMED_MAX - (waiters >> UNCLAIMED_BITS);
-    if (claimed > woken)
-      claimed = woken;
+    if (!(waiters & UNCLAIMED))
+      return; /* other threads have claimed them */
+    next = waiters >> UNCLAIMED_BITS < CLAIMED_MAX ? waiters - 1 + CLAIMED_ONE : waiters;
     /* seq_cst: before the new epoch. So a thread that has loaded the new epoch registers after this
        claim (I3). */
-  } while (!cas_seq_cst(&c->waiters, &waiters, waiters - claimed + claimed * CLAIMED_ONE));
+  } while (!cas_seq_cst(&c->waiters, &waiters, next));
   add_seq_cst(&c->epoch, 1);
-  wake(&c->epoch, (int)woken, false);
+  wake(&c->epoch, 1, false);
 }
 
 void claims_wake_all(struct claims *c)

@@ -62,8 +62,8 @@ static inline bool claims_are_waiting(struct claims *c)
   return load_seq_cst(&c->waiters) & UNCLAIMED;
 }
 
-/* Claims up to n waiters and wakes as many. The object is pinned. */
-COLD void claims_wake(struct claims *c, uint32_t n);
+/* If a waiter is unclaimed: claims it, and wakes one. The object is pinned. */
+COLD void claims_wake(struct claims *c);
 
 /* Wakes all, without a claim. */
 COLD void claims_wake_all(struct claims *c);

@@ -136,20 +136,14 @@ int64_t ilk_counter_compare_exchange(void *c, int64_t expected, int64_t desired)
 
 /* --- waiting ------------------------------------------------------------------------ */
 
-static void await(struct counter *c, int64_t at_least)
-{
-  int64_t least = load_seq_cst(&c->least);
-  while (at_least < least && !cas_seq_cst(&c->least, &least, at_least))
-    ;
-}
-
 static int check(const struct call *call, void *context, int ended)
 {
   (void)ended;
   struct counter *c = (struct counter *)call->object;
-  const int64_t *at_least = context;
-  await(c, *at_least);
-  return load_seq_cst(&c->value) >= *at_least ? ILK_OK : ILK_EBUSY;
+  int64_t at_least = *(const int64_t *)context, least = load_seq_cst(&c->least);
+  while (at_least < least && !cas_seq_cst(&c->least, &least, at_least))
+    ;
+  return load_seq_cst(&c->value) >= at_least ? ILK_OK : ILK_EBUSY;
 }
 
 static int wait(const struct call *call, int64_t at_least, int64_t timeout_ns)

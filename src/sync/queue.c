@@ -31,9 +31,12 @@
 #include "queue_ring.h"
 #include "spin.h"
 
+/* The two directions through a queue. */
+enum way { PUT, GET };
+
 struct queue {
-  struct object object;           /* its `waiters` counts both sides; its `epoch` is not used */
-  struct claims putters, getters; /* threads that wait until it is not full, or not empty */
+  struct object object;     /* its `waiters` counts both sides; its `epoch` is not used */
+  struct claims waiting[2]; /* for PUT: until the queue is not full; for GET: not empty */
   struct ring ring;
 };
 _Static_assert(sizeof(struct queue) <= CACHE_LINE, "an object fills one cache line");
@@ -67,37 +70,20 @@ int ilk_queue_free(void *queue)
 
 /* --- put and get --------------------------------------------------------------------- */
 
-/* The two directions through a queue, as constants of inlined functions. */
-enum way { PUT, GET };
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE int attempt(struct queue *q, enum way way, int64_t *item)
-{
-  return way == PUT ? ring_put(&q->ring, *item) : ring_get(&q->ring, item);
-}
-
 /* Retries for a while if the oldest item's put is between its two steps. */
-static int attempt_and_spin(struct queue *q, enum way way, int64_t *item)
+static int attempt(struct queue *q, enum way way, int64_t *item)
 {
-  int result;
-  for (int spin = 0; (result = attempt(q, way, item)) == RING_UNFINISHED && spin < SPINS; spin++)
+  for (int spin = 0;; spin++) {
+    int result = way == PUT ? ring_put(&q->ring, *item) : ring_get(&q->ring, item);
+    if (result != RING_UNFINISHED || spin == SPINS)
+      return result;
     cpu_relax();
-  return result;
+  }
 }
 
 static inline bool must_wait(int result)
 {
   return result == ILK_EBUSY || result == RING_UNFINISHED;
-}
-
-static inline struct claims *own_side(struct queue *q, enum way way)
-{
-  return way == PUT ? &q->putters : &q->getters;
-}
-
-static inline struct claims *other_side(struct queue *q, enum way way)
-{
-  return way == PUT ? &q->getters : &q->putters;
 }
 
 /* Yields or sleeps for a short time. Returns what ended the wait, like block(). */
@@ -110,24 +96,22 @@ static int poll(const struct call *c, struct backoff *backoff, int64_t deadline)
   }
   atomic_u32 own = 0; /* I3 */
   int64_t until = clock_now() + ns;
-  if (deadline <= until)
-    return block(c->me, c->handle, 0, &own, 0, deadline, 0);
-  int result = block(c->me, c->handle, 0, &own, 0, until, 0);
-  return result == ILK_ETIMEDOUT ? ILK_OK : result;
+  int result = block(c->me, c->handle, 0, &own, 0, until < deadline ? until : deadline, 0);
+  return result == ILK_ETIMEDOUT && until < deadline ? ILK_OK : result;
 }
 
 /* As block_until(), on the event count of one side. */
 static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
 {
   struct queue *q = (struct queue *)c->object;
-  struct claims *side = own_side(q, way);
+  struct claims *side = &q->waiting[way];
   int64_t deadline = clock_deadline(timeout_ns);
   struct backoff backoff = {0};
   int result = ILK_OK, done;
   block_prepare_wait(&q->object);
   for (;;) {
     uint32_t epoch = claims_enter(side);
-    done = attempt_and_spin(q, way, item);
+    done = attempt(q, way, item);
     bool ends = !must_wait(done) || result != ILK_OK;
     if (!ends && done == ILK_EBUSY)
       result = block(c->me, c->handle, 0, &side->epoch, epoch, deadline, 0);
@@ -138,7 +122,7 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
       result = poll(c, &backoff, deadline);
   }
   if (done == RING_UNFINISHED && claims_are_waiting(side)) /* I3 */
-    claims_wake(side, 1);
+    claims_wake(side);
   block_finish_wait(&q->object);
   return must_wait(done) ? result : done;
 }
@@ -152,26 +136,27 @@ static int spin_and_wait(const struct call *c, enum way way, int64_t *item, int6
   struct spin spin = spin_begin(c->me);
   int result;
   do
-    result = attempt_and_spin(q, way, item);
-  while (result == ILK_EBUSY && !(load_relaxed(&own_side(q, way)->waiters) & UNCLAIMED) &&
+    result = attempt(q, way, item);
+  while (result == ILK_EBUSY && !(load_relaxed(&q->waiting[way].waiters) & UNCLAIMED) &&
          spin_again(&spin));
   if (!must_wait(result))
     spin_won(&spin);
   const atomic_u64 *steps = way == PUT ? &q->ring.slots->head : &q->ring.slots->tail;
   while (result == ILK_EBUSY && timeout_ns < 0 && spin_yield(&spin, steps))
-    result = attempt_and_spin(q, way, item);
+    result = attempt(q, way, item);
   return must_wait(result) ? wait(c, way, item, timeout_ns) : result;
 }
 
 /* Called pinned; unpins at its end. */
 static int pass(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
 {
-  int result = attempt_and_spin((struct queue *)c->object, way, item);
+  struct queue *q = (struct queue *)c->object;
+  int result = attempt(q, way, item);
   if (must_wait(result))
     result = timeout_ns == 0 ? ILK_ETIMEDOUT : spin_and_wait(c, way, item, timeout_ns);
-  struct claims *other = other_side((struct queue *)c->object, way);
+  struct claims *other = &q->waiting[way == PUT ? GET : PUT];
   if (result == ILK_OK && claims_are_waiting(other))
-    claims_wake(other, 1);
+    claims_wake(other);
   call_end_wait(c);
   return result;
 }
@@ -206,7 +191,7 @@ static inline struct queue *pin_fast(struct thread *me, void *handle)
 
 static __attribute__((noinline)) int wake_and_leave(struct thread *me, struct claims *other)
 {
-  claims_wake(other, 1);
+  claims_wake(other);
   handle_leave(me, PIN_INNER);
   return ILK_OK;
 }
@@ -227,7 +212,7 @@ static inline int put(void *handle, int64_t item, int64_t timeout_ns)
   struct queue *q = pin_fast(me, handle);
   if (unlikely(!q || !ring_put_fast(&q->ring, item)))
     return put_slow(handle, item, timeout_ns);
-  return leave(me, &q->getters);
+  return leave(me, &q->waiting[GET]);
 }
 
 static inline int get(void *handle, void *item, int64_t timeout_ns)
@@ -238,7 +223,7 @@ static inline int get(void *handle, void *item, int64_t timeout_ns)
   struct queue *q = pin_fast(me, handle);
   if (unlikely(!q || !ring_get_fast(&q->ring, item)))
     return get_slow(handle, item, timeout_ns);
-  return leave(me, &q->putters);
+  return leave(me, &q->waiting[PUT]);
 }
 
 int ilk_queue_put(void *queue, int64_t item)
@@ -281,8 +266,8 @@ int ilk_queue_close(void *queue)
     return fail(begun);
   struct queue *q = (struct queue *)c.object;
   ring_close(&q->ring); /* seq_cst, as when a put claims: before the new epochs */
-  claims_wake_all(&q->putters);
-  claims_wake_all(&q->getters);
+  claims_wake_all(&q->waiting[PUT]);
+  claims_wake_all(&q->waiting[GET]);
   call_end(&c);
   return ILK_OK;
 }
@@ -311,15 +296,10 @@ int64_t ilk_queue_size(void *queue)
   return size;
 }
 
-/* For the report, which has pinned the object. */
 static void describe(void *handle, struct object *object, char *text, size_t size)
 {
   (void)handle;
   struct queue *q = (struct queue *)object;
-  if (load_relaxed(&object->head) & CLOSING) { /* the free is undecided, and may still fail */
-    snprintf(text, size, "being freed");
-    return;
-  }
   snprintf(text, size, "%" PRIu64 " of %" PRIu64 " items%s", ring_size(&q->ring), q->ring.capacity,
            ring_is_closed(&q->ring) ? ", closed" : "");
 }
@@ -327,8 +307,8 @@ static void describe(void *handle, struct object *object, char *text, size_t siz
 static void after_fork(struct object *object)
 {
   struct queue *q = (struct queue *)object;
-  for (int i = 0; i < 2; i++)
-    update_relaxed(&(i ? &q->getters : &q->putters)->waiters, 0);
+  for (int way = PUT; way <= GET; way++)
+    update_relaxed(&q->waiting[way].waiters, 0);
   ring_after_fork(&q->ring);
 }
 

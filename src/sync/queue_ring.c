@@ -4,11 +4,6 @@
 #include "memory.h"
 #include "spin.h"
 
-static uint32_t bits_for(uint64_t capacity)
-{
-  return capacity == 1 ? 0 : 64 - (uint32_t)__builtin_clzll(capacity - 1);
-}
-
 static size_t bytes_for(uint64_t capacity)
 {
   return sizeof(struct ring_slots) + (size_t)capacity * sizeof(struct ring_slot);
@@ -23,7 +18,8 @@ bool ring_new(struct ring *r, uint64_t capacity)
   if (!r->slots)
     return false;
   r->capacity = capacity;
-  r->lap = UINT64_C(1) << bits_for(capacity);
+  for (r->lap = 1; r->lap < capacity; r->lap *= 2)
+    ;
   return true;
 }
 
@@ -54,21 +50,24 @@ void ring_back_off(uint32_t *pauses)
     *pauses *= 2;
 }
 
-static uint64_t lap_number(const struct ring *r, uint64_t position)
-{
-  return position >> bits_for(r->capacity);
-}
-
 uint64_t ring_size(const struct ring *r)
 {
   /* The tail is the same before and after the load of the head, so both values are from that
      moment. */
-  uint64_t tail = load_seq_cst(&r->slots->tail), head, again;
-  while (head = load_seq_cst(&r->slots->head), again = load_seq_cst(&r->slots->tail), again != tail)
+  uint64_t head, tail, again = load_seq_cst(&r->slots->tail);
+  do {
     tail = again;
+    head = load_seq_cst(&r->slots->head);
+    again = load_seq_cst(&r->slots->tail);
+  } while (again != tail);
   tail &= ~RING_CLOSED;
-  return (lap_number(r, tail) - lap_number(r, head)) * r->capacity + ring_index(r, tail) -
-         ring_index(r, head);
+  uint64_t laps = tail / r->lap - head / r->lap;
+  return laps * r->capacity + ring_index(r, tail) - ring_index(r, head);
+}
+
+static struct ring_slot *slot_at(const struct ring *r, uint64_t position)
+{
+  return &r->slots->slot[ring_index(r, position)];
 }
 
 static uint64_t previous(const struct ring *r, uint64_t position)
@@ -85,13 +84,13 @@ void ring_after_fork(struct ring *r)
   uint64_t fill = tail;
   for (uint64_t p = tail; p != head;) {
     p = previous(r, p);
-    struct ring_slot *from = ring_slot_at(r, p);
+    struct ring_slot *from = slot_at(r, p);
     if (load_relaxed(&from->sequence) != p + 1)
       continue;
     fill = previous(r, fill);
     if (fill == p)
       continue;
-    struct ring_slot *to = ring_slot_at(r, fill);
+    struct ring_slot *to = slot_at(r, fill);
     store_relaxed(&to->item, load_relaxed(&from->item));
     store_relaxed(&to->sequence, fill + 1);
   }

@@ -6,8 +6,9 @@
    queue of any capacity from 1 on holds exactly that many items. A position has 63 bits, which do
    not wrap.
 
-       tail    the next put's position, and RING_CLOSED
-       head    the next get's position; head <= tail <= head + lap
+       tail          the next put's position, and RING_CLOSED
+       head          the next get's position; head <= tail <= head + lap
+       head_known    a past value of the head (I5)
 
        tail -> next                 put; the ring is not full
        tail -> tail | RING_CLOSED   close; no put can claim a position afterwards
@@ -92,11 +93,6 @@ static inline uint64_t ring_next(const struct ring *r, uint64_t position)
   return ring_index(r, position) + 1 < r->capacity ? position + 1 : (position | (r->lap - 1)) + 1;
 }
 
-static inline struct ring_slot *ring_slot_at(const struct ring *r, uint64_t position)
-{
-  return &r->slots->slot[ring_index(r, position)];
-}
-
 /* After a failed compare-and-swap: a pause, longer each time, so that a thread that succeeds does
    several more while the cache line is its own. `pauses` is 0 at first. */
 COLD void ring_back_off(uint32_t *pauses);
@@ -133,7 +129,7 @@ static inline enum ring_got ring_get_at(const struct ring *r, uint64_t *head, in
 static inline bool ring_put_fast(const struct ring *r, int64_t item)
 {
   uint64_t tail = load_relaxed(&r->slots->tail);
-  /* RING_CLOSED makes the difference greater than any lap. Acquire: as in ring_put(). */
+  /* RING_CLOSED makes the difference greater than any lap. Acquire: I4, as in ring_put(). */
   return likely(tail - load_acquire(&r->slots->head_known) < r->lap) && ring_put_at(r, &tail, item);
 }
 

@@ -348,7 +348,7 @@ void seams_claims_wait(void)
 
 void seams_claims_wake(void)
 {
-  claims_wake(&claims, 1);
+  claims_wake(&claims);
 }
 
 /* Registered threads, claimed or not; in all. */
