@@ -30,6 +30,7 @@
 #include "kinds.h"
 #include "mutex.h"
 #include "resumable.h"
+#include "spin.h"
 #include "waitq.h"
 
 #define BATCH 32 /* waiters notified at a time; they are woken once the queue is unlocked */
@@ -164,11 +165,24 @@ static bool leave(struct condition *condition, struct wait_slot *mine, bool keep
   return !notified;
 }
 
+/* A notify is often a few steps away. No thread spins while others wait. */
+static void await_notify(const struct call *c, const struct wait_slot *mine)
+{
+  if (load_relaxed(&c->object->waiters) > 1)
+    return;
+  struct spin spin = spin_begin(c->me);
+  while (load_relaxed(&mine->signal) != SIGNAL_GIVEN)
+    if (!spin_again(&spin))
+      return;
+  spin_won(&spin);
+}
+
 /* ILK_OK: notified. Else what ended the wait, or this part of it. */
 static int sleep_in_queue(const struct call *c, struct wait_slot *mine, int64_t deadline)
 {
   struct condition *condition = condition_of(c);
   int result = ILK_OK;
+  await_notify(c, mine);
   while (result == ILK_OK) {
     if (load_acquire(&mine->signal) == SIGNAL_GIVEN) { /* pairs with waitq_signal() */
       accept_notify(condition, mine);
