@@ -64,8 +64,10 @@ struct object *block_pin(struct thread *me, void *handle)
   return pinned ? handle_object(handle) : NULL;
 }
 
-static uint32_t holder_of(struct thread *me, void *handle, int64_t index)
+uint32_t block_awaited(struct thread *me, void *handle, int64_t index)
 {
+  if (!handle)
+    return (uint32_t)index;
   const struct kind_operations *operations = kind_operations[handle_kind(handle)];
   struct object *object = operations && operations->holder ? block_pin(me, handle) : NULL;
   if (!object)
@@ -73,9 +75,4 @@ static uint32_t holder_of(struct thread *me, void *handle, int64_t index)
   uint32_t holder = operations->holder(object, index);
   handle_leave(me, PIN_INSPECT);
   return holder;
-}
-
-uint32_t block_awaited(struct thread *me, void *handle, int64_t index)
-{
-  return handle ? holder_of(me, handle, index) : (uint32_t)index;
 }

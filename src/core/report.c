@@ -178,10 +178,9 @@ static void put_thread(struct text *t, struct thread *me, struct thread *record)
   put(t, "\n");
 }
 
-void report_thread(struct thread *me, struct thread *record, char *buffer, size_t size)
+void report_own_wait(struct thread *me, char *buffer, size_t size)
 {
-  *buffer = 0;
-  put_thread(&(struct text){.buffer = buffer, .size = size}, me, record);
+  put_thread(&(struct text){.buffer = buffer, .size = size}, me, me);
 }
 
 static unsigned count_threads(void)

@@ -48,7 +48,7 @@ static const struct message warning = {
 static void say(struct thread *me, const struct message *message)
 {
   char wait[256], text[1024];
-  report_thread(me, me, wait, sizeof wait);
+  report_own_wait(me, wait, sizeof wait);
   int length = snprintf(text, sizeof text, "%s  %s%s", message->before, wait, message->after);
   os_write_error(text, (size_t)length);
 }

@@ -22,33 +22,32 @@ void python_handle_finalize(object self)
     free_it(handle);
 }
 
-/* True unless there is no memory, or the object has a handle already. */
-static bool init_mutex(object self, int flags)
+/* `flags` are those of a mutex that is made without arguments. Python raises the exception if there
+   is no memory, or the object has a handle already. */
+static object init(object self, int flags, const struct arguments *arguments)
 {
   struct owner *owner = owner_of(self);
-  void *handle = load_relaxed(&owner->handle) ? NULL : ilk_mutex_new(flags);
-  if (handle)
-    store_relaxed(&owner->handle, handle);
-  return handle;
+  bool is_usual = !arguments->n && !arguments->names && !load_relaxed(&owner->handle);
+  void *handle = likely(is_usual) ? ilk_mutex_new(flags) : NULL;
+  if (unlikely(!handle))
+    return call_python(self, "_python___init__", arguments);
+  store_relaxed(&owner->handle, handle);
+  return reference(python.none);
 }
 
 object python_lock_init(object self, object unused)
 {
   (void)unused;
-  return likely(init_mutex(self, ILK_UNOWNED)) ? reference(python.none)
-                                               : call_python_0(self, "_python___init__");
+  return init(self, ILK_UNOWNED, &(struct arguments){0});
 }
 
 object python_rlock_init(object self, object unused)
 {
   (void)unused;
-  return likely(init_mutex(self, ILK_RECURSIVE)) ? reference(python.none)
-                                                 : call_python_0(self, "_python___init__");
+  return init(self, ILK_RECURSIVE, &(struct arguments){0});
 }
 
 object python_mutex_init(object self, object const *values, intptr_t n, object names)
 {
-  if (likely(!n && !names && init_mutex(self, 0)))
-    return reference(python.none);
-  return call_python(self, "_python___init__", &(struct arguments){values, n, names});
+  return init(self, 0, &(struct arguments){values, n, names});
 }
