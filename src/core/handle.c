@@ -23,7 +23,7 @@ _Thread_local bool handle_table_mine ILK_TLS_MODEL;
 /* Slots below this were used at least once; slot 0 is for NULL. */
 static uint32_t slots_used = 1;
 static uint32_t free_first, free_last; /* index + 1: first in, first out */
-static int64_t live;
+static int64_t live;                   /* slots that are taken, and not retired or recycled */
 
 void handle_table_lock(void)
 {
@@ -60,8 +60,8 @@ void handle_setup(void)
   generation_first = (uint32_t)(seed >> 32) & GENERATION_MASK;
 }
 
-/* Takes a slot from the free list, or one that was never used. 0: there is none among `*limit`
-   slots. */
+/* Takes a slot from the free list, or one that was never used, and counts it as live. 0: there is
+   none among `*limit` slots. */
 static uint32_t take_slot(uint32_t *limit)
 {
   uint32_t index = 0;
@@ -75,6 +75,7 @@ static uint32_t take_slot(uint32_t *limit)
   } else if (slots_used < *limit) {
     index = slots_used++;
   }
+  live += index != 0;
   handle_table_unlock();
   return index;
 }
@@ -104,11 +105,9 @@ struct object *handle_reserve(enum kind kind, void **handle)
 
 void *handle_publish(struct object *object, void *handle, uint32_t state)
 {
-  handle_table_lock();
-  live++;
+  /* Without the table's lock: no other thread has the handle yet (I2 of handle_close.c). */
   store_release(&object->head, head_of(handle, state));
   store_release(&object->tag_flags, head_of(handle, head_state(load_relaxed(&object->tag_flags))));
-  handle_table_unlock();
   return handle;
 }
 
@@ -135,6 +134,7 @@ void handle_slot_put_back(void *handle, bool reusable)
 void handle_abandon(void *handle)
 {
   handle_table_lock();
+  handle_count_freed();
   handle_slot_put_back(handle, true);
   handle_table_unlock();
 }
@@ -188,18 +188,17 @@ void handle_each(void (*visit)(void *, struct object *, enum kind, void *), void
 static void object_after_fork(void *handle, struct object *object, enum kind kind, void *context)
 {
   (void)context;
-  bool closing = load_relaxed(&object->head) & CLOSING;
-  /* The thread that was closing it does not exist here. */
-  if (closing && handle_is_undecided(object, handle)) {
-    and_relaxed(&object->head, ~CLOSING);
-    and_relaxed(&object->tag_flags, ~CLOSING);
-  } else if (closing) {
-    /* Another thread was freeing what the object owns, and it is unknown how far it came. What is
-       left of that leaks, and so does the slot. */
+  if (!handle_is_undecided(object, handle)) {
+    /* Another thread, which does not exist here, was making it, or freeing what it owns. It is
+       unknown how far that thread came. What is left leaks, and so does the slot. */
     store_relaxed(&object->tag_flags, 0);
     store_relaxed(&object->head, 0);
-    live--;
     return;
+  }
+  live++;
+  if (load_relaxed(&object->head) & CLOSING) { /* by a thread that does not exist here */
+    and_relaxed(&object->head, ~CLOSING);
+    and_relaxed(&object->tag_flags, ~CLOSING);
   }
   update_relaxed(&object->waiters, 0);
   const struct kind_operations *operations = kind_operations[kind];
@@ -209,6 +208,7 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
 
 static void repair(void)
 {
+  live = 0;
   each(object_after_fork, NULL);
   handle_counted_after_fork();
   handle_retired_after_fork();

@@ -19,7 +19,9 @@
    I1  A handle is live until its close is decided: while the tag in `head` is its own, and
        `tag_flags` has it, too; either may have CLOSING. `tag_flags` is set after the head, and
        cleared when the close is decided. Pinned calls check `tag_flags`.
-   I2  Tags change only while the table's lock is held. The lock is not held while a close waits.
+   I2  The tags of a live object change only while the table's lock is held. The lock is not held
+       while a close waits. A slot that is taken from the free list has no tag and belongs to the
+       thread that takes it, until that thread makes the object live, without the lock.
    I3  A slot is reused only when its object was closed or retired, and no call pins it any more, in
        a record or by a count. (A call that comes later finds that the handle is not live.)
    I4  Each wait that `waiters` counts is of a thread that pins the object, or a resumable wait
