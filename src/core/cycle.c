@@ -65,15 +65,6 @@ static bool *readers_visited(void *handle)
   return &v->readers;
 }
 
-/* The same for the check of a single link, which remembers nothing. */
-static bool *unvisited(void *handle)
-{
-  static bool readers;
-  (void)handle;
-  readers = false;
-  return &readers;
-}
-
 /* The episode of a thread that is blocked without a deadline and not about to report a cycle; else
    0. */
 static uint32_t stuck_episode(struct thread *record)
@@ -112,11 +103,12 @@ static uint32_t word_holder(struct thread *me, struct thread *waiter, const stru
   return b->flags & BLOCK_WORD && b->index ? holder_in(b->word, waiter == me) : 0;
 }
 
-/* Visits each thread that must act before `waiter` can continue. noted() returns the flag that the
-   kind sets once it has visited the readers of the lock. */
+/* Visits each thread that must act before `waiter` can continue. `once`: the readers of a lock only
+   if this search has not visited them yet. */
 static void visit_blockers(struct thread *me, struct thread *waiter, struct cycle_visitor *visitor,
-                           bool *(*noted)(void *handle))
+                           bool once)
 {
+  static bool unvisited; /* one search runs at a time */
   struct blocked b;
   if (!block_load(waiter, &b))
     return;
@@ -128,7 +120,8 @@ static void visit_blockers(struct thread *me, struct thread *waiter, struct cycl
   struct object *object = operations && operations->holder ? block_pin(me, b.handle) : NULL;
   if (!object)
     return;
-  visitor->readers_visited = noted(b.handle);
+  unvisited = false;
+  visitor->readers_visited = once ? readers_visited(b.handle) : &unvisited;
   if (operations->each_blocker)
     operations->each_blocker(object, waiter, b.index, visitor);
   else
@@ -169,7 +162,7 @@ static struct thread *search(struct thread *me)
   me->search_from = me->search_next = NULL;
   for (struct thread *r = me; r && !s.end; r = r->search_next) {
     s.from = r;
-    visit_blockers(me, r, &s.visitor, readers_visited);
+    visit_blockers(me, r, &s.visitor, true);
   }
   return s.end;
 }
@@ -191,7 +184,7 @@ static void visit_match(struct cycle_visitor *visitor, struct thread *record)
 static bool is_linked(struct thread *me, struct thread *from, struct thread *to)
 {
   struct match m = {.visitor = {.visit = visit_match}, .target = to};
-  visit_blockers(me, from, &m.visitor, unvisited);
+  visit_blockers(me, from, &m.visitor, false);
   return m.found;
 }
 

@@ -85,11 +85,6 @@ static bool list_all(struct list *list)
   }
 }
 
-static const char *name_of(enum kind kind)
-{
-  return kind_operations[kind] ? kind_operations[kind]->name : "object";
-}
-
 /* The longest time for which a thread has slept for the handle; -1: none sleeps. */
 static int64_t longest_wait(void *handle, int64_t now)
 {
@@ -104,8 +99,8 @@ static int64_t longest_wait(void *handle, int64_t now)
 static void put_object(struct text *t, void *handle, struct object *object, enum kind kind)
 {
   const struct kind_operations *operations = kind_operations[kind];
-  put(t, "%s 0x%" PRIxPTR, name_of(kind), (uintptr_t)handle);
-  if (operations && operations->describe) {
+  put(t, "%s 0x%" PRIxPTR, operations->name, (uintptr_t)handle);
+  if (operations->describe) {
     char state[256] = "";
     operations->describe(handle, object, state, sizeof state);
     put(t, "  %s", state);
@@ -154,7 +149,8 @@ static void put_thread(struct text *t, struct thread *me, struct thread *record)
   put(t, "thread %u", id);
   put_native(t, id);
   if (b.handle) {
-    put(t, "  waits for %s 0x%" PRIxPTR, name_of(handle_kind(b.handle)), (uintptr_t)b.handle);
+    put(t, "  waits for %s 0x%" PRIxPTR, kind_operations[handle_kind(b.handle)]->name,
+        (uintptr_t)b.handle);
     if (handle_is(b.handle, KIND_LOCKARRAY))
       put(t, " [%lld]", (long long)b.index);
   } else if (b.flags & BLOCK_WORD) {
