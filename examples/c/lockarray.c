@@ -27,7 +27,7 @@ int main(void)
   for (int i = 0; i < ACCOUNTS; i++)
     balance[i] = COINS;
   for (int i = 0; i < CLERKS; i++)
-    clerks[i] = ilk_thread_start((void *)clerk, (void *)(intptr_t)i);
+    clerks[i] = ilk_thread_start((void *)(uintptr_t)clerk, (void *)(intptr_t)i);
   int total = 0;
   ilk_lockarray_lock_range(locks, 0, ACCOUNTS); /* while they work */
   for (int i = 0; i < ACCOUNTS; i++)

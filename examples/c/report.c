@@ -28,7 +28,8 @@ int main(void)
 {
   char text[4096];
   printer = ilk_mutex_new(0), orders = ilk_semaphore_new(0, 0);
-  void *c[] = {ilk_thread_start((void *)clerk, NULL), ilk_thread_start((void *)customer, NULL)};
+  void *c[] = {ilk_thread_start((void *)(uintptr_t)clerk, NULL),
+               ilk_thread_start((void *)(uintptr_t)customer, NULL)};
   int64_t needed;
   do { /* until the clerk makes no progress */
     ilk_thread_timedjoin(c[0], 100000000);

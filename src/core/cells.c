@@ -28,7 +28,7 @@ static size_t returned_count;
 static size_t returned_capacity; /* at least numbers_used, so the return of a number cannot fail */
 static uint64_t last_serial;
 
-/* Takes a number that was returned, or a new one if its return could be stored. */
+/* Takes a number that was returned, or a new one if `returned` has space for it. */
 static bool number_take(uint32_t *number)
 {
   if (!returned_count && numbers_used == returned_capacity)

@@ -1,5 +1,5 @@
-/* Cells: the values that each thread keeps for an object (a tally, a local). A thread finds its
-   cell in a few instructions, and only that thread writes it.
+/* Cells: the value that each thread keeps for an object (a tally, a local, slices). A thread finds
+   its cell in a few instructions, and only that thread writes it.
 
    An object has a number, small and reused, and a serial, which is never reused. A thread's record
    has cells by number, in levels that double in size. A near level is an array of cells; a far

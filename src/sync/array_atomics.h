@@ -44,8 +44,8 @@ DEFINE_BITS(f64, double, 64)
 /* Does `new` replace `old`? Written so that it works for numbers and for vectors of numbers. As in
    numpy.minimum and numpy.maximum, a NaN wins, and the first NaN stays: a number is replaced by
    everything that is not <= (>=) it; a NaN, which is not equal to itself, by nothing. -0 and +0 are
-   equal: neither replaces the other. (^ and not !=, which x86-64 does not have for masks of 64 bits
-   without SSE4.1.) */
+   equal: neither replaces the other. (^ instead of !=, because x86-64 without SSE4.1 cannot compare
+   masks of 64 bits.) */
 #define LESS(old, new) ((new) < (old))
 #define GREATER(old, new) ((new) > (old))
 #define LESS_OR_NAN(old, new) (((old) <= (new)) ^ ((old) == (old)))

@@ -40,9 +40,9 @@ typedef int64_t mask_vector __attribute__((vector_size(VECTOR_BYTES)));
 #define DEFINE_VECTOR(T, TYPE, BITS)                                                               \
   typedef TYPE vector_##T __attribute__((vector_size(VECTOR_BYTES), aligned(BITS / 8), may_alias));
 
-/* Elements larger than a word cannot be searched. Integers of 64 bits are not: x86-64 cannot
-   compare them in vectors without SSE4.2, and a compiler that takes the vectors apart makes the
-   search slower than none. */
+/* Elements larger than a word cannot be searched. Nor are integers of 64 bits searched: x86-64
+   cannot compare them in vectors without SSE4.2, and a compiler that takes the vectors apart makes
+   the search slower than none. ((TYPE)0.5 is 0 if the type is one of integers.) */
 #define IS_SEARCHED(TYPE, BITS) (BITS == 32 || ((TYPE)0.5 != 0 && sizeof(void *) == 8))
 
 /* The number of leading elements that keep their values; a multiple of the block size. */

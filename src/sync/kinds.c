@@ -24,17 +24,17 @@ const struct kind_operations *const kind_operations[KINDS] = {
   [KIND_SLICES] = &slices_operations,
 };
 
-/* In the order in which guards are nested. In a fork's child the order is the opposite: `handle`
-   calls the kinds, which use the other modules. */
+/* They are in the order in which guards are nested. In a fork's child they are repaired in the
+   opposite order, because the repair of `handle` calls the kinds, which use the other modules. */
 static const struct fork_module *const fork_modules[] = {
   &region_fork, &handle_fork, &resumable_fork, &thread_fork,
   &waitq_fork,  &wait_fork,   &cells_fork,     &cycle_fork,
 };
 
-/* What must be done before the library is used, when it is loaded. In one function, because not
-   every system runs several in a known order. With the highest priority that a program may use: its
-   own constructors may call the library. In this file, because the linker leaves out a member of a
-   static library to which nothing refers. */
+/* What must be done when the library is loaded, before it is used. It is one function, because not
+   every system runs several in a known order. It has the highest priority that a program may use,
+   because the program's own constructors may call the library. It is in this file, because the
+   linker leaves out a member of a static library to which nothing refers. */
 __attribute__((constructor(101))) static void setup(void)
 {
   wait_setup();

@@ -6,7 +6,8 @@
    I2  The thread that reserves a record clears the cells that the record's previous thread left
        (thread_reserve()). A fork's child needs nothing: it keeps the values of the thread that
        forked.
-   I3  Only pins prevent the number from being given to another local while it is in use. */
+   I3  A call pins the local while it uses the cell. Otherwise a free could give the local's number
+       to another local meanwhile. */
 #include "kinds.h"
 
 #include "handle.h"

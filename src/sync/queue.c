@@ -5,19 +5,20 @@
    get takes an item; the thread that made it checks for waiters at the end of its call. That is I2
    of the ring, so no fence is needed. Checked by test/models/queue.pml.
 
-   A get may find the put of the oldest item between two steps, a few instructions apart. Then it
-   retries a few times. If the put has still not continued, its thread does not run: a try returns
-   ILK_EBUSY, and a wait polls (backoff.h), because the put's wake for that step may come late.
+   A get may find the put of the oldest item between its two steps, a few instructions apart. Then
+   it retries a few times. If the put has still not continued, its thread does not run. A try then
+   returns ILK_EBUSY, and a wait polls (backoff.h): the put wakes a get only at its end, and perhaps
+   another one.
 
    Invariants:
    I1  A thread sleeps without polling only if it saw the queue empty (full) after it registered. So
-       each later put (get) finds a registered thread and wakes one, unless all that sleep are about
-       to be woken by wakers that came before it (I3 of claims.h).
+       each later put (get) wakes one, unless all that sleep are about to be woken by earlier ones
+       (I3 of claims.h).
    I2  A woken thread sleeps again only if it registers anew and sees the queue empty (full) again.
        So no item is left while a get sleeps, unless a wake for it is about to be made.
-   I3  A polling get may have consumed a wake for an item behind the unfinished one. So it sleeps on
-       its own word, where it consumes no wake meant for another get; and if it abandons its wait,
-       it wakes the next get. */
+   I3  A polling get may have consumed the wake for an item behind the unfinished one. So it wakes
+       another get if it abandons its wait. It sleeps on a word of its own, where it consumes no
+       further wakes. */
 #include "kinds.h"
 
 #include <inttypes.h>

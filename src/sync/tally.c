@@ -1,6 +1,6 @@
 /* Tally. Each thread adds to its own cell (cells.h), so adding threads share nothing that is
    written. A sum reads the cells of all records. The idea is that of java.util.concurrent's
-   Striped64 and of the kernel's per-CPU counters, taken to one cell per thread: no add is a
+   Striped64 and of the kernel's per-CPU counters. With a cell for each thread no add is a
    read-modify-write.
 
    The sum is (all cells) - base, in 64-bit numbers that wrap.
