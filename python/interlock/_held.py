@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import starmap
 from typing import Any
+
+from ._handle import Handle
+
+
+@lru_cache(maxsize=256)
+def _are_taken(cls: type, suffix: str, n: int) -> bool:
+    """Return whether both methods take `n` arguments, none of them for `blocking` or `timeout`; True if that is not known."""
+    for name in ("acquire" + suffix, "release" + suffix):
+        try:
+            parameters = [*inspect.signature(getattr(cls, name)).parameters.values()]
+        except AttributeError:  # methods of the object itself: those of a Condition are of its lock
+            return not issubclass(cls, Handle)
+        except (TypeError, ValueError):  # in C, without a signature
+            continue
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            continue
+        positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY and p.kind is not p.VAR_KEYWORD]
+        first = positional[1 : n + 1]  # after self
+        if len(first) < n or "blocking" in first or "timeout" in first:
+            return False
+    return True
 
 
 class held:
@@ -25,11 +48,14 @@ class held:
         A lock of this package, or an object with methods `acquire` and `release`.
     *arguments
         The arguments of both methods. If the first is a string, the methods are ``acquire_STRING`` and ``release_STRING``.
+        `blocking` and `timeout` cannot be among them: the block needs the lock.
 
     Raises
     ------
     AttributeError
         The lock has no such methods.
+    TypeError
+        One of the methods does not take the arguments.
 
     Examples
     --------
@@ -45,6 +71,10 @@ class held:
             suffix, arguments = "_" + arguments[0], arguments[1:]
         self._acquire: Callable[..., object] = getattr(lock, "acquire" + suffix)
         self._release: Callable[..., object] = getattr(lock, "release" + suffix)
+        cls: Any = type(lock)
+        if arguments and not _are_taken(cls, suffix, len(arguments)):
+            what = f"`acquire{suffix}` and `release{suffix}` of {cls.__name__}"
+            raise TypeError(f"held: {what} do not both take these arguments: {', '.join(map(repr, arguments))}")
         self._arguments = arguments
 
     def __enter__(self) -> None:

@@ -3,8 +3,8 @@
 Python runs a signal handler after any call, before its result is stored. If the handler raises, the result is lost, and what
 the call has acquired would stay held. So where a call may acquire, this package writes ``(code,) = map(function, (h,))``:
 between that call and its assignment no handler runs, since Python 3.11. Or it stores the result in a list, as _guarded()
-does. After that it calls nothing before it returns. The same holds in other threads, for exceptions that one thread raises
-in another (PyThreadState_SetAsyncExc).
+does. After that it calls nothing before it returns. The same holds in other threads, for exceptions that one thread sends to
+another (PyThreadState_SetAsyncExc).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def wait(timed: Callable[..., int], *args: Any, timeout_ns: int, undo: Callable[
     If a handler raises although the wait has succeeded, `undo(result)` releases what it acquired.
     """
     if not _in_main_thread():
-        (code,) = starmap(timed, ((*args, timeout_ns),))  # an exception that another thread sends would lose the result, too
+        (code,) = starmap(timed, ((*args, timeout_ns),))
         return code
     return _in_slices(timed, args, timeout_ns, undo)
 

@@ -1094,3 +1094,65 @@ def test_methods_for_a_with():
             hold_or(locks, 3)
         assert locks.acquire_range(0, 3, False)
         locks.release_range(0, 3)
+
+
+class Striped:
+    """A user's lock."""
+
+    def __init__(self):
+        self.calls = []
+
+    def acquire(self, index, *, timeout=None):
+        self.calls.append(("acquire", index))
+
+    def release(self, number):
+        self.calls.append(("release", number))
+
+    def acquire_many(self, *indices):
+        self.calls.append(("acquire", *indices))
+
+    release_many = release
+
+
+class Weighted(interlock.Semaphore):
+    def acquire(self, n=1):
+        return all([super(Weighted, self).acquire() for _ in range(n)])
+
+
+NOT_TAKEN = [
+    (interlock.Lock, (False,)),
+    (interlock.Mutex, (0,)),
+    (interlock.Mutex, (True, 1.5)),
+    (interlock.RLock, (1.5,)),
+    (interlock.Semaphore, (2,)),
+    (lambda: interlock.BoundedSemaphore(3), (2,)),
+    (interlock.RWLock, ("read", False)),
+    (interlock.RWLock, ("write", 1)),
+    (interlock.Condition, (False,)),
+    (lambda: interlock.LockArray(4), (1, False)),
+    (lambda: interlock.LockArray(4), ("pair", 0, 1, False)),
+    (lambda: interlock.LockArray(4), ("range", 0, 1, True, 5)),
+    (Striped, (1, 2)),
+]
+
+
+@pytest.mark.parametrize("new, arguments", NOT_TAKEN, ids=lambda x: getattr(x, "__name__", str(x)))
+def test_arguments_that_the_release_does_not_take_are_refused_at_once(new, arguments):
+    """The block ran, even without the lock; then the release failed, or released two where one was acquired."""
+    lock = new()
+    before = repr(lock).partition(" at ")
+    with pytest.raises(TypeError, match="do not both take these arguments"):
+        held(lock, *arguments)
+    assert repr(lock).partition(" at ") == before
+
+
+def test_arguments_that_both_take():
+    striped, semaphore, locks = Striped(), Weighted(3), interlock.LockArray(4)
+    with held(striped, 7), held(striped, "many", 5):
+        pass
+    assert striped.calls == [("acquire", 7), ("acquire", 5), ("release", 5), ("release", 7)]
+    with held(semaphore, 2):
+        assert semaphore.value == 1
+    assert semaphore.value == 3
+    with held(locks, 1), held(locks, "pair", 2, 3), held(threading.Lock()):
+        assert not locks.acquire(0) or locks.release(0) is None

@@ -120,7 +120,7 @@ def test_acquire(kind, timeout):
 @pytest.mark.parametrize("timeout", [-1, 60])
 @pytest.mark.parametrize("kind", ["Lock", "Mutex", "RLock", "Semaphore", "RWLock", "LockArray", "Once", "Queue", "words"])
 def test_another_thread(kind, timeout, in_thread):
-    """Exceptions that another thread sends (PyThreadState_SetAsyncExc) come at these points, too: the lock stayed held."""
+    """An exception that another thread sends (PyThreadState_SetAsyncExc) comes at these points too. The lock stayed held."""
 
     def make():
         if kind == "words":
