@@ -13,7 +13,7 @@ from ._handle import Handle
 
 @lru_cache(maxsize=256)
 def _are_taken(cls: type, suffix: str, n: int) -> bool:
-    """Return whether both methods take `n` arguments, none of them for `blocking` or `timeout`; True if that is not known."""
+    """Return whether both methods take `n` arguments, none of them `blocking` or `timeout`; True if that is not known."""
     for name in ("acquire" + suffix, "release" + suffix):
         try:
             parameters = [*inspect.signature(getattr(cls, name)).parameters.values()]
