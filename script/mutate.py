@@ -147,12 +147,14 @@ MORE = r'''
 #define or_acq_rel(p, v) RMW_(p, v, SITE_OR, "or_acq_rel", ORDER_ACQ_REL)
 #define and_acq_rel(p, v) RMW_(p, v, SITE_AND, "and_acq_rel", ORDER_ACQ_REL)
 #define xor_acq_rel(p, v) RMW_(p, v, SITE_XOR, "xor_acq_rel", ORDER_ACQ_REL)
+#define exchange_acq_rel(p, v) RMW_(p, v, SITE_EXCHANGE, "exchange_acq_rel", ORDER_ACQ_REL)
 #define exchange_relaxed(p, v) RMW_(p, v, SITE_EXCHANGE, "exchange_relaxed", ORDER_RELAXED)
 #else
 #define sub_acq_rel(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
 #define or_acq_rel(p, v) atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 #define and_acq_rel(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
 #define xor_acq_rel(p, v) atomic_fetch_xor_explicit((p), (v), memory_order_acq_rel)
+#define exchange_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)
 #define exchange_relaxed(p, v) atomic_exchange_explicit((p), (v), memory_order_relaxed)
 #endif
 #define fence_light_of(mine, value, theirs, store, load, exchange, load_symmetric) \
