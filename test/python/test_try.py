@@ -154,3 +154,68 @@ def test_the_exception_is_that_of_the_acquire():
     with pytest.raises(DeadlockError):
         kernel(lock)
     assert not lock.locked()
+
+
+@njit
+def fail_beyond(limit, x):
+    if x > limit:
+        raise ValueError
+
+
+@njit(inline="always")
+def caught_inside(lock, x, seen):
+    try:
+        with lock:
+            fail_beyond(3, x)
+            seen[0] += 1
+    except Exception:
+        seen[1] += 1
+
+
+def test_a_try_around_a_function_that_is_inlined_and_has_its_own():
+    """The inlined one set the count of `try` to its own, 0 in the end: the exceptions after it left the kernel."""
+
+    def by_function(lock, x, seen):
+        try:
+            caught_inside(lock, x, seen)
+            fail_beyond(1, x)
+            seen[2] += 1
+        except Exception:
+            seen[3] += 1
+        fail_beyond(7, x)
+
+    def by_closure(lock, x, seen):
+        def inner(x):
+            try:
+                with lock:
+                    fail_beyond(3, x)
+                    seen[0] += 1
+            except Exception:
+                seen[1] += 1
+
+        for _ in range(2):
+            try:
+                try:
+                    inner(x)
+                    fail_beyond(1, x)
+                    seen[2] += 1
+                except Exception:
+                    seen[3] += 1
+                    inner(x)
+                fail_beyond(5, x)
+            except Exception:
+                seen[4] += 1
+        fail_beyond(7, x)
+
+    for kernel in (by_function, by_closure):
+        for x in (0, 2, 4, 6, 8):
+            results = []
+            for run in (kernel, njit(kernel)):
+                lock, seen = Mutex(), np.zeros(5, np.int64)
+                try:
+                    run(lock, x, seen)
+                except ValueError:
+                    seen += 100
+                assert not lock.locked()
+                results.append(seen.tolist())
+            assert results[0] == results[1], (kernel, x)

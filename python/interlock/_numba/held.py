@@ -123,6 +123,7 @@ def _type_call(context, args, kws):
 
 enter, leave, unwind = (_Function(name, _type_call) for name in ("enter", "leave", "unwind"))
 begin_at_depth = _Function("begin_at_depth", lambda context, args, kws: signature(types.none, *args))
+try_depth = _Function("try_depth", lambda context, args, kws: signature(types.intp))
 
 
 @typeof_impl.register(_Function)
@@ -256,10 +257,16 @@ def _lower_unwind(context, builder, sig, args):
 
 @lower_builtin(begin_at_depth, types.VarArg(types.Any))
 def _lower_begin_at_depth(context, builder, sig, args):
-    """Set how many `try` blocks the code is in from here on. In a handler, also end the exception."""
-    depth, is_handler = (typ.literal_value for typ in sig.args)
+    """Set how many `try` blocks the code is in, besides the outermost ones. In a handler, also end the exception."""
+    depth, is_handler = (typ.literal_value for typ in sig.args[:2])
     if is_handler:
         context.nrt.eh_end_try(builder)
     state = context.call_conv._get_try_state(builder)
-    builder.store(state.type.pointee(depth), state)
+    builder.store(builder.add(args[2], state.type.pointee(depth)), state)
     return context.get_dummy_value()
+
+
+@lower_builtin(try_depth)
+def _lower_try_depth(context, builder, sig, args):
+    """Return how many `try` blocks the code is in."""
+    return builder.load(context.call_conv._get_try_state(builder))

@@ -10,7 +10,7 @@ from numba.core.analysis import compute_cfg_from_blocks
 from numba.core.ir_utils import build_definitions
 from numba.core.unsafe import eh
 
-from .held import begin_at_depth, enter, leave, unwind
+from .held import begin_at_depth, enter, leave, try_depth, unwind
 from .variables import new_variable
 
 _sites = itertools.count()
@@ -204,7 +204,8 @@ def settle_tries(blocks, infos):
     """Replace the marks by which Numba counts, up and down, how many `try` blocks the code is in.
 
     The count is wrong where a loop in a `try` continues after a part outside it, such as a `return` or the handler of a
-    ``with``: then an exception after the `try` is lost. Numba's analysis of the bytecode has the right number of each.
+    ``with``: then an exception after the `try` is lost. Numba's analysis of the bytecode has the right number of each. If
+    the function is inlined into another one, the `try` blocks around its call are added, as counted at its start.
     """
     _drop_idle_checks(blocks, infos)
     handlers = _handlers(blocks)
@@ -216,12 +217,16 @@ def settle_tries(blocks, infos):
     for label, block in blocks.items():
         for target in block.terminator.get_targets():
             before[target].append(label)
+    start, code = blocks[min(blocks)], []
+    base = new_variable(start, "base", start.loc)
+    _call(start, code, try_depth, (), start.loc, base)
+    start.body[-1:-1] = code
     for label, block in blocks.items():
         code = []
         if label in handlers or any(depths[other] != depths[label] for other in before[label]):
             depth = _constant(block, code, depths[label], block.loc)
             is_handler = _constant(block, code, int(label in handlers), block.loc)
-            _call(block, code, begin_at_depth, [depth, is_handler], block.loc)
+            _call(block, code, begin_at_depth, [depth, is_handler, base], block.loc)
         block.body = code + [stmt for stmt in block.body if not _is_mark(stmt)]
 
 
