@@ -35,6 +35,7 @@ from interlock import (
     RWLock,
     Semaphore,
     Tally,
+    words,
 )
 from interlock._numba.methods import METHODS
 
@@ -381,6 +382,67 @@ def test_jitclass_attribute_keeps_it_alive():
     del account
     gc.collect()
     assert alive() is None
+
+
+def popped(counters):
+    counters.pop().fetch_add(5)
+    counter = counters.pop()
+    return counter.fetch_add(5) + counters.pop().load()
+
+
+def by_method(counters):
+    add = counters.pop().fetch_add
+    return add(1) + add(2)
+
+
+def replaced(counters):
+    first = counters[0]
+    counters[0] = counters[1]
+    return first.fetch_add(1) + 10 * first.load()
+
+
+def in_a_prange(counters):
+    seen = np.zeros(len(counters), np.int64)
+    lock = np.zeros(1, np.uint32)
+    for i in prange(len(seen)):
+        words.lock(lock, 0)
+        seen[i] = counters.pop().fetch_add(1)
+        words.unlock(lock, 0)
+    return seen.sum()
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("kernel", [popped, by_method, replaced, in_a_prange])
+def test_an_object_that_only_a_variable_refers_to_is_alive_when_it_is_called(kernel, parallel):
+    """It was closed: its last use was that of the method, before the call."""
+
+    def counters():
+        return [Counter(n) for n in (3, 4, 5)]
+
+    result = kernel(counters())
+    assert njit(parallel=parallel, nogil=True)(kernel)(typed.List(counters())) == result
+
+
+def test_an_attribute_that_is_replaced_is_alive_when_it_is_called():
+    @njit
+    def kernel(account, other):
+        lock = account.lock
+        lock.acquire()
+        account.lock = other
+        lock.release()
+        return lock.locked()
+
+    assert not kernel(Account(Mutex()), Mutex())
+
+
+def test_a_barrier_that_only_a_variable_refers_to_runs_its_action():
+    @njit
+    def kernel(barriers):
+        return barriers.pop().wait()
+
+    ran = []
+    barriers = typed.List([Barrier(1, action=lambda: ran.append(gc.collect())) for _ in range(3)])
+    assert [kernel(barriers) for _ in range(3)] == [0, 0, 0] and len(ran) == 3
 
 
 def test_annotated_jitclass():
