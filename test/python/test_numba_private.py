@@ -3,14 +3,14 @@
 import inspect
 
 import pytest
-from numba import njit, objmode
-from numba.core import base, byteflow, caching, callconv, interpreter, ir, ir_utils
+from numba import guvectorize, njit, objmode, stencil, types, vectorize
+from numba.core import base, byteflow, caching, callconv, interpreter, ir, ir_utils, untyped_passes
 from numba.core.compiler import run_frontend
 from numba.core.unsafe import eh
 from numba.np.ufunc import array_exprs
 
 from interlock import Mutex
-from interlock._numba import frame, reads, withs
+from interlock._numba import frame, reads, uses, withs
 
 
 def parameters(function):
@@ -132,10 +132,47 @@ def test_dead_code_elimination_asks_for_each_assignment(monkeypatch):
     assert {"v", "w"} <= set(asked) and "v" in left and "w" not in left
 
 
+def test_closures_are_inlined_with_the_types_of_the_arguments(monkeypatch):
+    seen = []
+    before = untyped_passes.InlineClosureLikes.run_pass
+    assert parameters(before) == ["self", "state"]
+    monkeypatch.setattr(
+        untyped_passes.InlineClosureLikes,
+        "run_pass",
+        lambda self, state: (seen.append((state.func_ir.func_id.func, state.args)), before(self, state))[1],
+    )
+
+    def kernel(x):
+        return x
+
+    njit(kernel)(1)
+    assert seen == [(kernel, (types.int64,))]
+
+
 def test_the_key_of_a_cached_kernel():
     assert parameters(caching.Cache._index_key) == ["self", "sig", "codegen"]
     source = inspect.getsource(inspect.unwrap(caching.Cache._index_key))
     assert "self._py_func" in source and "return (sig, codegen.magic_tuple()" in source
+
+
+def test_the_python_functions_behind_what_numba_makes():
+    def code(a):
+        return a[0]
+
+    made = [stencil(code), vectorize(code), guvectorize(["void(f8[:],f8[:])"], "(n)->(n)")(lambda a, out: None), njit(code)]
+    assert [uses.python_function(thing) is code for thing in made] == [True, True, False, True]
+    assert uses.python_function(made[2]) is not None
+
+    @njit
+    def kernel(x):
+        with objmode(y="int64"):
+            y = len(str(x))
+        return y
+
+    kernel(1)
+    [cres] = kernel.overloads.values()
+    [lifted] = cres.lifted
+    assert uses.python_function(lifted) is kernel.py_func
 
 
 def test_array_expressions_are_joined_as_noted():

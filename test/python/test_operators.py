@@ -28,6 +28,24 @@ class Histogram:
     def __contains__(self, n):
         return atomic.add(self.counts, 0, 1) == n
 
+    def __int__(self):
+        return atomic.add(self.counts, 0, 1)
+
+    def __setitem__(self, i, n):
+        atomic.add(self.counts, i, n)
+
+    @property
+    def ticket(self):
+        return atomic.add(self.counts, 0, 1)
+
+    @property
+    def first(self):
+        return self.counts[0]
+
+    @first.setter
+    def first(self, n):
+        atomic.store(self.counts, 0, n)
+
 
 @structref.register
 class TallyType(types.StructRef):
@@ -93,6 +111,40 @@ def test_an_unused_attribute_of_an_array_that_an_overload_computes_is_not_left_o
     counts = np.zeros(2, np.int64)
     kernel(counts)
     assert counts[0] == 2
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("use", ["counter.ticket", "counter[0]", "counter + 1", "-counter", "3 in counter", "int(counter)"])
+def test_an_unused_operator_is_not_left_out_beside_a_closure(use, parallel):
+    """Numba eliminates dead code after it has inlined the closure, before it knows the types."""
+    scope = {"np": np}
+    text = f"    {use}\n    double = lambda x: x + x\n    n = len(np.array([double(i) for i in range(n)]))\n    return n\n"
+    exec(f"def kernel(counter, n):\n{text}", scope)
+    counts = np.zeros(2, np.int64)
+    assert njit(parallel=parallel)(scope["kernel"])(Histogram(counts), 3) == 3
+    assert counts[0] == 1
+
+
+def test_a_number_of_an_object_is_not_left_out():
+    @njit(parallel=True)
+    def kernel(counter, n):
+        int(counter)
+        return np.zeros(n).sum()
+
+    counts = np.zeros(2, np.int64)
+    kernel(Histogram(counts), 3)
+    assert counts[0] == 1
+
+
+@pytest.mark.parametrize("assign", ["counter.first = 100", "counter[0] = 100"])
+def test_a_loop_is_not_moved_across_an_assignment_that_runs_code(assign):
+    """To Numba it wrote to `counter` alone, so that `counts + 1` was computed after it, together with `x + y`."""
+    scope = {"np": np}
+    text = f"    x = np.zeros(len(counts), np.int64)\n    y = counts + 1\n    {assign}\n    return x + y\n"
+    exec(f"def kernel(counter, counts):\n{text}", scope)
+    counts = np.zeros(4, np.int64)
+    assert njit(parallel=True)(scope["kernel"])(Histogram(counts), counts).tolist() == [1, 1, 1, 1]
+    assert counts[0] == 100
 
 
 @pytest.mark.parametrize("new", [Histogram, Tally])

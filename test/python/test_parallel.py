@@ -1,21 +1,39 @@
 """parallel=True: Numba must not move, fuse or hoist code across calls that lock, count or wait."""
 
+import ctypes
 import os
 import subprocess
 import sys
 import textwrap
 import threading
+from functools import reduce
 from queue import Empty
 
 import numba
 import numpy as np
 import pytest
-from numba import njit, prange, typed, types
+from llvmlite import ir as llvm
+from numba import njit, objmode, prange, stencil, typed, types, vectorize
+from numba.core import cgutils
 from numba.core.errors import NumbaParallelSafetyWarning, TypingError
 from numba.experimental import jitclass, structref
-from numba.extending import overload, overload_method
+from numba.extending import intrinsic, overload, overload_method
 
-from interlock import Counter, Event, Latch, Lock, LockArray, Mutex, Queue, Semaphore, atomic, held, nb, words
+from interlock import (
+    Counter,
+    Event,
+    Latch,
+    Lock,
+    LockArray,
+    Mutex,
+    Queue,
+    Semaphore,
+    atomic,
+    get_library,
+    held,
+    nb,
+    words,
+)
 from interlock import jitclasses as jc
 from interlock._numba import parallel
 
@@ -907,7 +925,7 @@ def test_an_array_comprehension_that_uses_interlock_is_refused():
 
     def others(counter):
         counter.fetch_add(1)
-        return np.array([double(i) for i in range(100)])
+        return np.array([double(i) for i in range(100)]) + np.zeros(100, np.int64)
 
     for kernel, argument in ((tickets, Counter()), (items, Queue(1)), (by_helper, np.zeros(1, np.int64))):
         with pytest.raises(TypingError, match="with parallel=True this array comprehension is a parallel loop"):
@@ -916,3 +934,108 @@ def test_an_array_comprehension_that_uses_interlock_is_refused():
     with pytest.raises(Empty):
         njit(parallel={"comprehension": False})(items)(Queue(1))
     assert (njit(nogil=True, parallel=True)(others)(Counter()) == 2 * np.arange(100)).all()
+
+
+COUNTER = Counter()
+
+
+@vectorize
+def ticket(x):
+    return COUNTER.fetch_add(1) + x
+
+
+@stencil
+def ticket_beside(a):
+    return a[0] + COUNTER.fetch_add(1)
+
+
+@njit
+def add_and_count(x, y):
+    COUNTER.fetch_add(1)
+    return x + y
+
+
+def test_array_expressions_and_the_like_that_use_interlock_are_refused():
+    """As array comprehensions. Two calls of a ufunc were fused, too: a kernel with a ufunc did not count as a user."""
+
+    def ufunc(a):
+        return ticket(a), ticket(a)
+
+    def by_stencil(a):
+        return ticket_beside(a)
+
+    def by_reduce(a):
+        return reduce(add_and_count, a, 0)
+
+    a = np.zeros(50, np.int64)
+    for kernel, what, option, counted in (
+        (ufunc, "array expression", "numpy", 100),
+        (by_stencil, "stencil", "stencil", 50),
+        (by_reduce, "`reduce`", "reduction", 50),
+    ):
+        with pytest.raises(TypingError, match=f"with parallel=True this {what} is .*parallel={{'{option}': False}}"):
+            njit(nogil=True, parallel=True)(kernel)(a)
+        COUNTER.store(0)
+        result = njit(nogil=True, parallel={option: False})(kernel)(a)
+        assert COUNTER.load() == counted, kernel
+        if kernel is ufunc:
+            assert [*result[0], *result[1]] == list(range(100))
+
+
+def count_in_python():
+    COUNTER.fetch_add(1)
+
+
+def test_blocks_of_objmode_that_use_interlock_are_seen():
+    @njit(parallel=True, nogil=True)
+    def kernel(a, n):
+        for _i in prange(n):
+            with objmode():
+                count_in_python()
+        for i in prange(n):
+            a[i] = COUNTER.load()
+
+    COUNTER.store(0)
+    a = np.zeros(20, np.int64)
+    kernel(a, 20)
+    assert (a == 20).all()
+
+
+@intrinsic
+def count_by_symbol(context, handle):
+    def codegen(context, builder, sig, args):
+        word = llvm.IntType(64)
+        function_type = llvm.FunctionType(word, [word, word])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "ilk_counter_fetch_add")
+        return builder.call(function, [args[0], word(1)])
+
+    return types.int64(types.intp), codegen
+
+
+count_by_address = ctypes.CDLL(get_library()).ilk_counter_fetch_add
+count_by_address.argtypes, count_by_address.restype = [ctypes.c_ssize_t, ctypes.c_int64], ctypes.c_int64
+
+
+@njit
+def count_by_symbol_in_a_helper(handle):
+    return count_by_symbol(handle)
+
+
+@njit
+def count_by_address_in_a_helper(handle):
+    return count_by_address(handle, 1)
+
+
+@pytest.mark.parametrize("count", [count_by_symbol_in_a_helper, count_by_address_in_a_helper])
+def test_c_functions_that_a_helper_calls_are_seen(count):
+    @njit(parallel=True, nogil=True)
+    def kernel(handle, n):
+        first, second = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        for i in prange(n):
+            first[i] = count(handle)
+        for i in prange(n):
+            second[i] = count(handle)
+        return first.max() < second.min()
+
+    counter = Counter()
+    assert kernel(counter.handle, 20)

@@ -58,7 +58,7 @@ def unknown_parts():
 # --- barriers ---------------------------------------------------------------------------------------------------------
 
 
-# Set in the __dict__ of a parallel loop, whose attributes are parts of an expression, or of a read of a property.
+# Set in the __dict__ of a parallel loop, whose attributes are parts of an expression, or of a statement that runs code.
 _MARK = "interlock.barrier"
 
 
@@ -75,7 +75,7 @@ def _is_barrier(blocks, typemap):
     statements = [stmt for stmt in _statements(blocks) if not isinstance(stmt, ir.Del)]
     names = {var.name for stmt in statements for var in stmt.list_vars()}
     return any(is_opaque(typemap[name]) for name in names if name in typemap) or any(
-        isinstance(stmt, ir.Assign) and runs_code(stmt, typemap) for stmt in statements
+        runs_code(stmt, typemap) for stmt in statements if not isinstance(stmt, passes.Parfor)
     )
 
 
@@ -94,7 +94,7 @@ def _maximize_fusion(original, func_ir, blocks, typemap, up_direction=True):
     if uses_interlock(typemap):
         for stmt in _statements(blocks.values()):
             is_loop = isinstance(stmt, passes.Parfor)
-            if _loop_is_barrier(stmt, typemap) if is_loop else isinstance(stmt, ir.Assign) and runs_code(stmt, typemap):
+            if _loop_is_barrier(stmt, typemap) if is_loop else runs_code(stmt, typemap):
                 vars(stmt)[_MARK] = True
     return original(func_ir, blocks, typemap, up_direction)
 
@@ -208,7 +208,7 @@ def _create_gufunc(original, lowerer, parfor, typemap, *rest):
     _check_slices(lowerer.func_ir, parfor, typemap)
     rest = list(rest)
     if uses_interlock(typemap) and _loop_is_barrier(parfor, typemap):
-        _check_comprehension(parfor, typemap)
+        _check_implicit(parfor, typemap)
         _check_dimensions(parfor, typemap)
         _check_assigned(parfor, races=rest[_parameter("races")])
         # Without aliases, LLVM may keep an array's element in a register across a call.
@@ -258,16 +258,27 @@ def _check_assigned(parfor, races):
                 break
 
 
-def _check_comprehension(parfor, typemap):
-    """Reject an array comprehension that uses interlock: Numba makes a parallel loop of it, with any order of calls."""
-    if not any(pattern[:2] == ("prange", "internal") and "comprehension" in str(pattern[2]) for pattern in parfor.patterns):
+# What Numba makes a parallel loop of besides prange, by a part of the loop's pattern: its name, and the option to switch it
+# off. The others are array expressions.
+_IMPLICIT = {
+    "prange": ("array comprehension", "comprehension"),
+    "stencil": ("stencil", "stencil"),
+    "reduction": ("`reduce`", "reduction"),
+}
+
+
+def _check_implicit(parfor, typemap):
+    """Reject an array comprehension, an array expression or the like that uses interlock: its calls would have any order."""
+    implicit = [pattern for pattern in parfor.patterns if pattern[:2] not in (("prange", "user"), ("prange", "pndindex"))]
+    if not implicit:
         return
     names = {var.name for stmt in _statements(parfor.loop_body.values()) for var in stmt.list_vars()}
     if leads_to_interlock([typemap[name] for name in names if name in typemap and is_opaque(typemap[name])]):
+        what, option = next((_IMPLICIT[part] for part in _IMPLICIT if part in implicit[0]), ("array expression", "numpy"))
         raise errors.TypingError(
-            "with parallel=True this array comprehension is a parallel loop: its calls of interlock would have any order, "
+            f"with parallel=True this {what} is a parallel loop: its calls of interlock would have any order, "
             "and their errors would be lost. Write a `for` loop, or `prange` if that is meant, or compile with "
-            "parallel={'comprehension': False}",
+            f"parallel={{'{option}': False}}",
             loc=parfor.loc,
         )
 

@@ -1,25 +1,31 @@
 """A kernel that reads a property and does not use the value reads it all the same.
 
 To Numba an attribute has no effect, so its dead code elimination leaves out such a read, and with it the HandleError of a
-closed object. The same holds for the operators of a user's class that runs code of ours: `histogram[i]` may count. Before
-Numba knows the types, this keeps each read of an attribute that is named like a property of ours; after that, each attribute
-and operator of a type that may run code of ours.
+closed object. The same holds for the operators of a user's class that runs code of ours: `histogram[i]` may count. Once the
+types are known, this keeps each attribute and operator of a type that may run code of ours. Before that, it keeps all in a
+function that uses interlock, and elsewhere each read of an attribute that is named like a property of ours.
 
 Relied upon, and checked by test_numba_private.py: `remove_dead_extensions`, Numba's table of functions that dead code
-elimination calls for each statement of a type, with the set of names that are live after the statement; and the `_attr` of
-an `overload_attribute`.
+elimination calls for each statement of a type, with the set of names that are live after the statement; the pass
+`InlineClosureLikes`, which eliminates dead code before the types are known, with its `state`; and the `_attr` of an
+`overload_attribute`.
 """
 
 # mypy: ignore-errors
 
+import threading
+from functools import wraps
+
 from numba.core import ir, types
-from numba.core.ir_utils import remove_dead_extensions
+from numba.core.ir_utils import get_definition, guard, remove_dead_extensions
 from numba.core.registry import cpu_target
+from numba.core.untyped_passes import InlineClosureLikes
 
 from .kernels import is_property
-from .uses import FOREIGN, is_opaque, package_of, template_functions
+from .uses import FOREIGN, is_opaque, leads_to_interlock, package_of, template_functions
 
 _OPERATORS = ("getitem", "static_getitem", "typed_getitem", "binop", "inplace_binop", "unary", "getiter", "iternext")
+_WRITES = (ir.SetItem, ir.StaticSetItem, ir.SetAttr, ir.DelItem)
 
 
 def may_run_code(stmt, typemap):
@@ -32,19 +38,63 @@ def may_run_code(stmt, typemap):
 
 
 def runs_code(stmt, typemap):
-    """Return whether an assignment without a call runs code that is opaque to Numba; `typemap` may be None.
+    """Return whether a statement runs code that is opaque to Numba, although it is no call of a function that may.
 
-    It reads a property or another attribute that is computed, or applies an operator of a user's type.
+    It reads a property or another attribute that is computed, or applies an operator or a function such as `int` to a value
+    of a user's type, or assigns to an attribute or element of one.
     """
-    value = stmt.value
-    if not isinstance(value, ir.Expr) or value.op not in ("getattr", *_OPERATORS):
+    if isinstance(stmt, _WRITES):
+        return stmt.target.name in typemap and _has_operators(typemap[stmt.target.name])
+    value = getattr(stmt, "value", None)
+    if not (isinstance(stmt, ir.Assign) and isinstance(value, ir.Expr) and value.op in ("getattr", "call", *_OPERATORS)):
         return False
-    if typemap is None:
-        return value.op == "getattr" and is_property(value.attr)
     if isinstance(typemap.get(stmt.target.name), types.BoundFunction):
         return False
     operands = [typemap[var.name] for var in value.list_vars() if var.name in typemap]
     return any(map(_has_operators, operands)) or (value.op == "getattr" and any(_computes(t, value.attr) for t in operands))
+
+
+class _Inlining(threading.local):
+    """Whether the function whose closures this thread inlines uses interlock."""
+
+    uses_interlock = False
+
+
+_inlining = _Inlining()
+
+
+def _note_use(original):
+    @wraps(original)
+    def run_pass(self, state):
+        before = _inlining.uses_interlock
+        _inlining.uses_interlock = leads_to_interlock([state.func_ir.func_id.func, *(state.args or ())])
+        try:
+            return original(self, state)
+        finally:
+            _inlining.uses_interlock = before
+
+    return run_pass
+
+
+InlineClosureLikes.run_pass = _note_use(InlineClosureLikes.run_pass)
+
+
+def _may_run_code(stmt, func_ir):
+    """Return the same as `runs_code`, before the types are known."""
+    value = stmt.value
+    if not isinstance(value, ir.Expr):
+        return False
+    if value.op == "getattr" and is_property(value.attr):
+        return True
+    if not _inlining.uses_interlock:
+        return False
+    if value.op in ("getattr", "call"):
+        source = guard(get_definition, func_ir, value.value if value.op == "getattr" else value.func)
+        is_named = isinstance(source, (ir.Global, ir.FreeVar, ir.Const))
+        if value.op == "call":
+            return is_named and source.value in (int, max)  # which Numba takes to have no effect
+        return not is_named and value.attr != "append"  # which Numba leaves where it makes an array of a list comprehension
+    return value.op in _OPERATORS and value.op not in ("getiter", "iternext")
 
 
 def _has_operators(typ):
@@ -67,10 +117,17 @@ _others = remove_dead_extensions.get(ir.Assign)
 
 
 def _keep(stmt, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap):
-    if runs_code(stmt, typemap):
+    if _may_run_code(stmt, func_ir) if typemap is None else runs_code(stmt, typemap):
         lives.add(stmt.target.name)
         return stmt
     return _others(stmt, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap) if _others else stmt
 
 
+def _keep_item(stmt, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap):
+    if typemap is not None and runs_code(stmt, typemap):
+        lives_n_aliases.add(stmt.target.name)
+    return stmt
+
+
 remove_dead_extensions[ir.Assign] = _keep
+remove_dead_extensions.setdefault(ir.SetItem, _keep_item)

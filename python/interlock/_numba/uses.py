@@ -10,7 +10,6 @@ import operator
 import types as python
 
 from numba.core import errors, types
-from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
 from numba.core.types import functions
 
@@ -39,6 +38,14 @@ def template_functions(template):
         for name in ("_overload_func", "_definition_func")
         if isinstance(vars(owner).get(name), staticmethod)
     ]
+
+
+def python_function(thing):
+    """Return the Python function of which Numba made `thing`, such as a ufunc, a stencil or a block of objmode; or None."""
+    if hasattr(thing, "kernel_ir"):  # of a stencil
+        return thing.kernel_ir.func_id.func
+    function = getattr(thing, "py_func", getattr(thing, "__wrapped__", None))
+    return function if isinstance(function, python.FunctionType) else None
 
 
 def _parts(typ):
@@ -83,12 +90,22 @@ def _overloads(function):
         return []
 
 
+def _codes(function):
+    """Return the code objects of a Python function and of the functions defined in it."""
+    codes = [function.__code__]
+    for code in codes:
+        codes.extend(const for const in code.co_consts if isinstance(const, python.CodeType))
+    return codes
+
+
+def _names_symbols(function):
+    """Return whether a Python function contains the name of a C function of ours, as an intrinsic that calls it does."""
+    return any(isinstance(const, str) and const in SIGNATURES for code in _codes(function) for const in code.co_consts)
+
+
 def _references(function):
     """Return the values of the names that a Python function, and functions defined in it, refer to."""
-    codes, names = [function.__code__], set()
-    for code in codes:
-        names.update(code.co_names)
-        codes.extend(const for const in code.co_consts if isinstance(const, python.CodeType))
+    names = {name for code in _codes(function) for name in code.co_names}
     found = [function.__globals__[name] for name in names if name in function.__globals__]
     for cell in function.__closure__ or ():
         try:
@@ -114,18 +131,24 @@ def _next(thing):
         return None  # what it calls is unknown: interlock.capi and cffi are among these
     if isinstance(thing, types.Type):
         return _parts(thing)
-    if isinstance(thing, Dispatcher):
-        return [thing.py_func]
     if isinstance(thing, (tuple, list)):
         return list(thing)
     if isinstance(thing, python.BuiltinFunctionType) and package_of(thing) == "_operator":
         return _overloads(thing)
     if isinstance(thing, python.FunctionType):
-        return [] if package_of(thing) in FOREIGN else [*_overloads(thing), *_references(thing)]
+        if package_of(thing) in FOREIGN:
+            return []
+        return None if _names_symbols(thing) else [*_overloads(thing), *_references(thing)]
     if callable(thing) and thing in BLOCKING.values():
         return None
     class_type = getattr(thing, "class_type", None)  # of a jitclass
-    return [class_type] if isinstance(class_type, types.ClassType) else []
+    if isinstance(class_type, types.ClassType):
+        return [class_type]
+    function = python_function(thing)
+    if function is not None:
+        return [function]
+    # A C function: if a kernel itself called it, its type would tell.
+    return _overloads(thing) if callable(thing) and not isinstance(thing, type) and package_of(thing) not in FOREIGN else []
 
 
 def uses_interlock(typemap):
@@ -156,7 +179,8 @@ def is_opaque(typ):
     if isinstance(typ, types.Function):
         # Our overloads of Numba's functions, such as `bool`, are for our objects, which are opaque themselves.
         known = [f for t in typ.templates for f in template_functions(t) if package_of(f) != "interlock"]
-        return any(package_of(f) not in FOREIGN for f in known or [typ.typing_key])
+        known = known or [python_function(typ.typing_key) or typ.typing_key]
+        return any(package_of(f) not in FOREIGN for f in known)
     if package_of(type(typ)) not in FOREIGN:  # of a user, or of ours: an object, a lock that a `with` holds, `enter`
         return True
     kinds = (types.Dispatcher, types.ClassType, types.ClassInstanceType, types.StructRef)
