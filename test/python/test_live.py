@@ -226,6 +226,31 @@ def test_by_helpers():
     assert [kernel(), kernel()] == [103, 104]
 
 
+@njit
+def count_there(i):
+    return atomic.add(COUNTS, i, 1)
+
+
+@njit
+def count_two_levels_deeper(i):
+    return count_there(i)
+
+
+def test_an_array_on_which_a_helper_operates_by_its_own_name():
+    """The kernel read its copy, and so returned the count of when it was compiled."""
+
+    @njit
+    def kernel(i):
+        before = COUNTS[i]
+        count_two_levels_deeper(i)
+        return before, COUNTS[i], COUNTS[i:][0]
+
+    COUNTS[:] = 1
+    assert [kernel(3), kernel(3)] == [(1, 2, 2), (2, 3, 3)]
+    COUNTS[3] = 9
+    assert kernel(3) == (9, 10, 10)
+
+
 def test_arrays_in_a_global_tuple_are_refused():
     @njit
     def load(i):

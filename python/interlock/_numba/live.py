@@ -2,8 +2,9 @@
 
 To Numba a global array, or one that a closure captures, is a constant: a kernel reads a copy that was made when it was
 compiled. An atomic operation on it would change or read that copy, which no other thread uses. So if a kernel calls
-`interlock.atomic` or `interlock.words` on such an array, or puts it into a container or attribute, where an operation may
-find it, all the kernel's references to it are to the array itself, by its address. Numba does the same for large arrays.
+`interlock.atomic` or `interlock.words` on such an array, itself or through a helper that refers to the array too, or puts it
+into a container or attribute, where an operation may find it, all the kernel's references to it are to the array itself, by
+its address. Numba does the same for large arrays.
 Such a kernel is not cached. The same holds for all arrays in a predicate of `Condition.wait_for`.
 """
 
@@ -13,7 +14,7 @@ from weakref import WeakSet
 
 import numpy as np
 from numba import jit, typeof
-from numba.core import cgutils, errors, ir, types
+from numba.core import cgutils, compiler, errors, ir, types
 from numba.core.datamodel import models, register_default
 from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import lower_builtin, lower_constant
@@ -24,7 +25,7 @@ from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
 from .sources import HOW, Search, outer_value
-from .uses import leads_to_interlock
+from .uses import functions_that_name, leads_to_interlock, references
 from .variables import new_variable
 
 _predicates = WeakSet()  # functions all of whose global arrays are live
@@ -122,6 +123,19 @@ def _live_arrays(func_ir, defaults):
     return found
 
 
+def _live_in_helpers(arrays, function, argument_types):
+    """Return the ids of those `arrays` that are not constants in a function that this one calls."""
+    found = set()
+    for helper in functions_that_name(arrays, [function, *argument_types]):
+        if helper is not function:
+            try:
+                operands = Search(compiler.run_frontend(helper), {}).outer_operands()
+                found.update(id(value) for _, _, value, can_be_live in operands if can_be_live)
+            except errors.NumbaError:  # Numba will not compile it either
+                pass
+    return found
+
+
 @register_rewrite("before-inference")
 class _MakeLive(Rewrite):
     def __init__(self, state=None):
@@ -145,6 +159,10 @@ class _MakeLive(Rewrite):
                 outer[stmt] = value
         if not self._is_known:  # they are the same for all blocks
             self._is_known, self._live = True, _live_arrays(func_ir, defaults)
+            if self._live is not None:
+                function = func_ir.func_id.func
+                named = [value for value in references(function) if isinstance(value, np.ndarray)]
+                self._live |= _live_in_helpers(named, function, self._types) if named else set()
         live = self._live
         self._func_ir, self._block = func_ir, block
         self._arrays = {

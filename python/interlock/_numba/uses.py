@@ -103,7 +103,7 @@ def _names_symbols(function):
     return any(isinstance(const, str) and const in SIGNATURES for code in _codes(function) for const in code.co_consts)
 
 
-def _references(function):
+def references(function):
     """Return the values of the names that a Python function, and functions defined in it, refer to."""
     names = {name for code in _codes(function) for name in code.co_names}
     found = [function.__globals__[name] for name in names if name in function.__globals__]
@@ -138,7 +138,7 @@ def _next(thing):
     if isinstance(thing, python.FunctionType):
         if package_of(thing) in FOREIGN:
             return []
-        return None if _names_symbols(thing) else [*_overloads(thing), *_references(thing)]
+        return None if _names_symbols(thing) else [*_overloads(thing), *references(thing)]
     if callable(thing) and thing in BLOCKING.values():
         return None
     class_type = getattr(thing, "class_type", None)  # of a jitclass
@@ -156,18 +156,31 @@ def uses_interlock(typemap):
     return leads_to_interlock(set(typemap.values()))
 
 
-def leads_to_interlock(things):
-    """Return whether types or Python values lead to interlock: functions by what they call, objects by their class."""
+def _reached(things):
+    """Iterate over all that types or Python values lead to, as (type or value, whether it belongs to interlock)."""
     todo, seen = list(things), {}
     for thing in todo:
         following = _next(thing)
-        if following is None:
-            return True
-        for part in following:
+        yield thing, following is None
+        for part in following or ():
             if id(part) not in seen:
                 seen[id(part)] = part
                 todo.append(part)
-    return False
+
+
+def leads_to_interlock(things):
+    """Return whether types or Python values lead to interlock: functions by what they call, objects by their class."""
+    return any(is_ours for _, is_ours in _reached(things))
+
+
+def functions_that_name(values, things):
+    """Return the Python functions that `things` lead to and that refer to one of `values`."""
+    wanted = set(map(id, values))
+    return [
+        thing
+        for thing, _ in _reached(things)
+        if isinstance(thing, python.FunctionType) and any(id(value) in wanted for value in references(thing))
+    ]
 
 
 def is_opaque(typ):
