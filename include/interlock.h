@@ -279,7 +279,8 @@ ILK_API int ilk_condition_notify_all(void *condition);
    calling thread for that mutex or readers-writer lock that ends with ILK_ETIMEDOUT or
    ILK_ECANCELED keeps its place in the object's queue, and the next wait resumes there. Without
    begin, each wait would queue behind all others. Between two waits the thread is given nothing, so
-   no thread waits for one that does not return; a release goes to the next waiter in the queue.
+   no thread waits for one that does not return; a release goes to the next waiter in the queue. (A
+   writer that has waited for readers still stops new ones until those have left.)
 
    Every begin needs an end, whatever the wait returned; a thread's exit ends all of its own.
    Resumable waits may nest: if a thread has two on the same object, calls belong to the one that

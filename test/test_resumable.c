@@ -312,8 +312,83 @@ START_TEST(a_reader_keeps_its_slot)
 }
 END_TEST
 
-/* Newcomers are not kept out for a writer that is away, in the queue or while it waited for
+/* --- a writer that waited for readers, until its part ended */
+
+static int part_and_end(void *rw, int64_t unused)
+{
+  (void)unused;
+  first_part(rw);
+  expect(ilk_wait_end(rw), ILK_OK);
+  phase = 3;
+  until_phase(4);
+  return 0;
+}
+
+/* A reader is inside, and a writer between two parts; and the test's thread is that reader. */
+static void *begin_drained(struct waiter *writer, int (*write)(void *, int64_t), int flags)
+{
+  void *rw = ilk_rwlock_new(flags);
+  lock = &locks[LENGTH(locks) - 1];
+  phase = turns = 0;
+  expect(ilk_rwlock_read_lock(rw), ILK_OK);
+  waiter_start(writer, write, rw, 3600 * SECOND);
+  until_phase(1);
+  return rw;
+}
+
+/* At the end of each of its parts the readers behind it got in, so it never found the lock without
    readers. */
+START_TEST(a_resumable_writer_starved)
+{
+  struct waiter writer, reader;
+  void *rw = begin_drained(&writer, take_turn_resumably, _i ? ILK_FAIR : 0);
+  expect(elsewhere(read_in_order, rw, 0), ILK_ETIMEDOUT);
+  waiter_sleep(&reader, read_in_order, rw, -1);
+  phase = 2;
+  waiter_until_asleep(&writer);
+  expect(ilk_rwlock_read_unlock(rw), ILK_OK);
+  expect(waiter_end(&writer), 0);
+  expect(waiter_end(&reader), 1);
+  expect(ilk_rwlock_free(rw), ILK_OK);
+}
+END_TEST
+
+/* It holds back the others until the readers inside have left, */
+START_TEST(a_writer_that_does_not_come_back_lets_others_in)
+{
+  struct waiter writer, reader;
+  void *rw = begin_drained(&writer, part_and_no_end, _i ? ILK_FAIR : 0);
+  waiter_sleep(&reader, read_in_order, rw, -1);
+  expect(ilk_rwlock_read_unlock(rw), ILK_OK);
+  expect(waiter_end(&reader), 0);
+  expect(elsewhere(read_in_order, rw, 0), 1);
+  expect(ilk_rwlock_read_lock(rw), ILK_OK); /* and not once more */
+  expect(elsewhere(read_in_order, rw, 0), 2);
+  expect(ilk_rwlock_read_unlock(rw), ILK_OK);
+  phase = 2;
+  expect(waiter_end(&writer), 0);
+  expect(ilk_rwlock_free(rw), ILK_OK);
+}
+END_TEST
+
+/* or until its wait or its thread ends. */
+START_TEST(a_writer_that_ends_its_wait_lets_others_in)
+{
+  struct waiter writer, reader;
+  int (*write)(void *, int64_t) = _i / 2 ? part_and_no_end : part_and_end;
+  void *rw = begin_drained(&writer, write, _i % 2 ? ILK_FAIR : 0);
+  waiter_sleep(&reader, read_in_order, rw, -1);
+  phase = 2;
+  expect(waiter_end(&reader), 0);
+  phase = 4;
+  expect(waiter_end(&writer), 0);
+  expect(ilk_rwlock_read_unlock(rw), ILK_OK);
+  expect(ilk_rwlock_free(rw), ILK_OK);
+}
+END_TEST
+
+/* Newcomers are not kept out for a writer that is away, in the queue or while it waited for readers
+   that are published: those are not counted. */
 START_TEST(readers_pass_a_writer_between_two_parts)
 {
   void *rw = ilk_rwlock_new(_i ? ILK_FAIR : 0);
@@ -532,6 +607,9 @@ int main(void)
   tcase_add_loop_test(tc, fork_between_two_parts_of_a_lock, 0, LENGTH(locks));
   tcase_add_loop_test(tc, a_part_is_cancelled, 0, LENGTH(locks));
   tcase_add_loop_test(tc, a_reader_keeps_its_slot, 0, 2);
+  tcase_add_loop_test(tc, a_resumable_writer_starved, 0, 2);
+  tcase_add_loop_test(tc, a_writer_that_does_not_come_back_lets_others_in, 0, 2);
+  tcase_add_loop_test(tc, a_writer_that_ends_its_wait_lets_others_in, 0, 4);
   tcase_add_loop_test(tc, readers_pass_a_writer_between_two_parts, 0, 2);
   tcase_add_loop_test(tc, parts_that_wait_for_a_reader_have_one_slot, 0, 2);
   tcase_add_loop_test(tc, one_wait_for_both_sides, 0, 2);

@@ -75,8 +75,8 @@ struct kind_operations {
   bool (*retires)(struct object *);
   /* A thread exits: releases what its record lists of this kind. */
   void (*thread_exit)(struct thread *me);
-  /* A thread that exits has received a notify: notifies another waiter instead. NULL: there are no
-     notifies. */
+  /* A resumable wait of the thread has ended, or the thread exits within it: lets another waiter
+     have what this one leaves behind, a notify, or its place where slots are kept. NULL: nothing. */
   void (*pass_on)(void *handle, struct thread *me);
   /* Writes the state in words, "locked by thread 3", to text[size], for the report. */
   void (*describe)(void *handle, struct object *, char *text, size_t size);

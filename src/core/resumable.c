@@ -57,14 +57,20 @@ bool resumable_end(struct thread *me, struct wait_slot *slot)
   return notified;
 }
 
+static void end_and_pass_on(struct thread *me, struct wait_slot *slot)
+{
+  void *handle = slot->resumable_for;
+  const struct kind_operations *operations = kind_operations[handle_kind(handle)];
+  bool notified = resumable_end(me, slot);
+  if (operations->pass_on && (notified || operations->keeps_slots))
+    operations->pass_on(handle, me);
+}
+
 void resumable_thread_exit(struct thread *me)
 {
-  for (int i = 1; me->resumable_waits && i < WAIT_SLOTS; i++) {
-    void *handle = me->wait_slots[i].resumable_for;
-    const struct kind_operations *operations = kind_operations[handle_kind(handle)];
-    if (handle && resumable_end(me, &me->wait_slots[i]) && operations->pass_on)
-      operations->pass_on(handle, me);
-  }
+  for (int i = 1; me->resumable_waits && i < WAIT_SLOTS; i++)
+    if (resumable_is_kept(&me->wait_slots[i]))
+      end_and_pass_on(me, &me->wait_slots[i]);
 }
 
 /* No slot is in a queue any more (P5). */
@@ -110,7 +116,7 @@ int ilk_wait_end(void *object)
     return fail(is_live(me, object) ? ILK_EINVAL : ILK_EHANDLE);
   struct wait_slot *slot = resumable_find(me, object);
   if (slot)
-    resumable_end(me, slot);
+    end_and_pass_on(me, slot);
   else if (!is_live(me, object))
     return fail(ILK_EHANDLE);
   return ILK_OK;

@@ -9,7 +9,7 @@
        free -> kept            ilk_wait_begin(), ilk_condition_wait_begin()
        kept -> in the queue    a part that must wait; a condition's at once, by the begin
        in the queue -> away    the part has timed out (a condition's slot stays in the queue)
-       kept -> away            a writer's part has timed out while it drained: at the front of the
+       kept, away -> away      a writer's part has timed out while it drained: at the front of the
                                queue of the readers-writer lock
        away -> in the queue    the next part
        in the queue -> kept    the part acquired the object; or a notify, at any time
@@ -23,7 +23,9 @@
    P2  While a slot is away (waitq.h), it receives no wake and no hand-off, and no thread waits for
        its thread. A release goes to the next slot that is present, or leaves the object free, and
        the next part checks the object before it sleeps. So a thread that never continues its wait
-       blocks no other. (A condition's slot is never away: a notify may come between two parts.)
+       blocks no other. (A writer that drained keeps its effect on readers until those inside have
+       left: I7 of rwlock_state.h. A condition's slot is never away: a notify may come between two
+       parts.)
    P3  A notify belongs to the slot that received it. The slot is out of the queue with SIGNAL_GIVEN
        until a part accepts the notify (and sets SIGNAL_NONE), or the wait ends. A notify that
        has not been accepted when the wait ends is passed on to another waiter: by the thread's

@@ -24,8 +24,9 @@ struct waitq {
   struct wait_slot *first, *last;
 };
 
-/* The `role` of a slot, where there are two. */
-enum queue_role { ROLE_READER, ROLE_WRITER };
+/* The `role` of a slot, where there are several. ROLE_DRAINER: a writer that is away since its part
+   ended while it drained (I7 of rwlock_state.h). */
+enum queue_role { ROLE_READER, ROLE_WRITER, ROLE_DRAINER };
 
 /* The `signal` of a slot. Other threads change it only with the lock held: from SIGNAL_NONE to
    WOKEN, and from either to GIVEN. Its own thread sets it back to SIGNAL_NONE; while the slot is in

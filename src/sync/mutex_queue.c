@@ -211,8 +211,8 @@ static int wait_in_queue(const struct call *c, struct wait_slot *mine, int64_t t
     waitq_lock(&m->object);
     enum signal signal = load_relaxed(&mine->signal);
     bool given = signal == SIGNAL_GIVEN;
-    if (given)
-      store_relaxed(&mine->signal, SIGNAL_NONE); /* a kept slot must not show a notify (P3) */
+    if (given) /* in a kept slot GIVEN would mean a notify (P3 of resumable.h) */
+      store_relaxed(&mine->signal, SIGNAL_NONE);
     taken = given ? ILK_OK : check(c, mine, result != ILK_OK);
     /* The waker cleared `has_waiters`. After a failed attempt, set it again and recheck, before all
        else (I2). */

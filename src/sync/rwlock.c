@@ -55,9 +55,8 @@ static bool revoke_bias(const struct call *c)
   return published;
 }
 
-/* With WRITER set: waits for the readers before us to leave. If the wait ends early, it releases
-   WRITER. A part of a resumable wait also stays at the front of the queue, away: its thread may
-   never come back. */
+/* With WRITER set: waits for the readers inside to leave. If the wait ends early, it releases
+   WRITER; a part of a resumable wait then stays at the front of the queue, away (I7). */
 static int drain(const struct call *c, bool tries, int64_t deadline)
 {
   struct rwlock *rw = rwlock_of(c);
@@ -282,5 +281,6 @@ const struct kind_operations rwlock_operations = {
   .holder_died = operation_holder_died,
   .describe = operation_describe,
   .thread_exit = rwlock_thread_exit,
+  .pass_on = rwlock_wake_waiters,
   .after_fork = operation_after_fork,
 };

@@ -14,6 +14,13 @@ struct wakes {
   struct wait_slot *wait_slots[WAKES];
 };
 
+/* Is the first in the queue a writer that drained, and are readers inside (I7)? */
+static bool are_held_back(const struct rwlock *rw, uint64_t head)
+{
+  const struct wait_slot *front = rw->queue.first;
+  return front && front->role == ROLE_DRAINER && head_state(head) & COUNT_MASK;
+}
+
 /* With the queue locked, after each change of it, each failed attempt of a waiter, and each change
    of the state that saw HAS_WAITERS: sets HAS_WAITERS, WRITER_WAITING and RESERVED as the queue
    requires, and signals the waiters at its front if they can proceed (I3). */
@@ -22,19 +29,22 @@ static void settle(struct rwlock *rw, struct wakes *wakes)
   struct wait_slot *first = waitq_present(rw->queue.first);
   bool writes = first && first->role == ROLE_WRITER;
   bool starves = first && (rw->fair || clock_now() - first->since > STARVING);
-  bool proceeds;
+  bool held_back, proceeds;
   uint64_t head = load_relaxed(&rw->object.head), next;
   do {
-    proceeds = first && !(head_state(head) & (writes ? WRITER | COUNT_MASK : WRITER));
+    held_back = are_held_back(rw, head);
+    proceeds = first && !held_back && !(head_state(head) & (writes ? WRITER | COUNT_MASK : WRITER));
     bool sleeps = first && !proceeds && load_relaxed(&first->signal) == SIGNAL_NONE;
     next = head & ~(uint64_t)(HAS_WAITERS | WRITER_WAITING | RESERVED);
-    if (sleeps)
+    if (sleeps || held_back)
       next |= HAS_WAITERS;
     if (rw->writers > (writes && !sleeps))
       next |= WRITER_WAITING;
-    if (starves)
+    if (starves || held_back)
       next |= RESERVED;
   } while (next != head && !cas_relaxed(&rw->object.head, &head, next));
+  if (!held_back && rw->queue.first && rw->queue.first->role == ROLE_DRAINER)
+    rw->queue.first->role = ROLE_WRITER; /* the readers for which it waited have left */
 
   wakes->n = 0;
   for (struct wait_slot *p = first; proceeds && p && wakes->n < WAKES;
@@ -46,7 +56,7 @@ static void settle(struct rwlock *rw, struct wakes *wakes)
   }
 }
 
-/* A writer that is away does not keep newcomers out, so it is not counted. */
+/* Only writers that are present set WRITER_WAITING, so the others are not counted. */
 static void set_away(struct rwlock *rw, struct wait_slot *slot, bool away)
 {
   if (slot->role == ROLE_WRITER && slot->away != away)
@@ -148,6 +158,8 @@ static void leave(struct rwlock *rw, struct wait_slot *mine)
 /* Joins the queue; or, in the same role, comes back to its slot in it. */
 static void join(struct rwlock *rw, struct wait_slot *mine, enum queue_role role)
 {
+  if (mine->role == ROLE_DRAINER)
+    mine->role = ROLE_WRITER;
   if (waitq_has(&rw->queue, mine) && mine->role != role)
     leave(rw, mine);
   if (waitq_has(&rw->queue, mine)) {
@@ -163,12 +175,12 @@ static void join(struct rwlock *rw, struct wait_slot *mine, enum queue_role role
 void rwlock_keep_front(struct rwlock *rw, struct wait_slot *mine)
 {
   waitq_lock(&rw->object);
-  if (!waitq_has(&rw->queue, mine)) {
-    mine->role = ROLE_WRITER;
-    mine->since = clock_now();
-    waitq_prepend_away(&rw->object, &rw->queue, mine);
-  }
-  waitq_unlock(&rw->object);
+  if (waitq_has(&rw->queue, mine)) /* away: the last part acquired without it */
+    waitq_remove(&rw->object, &rw->queue, mine);
+  mine->role = ROLE_DRAINER;
+  mine->since = clock_now();
+  waitq_prepend_away(&rw->object, &rw->queue, mine);
+  settle_and_unlock(rw);
 }
 
 static int wait_in_queue(const struct call *c, enum queue_role role, int64_t deadline)
@@ -183,7 +195,8 @@ static int wait_in_queue(const struct call *c, enum queue_role role, int64_t dea
     set_away(rw, mine, false);
     bool at_front =
       waitq_present(rw->queue.first) == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
-    bool taken = at_front && attempt(c, role, true) == ILK_OK;
+    bool may = at_front && !are_held_back(rw, load_relaxed(&rw->object.head));
+    bool taken = may && attempt(c, role, true) == ILK_OK;
     store_relaxed(&mine->signal, SIGNAL_NONE);
     if (!taken && result != ILK_OK && resumable_is_kept(mine))
       set_away(rw, mine, true);
@@ -238,8 +251,8 @@ static void visit_readers(struct rwlock *rw, struct cycle_visitor *visitor)
       visitor->visit(visitor, r);
 }
 
-/* The writers before the waiter; all of them if it has left. A writer that is away keeps no thread
-   out. */
+/* The writers before the waiter; all of them if it has left. One that is away has a deadline, and so
+   is part of no cycle. */
 static void visit_queued_writers(struct rwlock *rw, struct thread *waiter,
                                  struct cycle_visitor *visitor)
 {

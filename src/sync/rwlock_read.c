@@ -5,7 +5,7 @@
 
 /* After a reader has left or retracted its read, and saw that a thread may wait for it. Nothing
    keeps the lock alive any more; if it has been freed, no thread waits. */
-COLD static void wake_after_leaving(struct thread *me, void *handle)
+COLD void rwlock_wake_waiters(void *handle, struct thread *me)
 {
   struct rwlock *rw = (struct rwlock *)handle_enter(me, PIN_INNER, handle, KIND_RWLOCK);
   if (!rw)
@@ -22,7 +22,7 @@ COLD static void wake_after_leaving(struct thread *me, void *handle)
 COLD static void retract(struct thread *me, void *handle, uint32_t i)
 {
   store_seq_cst(&me->reads_published[i], 0);
-  wake_after_leaving(me, handle);
+  rwlock_wake_waiters(handle, me);
 }
 
 /* Sets the bias, unless the last revocation was too recent. */
@@ -172,7 +172,7 @@ static inline void count_out(struct thread *me, void *handle)
 {
   uint32_t state = head_state(sub_seq_cst(&handle_held_object(handle)->head, 1));
   if (unlikely((state & COUNT_MASK) == 1 && state & (WRITER_PARKED | HAS_WAITERS)))
-    wake_after_leaving(me, handle);
+    rwlock_wake_waiters(handle, me);
 }
 
 /* Releases the lock in entry i, counted or published, and wakes the threads that wait for it. */

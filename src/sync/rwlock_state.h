@@ -9,7 +9,8 @@
      the revocation took.
 
    Source: BRAVO (Dice and Kogan, USENIX ATC 2019), with an asymmetric fence in place of its hash
-   table. Checked by test/models/rwlock.pml (biased layer) and rwlock_queue.pml (counted layer).
+   table. Checked by test/models/rwlock.pml (biased layer) and rwlock_queue.pml (counted layer); I7
+   by the scenarios resumable_drain* of test/models/real.
 
    The state is the lower half of the object's head:
 
@@ -24,7 +25,7 @@
        WRITER_WAITING  newcomers do not join active readers; must be set while a writer sleeps in the
                        queue
        RESERVED        newcomers stay out; must be set while there are waiters if the lock is fair,
-                       else is set once the first waiter starves
+                       else is set once the first waiter starves, and while all are held back (I7)
 
    State transitions (CAS: compare-and-swap):
 
@@ -54,7 +55,8 @@
        in the same step, and publishing is Dekker's protocol. A reader publishes, then loads the
        head (light side); a writer that finds PUBLISHED runs the heavy fence, then scans the
        records. A reader that loads anything but BIASED retracts it.
-   I3  The first waiter is woken once it can proceed: WRITER is clear and, for a writer, COUNT is 0.
+   I3  The first waiter is woken once it can proceed: WRITER is clear; COUNT is 0 if it is a writer,
+       or if all are held back (I7).
        (An attempt needs less: a writer that is first sets WRITER while readers are inside, and
        drains.) It is signalled, and so will recheck; or one value of the head had both HAS_WAITERS
        and a state in which this waiter could not proceed. A thread that then lets it proceed sees
@@ -67,8 +69,15 @@
        that leaves, and then finds WRITER_PARKED set, increments the epoch and wakes it (block.h).
    I5  A thread's read locks are in its own record, so it may lock for reading again whatever the
        state.
-   I6  The state says nothing about waiters that are away (resumable.h): when a waiter goes away or
-       comes back, that counts as a change of the queue.
+   I6  The state says nothing about waiters that are away (resumable.h), except I7: when a waiter
+       goes away or comes back, that counts as a change of the queue.
+   I7  A writer whose part ends while it drains goes away, as ROLE_DRAINER, to the front of the
+       queue. All others are held back until COUNT is 0, as by a writer that is present: neither
+       newcomers nor waiters get in. Otherwise the readers that queued behind it would get in at the
+       end of each part, and it would never find the lock without readers. Once COUNT is 0, it comes
+       back, or its wait ends, it holds back no thread. HAS_WAITERS is set meanwhile, so the last
+       reader calls settle(). Readers that are published do not count; but after the revocation all
+       are counted, so the others get in at most once before the writer does.
 
    Bound on starvation: the first waiter is woken whenever it could proceed. Once it has waited for
    STARVING, RESERVED is set when an attempt of it fails, or by a release that finds that another
@@ -186,11 +195,13 @@ void rwlock_thread_exit(struct thread *me);
 void rwlock_release_writer(struct rwlock *rw, uint32_t staying);
 /* After a change of the state that saw HAS_WAITERS: wakes the waiters that can proceed. */
 void rwlock_wake(struct rwlock *rw);
+/* The same for a lock that is not pinned, and a draining writer; in rwlock_read.c. */
+void rwlock_wake_waiters(void *handle, struct thread *me);
 /* Releases the lock if its writer is dead. True: it was. */
 bool rwlock_recover(struct rwlock *rw);
 /* Acquires the lock, and waits if it must: ILK_OK (a writer then has WRITER, and must drain). */
 int rwlock_acquire(const struct call *c, enum queue_role role, int64_t timeout_ns);
-/* For a writer whose part ends while it drains: puts it at the front of the queue, away. */
+/* For a writer whose part ends while it drains: puts it at the front of the queue, away (I7). */
 void rwlock_keep_front(struct rwlock *rw, struct wait_slot *mine);
 
 /* See kind_operations. `role`: of the waiter, a writer or a queued reader. */

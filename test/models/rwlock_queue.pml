@@ -4,7 +4,8 @@
    rwlock.pml.
 
    Threads with a timeout make resumable waits (src/core/resumable.h): at the deadline they may stay in the queue,
-   away, and come back, or never.
+   away, and come back, or never. A writer whose part ends while it drains gives up here; that it may stay is in
+   the scenarios resumable_drain* of real/.
 
    The variables `wanted`, `asleep`, `stop` and `turn` are HAS_WAITERS, WRITER_PARKED,
    WRITER_WAITING and the epoch.
