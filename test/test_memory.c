@@ -1,9 +1,15 @@
 /* memory.c, cells.c, thread_record.c: nothing is allocated or freed under a lock of the library, or
-   within a pin; and allocations that fail. The program's allocator is this file's, so it sees what
-   the C library allocates for us as well. */
+   within a pin, and no large memory is read under one; and allocations that fail. The program's
+   allocator is this file's, so it sees what the C library allocates for us as well. */
 #include "memory.h"
 
+#ifndef _WIN32
+#include <signal.h>
+#include <sys/mman.h>
+#endif
+
 #include "handle.h"
+#include "lockarray.h"
 #include "support.h"
 
 /* Sanitizers have allocators of their own. */
@@ -184,6 +190,51 @@ START_TEST(memory_is_used_outside_of_locks_and_pins)
 }
 END_TEST
 
+#ifndef _WIN32
+
+#define LARGE (1 << 20)
+
+static void *words;
+static _Atomic bool is_read, made_meanwhile;
+
+/* The free loads a word of the array, which cannot be read until another thread has made and freed
+   an object. */
+static void word_is_read(int unused)
+{
+  (void)unused;
+  is_read = true;
+  while (!made_meanwhile)
+    nap(50 * US);
+  must(mprotect(words, LARGE, PROT_READ | PROT_WRITE) == 0);
+}
+
+static void *make_meanwhile(void *unused)
+{
+  while (!is_read)
+    nap(50 * US);
+  expect(ilk_event_free(ilk_event_new(0)), ILK_OK);
+  made_meanwhile = true;
+  return unused;
+}
+
+START_TEST(a_free_read_a_large_array_with_the_table_of_handles_locked)
+{
+  void *array = ilk_lockarray_new(LARGE / sizeof(atomic_u32), 0);
+  must(array != NULL);
+  words = ((struct lockarray *)handle_object(array))->words;
+  must(ilk_thread_id() > 0); /* a free by a thread without a record blocks signals */
+  struct sigaction action = {.sa_handler = word_is_read};
+  must(sigaction(SIGSEGV, &action, NULL) == 0 && sigaction(SIGBUS, &action, NULL) == 0);
+  pthread_t thread = start(make_meanwhile, NULL);
+  must(mprotect(words, LARGE, PROT_NONE) == 0);
+  expect(ilk_lockarray_free(array), ILK_OK);
+  must(made_meanwhile);
+  join(thread);
+}
+END_TEST
+
+#endif
+
 #ifndef NDEBUG
 START_TEST(the_check_knows_a_pin)
 {
@@ -318,6 +369,9 @@ int main(void)
   Suite *suite = suite_create("memory");
   TCase *calls = test_case(suite, "calls", 10);
   tcase_add_test(calls, memory_is_used_outside_of_locks_and_pins);
+#ifndef _WIN32
+  tcase_add_test(calls, a_free_read_a_large_array_with_the_table_of_handles_locked);
+#endif
 #ifndef NDEBUG
   tcase_add_test(calls, the_check_knows_a_pin);
 #endif

@@ -84,15 +84,14 @@ static bool is_waited_for(const struct closing *c)
          !(c->kind->satisfied && c->kind->satisfied(c->object));
 }
 
-/* True: the free returns ILK_EBUSY. `head` has the state that is asked about. */
-static bool is_in_use(const struct closing *c, uint64_t head)
+static bool is_busy(const struct closing *c, uint64_t head)
 {
-  return is_waited_for(c) || (c->kind->busy && c->kind->busy(c->object, head_state(head)));
+  return c->kind->busy && c->kind->busy(c->object, head_state(head));
 }
 
-/* With the table locked: sets CLOSING, unless the object is busy. From then on compare-and-swaps of
-   the head fail, and calls that pin load CLOSING. The cached tag gets it first and loses it last,
-   so no call pins while the head has it. */
+/* With the table locked: sets CLOSING, unless a thread waits in the object, or a short check finds
+   it busy. From then on compare-and-swaps of the head fail, and calls that pin load CLOSING. The
+   cached tag gets it first and loses it last, so no call pins while the head has it. */
 static int begin_close(struct closing *c)
 {
   uint64_t head = load_acquire(&c->object->head);
@@ -101,7 +100,7 @@ static int begin_close(struct closing *c)
   if (head & CLOSING) /* another thread closes it; the cached tag shows whether that is decided */
     return handle_is_undecided(c->object, c->handle) ? AGAIN : ILK_EHANDLE;
   do {
-    if (is_in_use(c, head)) {
+    if (is_waited_for(c) || (!c->kind->busy_takes_long && is_busy(c, head))) {
       and_seq_cst(&c->object->tag_flags, ~CLOSING);
       return ILK_EBUSY;
     }
@@ -174,7 +173,7 @@ static int close_now(struct closing *c)
   result = await_pins(c);
   /* The last call may have begun a resumable wait, which has no pin between its parts. And it may
      have changed state that is not in the head. */
-  if (result == ILK_OK && is_in_use(c, c->head))
+  if (result == ILK_OK && (is_waited_for(c) || is_busy(c, c->head)))
     result = ILK_EBUSY;
   handle_table_lock();
   result = end_close(c, result);

@@ -67,6 +67,8 @@ struct kind_operations {
   /* True if the object is in use, with this state, so that a free returns ILK_EBUSY. A free may ask
      more than once. NULL: never. (Whether a thread waits in it is checked for all kinds.) */
   bool (*busy)(struct object *, uint32_t state);
+  /* busy() may take long, so it is not called with the table of handles locked. */
+  bool busy_takes_long;
   /* False: a store to the closed object may still be under way, so its slot is never reused. NULL:
      true. */
   bool (*reusable)(struct object *);

@@ -3,9 +3,9 @@
 
    The words' memory is released when the array is freed, so every call pins the array, and touches
    words only while it is pinned. Waiters sleep on the word itself and are counted in the object's
-   `waiters`. A free checks every word for a live holder, both before and after the pins are gone; a
-   count of locked words would be a cache line that all locks share. Pages that were never touched
-   hold no lock; where the system reports them, the check skips them.
+   `waiters`. A free checks every word for a live holder once the pins are gone; a count of locked
+   words would be a cache line that all locks share. Pages that were never touched hold no lock;
+   where the system reports them, the check skips them.
 
    Pairs and ranges of locks are in lockarray_group.c. */
 #include "lockarray.h"
@@ -240,5 +240,6 @@ const struct kind_operations lockarray_operations = {
   .holder = operation_holder,
   .holder_died = operation_holder_died,
   .busy = is_busy,
+  .busy_takes_long = true,
   .describe = operation_describe,
 };
