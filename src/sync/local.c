@@ -22,17 +22,13 @@ _Static_assert(sizeof(struct local) <= CACHE_LINE, "an object fills one cache li
 
 void *ilk_local_new(void)
 {
-  struct cell_position position;
-  if (!cells_take(&position))
-    return fail_null(ILK_ENOMEM);
   void *handle;
   struct local *l = (struct local *)handle_reserve(KIND_LOCAL, &handle);
-  if (!l) {
-    cells_free(&position);
-    return fail_null(ILK_ENOMEM);
-  }
-  l->position = position;
-  return handle_publish(&l->object, handle, 0);
+  if (l && cells_take(&l->position))
+    return handle_publish(&l->object, handle, 0);
+  if (l)
+    handle_abandon(handle);
+  return fail_null(ILK_ENOMEM);
 }
 
 int ilk_local_free(void *local)

@@ -46,17 +46,13 @@ void *ilk_queue_new(int64_t capacity)
 {
   if (capacity < 1)
     return fail_null(ILK_EINVAL);
-  struct ring ring;
-  if (!ring_new(&ring, (uint64_t)capacity))
-    return fail_null(ILK_ENOMEM);
   void *handle;
   struct queue *q = (struct queue *)handle_reserve(KIND_QUEUE, &handle);
-  if (!q) {
-    ring_free(&ring);
-    return fail_null(ILK_ENOMEM);
-  }
-  q->ring = ring;
-  return handle_publish(&q->object, handle, 0);
+  if (q && ring_new(&q->ring, (uint64_t)capacity))
+    return handle_publish(&q->object, handle, 0);
+  if (q)
+    handle_abandon(handle);
+  return fail_null(ILK_ENOMEM);
 }
 
 int ilk_queue_free(void *queue)

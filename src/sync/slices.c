@@ -62,27 +62,20 @@ void *ilk_slices_new(int64_t bytes, void *initial)
     return fail_null(ILK_EINVAL);
   if ((uint64_t)bytes > SIZE_MAX / 2)
     return fail_null(ILK_ENOMEM);
-  struct cell_position position;
   struct pool *pool = memory_new(sizeof *pool + (size_t)bytes);
-  if (!pool)
-    return fail_null(ILK_ENOMEM);
-  if (!cells_take(&position)) {
-    memory_free(pool, sizeof *pool + (size_t)bytes);
-    return fail_null(ILK_ENOMEM);
-  }
-  pool->bytes = (size_t)bytes;
-  if (initial)
-    memcpy(pool->initial, initial, (size_t)bytes);
   void *handle;
   struct slices *s = (struct slices *)handle_reserve(KIND_SLICES, &handle);
-  if (!s) {
-    cells_free(&position);
-    memory_free(pool, sizeof *pool + (size_t)bytes);
-    return fail_null(ILK_ENOMEM);
+  if (pool && s && cells_take(&s->position)) {
+    pool->bytes = (size_t)bytes;
+    if (initial)
+      memcpy(pool->initial, initial, (size_t)bytes);
+    s->pool = pool;
+    return handle_publish(&s->object, handle, 0);
   }
-  s->position = position;
-  s->pool = pool;
-  return handle_publish(&s->object, handle, 0);
+  if (s)
+    handle_abandon(handle);
+  memory_free(pool, sizeof *pool + (size_t)bytes);
+  return fail_null(ILK_ENOMEM);
 }
 
 static void drop(struct slice *slice)

@@ -39,17 +39,13 @@ _Static_assert(sizeof(struct tally) <= CACHE_LINE, "an object fills one cache li
 
 void *ilk_tally_new(void)
 {
-  struct cell_position position;
-  if (!cells_take(&position))
-    return fail_null(ILK_ENOMEM);
   void *handle;
   struct tally *t = (struct tally *)handle_reserve(KIND_TALLY, &handle);
-  if (!t) {
-    cells_free(&position);
-    return fail_null(ILK_ENOMEM);
-  }
-  t->position = position;
-  return handle_publish(&t->object, handle, 0);
+  if (t && cells_take(&t->position))
+    return handle_publish(&t->object, handle, 0);
+  if (t)
+    handle_abandon(handle);
+  return fail_null(ILK_ENOMEM);
 }
 
 static inline struct tally_cache_entry *tally_cache_entry_of(struct thread *record, void *tally)
