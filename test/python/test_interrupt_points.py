@@ -59,20 +59,26 @@ class Points:
         return self.trace
 
 
+def traced(call, points):
+    """Call it; return whether it was interrupted."""
+    sys.settrace(points.trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
 def interrupted_everywhere(make):
     """Call `call, check = make()` for each point; after the interrupt, `check()` must hold."""
     n = 1
     while True:
+        traced(make()[0], Points(-1))  # Python 3.13.0 traces a function's instructions only when it is called again
         call, check = make()
         points = Points(n)
-        raised = False
-        sys.settrace(points.trace)
-        try:
-            call()
-        except KeyboardInterrupt:
-            raised = True
-        finally:
-            sys.settrace(None)
+        raised = traced(call, points)
         assert raised == (points.where is not None)
         if not raised:
             return n - 1
