@@ -24,6 +24,8 @@ _LIMIT = 1.0
 
 class _Cancelling(AbstractContextManager[None]):
     def __enter__(self) -> None:
+        if signal.getsignal(signal.SIGINT) == self._interrupted:  # it would take its own handler for the program's
+            raise RuntimeError("this block has begun already: call cancel() once for each block")
         self._before = {thread.ident for thread in threading.enumerate()}
         self._at_work = _at_work()
         self._began = False

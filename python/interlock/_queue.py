@@ -40,10 +40,11 @@ def _ns(block: bool, timeout: float | None) -> int:
 
 
 class Queue(Handle):
-    """The same as `queue.Queue`, for 64-bit integers or numpy scalars and records. Both sides may be kernels or Python code.
+    """A bounded queue of 64-bit integers, or of numpy scalars and records. Both sides may be kernels or Python code.
 
-    Close it when no more items will come. Then every put raises `interlock.ShutDown`, and so does every get once the queue
-    is empty. (`interlock.ShutDown` is `queue.ShutDown` since Python 3.13.) The handle is freed when the object is collected.
+    It has the methods of `queue.Queue`, but no `join()` and `task_done()`. Close it when no more items will come. Then every
+    put raises `interlock.ShutDown`, and so does every get once the queue is empty. (`interlock.ShutDown` is `queue.ShutDown`
+    since Python 3.13.) The handle is freed when the object is collected.
 
     Parameters
     ----------
