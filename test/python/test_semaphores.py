@@ -67,6 +67,8 @@ def test_numbers_are_integers_of_any_type(new):
 @each_kind
 @pytest.mark.parametrize("number", [1.0, np.float64(1), np.bool_(True), "1", None])
 def test_a_number_that_is_no_integer_is_a_type_error(new, number):
+    if isinstance(number, np.bool_) and hasattr(number, "__index__"):
+        pytest.skip("an older numpy, in which it is an integer")
     with pytest.raises(TypeError):
         new(number)
     semaphore = new(2)
