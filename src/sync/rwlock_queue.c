@@ -251,8 +251,8 @@ static void visit_readers(struct rwlock *rw, struct cycle_visitor *visitor)
       visitor->visit(visitor, r);
 }
 
-/* The writers before the waiter; all of them if it has left. One that is away has a deadline, and so
-   is part of no cycle. */
+/* The writers before the waiter; all of them if it has left. One that is away keeps no thread out,
+   or has a deadline (I7), and so is part of no cycle. */
 static void visit_queued_writers(struct rwlock *rw, struct thread *waiter,
                                  struct cycle_visitor *visitor)
 {
