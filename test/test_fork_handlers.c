@@ -267,6 +267,29 @@ START_TEST(a_free_that_was_decided_before_a_fork_is_ended)
 }
 END_TEST
 
+/* Its thread is within handle_publish(), between the two stores. */
+START_TEST(an_object_that_was_being_made_is_none_in_the_child)
+{
+  int64_t live = ilk_live();
+  void *event;
+  struct object *object = handle_reserve(KIND_EVENT, &event);
+  must(object != NULL);
+  store_release(&object->head, head_of(event, 0));
+  pid_t child = fork();
+  if (child == 0) {
+    expect(ilk_live(), live);
+    expect(ilk_event_is_set(event), ILK_EHANDLE);
+    expect(ilk_event_free(event), ILK_EHANDLE);
+    expect(ilk_live(), live);
+    _exit(0);
+  }
+  child_end(child);
+  handle_publish(object, event, 0);
+  expect(ilk_event_free(event), ILK_OK);
+  expect(ilk_live(), live);
+}
+END_TEST
+
 /* Its thread has taken WRITER, and has not stored its id yet. */
 START_TEST(a_writer_without_an_id_is_dead_in_the_child)
 {
@@ -293,6 +316,7 @@ int main(void)
   tcase_add_test(handlers, a_search_ended_with_its_thread);
   tcase_add_test(handlers, a_free_that_waited_over_a_fork_is_undone);
   tcase_add_test(handlers, a_free_that_was_decided_before_a_fork_is_ended);
+  tcase_add_test(handlers, an_object_that_was_being_made_is_none_in_the_child);
   tcase_add_test(handlers, a_writer_without_an_id_is_dead_in_the_child);
   tcase_add_test(handlers, an_older_keys_destructor_finds_its_thread_the_owner);
   return run_suite(suite);
