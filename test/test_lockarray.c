@@ -179,6 +179,32 @@ START_TEST(free_of_one_in_use)
 }
 END_TEST
 
+static void *free_in_use(void *a)
+{
+  while (!at)
+    expect(ilk_lockarray_free(a), ILK_EBUSY);
+  return NULL;
+}
+
+START_TEST(a_free_of_one_in_use_made_tries_fail)
+{
+  int64_t n = 100000;
+  void *a = new_array(n, 0);
+  expect(ilk_lockarray_lock_range(a, 0, n), ILK_OK);
+  expect(ilk_lockarray_unlock_range(a, 0, n - 1), ILK_OK);
+  at = 0;
+  pthread_t thread = start(free_in_use, a);
+  for (int i = 0; i < 10000; i++) {
+    expect(ilk_lockarray_trylock(a, 0), ILK_OK);
+    expect(ilk_lockarray_unlock(a, 0), ILK_OK);
+  }
+  at = 1;
+  join(thread);
+  expect(ilk_lockarray_unlock(a, n - 1), ILK_OK);
+  free_array(a);
+}
+END_TEST
+
 START_TEST(pairs)
 {
   void *a = new_array(4, all_flags[_i]);
@@ -910,6 +936,7 @@ int main(void)
   tcase_add_loop_test(calls, indices_are_checked, 0, LENGTH(all_flags));
   tcase_add_test(calls, any_value_as_a_handle);
   tcase_add_loop_test(calls, free_of_one_in_use, 0, LENGTH(all_flags));
+  tcase_add_test(calls, a_free_of_one_in_use_made_tries_fail);
   tcase_add_loop_test(calls, pairs, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, ranges, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, pairs_and_ranges_that_time_out, 0, LENGTH(all_flags));

@@ -3,9 +3,9 @@
 
    The words' memory is released when the array is freed, so every call pins the array, and touches
    words only while it is pinned. Waiters sleep on the word itself and are counted in the object's
-   `waiters`. A free checks every word for a live holder once the pins are gone; a count of locked
-   words would be a cache line that all locks share. Pages that were never touched hold no lock;
-   where the system reports them, the check skips them.
+   `waiters`. A free checks every word for a live holder, before the close and once the pins are
+   gone; a count of locked words would be a cache line that all locks share. Pages that were never
+   touched hold no lock; where the system reports them, the check skips them.
 
    Pairs and ranges of locks are in lockarray_group.c. */
 #include "lockarray.h"
@@ -86,9 +86,20 @@ static bool is_busy(struct object *object, uint32_t state)
   return each_held((struct lockarray *)object, is_alive, NULL);
 }
 
+/* Spares an array that is in use a close that fails, during which tries would fail. */
+static bool is_busy_now(void *array)
+{
+  struct call c;
+  if (call_begin(&c, array, KIND_LOCKARRAY) != ILK_OK)
+    return false;
+  bool busy = is_busy(c.object, 0);
+  call_end(&c);
+  return busy;
+}
+
 int ilk_lockarray_free(void *array)
 {
-  int result = handle_close(array, KIND_LOCKARRAY);
+  int result = is_busy_now(array) ? ILK_EBUSY : handle_close(array, KIND_LOCKARRAY);
   if (result != ILK_OK)
     return fail(result);
   struct lockarray *a = (struct lockarray *)handle_object(array);
