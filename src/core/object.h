@@ -81,7 +81,7 @@ struct kind_operations {
      accepted or, if the kind keeps slots, its place in the queue. NULL: nothing. */
   void (*pass_on)(void *handle, struct thread *me);
   /* Writes the state in words, "locked by thread 3", to text[size], for the report. */
-  void (*describe)(void *handle, struct object *, char *text, size_t size);
+  void (*describe)(struct object *, char *text, size_t size);
   /* In a fork's child, where the other threads no longer exist, whatever they were doing. `waiters`
      is already 0. */
   void (*after_fork)(struct object *);

@@ -102,7 +102,7 @@ static void put_object(struct text *t, void *handle, struct object *object, enum
   put(t, "%s 0x%" PRIxPTR, operations->name, (uintptr_t)handle);
   if (operations->describe) {
     char state[256] = "";
-    operations->describe(handle, object, state, sizeof state);
+    operations->describe(object, state, sizeof state);
     put(t, "  %s", state);
     /* If the description ends with the holder, the system's id of that thread follows, for a
        debugger. */

@@ -236,9 +236,8 @@ static bool operation_is_satisfied(struct object *object)
   return inside_go && outside_go;
 }
 
-static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+static void operation_describe(struct object *object, char *text, size_t size)
 {
-  (void)handle;
   struct barrier *b = (struct barrier *)object;
   if (is_broken(load_acquire(&b->state)))
     snprintf(text, size, "broken");

@@ -178,9 +178,8 @@ int ilk_counter_free(void *c)
   return handle_free(c, KIND_COUNTER);
 }
 
-static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+static void operation_describe(struct object *object, char *text, size_t size)
 {
-  (void)handle;
   snprintf(text, size, "value %lld", (long long)load_relaxed(&((struct counter *)object)->value));
 }
 

@@ -192,9 +192,8 @@ static bool operation_is_satisfied(struct object *e)
   return head_state(load_seq_cst(&e->head)) & SET;
 }
 
-static void operation_describe(void *handle, struct object *e, char *text, size_t size)
+static void operation_describe(struct object *e, char *text, size_t size)
 {
-  (void)handle;
   snprintf(text, size, "%s", head_state(load_acquire(&e->head)) & SET ? "set" : "not set");
 }
 

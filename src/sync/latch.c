@@ -178,9 +178,8 @@ static bool operation_is_satisfied(struct object *object)
   return is_zero((struct latch *)object);
 }
 
-static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+static void operation_describe(struct object *object, char *text, size_t size)
 {
-  (void)handle;
   snprintf(text, size, "count %" PRId64, load_seq_cst(&((struct latch *)object)->count));
 }
 

@@ -230,14 +230,9 @@ static bool name_held(int64_t i, uint32_t holder, void *context)
   return false;
 }
 
-static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+static void operation_describe(struct object *object, char *text, size_t size)
 {
-  (void)handle;
   struct lockarray *a = (struct lockarray *)object;
-  if (load_relaxed(&object->head) & CLOSING) { /* the free is undecided, and may still fail */
-    snprintf(text, size, "being freed");
-    return;
-  }
   struct held held = {0};
   each_held(a, name_held, &held);
   snprintf(text, size, "%lld of %lld locked%s%s", (long long)held.count, (long long)a->n,

@@ -308,9 +308,8 @@ static void operation_holder_died(struct object *object, int64_t index)
   mutex_wake_first((struct mutex *)object);
 }
 
-static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+static void operation_describe(struct object *object, char *text, size_t size)
 {
-  (void)handle;
   struct mutex *m = (struct mutex *)object;
   uint32_t id = holder(load_relaxed(&object->head));
   if (!id)

@@ -171,9 +171,8 @@ static bool operation_is_satisfied(struct object *o)
   return head_state(load_seq_cst(&o->head)) == DONE;
 }
 
-static void operation_describe(void *handle, struct object *o, char *text, size_t size)
+static void operation_describe(struct object *o, char *text, size_t size)
 {
-  (void)handle;
   uint64_t head = load_acquire(&o->head);
   if (runner(head))
     snprintf(text, size, "begun by thread %u", (unsigned)runner(head));

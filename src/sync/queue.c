@@ -293,9 +293,8 @@ int64_t ilk_queue_size(void *queue)
   return size;
 }
 
-static void describe(void *handle, struct object *object, char *text, size_t size)
+static void describe(struct object *object, char *text, size_t size)
 {
-  (void)handle;
   struct queue *q = (struct queue *)object;
   snprintf(text, size, "%" PRIu64 " of %" PRIu64 " items%s", ring_size(&q->ring), q->ring.capacity,
            ring_is_closed(&q->ring) ? ", closed" : "");

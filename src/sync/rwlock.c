@@ -227,14 +227,15 @@ static void operation_holder_died(struct object *object, int64_t index)
   rwlock_recover((struct rwlock *)object);
 }
 
-static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+static void operation_describe(struct object *object, char *text, size_t size)
 {
   struct rwlock *rw = (struct rwlock *)object;
   uint32_t state = head_state(load_acquire(&object->head)), readers = state & COUNT_MASK;
   uint32_t writer = load_relaxed(&rw->writer);
+  uintptr_t handle = (uintptr_t)handle_of(object);
   for (struct thread *r = thread_first_live(); r; r = thread_next_live(r))
     for (uint32_t i = 0, n = load_acquire(&r->reads_limit); i < n; i++)
-      readers += load_acquire(&r->reads_published[i]) == (uintptr_t)handle;
+      readers += load_acquire(&r->reads_published[i]) == handle;
   if (state & WRITER && readers)
     snprintf(text, size, "thread %u waits to write until %u readers leave", writer, readers);
   else if (state & WRITER)

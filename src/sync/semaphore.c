@@ -207,9 +207,8 @@ int ilk_semaphore_free(void *s)
   return handle_free(s, KIND_SEMAPHORE);
 }
 
-static void operation_describe(void *handle, struct object *object, char *text, size_t size)
+static void operation_describe(struct object *object, char *text, size_t size)
 {
-  (void)handle;
   uint32_t value = head_state(load_relaxed(&object->head));
   uint32_t maximum = load_relaxed(&((struct semaphore *)object)->maximum);
   if (maximum == INT32_MAX)

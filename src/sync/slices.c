@@ -232,9 +232,8 @@ int ilk_slices_attach(void *slice, void *companion, void *release)
   return ILK_OK;
 }
 
-static void describe(void *handle, struct object *object, char *text, size_t size)
+static void describe(struct object *object, char *text, size_t size)
 {
-  (void)handle;
   struct pool *pool = ((struct slices *)object)->pool;
   size_t n = 0;
   for (struct slice *slice = load_acquire(&pool->first); slice; slice = slice->next)

@@ -166,9 +166,8 @@ int ilk_tally_reset(void *tally)
   return ILK_OK;
 }
 
-static void describe(void *handle, struct object *object, char *text, size_t size)
+static void describe(struct object *object, char *text, size_t size)
 {
-  (void)handle;
   snprintf(text, size, "sum %" PRId64, sum_of((struct tally *)object));
 }
 

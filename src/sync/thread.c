@@ -166,9 +166,8 @@ static void operation_holder_died(struct object *object, int64_t index)
   block_wake(object, INT_MAX);
 }
 
-static void describe(void *handle, struct object *object, char *text, size_t size)
+static void describe(struct object *object, char *text, size_t size)
 {
-  (void)handle;
   snprintf(text, size, has_returned(object) ? "returned, was thread %u" : "running, thread %u",
            (unsigned)thread_of(object));
 }
