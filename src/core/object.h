@@ -77,8 +77,9 @@ struct kind_operations {
   bool (*retires)(struct object *);
   /* A thread exits: releases what its record lists of this kind. */
   void (*thread_exit)(struct thread *me);
-  /* A resumable wait has ended, or its thread exits: passes on what it leaves, a notify that was not
-     accepted or, if the kind keeps slots, its place in the queue. NULL: nothing. */
+  /* A resumable wait of the thread has ended, or the thread exits within it. Gives another waiter
+     what this one leaves: a notify, or, in a kind that keeps slots, its place. The object may be
+     gone. NULL: nothing is left. */
   void (*pass_on)(void *handle, struct thread *me);
   /* Writes the state in words, "locked by thread 3", to text[size], for the report. */
   void (*describe)(struct object *, char *text, size_t size);

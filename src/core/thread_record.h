@@ -56,7 +56,7 @@ struct waitq;
    `mutex` are guarded by the lock of that queue. */
 struct wait_slot {
   atomic_u32 signal; /* the word on which its thread sleeps */
-  uint8_t role;      /* enum queue_role, where a queue has both */
+  uint8_t role;      /* enum queue_role, where a queue has several */
   bool away;         /* wakes and hand-offs pass it over */
   /* Private to its thread: how many earlier resumable waits for the same object there are. */
   uint8_t nesting;

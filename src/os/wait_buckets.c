@@ -103,8 +103,8 @@ bool wait_read(atomic_u32 *word, uint32_t *value)
   struct sleeper *s = b->first;
   while (s && s->word != word)
     s = s->next;
-  /* It cannot leave meanwhile (I2), so its word still exists. Acquire: pairs with the release of the
-     thread that changed it. */
+  /* It cannot leave meanwhile (I2), so its word still exists. Acquire: pairs with the release of
+     the thread that changed it. */
   if (s)
     *value = load_acquire(word);
   unlock(b);
