@@ -147,13 +147,24 @@ int ilk_mutex_unlock(void *mutex)
   return unlock_slow(mutex);
 }
 
+/* How often the caller holds it; an unowned mutex: 1 while any thread holds it. The depth is exact,
+   because only the holder changes it. */
+static int depth_of(struct mutex *m, struct thread *me)
+{
+  uint32_t id = holder(load_acquire(&m->object.head));
+  if (!id || (is_owned(m) && id != thread_id(me)))
+    return 0;
+  if (!is_owned(m))
+    return 1;
+  return mutex_depth(m) < INT_MAX ? (int)mutex_depth(m) + 1 : INT_MAX;
+}
+
 int mutex_check_held(void *handle, struct thread *me)
 {
   struct mutex *m = (struct mutex *)handle_enter(me, PIN_INNER, handle, KIND_MUTEX);
   if (!m)
     return ILK_EHANDLE;
-  uint32_t id = holder(load_acquire(&m->object.head));
-  bool held = is_owned(m) ? id == thread_id(me) : id != 0;
+  bool held = depth_of(m, me);
   handle_leave(me, PIN_INNER);
   return held ? ILK_OK : ILK_EPERM;
 }
@@ -196,17 +207,6 @@ int ilk_mutex_is_locked(void *mutex)
   if (!head_is_undecided(head, mutex))
     return fail(ILK_EHANDLE);
   return head_state(head) != FREE;
-}
-
-/* The depth is exact if the caller is the holder, which alone changes it. */
-static int depth_of(struct mutex *m, struct thread *me)
-{
-  uint32_t id = holder(load_acquire(&m->object.head));
-  if (!id || (is_owned(m) && id != thread_id(me)))
-    return 0;
-  if (!is_owned(m))
-    return 1;
-  return mutex_depth(m) < INT_MAX ? (int)mutex_depth(m) + 1 : INT_MAX;
 }
 
 int ilk_mutex_depth(void *mutex)

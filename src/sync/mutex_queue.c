@@ -109,12 +109,6 @@ void mutex_wake_first(struct mutex *m)
   }
 }
 
-/* With the queue locked: may this waiter acquire a free mutex? */
-static bool is_head(struct mutex *m, struct wait_slot *mine)
-{
-  return !is_fair(m) || first_present(m) == mine;
-}
-
 void mutex_request_wake(struct mutex *m)
 {
   store_seq_cst(&m->has_waiters, 1);
@@ -171,7 +165,7 @@ static int check(const struct call *c, struct wait_slot *mine, bool last)
   struct mutex *m = mutex_of(c);
   store_relaxed(&mine->signal, SIGNAL_NONE);
   mine->away = false;
-  if (!is_head(m, mine))
+  if (is_fair(m) && first_present(m) != mine)
     return ILK_EBUSY;
   bool mark = !last && (is_fair(m) || is_starving(mine));
   int taken;

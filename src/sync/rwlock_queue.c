@@ -195,8 +195,8 @@ static int wait_in_queue(const struct call *c, enum queue_role role, int64_t dea
     set_away(rw, mine, false);
     bool at_front =
       waitq_present(rw->queue.first) == mine || load_relaxed(&mine->signal) == SIGNAL_WOKEN;
-    bool may = at_front && !are_held_back(rw, load_relaxed(&rw->object.head));
-    bool taken = may && attempt(c, role, true) == ILK_OK;
+    bool taken = at_front && !are_held_back(rw, load_relaxed(&rw->object.head)) &&
+                 attempt(c, role, true) == ILK_OK;
     store_relaxed(&mine->signal, SIGNAL_NONE);
     if (!taken && result != ILK_OK && resumable_is_kept(mine))
       set_away(rw, mine, true);
