@@ -46,7 +46,7 @@ inline store(value)
 }
 
 /* After a reader has left or cleared its record, and has loaded a head that is not BIASED alone. */
-inline wake_after_leaving()
+inline rwlock_wake_waiters()
 {
 #ifndef NO_AGAIN
   d_step { drain(me) };
@@ -80,7 +80,7 @@ proctype reader(byte me)
            store(0);
 #ifndef NO_WAKE
            if
-           :: !(biased && !writer && !may_publish) -> wake_after_leaving()
+           :: !(biased && !writer && !may_publish) -> rwlock_wake_waiters()
            :: else
            fi;
 #endif
@@ -88,7 +88,7 @@ proctype reader(byte me)
 #ifndef NO_CHECK
         :: else ->
            store(0);
-           wake_after_leaving()
+           rwlock_wake_waiters()
         fi
 #endif
      :: !biased && !writer -> round++ /* would be counted: nothing to publish */
