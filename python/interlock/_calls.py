@@ -218,7 +218,7 @@ def install(cls: type) -> None:
             setattr(cls, f"_python_{thing.__name__}", thing)
             setattr(cls, name, _descriptor(cls, name, thing))
     for name, called in _CALLS.items():
-        if _is_in_c(cls, name) and not _is_in_c(cls, called):
+        if _is_in_c(cls, name) and hasattr(cls, called) and not _is_in_c(cls, called):
             setattr(cls, name, getattr(cls, f"_python_{name}"))
 
 

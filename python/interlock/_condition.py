@@ -8,6 +8,7 @@ from operator import index
 from time import perf_counter
 from typing import Any, Protocol, TypeVar, cast
 
+from ._calls import in_c
 from ._constants import ILK_EBUSY, ILK_ECANCELED, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED
 from ._errors import check, error, warn_owner_died
 from ._handle import Handle
@@ -89,6 +90,7 @@ class Condition(Handle):
             raise
         return acquired[0]
 
+    @in_c("condition_exit")
     def __exit__(self, *exception: Any) -> None:
         self._lock.__exit__(*exception)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import starmap
 from typing import Any
 
+from ._calls import in_c, install
 from ._handle import Handle
 
 
@@ -70,12 +71,13 @@ class held:
         if arguments and isinstance(arguments[0], str):
             suffix, arguments = "_" + arguments[0], arguments[1:]
         self._acquire: Callable[..., object] = getattr(lock, "acquire" + suffix)
-        self._release: Callable[..., object] = getattr(lock, "release" + suffix)
+        release: Callable[..., object] = getattr(lock, "release" + suffix)
         cls: Any = type(lock)
         if arguments and not _are_taken(cls, suffix, len(arguments)):
             what = f"`acquire{suffix}` and `release{suffix}` of {cls.__name__}"
             raise TypeError(f"held: {what} do not both take these arguments: {', '.join(map(repr, arguments))}")
         self._arguments = arguments
+        self._release = partial(release, *arguments) if arguments else release
 
     def __enter__(self) -> None:
         acquired: list[object] = []
@@ -83,8 +85,12 @@ class held:
             acquired.extend(starmap(self._acquire, (self._arguments,)))  # see _wait.py
         except BaseException:
             if acquired:
-                self._release(*self._arguments)
+                self._release()
             raise
 
+    @in_c("held_exit")
     def __exit__(self, *exception: object) -> None:
-        self._release(*self._arguments)
+        self._release()
+
+
+install(held)

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import starmap
 from time import perf_counter_ns
 
+from ._calls import in_c
 from ._constants import ILK_EBUSY, ILK_EINVAL, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED, ILK_PADDED
 from ._errors import check, lock_index_text, lock_range_text, warn_owner_died
 from ._handle import Closing, int64
@@ -110,6 +111,7 @@ class LockArray(Closing):
             warn_owner_died(partial(self._undo, i))
         return code == ILK_OK or (code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i) >= 0)
 
+    @in_c("lockarray_release")
     def release(self, i: int) -> None:
         """Release lock `i`.
 
@@ -157,6 +159,7 @@ class LockArray(Closing):
             warn_owner_died(lambda _code: _unlock_pair(self._handle, i, j))
         return code == ILK_OK or (code != ILK_ETIMEDOUT and _check(code, lock_index_text, self._n, i, j) >= 0)
 
+    @in_c("lockarray_release_pair")
     def release_pair(self, i: int, j: int) -> None:
         """Release the locks `i` and `j`; one lock, if they are equal.
 

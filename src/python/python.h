@@ -8,7 +8,8 @@
    I1  A method never waits and never raises an exception of its own (only MemoryError, where Python
        has no memory for a result). It tries once, with the GIL held, and leaves what does not
        succeed to a Python method, which begins anew. So a try that fails changes nothing, and
-       arguments are converted without side effects, or are left to Python.
+       arguments are converted without side effects, or are left to Python. (held_exit and
+       condition_exit do nothing of their own: they call another method.)
    I2  The library stores no Python object, but the addresses of static ones. So interpreters need
        not be distinguished.
    I3  Only the stable ABI is used (the table below). Of an object's header, only the type is
@@ -180,6 +181,10 @@ COLD object call_function(object function, const struct arguments *);
   C(semaphore_acquire)                                                                             \
   C(semaphore_release)                                                                             \
   F(semaphore_exit)                                                                                \
+  C(lockarray_release)                                                                             \
+  C(lockarray_release_pair)                                                                        \
+  F(held_exit)                                                                                     \
+  F(condition_exit)                                                                                \
   C(queue_put) C(queue_put_nowait) C(queue_get) N(queue_get_nowait) F(atomic_apply)
 
 #define C(name) object python_##name(object self, object const *values, intptr_t n, object names);

@@ -81,3 +81,51 @@ object python_mutex_locked(object self, object unused)
   int locked = ilk_mutex_is_locked(handle_for_call(self));
   return likely(locked >= 0) ? boolean(locked) : call_python_0(self, "_python_locked");
 }
+
+object python_lockarray_release(object self, object const *values, intptr_t n, object names)
+{
+  int64_t i;
+  if (likely(n == 1 && !names && is_int(values[0], &i) &&
+             ilk_lockarray_unlock(handle_for_call(self), i) == ILK_OK))
+    return reference(python.none);
+  return call_python(self, "_python_release", &(struct arguments){values, n, names});
+}
+
+object python_lockarray_release_pair(object self, object const *values, intptr_t n, object names)
+{
+  int64_t i, j;
+  if (likely(n == 2 && !names && is_int(values[0], &i) && is_int(values[1], &j) &&
+             ilk_lockarray_unlock_pair(handle_for_call(self), i, j) == ILK_OK))
+    return reference(python.none);
+  return call_python(self, "_python_release_pair", &(struct arguments){values, n, names});
+}
+
+/* --- the ends of blocks that hold another object's lock ----------------------------------------
+
+   They call what is a method in C for a lock of interlock. So a Ctrl-C, which Python raises at the
+   beginning of a function in Python, cannot come between the block and the release. */
+
+/* None for any result: a `with` takes a true one for the order to forget the exception. */
+static object none_for(object result)
+{
+  if (!result)
+    return NULL;
+  python.decref(result);
+  return reference(python.none);
+}
+
+object python_held_exit(object self, object const *values, intptr_t n)
+{
+  (void)values, (void)n;
+  return none_for(call_python_0(self, "_release"));
+}
+
+object python_condition_exit(object self, object const *values, intptr_t n)
+{
+  object lock = python.attribute(self, "_lock"), result = NULL;
+  if (lock) {
+    result = none_for(call_python(lock, "__exit__", &(struct arguments){values, n, NULL}));
+    python.decref(lock);
+  }
+  return result;
+}

@@ -123,6 +123,17 @@ def cases():
         yield state, ["x.release(2**40)", "x.release('1')", "x.release(m=1)", "x.release(1, 2)", "x.release(None)"]
         closed = state + "state = lambda: x.closed\nx.close()\n"
         yield closed, ["x.acquire()", "x.release()", "x.__exit__()", "x.acquire(False)"]
+    for before in ("", "x.acquire(1)\n", "x.acquire_pair(1, 2)\n", "x.close()\n"):
+        locks = "x, i = LockArray(4), __import__('numpy').int64(1)\ntry_it = capi.ilk_lockarray_trylock\n"
+        locks += "state = lambda: [try_it(x._handle, i) or capi.ilk_lockarray_unlock(x._handle, i) for i in range(4)]\n"
+        indices = ["(1)", "(i=1)", "(4)", "(-1)", "(2**63)", "('1')", "(True)", "(None)", "()", "(i)"]
+        indices += ["(1, 2)", "(1, 1)", "(j=2, i=1)", "(1, 9)", "(2, 1)", "(1, 2, 3)", "(1, None)", "(1, i)"]
+        yield locks + before, [f"x.{release}{a}" for release in ("release", "release_pair") for a in indices]
+    for made in ("held(m)", "held(a, 1)", "held(a, 'pair', 1, 2)", "Condition(m)", "Condition(c)"):
+        names = "m, a, c = Mutex(), LockArray(4), __import__('threading').RLock()\n"
+        names += f"x = {made}\nstate = lambda: (m.locked(), capi.ilk_lockarray_trylock(a.handle, 1))\n"
+        for before in (names, names + "x.__enter__()\n"):
+            yield before, ["x.__exit__(None, None, None)", "x.__exit__()", "x.__exit__(1)", "(x.__exit__(), x.__exit__())"]
     items = "x = Queue(3)\nx.put(1)\nx.put(2)\nstate = lambda: (x.qsize(), x.closed)\n"
     for before in ("x = Queue(2)\nstate = x.qsize\n", items, items + "x.put(3)\n", items + "x.close()\n"):
         yield before, [f"x.get{a}" for a in GETS]
@@ -180,6 +191,9 @@ def test_methods_are_in_c():
         (interlock.Semaphore, "acquire release __enter__ __exit__"),
         (interlock.BoundedSemaphore, "acquire release __enter__ __exit__"),
         (interlock.Queue, "put get put_nowait get_nowait"),
+        (interlock.LockArray, "release release_pair"),
+        (interlock.Condition, "__exit__"),
+        (interlock.held, "__exit__"),
     ):
         for name in names.split():
             assert isinstance(getattr(cls, name), types.MethodDescriptorType), (cls, name)

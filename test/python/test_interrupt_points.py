@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import interlock
-from interlock import capi, words
+from interlock import _calls, capi, words
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="runs signal handlers at more points")
 
@@ -192,6 +192,32 @@ def test_entering_a_condition(new):
         return condition.__enter__, lambda: free(condition.acquire, condition.release)
 
     assert interrupted_everywhere(make) > 0
+
+
+@pytest.mark.skipif(_calls.WAY != "C", reason="calls are by ctypes")
+@pytest.mark.parametrize(
+    "new, acquire",
+    [
+        (lambda lock, locks: interlock.held(lock), lambda lock, locks: lock.acquire),
+        (lambda lock, locks: interlock.Condition(lock), lambda lock, locks: lock.acquire),
+        (lambda lock, locks: locks.held(1), lambda lock, locks: functools.partial(locks.acquire, 1)),
+        (lambda lock, locks: locks.held_pair(1, 0), lambda lock, locks: functools.partial(locks.acquire, 1)),
+    ],
+    ids=["held", "Condition", "held of a LockArray", "held_pair"],
+)
+def test_leaving_a_with_block(new, acquire):
+    """A Ctrl-C at the beginning of __exit__() left the lock held."""
+
+    def make():
+        lock, locks = interlock.Lock(), interlock.LockArray(2)
+        block = new(lock, locks)
+        block.__enter__()
+        return lambda: block.__exit__(None, None, None), lambda: free(acquire(lock, locks), lambda: None)
+
+    assert interrupted_everywhere(make) == 0
+    call, check = make()
+    call()
+    assert check()
 
 
 @pytest.mark.parametrize("timeout", [None, -1, 60])
