@@ -6,7 +6,21 @@ from numba import njit
 from numba.core.errors import NumbaError
 
 import interlock
-from interlock import Condition, Counter, LockArray, Mutex, Once, PerThread, Queue, RWLock, Semaphore, atomic, nb, words
+from interlock import (
+    Condition,
+    Counter,
+    LockArray,
+    Mutex,
+    Once,
+    PerThread,
+    Queue,
+    RWLock,
+    Semaphore,
+    atomic,
+    held,
+    nb,
+    words,
+)
 from interlock import jitclasses as jc
 
 FLOATS, NUMBERS, LOCKS = np.zeros(3), np.zeros(3, np.int64), np.zeros(3, np.uint32)
@@ -57,6 +71,8 @@ WRONG = [
     ),
     ("nb.ilk_mutex_lock()", 1, "ilk_mutex_lock takes 1 arguments, not 0"),
     ("with x.held(1.5): pass", LockArray(4), "held: `acquire` of LockArray does not take these arguments: float64"),
+    ("with held(x, 2): pass", Semaphore(4), "held: `acquire` of Semaphore does not take these arguments: int64"),
+    ("with held(x, 2): pass", jc.Semaphore(4, 0), "held: `acquire` of instance.jitclass.Semaphore"),
     ("with x.held(i=1): pass", LockArray(4), "LockArray.held takes its arguments by position in a kernel"),
     ("with x.reading: pass", RWLock(), "`with` of the method interlock.RWLock.reading lacks the call"),
     ("with Mutex(): pass", 1, "a kernel cannot make a Mutex"),
@@ -66,7 +82,15 @@ WRONG = [
 
 @pytest.mark.parametrize("body, argument, sentence", WRONG, ids=[body for body, _, _ in WRONG])
 def test_the_error_is_a_sentence(body, argument, sentence):
-    scope = {"Mutex": Mutex, "PerThread": PerThread, "interlock": interlock, "atomic": atomic, "words": words, "nb": nb}
+    scope = {
+        "Mutex": Mutex,
+        "PerThread": PerThread,
+        "interlock": interlock,
+        "held": held,
+        "atomic": atomic,
+        "words": words,
+        "nb": nb,
+    }
     exec(f"def kernel(x):\n    {body}\n", scope)
     with pytest.raises(NumbaError) as caught:
         njit(scope["kernel"])(argument)

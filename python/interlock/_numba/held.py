@@ -10,6 +10,8 @@
 `frame` describes what they do.
 """
 
+import inspect
+
 from numba.core import cgutils, errors, types
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import lower_builtin
@@ -21,7 +23,7 @@ from .._held import held
 from .calls import Bound, Operation
 from .frame import Frame
 from .kernels import method_template
-from .methods import RELEASE_WRITING
+from .methods import METHODS, RELEASE_WRITING
 from .types import Object, View
 
 # What to write for an object that has no `acquire` of its own.
@@ -58,16 +60,32 @@ class Held(types.Type):
     def check(self, context):
         if isinstance(self.lock, View) and not self.suffix and not self.arguments and self.lock.kind in _INSTEAD:
             raise errors.TypingError(_no_lock(self.lock))
+        names = _parameters(self.lock, "acquire" + self.suffix)[: len(self.arguments)]
+        if "blocking" in names or "timeout" in names:  # the block needs the lock; and a release may take a number there
+            raise self._untaken("acquire")
         for name in ("acquire", "release"):
             try:
                 found = self.method(context, name)
             except errors.NumbaError:
-                what = f"`{name}{self.suffix}` of {getattr(self.lock, 'kind', self.lock)}"
-                given = ", ".join(map(str, self.arguments)) or "none"
-                raise errors.TypingError(f"held: {what} does not take these arguments: {given}") from None
+                raise self._untaken(name) from None
             if found is None:
                 raise errors.TypingError(_no_lock(self.lock, self.suffix))
         return self
+
+    def _untaken(self, name):
+        what = f"`{name}{self.suffix}` of {getattr(self.lock, 'kind', self.lock)}"
+        given = ", ".join(map(str, self.arguments)) or "none"
+        return errors.TypingError(f"held: {what} does not take these arguments: {given}")
+
+
+def _parameters(lock, method):
+    """Return the names of a method's parameters, of a lock of ours or a jitclass; else none."""
+    if isinstance(lock, View):
+        found = METHODS.get(lock.kind, {}).get(method)
+        return list(found.pysig.parameters) if found else []
+    if isinstance(lock, types.ClassInstanceType) and method in lock.jit_methods:
+        return list(inspect.signature(lock.jit_methods[method].py_func).parameters)[1:]
+    return []
 
 
 @register_default(Held)
