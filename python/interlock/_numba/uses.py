@@ -44,6 +44,8 @@ def python_function(thing):
     """Return the Python function of which Numba made `thing`, such as a ufunc, a stencil or a block of objmode; or None."""
     if hasattr(thing, "kernel_ir"):  # of a stencil
         return thing.kernel_ir.func_id.func
+    for part in ("_dispatcher", "gufunc_builder"):  # of ufuncs
+        thing = getattr(thing, part, thing)
     function = getattr(thing, "py_func", getattr(thing, "__wrapped__", None))
     return function if isinstance(function, python.FunctionType) else None
 
