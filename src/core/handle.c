@@ -105,7 +105,8 @@ struct object *handle_reserve(enum kind kind, void **handle)
 
 void *handle_publish(struct object *object, void *handle, uint32_t state)
 {
-  /* Without the table's lock: no other thread has the handle yet (I2 of handle_close.c). */
+  /* Without the table's lock: no other thread has the handle yet (I2 of handle_close.c). Release:
+     a report meets the object in the table; handle_each() and the report's pin acquire these. */
   store_release(&object->head, head_of(handle, state));
   store_release(&object->tag_flags, head_of(handle, head_state(load_relaxed(&object->tag_flags))));
   return handle;

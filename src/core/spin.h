@@ -11,7 +11,8 @@
    A check takes the cache line from the thread that is about to write to it. So the checks are
    1, 2, 4 ... pauses apart. For a lock the first comes later. The thread that holds it often locks
    it again at once, and does so several times while the line is in its cache. With an early check
-   the lock would change hands each time, and two threads would take twice as long for each. */
+   the lock would change hands each time, and two threads would take twice as long for each. So a
+   lock's spin may last that much longer than the limit. */
 #ifndef INTERLOCK_SPIN_H
 #define INTERLOCK_SPIN_H
 
