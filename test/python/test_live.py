@@ -8,7 +8,7 @@ import pytest
 from numba import njit, prange, typed, types
 from numba.core.errors import TypingError
 from numba.experimental import jitclass
-from numba.extending import overload, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 from conftest import until
 from interlock import Condition, Event, Lock, LockArray, atomic, capi, nb, words
@@ -249,6 +249,24 @@ def test_an_array_on_which_a_helper_operates_by_its_own_name():
     assert [kernel(3), kernel(3)] == [(1, 2, 2), (2, 3, 3)]
     COUNTS[3] = 9
     assert kernel(3) == (9, 10, 10)
+
+
+@pytest.mark.parametrize("numbers", [(), (1, 2), (1, (2.5, "a"))], ids=str)
+def test_a_captured_tuple_of_numbers_is_no_array(numbers):
+    @intrinsic
+    def count(context, array, numbers):
+        def lower(context, builder, sig, args):
+            return context.get_constant(types.intp, len(sig.args[1]))
+
+        return types.intp(array, numbers), lower
+
+    @njit
+    def kernel(array):
+        atomic.add(array, 0, 1)
+        return count(array, numbers)
+
+    array = np.zeros(1, np.int64)
+    assert kernel(array) == len(numbers) and array[0] == 1
 
 
 def test_arrays_in_a_global_tuple_are_refused():

@@ -24,7 +24,7 @@ from numba.core.typing import signature
 from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
-from .sources import HOW, Search, outer_value
+from .sources import HOW, Search, holds_array, outer_value
 from .uses import functions_that_name, leads_to_interlock, references
 from .variables import new_variable
 
@@ -105,10 +105,6 @@ def _outer_value(func_ir, stmt, defaults):
     return outer_value(func_ir, stmt.value)
 
 
-def _holds_array(values):
-    return any(isinstance(v, np.ndarray) or (isinstance(v, (tuple, list)) and _holds_array(v)) for v in values)
-
-
 def _live_arrays(func_ir, defaults):
     """Return the ids of the arrays that are not constants in this function; None for all."""
     if func_ir.func_id.func in _predicates:
@@ -155,7 +151,7 @@ class _MakeLive(Rewrite):
         outer = {}
         for stmt in block.find_insts(ir.Assign):
             value = _outer_value(func_ir, stmt, defaults)
-            if isinstance(value, np.ndarray) or (isinstance(value, (tuple, list)) and _holds_array(value)):
+            if isinstance(value, np.ndarray) or (isinstance(value, (tuple, list)) and holds_array(value)):
                 outer[stmt] = value
         if not self._is_known:  # they are the same for all blocks
             self._is_known, self._live = True, _live_arrays(func_ir, defaults)

@@ -65,6 +65,8 @@ class Search:
         for var, depth in todo:  # the number of indices between the value and its source
             for definition in func_ir._definitions.get(var.name, []):
                 outer = outer_value(func_ir, definition)
+                if isinstance(outer, (tuple, list)) and not holds_array(outer):
+                    continue
                 if isinstance(outer, (np.ndarray, np.void, tuple, list)):
                     name = definition.attr if isinstance(definition, ir.Expr) else definition.name
                     yield name, outer, depth >= _dimensions(outer), False
@@ -136,6 +138,13 @@ def outer_value(func_ir, definition):
         if isinstance(owner, (ModuleType, tuple)):
             return getattr(owner, definition.attr, None)
     return None
+
+
+def holds_array(values):
+    """Return whether a tuple or list holds an array or a record, itself or in another."""
+    return any(
+        isinstance(value, (np.ndarray, np.void)) or (isinstance(value, (tuple, list)) and holds_array(value)) for value in values
+    )
 
 
 def _of(func_ir, definition):
