@@ -8,11 +8,12 @@
    probes: it spins for as long as any wait may. The intervals between probes double while probes
    fail.
 
-   A check takes the cache line from the thread that is about to write to it. So the checks are
-   1, 2, 4 ... pauses apart. For a lock the first comes later. The thread that holds it often locks
-   it again at once, and does so several times while the line is in its cache. With an early check
-   the lock would change hands each time, and two threads would take twice as long for each. So a
-   lock's spin may last that much longer than the limit. */
+   A check takes the cache line from the thread that is about to write to it. So the checks are 1, 2,
+   4 ... pauses apart, but no more than half of the pauses so far: many events come at once. For a
+   lock the first check comes later. The thread that holds it often locks it again at once, and does
+   so several times while the line is in its cache. With an early check the lock would change hands
+   each time, and two threads would take twice as long for each. So a lock's spin may last that much
+   longer than the limit. */
 #ifndef INTERLOCK_SPIN_H
 #define INTERLOCK_SPIN_H
 
@@ -20,6 +21,7 @@
 #include "thread_record.h"
 
 #define SPIN_STEP 16        /* pauses between two checks, at most */
+#define SPIN_RATIO 4        /* the distance doubles after so many times as many pauses */
 #define SPIN_LOCK_FIRST 300 /* nanoseconds before the first check of a lock */
 /* One wait in so many probes: after a success, and after many failures. */
 #define SPIN_PROBE_OFTEN 32
@@ -29,6 +31,7 @@ struct spin {
   struct thread *me;
   uint32_t pauses, limit;   /* so far; at most */
   uint32_t step, step_most; /* pauses before the next check; at most */
+  uint32_t ratio;           /* SPIN_RATIO, or 1 */
   uint32_t yields;          /* so far */
   bool probes;
 };
@@ -51,15 +54,17 @@ static inline struct spin spin_begin(struct thread *me)
                        .limit = probes ? load_relaxed(&spin_most) : me->spin_limit,
                        .step = 1,
                        .step_most = SPIN_STEP,
+                       .ratio = SPIN_RATIO,
                        .probes = probes};
 }
 
-/* The same for a lock. */
+/* The same for a lock, and what else runs faster if threads take longer turns. */
 static inline struct spin spin_begin_lock(struct thread *me)
 {
   struct spin spin = spin_begin(me);
   spin.step = spin_lock_first;
   spin.step_most = 2 * spin_lock_first;
+  spin.ratio = 1;
   return spin;
 }
 
@@ -76,7 +81,7 @@ static inline bool spin_again(struct spin *spin)
   for (uint32_t i = 0; i < spin->step; i++)
     cpu_relax();
   spin->pauses += spin->step;
-  if (spin->step < spin->step_most)
+  if (spin->step < spin->step_most && spin->pauses >= spin->ratio * spin->step)
     spin->step *= 2;
   return true;
 }

@@ -124,13 +124,19 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
   return must_wait(done) ? result : done;
 }
 
+/* A full queue of so many items or more: those that get them have work for a while, so a put rechecks
+   as for a lock. Otherwise puts and gets would alternate, at one slot, and move its cache line for
+   each item. */
+#define MANY 16
+
 /* The queue is full (empty), or the oldest item's put is between its two steps. Spins while no
    other thread waits on this side, then yields, then waits. A call with a time-out does not yield:
    a yield may last longer. Returns the result of the call. */
 static int spin_and_wait(const struct call *c, enum way way, int64_t *item, int64_t timeout_ns)
 {
   struct queue *q = (struct queue *)c->object;
-  struct spin spin = spin_begin(c->me);
+  bool rarely = way == PUT && q->ring.capacity >= MANY;
+  struct spin spin = rarely ? spin_begin_lock(c->me) : spin_begin(c->me);
   int result;
   do
     result = attempt(q, way, item);
