@@ -143,7 +143,8 @@ def outer_value(func_ir, definition):
 def holds_array(values):
     """Return whether a tuple or list holds an array or a record, itself or in another."""
     return any(
-        isinstance(value, (np.ndarray, np.void)) or (isinstance(value, (tuple, list)) and holds_array(value)) for value in values
+        isinstance(value, (np.ndarray, np.void)) or (isinstance(value, (tuple, list)) and holds_array(value))
+        for value in values
     )
 
 
