@@ -169,16 +169,22 @@ static void *word_zero(void)
 {
   return &word;
 }
+/* The word stays 0, so ILK_OK is a spurious wake. */
+static int word_wait_with(void *w, int flags, int64_t timeout_ns)
+{
+  int result;
+  while ((result = ilk_word_wait(w, 0, flags, timeout_ns)) == ILK_OK)
+    ;
+  return result;
+}
 static int word_wait(void *w, int64_t timeout_ns)
 {
-  return ilk_word_wait(w, 0, 0, timeout_ns);
+  return word_wait_with(w, 0, timeout_ns);
 }
 static int word_shared_wait(void *w, int64_t timeout_ns)
 {
-  int result = ilk_word_wait(w, 0, ILK_SHARED, timeout_ns);
-  if (result != ILK_ENOTSUP)
-    return result;
-  return word_wait(w, timeout_ns);
+  int result = word_wait_with(w, ILK_SHARED, timeout_ns);
+  return result == ILK_ENOTSUP ? word_wait(w, timeout_ns) : result;
 }
 static int word_nothing(void *w)
 {

@@ -66,23 +66,25 @@ START_TEST(exit_thread_is_an_exit)
 }
 END_TEST
 
+/* test_robust.c is skipped on Windows. */
+START_TEST(robust_locks_are_refused)
+{
+  char lock[ILK_ROBUST_SIZE] __attribute__((aligned(8))) = {0};
+  expect(ilk_robust_lock(lock), ILK_ENOTSUP);
+  expect(ilk_robust_timedlock(lock, MS), ILK_ENOTSUP);
+  expect(ilk_robust_trylock(lock), ILK_ENOTSUP);
+  expect(ilk_robust_unlock(lock), ILK_ENOTSUP);
+  expect(ilk_last_error(), ILK_ENOTSUP);
+}
+END_TEST
+
 /* --- the library stays
    ----------------------------------------------------------------------------- */
 
-/* Debian's Wine 8 for arm64 is compiled without regard to x18, in which Windows keeps the thread's block; after FreeLibrary()
-   it is 0, and no thread-local variable can be read. */
-static bool loses_x18(void)
-{
-#ifdef __aarch64__
-  return GetProcAddress(GetModuleHandleA("ntdll"), "wine_get_version") != NULL;
-#else
-  return false;
-#endif
-}
-
+/* After FreeLibrary() x18 is 0, and no thread-local variable can be read. */
 START_TEST(free_library_does_not_unload_it)
 {
-  if (loses_x18())
+  if (wine_on_arm64())
     skip_test("Wine for arm64 loses x18 in FreeLibrary()");
   HMODULE library = GetModuleHandleA("libinterlock-0.dll");
   must(library != NULL);
@@ -123,6 +125,7 @@ int main(void)
   tcase_add_test(exits, what_is_locked_in_a_later_callback_is_a_dead_threads);
   tcase_add_test(exits, exit_thread_is_an_exit);
   TCase *library = test_case(s, "library", 20);
+  tcase_add_test(library, robust_locks_are_refused);
   tcase_add_test(library, free_library_does_not_unload_it);
   tcase_add_test(library, only_the_api_is_exported);
   return run_suite(s);
