@@ -22,7 +22,7 @@ if sys.platform == "win32":
     WINE = hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
     if WINE and hasattr(_winapi, "CopyFile2"):
         del _winapi.CopyFile2  # Wine 8 has none; shutil goes on without
-needs_crealf = pytest.mark.skipif(WINE, reason="Wine 8 has no crealf(), which numpy calls")
+needs_complex = pytest.mark.skipif(WINE, reason="Wine 8 lacks functions of complex numbers, which numpy calls")
 
 ROOT = Path(__file__).resolve().parents[2]
 

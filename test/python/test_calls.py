@@ -13,7 +13,7 @@ import types
 import pytest
 
 import interlock
-from conftest import WINE, live, needs_crealf, until, until_waiting
+from conftest import WINE, live, needs_complex, until, until_waiting
 from interlock import _calls, atomic, capi
 from interlock._constants import ILK_EBUSY, ILK_EINVAL, ILK_ENOTSUP
 
@@ -523,7 +523,7 @@ def numbers():
     ]
     others = [
         np.bool_(True),
-        *([] if WINE else [np.complex128(1j)]),  # Wine 8 has no crealf(), which numpy calls
+        *([] if WINE else [np.complex128(1j)]),  # Wine 8 lacks functions of complex numbers, which numpy calls
         np.str_("1"),
         np.bytes_(b"1"),
         np.timedelta64(1),
@@ -538,7 +538,7 @@ needs_numpy_in_c = pytest.mark.skipif("not hasattr(atomic._apply, '__self__')", 
 
 @needs_numpy_in_c
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("dtype", [*"?bBhHiIlLqQefd", ">i4", pytest.param("F", marks=needs_crealf), "O", "M8[s]"])
+@pytest.mark.parametrize("dtype", [*"?bBhHiIlLqQefd", ">i4", pytest.param("F", marks=needs_complex), "O", "M8[s]"])
 def test_atomics_both_ways(dtype, numbers):
     import numpy as np
 
