@@ -93,3 +93,11 @@ def test_the_table_names_every_function_and_no_other():
     plain = {name for name in plain if not name.endswith(("_new", "_free"))}
     assert sorted(plain - named) == []
     assert sorted(named - declared) == []
+
+
+def test_the_plot_of_the_ratios_is_of_these_tables():
+    tables, plot = (ROOT / "docs" / name for name in ("speed.md", "speed.svg"))
+    drawn = subprocess.run(
+        [sys.executable, ROOT / "bench/ratios"], input=tables.read_bytes(), stdout=subprocess.PIPE, check=True
+    )
+    assert drawn.stdout.decode().splitlines() == plot.read_text(encoding="utf-8").splitlines()
