@@ -111,8 +111,8 @@ static inline bool emulated(void)
 }
 
 /* Debian's Wine 8 for arm64 is compiled without regard to x18, in which Windows keeps the thread's
-   block. It runs under an emulator. This function loses x18, so no call of the library may follow in
-   the main thread. */
+   block. It runs under an emulator. This function loses x18, so no call of the library may follow
+   in the main thread. */
 static inline bool wine_on_arm64(void)
 {
 #if defined(_WIN32) && defined(__aarch64__)

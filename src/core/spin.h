@@ -8,12 +8,12 @@
    probes: it spins for as long as any wait may. The intervals between probes double while probes
    fail.
 
-   A check takes the cache line from the thread that is about to write to it. So the checks are 1, 2,
-   4 ... pauses apart, but no more than half of the pauses so far: many events come at once. For a
-   lock the first check comes later. The thread that holds it often locks it again at once, and does
-   so several times while the line is in its cache. With an early check the lock would change hands
-   each time, and two threads would take twice as long for each. So a lock's spin may last that much
-   longer than the limit. */
+   A check takes the cache line from the thread that is about to write to it. So the checks are
+   1, 2, 4 ... pauses apart, but no more than half of the pauses so far: many events come at once.
+   For a lock the first check comes later. The thread that holds it often locks it again at once,
+   and does so several times while the line is in its cache. With an early check the lock would
+   change hands each time, and two threads would take twice as long for each. So a lock's spin may
+   last that much longer than the limit. */
 #ifndef INTERLOCK_SPIN_H
 #define INTERLOCK_SPIN_H
 
@@ -21,7 +21,7 @@
 #include "thread_record.h"
 
 #define SPIN_STEP 16        /* pauses between two checks, at most */
-#define SPIN_RATIO 4        /* the distance doubles after so many times as many pauses */
+#define SPIN_RATIO 4        /* the distance doubles once the pauses so far are so many times it */
 #define SPIN_LOCK_FIRST 300 /* nanoseconds before the first check of a lock */
 /* One wait in so many probes: after a success, and after many failures. */
 #define SPIN_PROBE_OFTEN 32

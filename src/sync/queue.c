@@ -124,9 +124,9 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
   return must_wait(done) ? result : done;
 }
 
-/* A full queue of so many items or more: those that get them have work for a while, so a put rechecks
-   as for a lock. Otherwise puts and gets would alternate, at one slot, and move its cache line for
-   each item. */
+/* If a queue of so many items or more is full, those that get them have work for a while. So a put
+   rechecks as for a lock. Otherwise puts and gets would alternate at one slot, and move its cache
+   line for each item. */
 #define MANY 16
 
 /* The queue is full (empty), or the oldest item's put is between its two steps. Spins while no
