@@ -16,7 +16,7 @@ from ._constants import ILK_EBROKEN, ILK_EHANDLE, ILK_ETIMEDOUT, ILK_OK
 from ._errors import check
 from ._handle import Closing
 from ._library import BLOCKING, QUICK
-from ._wait import is_sliced, optional_ns, wait
+from ._wait import is_sliced, optional_ns, time_left, wait
 
 _new = QUICK["ilk_barrier_new"]
 _timedwait = BLOCKING["ilk_barrier_timedwait"]
@@ -123,7 +123,7 @@ class Barrier(Closing):
         if place < 0:
             return place
         if place < last:
-            left = ns if ns < 0 else max(0, deadline - perf_counter_ns())
+            left = ns if ns < 0 else time_left(deadline, ns)
             try:
                 code = wait(_await, handle, ticket, timeout_ns=left)
             finally:

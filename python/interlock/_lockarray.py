@@ -13,7 +13,7 @@ from ._errors import check, lock_index_text, lock_range_text, warn_owner_died
 from ._handle import Closing, int64
 from ._held import held as _held
 from ._library import BLOCKING, QUICK
-from ._wait import is_sliced, timeout_ns, wait
+from ._wait import is_sliced, time_left, timeout_ns, wait
 
 _new = QUICK["ilk_lockarray_new"]
 _trylock = QUICK["ilk_lockarray_trylock"]
@@ -258,7 +258,7 @@ class LockArray(Closing):
         held: list[int] = []
         try:
             for i in indices:
-                left = ns if ns < 0 else max(0, deadline - perf_counter_ns())
+                left = ns if ns < 0 else time_left(deadline, ns)
                 code = wait(_timedlock, self._handle, i, timeout_ns=left, undo=partial(self._undo, i))
                 if code < 0:
                     break

@@ -120,10 +120,19 @@ def wait_in_place(timed: Callable[..., int], handle: int, *, timeout_ns: int, un
     return code
 
 
+def time_left(deadline: int, timeout_ns: int) -> int:
+    """Return what is left of `timeout_ns`, which is not negative: at least 1 ns of a timeout that is not 0.
+
+    A timeout of 0 is a try, which does not report that the caller holds the lock. A timed acquire reports it however late
+    it comes to run.
+    """
+    return max(min(timeout_ns, 1), deadline - perf_counter_ns())
+
+
 def _in_slices(timed: Callable[..., int], args: tuple[Any, ...], timeout_ns: int, undo: Callable[[int], Any] | None) -> int:
     deadline = perf_counter_ns() + timeout_ns
     while True:
-        left = _SLICE_NS if timeout_ns < 0 else deadline - perf_counter_ns()
-        code = _guarded(timed, (*args, max(0, min(left, _SLICE_NS))), undo)
+        left = _SLICE_NS if timeout_ns < 0 else time_left(deadline, timeout_ns)
+        code = _guarded(timed, (*args, min(left, _SLICE_NS)), undo)
         if code != ILK_ETIMEDOUT or (left <= _SLICE_NS and timeout_ns >= 0):
             return code

@@ -5,10 +5,11 @@ import signal
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from conftest import PATIENCE, until, until_waiting
-from interlock import Condition, Lock, Mutex, RLock, RWLock
+from interlock import Condition, DeadlockError, Lock, LockArray, Mutex, RLock, RWLock, _lockarray, words
 from interlock import _wait as slices
 
 
@@ -223,3 +224,51 @@ def test_handlers_that_wait_within_each_other(monkeypatch, on_interrupt):
     timer.join()
     lock.release()
     lock.close()
+
+
+def _word():
+    locks = np.zeros(1, np.uint32)
+    words.lock(locks, 0)
+    return lambda timeout: words.lock(locks, 0, timeout)
+
+
+def _mutex():
+    mutex = Mutex()
+    mutex.acquire()
+    return lambda timeout: mutex.acquire(timeout=timeout)
+
+
+def _rwlock(held, again):
+    lock = RWLock()
+    getattr(lock, f"acquire_{held}")()
+    return lambda timeout: getattr(lock, f"acquire_{again}")(timeout=timeout)
+
+
+def _array(again, *indices):
+    locks = LockArray(3)
+    locks.acquire(1)
+    return lambda timeout: getattr(locks, again)(*indices, timeout=timeout)
+
+
+SECONDS = {
+    "Mutex": _mutex,
+    "RWLock, written": lambda: _rwlock("write", "write"),
+    "RWLock, read": lambda: _rwlock("read", "write"),
+    "RWLock, read after write": lambda: _rwlock("write", "read"),
+    "LockArray": lambda: _array("acquire", 1),
+    "a pair": lambda: _array("acquire_pair", 0, 1),
+    "a range": lambda: _array("acquire_range", 0, 3),
+    "a word": _word,
+}
+
+
+@pytest.mark.parametrize("hold", SECONDS.values(), ids=SECONDS)
+def test_a_second_acquire_is_reported_although_its_time_is_over(hold, monkeypatch):
+    # On a busy machine the thread may not run between the computation of the deadline and the call. What was left of the
+    # timeout was 0 then, which is a try: it returned False.
+    acquire = hold()
+    hours = iter(range(1, 100))
+    for module in slices, _lockarray:
+        monkeypatch.setattr(module, "perf_counter_ns", lambda: next(hours) * 3600 * 10**9)
+    with pytest.raises(DeadlockError):
+        acquire(0.001)
