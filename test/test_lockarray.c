@@ -226,6 +226,8 @@ START_TEST(pairs)
   /* The second fails: the first is released. */
   expect(ilk_lockarray_lock(a, 2), ILK_OK);
   expect(ilk_lockarray_lock_pair(a, 0, 2), ILK_EDEADLK);
+  expect(ilk_lockarray_timedlock_pair(a, 0, 2, 1), ILK_EDEADLK); /* though the time is over */
+  expect(ilk_lockarray_trylock_pair(a, 0, 2), ILK_EBUSY);
   expect(other_try(a, 0), ILK_OK);
   expect(ilk_lockarray_lock_pair(a, 2, 3), ILK_EDEADLK);
   expect(other_try(a, 3), ILK_OK);
@@ -244,7 +246,9 @@ START_TEST(ranges)
     expect(other_try(a, i), 2 <= i && i < 7 ? ILK_ETIMEDOUT : ILK_OK);
   expect(ilk_lockarray_unlock_range(a, 2, 8), ILK_EPERM);
   expect(ilk_lockarray_unlock_range(a, 1, 7), ILK_EPERM);
-  expect(ilk_lockarray_lock_range(a, 0, 10), ILK_EDEADLK); /* gives back 0 and 1 */
+  expect(ilk_lockarray_lock_range(a, 0, 10), ILK_EDEADLK);         /* gives back 0 and 1 */
+  expect(ilk_lockarray_timedlock_range(a, 0, 10, 1), ILK_EDEADLK); /* though the time is over */
+  expect(ilk_lockarray_trylock_range(a, 0, 10), ILK_EBUSY);
   for (int64_t i = 0; i < 10; i++)
     expect(other_try(a, i), 2 <= i && i < 7 ? ILK_ETIMEDOUT : ILK_OK);
   expect(ilk_lockarray_unlock_range(a, 2, 4), ILK_OK);

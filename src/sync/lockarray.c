@@ -1,16 +1,17 @@
 /* Lock array: n words, each an owned mutex with the algorithm of wordlock.h, in zeroed memory, so
    that a large array costs nothing until its locks are used.
 
-   The words' memory is released when the array is freed, so every call pins the array, and touches
-   words only while it is pinned. Waiters sleep on the word itself and are counted in the object's
-   `waiters`. A free checks every word for a live holder, before the close and once the pins are
-   gone; a count of locked words would be a cache line that all locks share. Pages that were never
-   touched hold no lock; where the system reports them, the check skips them.
+   The words are unmapped when the array is freed, so a call touches them only while it pins the
+   array. Waiters sleep on the word itself and are counted in the object's `waiters`. A free searches
+   every word for a live holder, twice: before the close, which spares an array in use a close that
+   fails; and in the close, once no call pins the array. A count of locked words would be a cache
+   line that all locks share. Pages that were never written hold no lock. The search skips them
+   where the system can tell them from pages that are swapped out.
 
-   The locks of a pair or a range are acquired in ascending order of the index, so that no two
-   groups wait for each other. A call that fails releases the locks it has acquired; those it had
-   acquired from dead threads become OWNER_DEAD, so that the next lock of each returns
-   ILK_OWNER_DIED. */
+   The locks of a pair or a range are acquired in ascending order of the index, so two such calls
+   never wait for each other, unless a caller holds another lock of the array. A call that fails
+   releases the locks that it has acquired. Those that it had acquired from dead threads become
+   OWNER_DEAD, so that the next thread to acquire one of them gets ILK_OWNER_DIED. */
 #include <stdio.h>
 
 #include "clock.h"
@@ -23,7 +24,7 @@
 struct lockarray {
   struct object object;
   DELAYED_LOADS;
-  /* These never change. */
+  /* Constant once the array is published. */
   atomic_u32 *words;
   int64_t n;
   unsigned shift; /* log2 of the distance between locks, in words */
@@ -40,13 +41,12 @@ static inline bool has(const struct lockarray *a, int64_t i)
   return (uint64_t)i < (uint64_t)a->n;
 }
 
-/* The array of a call. */
 static inline struct lockarray *array_of(const struct call *c)
 {
   return (struct lockarray *)c->object;
 }
 
-/* The lock at an index in range, for the slow paths of wordlock.h. */
+/* The lock at a valid index, for the slow paths of wordlock.h. */
 static inline struct wordlock lock_at(const struct call *c, int64_t i)
 {
   return (struct wordlock){.word = word_at(array_of(c), i),
@@ -59,7 +59,7 @@ static inline struct wordlock lock_at(const struct call *c, int64_t i)
 /* --- new and free -------------------------------------------------------------------- */
 
 #define PADDED_SHIFT 4
-_Static_assert(sizeof(atomic_u32) << PADDED_SHIFT == CACHE_LINE, "padded: a line each");
+_Static_assert(sizeof(atomic_u32) << PADDED_SHIFT == CACHE_LINE, "a padded lock fills a line");
 
 static size_t size_of(const struct lockarray *a)
 {
@@ -107,7 +107,8 @@ static bool visit_part(void *part, size_t size, void *context)
   return false;
 }
 
-/* Visits each lock that a thread holds, live or dead, until visit() returns true. */
+/* Calls visit() for each lock that has a holder, live or dead, until it returns true. Returns
+   whether it did. */
 static bool each_held(const struct lockarray *a,
                       bool (*visit)(int64_t i, uint32_t holder, void *context), void *context)
 {
@@ -115,7 +116,7 @@ static bool each_held(const struct lockarray *a,
   return os_each_touched(a->words, size_of(a), visit_part, &v);
 }
 
-static bool is_alive(int64_t i, uint32_t holder, void *context)
+static bool holder_is_alive(int64_t i, uint32_t holder, void *context)
 {
   (void)i;
   (void)context;
@@ -125,10 +126,10 @@ static bool is_alive(int64_t i, uint32_t holder, void *context)
 static bool is_busy(struct object *object, uint32_t state)
 {
   (void)state;
-  return each_held((struct lockarray *)object, is_alive, NULL);
+  return each_held((struct lockarray *)object, holder_is_alive, NULL);
 }
 
-/* Spares an array that is in use a close that fails, during which tries would fail. */
+/* Before the close, because tries fail while a close is undecided. The close checks again. */
 static bool is_busy_now(void *array)
 {
   struct call c;
@@ -150,7 +151,7 @@ int ilk_lockarray_free(void *array)
   return ILK_OK;
 }
 
-/* --- with the array pinned, and indices in range ---------------------------------------- */
+/* --- with the array pinned, and valid indices ------------------------------------------- */
 
 COLD static int lock_slow(const struct call *c, int64_t i, int64_t timeout_ns)
 {
@@ -164,173 +165,153 @@ COLD static int unlock_slow(const struct call *c, int64_t i, bool owner_dead)
   return wordlock_unlock(&w, owner_dead);
 }
 
-static inline int unlock(const struct call *c, int64_t i)
-{
-  atomic_u32 *word = word_at(array_of(c), i);
-  enum wordlock_released released = wordlock_release(word, c->me);
-  if (likely(released == WORDLOCK_RELEASED))
-    return ILK_OK;
-  return released == WORDLOCK_ERASED ? wordlock_wake(word) : unlock_slow(c, i, false);
-}
+/* The locks that a call names, in ascending order of the index: first, first + step, ... last. None
+   if first > last. */
+struct group {
+  int64_t first, last, step;
+};
 
-static bool holds(const struct call *c, int64_t i)
+/* False: the array does not have all of these locks. */
+static inline bool pair(const struct lockarray *a, int64_t i, int64_t j, struct group *group)
 {
-  /* Relaxed: only the caller itself stores its id. */
-  return (load_relaxed(word_at(array_of(c), i)) & WORDLOCK_HOLDER) == thread_id(c->me);
-}
-
-/* Locks with the time that is left until the deadline; at least tries. */
-COLD static int lock_until(const struct call *c, int64_t i, int64_t deadline)
-{
-  if (deadline == WAIT_FOREVER)
-    return lock_slow(c, i, -1);
-  int64_t left = deadline - clock_now();
-  return lock_slow(c, i, left > 0 ? left : 0);
-}
-
-static inline int lock_by(const struct call *c, int64_t i, int64_t deadline)
-{
-  return likely(wordlock_acquire(word_at(array_of(c), i), thread_id(c->me)))
-           ? ILK_OK
-           : lock_until(c, i, deadline);
-}
-
-static int lock_pair(const struct call *c, int64_t i, int64_t j, int64_t timeout_ns)
-{
-  int64_t deadline = clock_deadline(timeout_ns);
+  if (unlikely(!has(a, i) || !has(a, j)))
+    return false;
   int64_t low = i < j ? i : j, high = i < j ? j : i;
-  int first = lock_by(c, low, deadline);
-  if (first < 0 || low == high)
-    return first;
-  int second = lock_by(c, high, deadline);
-  if (second < 0)
-    unlock_slow(c, low, first == ILK_OWNER_DIED);
-  return second == ILK_OK ? first : second;
+  *group = (struct group){low, high, low < high ? high - low : 1};
+  return true;
 }
 
-static int unlock_pair(const struct call *c, int64_t i, int64_t j, int64_t unused)
+static inline bool range(const struct lockarray *a, int64_t begin, int64_t end, struct group *group)
 {
-  (void)unused;
-  if (!holds(c, i) || !holds(c, j))
-    return ILK_EPERM;
-  unlock(c, i);
-  if (i != j)
-    unlock(c, j);
-  return ILK_OK;
+  if (unlikely(begin < 0 || end < begin || a->n < end))
+    return false;
+  *group = (struct group){begin, end - 1, 1};
+  return true;
 }
 
-/* The locks of a range that were acquired from dead threads, as runs of indices in ascending order.
-   If there are more than RUNS of them, the last run spans the locks between; those are then
-   reported as a dead thread's, too. */
+/* A deadline: the call only tries. */
+#define TRIES 0
+
+/* Locks with the time that is left. That is at least 1 ns, even after the deadline: a try would not
+   report that the caller holds the lock. */
+COLD static int lock_slow_until(const struct call *c, int64_t i, int64_t deadline)
+{
+  if (deadline == TRIES || deadline == WAIT_FOREVER)
+    return lock_slow(c, i, deadline == TRIES ? 0 : -1);
+  int64_t left = deadline - clock_now();
+  return lock_slow(c, i, left > 1 ? left : 1);
+}
+
+/* Locks that a call has acquired from dead threads, as runs of indices in ascending order. Only
+   RUNS runs are kept: after that the last one is extended, and locks inside it that had no dead
+   owner are reported as a dead thread's, too. */
 #define RUNS 16
 
-struct dead_locks {
+struct owner_dead_runs {
   int n;
   struct {
     int64_t first, last;
   } run[RUNS];
 };
 
-static void add_dead(struct dead_locks *dead, int64_t i)
+static void add_owner_dead(struct owner_dead_runs *runs, int64_t i)
 {
-  if (dead->n == 0 || (dead->run[dead->n - 1].last + 1 < i && dead->n < RUNS))
-    dead->run[dead->n++].first = i;
-  dead->run[dead->n - 1].last = i;
+  if (runs->n == 0 || (runs->run[runs->n - 1].last + 1 < i && runs->n < RUNS))
+    runs->run[runs->n++].first = i;
+  runs->run[runs->n - 1].last = i;
 }
 
-/* Releases the locks from begin to before `end`, last first. */
-COLD static void undo_range(const struct call *c, int64_t begin, int64_t end,
-                            const struct dead_locks *dead)
+/* Releases the locks before `failed`, last first. */
+COLD static void undo(const struct call *c, const struct group *group, int64_t failed,
+                      const struct owner_dead_runs *runs)
 {
-  int run = dead->n - 1;
-  for (int64_t i = end; i-- > begin;) {
-    while (run >= 0 && i < dead->run[run].first)
-      run--;
-    unlock_slow(c, i, run >= 0 && i <= dead->run[run].last);
+  int n = runs->n;
+  for (int64_t i = failed - group->step; i >= group->first; i -= group->step) {
+    while (n && i < runs->run[n - 1].first)
+      n--;
+    unlock_slow(c, i, n && i <= runs->run[n - 1].last);
   }
 }
 
-static int lock_range(const struct call *c, int64_t begin, int64_t end, int64_t timeout_ns)
+static inline int lock_group(const struct call *c, const struct group *group, int64_t timeout_ns)
 {
-  int64_t deadline = clock_deadline(timeout_ns);
-  struct dead_locks dead;
-  dead.n = 0;
-  for (int64_t i = begin; i < end; i++) {
-    int result = lock_by(c, i, deadline);
+  int64_t deadline = timeout_ns == 0 ? TRIES : clock_deadline(timeout_ns);
+  struct owner_dead_runs runs;
+  runs.n = 0;
+  for (int64_t i = group->first; i <= group->last; i += group->step) {
+    if (likely(wordlock_acquire(word_at(array_of(c), i), thread_id(c->me))))
+      continue;
+    int result = lock_slow_until(c, i, deadline);
     if (unlikely(result < 0)) {
-      undo_range(c, begin, i, &dead);
+      undo(c, group, i, &runs);
       return result;
     }
     if (unlikely(result == ILK_OWNER_DIED))
-      add_dead(&dead, i);
+      add_owner_dead(&runs, i);
   }
-  return dead.n ? ILK_OWNER_DIED : ILK_OK;
+  return runs.n ? ILK_OWNER_DIED : ILK_OK;
 }
 
-static int unlock_range(const struct call *c, int64_t begin, int64_t end, int64_t unused)
+/* Releases all locks of the group, or none. */
+static inline int unlock_group(const struct call *c, const struct group *group, int64_t unused)
 {
   (void)unused;
-  for (int64_t i = begin; i < end; i++)
-    if (!holds(c, i))
+  for (int64_t i = group->first; i <= group->last; i += group->step)
+    if (!wordlock_is_held_by(word_at(array_of(c), i), c->me))
       return ILK_EPERM;
-  for (int64_t i = begin; i < end; i++)
-    unlock(c, i);
+  for (int64_t i = group->first; i <= group->last; i += group->step) {
+    atomic_u32 *word = word_at(array_of(c), i);
+    enum wordlock_released released = wordlock_release(word, c->me);
+    if (unlikely(released == WORDLOCK_ERASED))
+      wordlock_wake(word);
+    else if (unlikely(released == WORDLOCK_REFUSED))
+      unlock_slow(c, i, false);
+  }
   return ILK_OK;
+}
+
+static int lock_single(const struct call *c, const struct group *group, int64_t timeout_ns)
+{
+  return lock_slow(c, group->first, timeout_ns);
+}
+
+static int unlock_single(const struct call *c, const struct group *group, int64_t unused)
+{
+  (void)unused;
+  return unlock_slow(c, group->first, false);
 }
 
 /* --- the calls -------------------------------------------------------------------------- */
 
-static bool has_pair(const struct call *c, int64_t i, int64_t j)
-{
-  return has(array_of(c), i) && has(array_of(c), j);
-}
-
-static bool has_range(const struct call *c, int64_t begin, int64_t end)
-{
-  return 0 <= begin && begin <= end && end <= array_of(c)->n;
-}
-
-/* The frame of every call but the fast paths: the result of operate(), if exists() says that the
-   array has these locks. Both are constants in each caller, and inlined. */
-static inline int with_locks(void *array, int64_t i, int64_t j, int64_t timeout_ns,
-                             bool (*exists)(const struct call *c, int64_t i, int64_t j),
-                             int (*operate)(const struct call *c, int64_t i, int64_t j,
-                                            int64_t timeout_ns))
+/* Pins the array and returns the result of operate() for the group that find() makes of i and j.
+   Both functions are constants in each caller, and so their calls are inlined. */
+static inline int
+call_for(void *array, int64_t i, int64_t j, int64_t timeout_ns,
+         bool (*find)(const struct lockarray *a, int64_t i, int64_t j, struct group *group),
+         int (*operate)(const struct call *c, const struct group *group, int64_t timeout_ns))
 {
   struct call c;
   int result = call_begin_timed(&c, array, KIND_LOCKARRAY, timeout_ns);
   if (unlikely(result != ILK_OK))
     return result;
-  result = likely(exists(&c, i, j)) ? operate(&c, i, j, timeout_ns) : ILK_EINVAL;
+  struct group group;
+  result = find(array_of(&c), i, j, &group) ? operate(&c, &group, timeout_ns) : ILK_EINVAL;
   call_end_wait(&c);
   return result;
 }
 
-static int lock_one(const struct call *c, int64_t i, int64_t unused, int64_t timeout_ns)
+COLD static int lock_call(void *array, int64_t i, int64_t timeout_ns)
 {
-  (void)unused;
-  return lock_slow(c, i, timeout_ns);
+  return call_for(array, i, i, timeout_ns, pair, lock_single);
 }
 
-static int unlock_one(const struct call *c, int64_t i, int64_t unused, int64_t never)
+COLD static int unlock_call(void *array, int64_t i)
 {
-  (void)unused;
-  (void)never;
-  return unlock_slow(c, i, false);
+  return call_for(array, i, i, -1, pair, unlock_single);
 }
 
-COLD static int lock_for(void *array, int64_t i, int64_t timeout_ns)
-{
-  return with_locks(array, i, i, timeout_ns, has_pair, lock_one);
-}
-
-COLD static int unlock_for(void *array, int64_t i)
-{
-  return with_locks(array, i, i, -1, has_pair, unlock_one);
-}
-
-/* For the fast paths, which change one word. They make no calls, so that their values stay in
-   registers. NULL: nothing is pinned, or the pin is set again by the slow path. */
+/* The pin of a fast path. It makes no calls, so that the path's values stay in registers. NULL: take
+   the slow path. The pin may be set; the slow path uses the same one. */
 static inline struct lockarray *pin_fast(struct thread *me, void *array)
 {
   if (unlikely(!me))
@@ -338,7 +319,7 @@ static inline struct lockarray *pin_fast(struct thread *me, void *array)
   return (struct lockarray *)handle_enter_fast(me, PIN_INNER, array, KIND_LOCKARRAY);
 }
 
-/* False: the array has not changed. */
+/* True: locked. False: nothing has changed; take the slow path. */
 static inline bool lock_fast(void *array, int64_t i)
 {
   struct thread *me = thread_current;
@@ -352,17 +333,17 @@ static inline bool lock_fast(void *array, int64_t i)
 
 int ilk_lockarray_lock(void *array, int64_t i)
 {
-  return likely(lock_fast(array, i)) ? ILK_OK : return_code(lock_for(array, i, -1));
+  return likely(lock_fast(array, i)) ? ILK_OK : return_code(lock_call(array, i, -1));
 }
 
 int ilk_lockarray_timedlock(void *array, int64_t i, int64_t timeout_ns)
 {
-  return likely(lock_fast(array, i)) ? ILK_OK : return_code(lock_for(array, i, timeout_ns));
+  return likely(lock_fast(array, i)) ? ILK_OK : return_code(lock_call(array, i, timeout_ns));
 }
 
 int ilk_lockarray_trylock(void *array, int64_t i)
 {
-  return likely(lock_fast(array, i)) ? ILK_OK : try_code(lock_for(array, i, 0));
+  return likely(lock_fast(array, i)) ? ILK_OK : try_code(lock_call(array, i, 0));
 }
 
 int ilk_lockarray_unlock(void *array, int64_t i)
@@ -370,7 +351,7 @@ int ilk_lockarray_unlock(void *array, int64_t i)
   struct thread *me = thread_current;
   struct lockarray *a = pin_fast(me, array);
   if (unlikely(!a))
-    return return_code(unlock_for(array, i));
+    return return_code(unlock_call(array, i));
   enum wordlock_released released = WORDLOCK_REFUSED;
   atomic_u32 *word = NULL;
   if (likely(has(a, i))) {
@@ -380,54 +361,54 @@ int ilk_lockarray_unlock(void *array, int64_t i)
   handle_leave(me, PIN_INNER);
   if (likely(released == WORDLOCK_RELEASED))
     return ILK_OK;
-  /* Unpinned: the wake uses the address alone. */
-  return released == WORDLOCK_ERASED ? wordlock_wake(word) : return_code(unlock_for(array, i));
+  /* No longer pinned, so the word may be unmapped. The wake uses its address alone. */
+  return released == WORDLOCK_ERASED ? wordlock_wake(word) : return_code(unlock_call(array, i));
 }
 
 int ilk_lockarray_lock_pair(void *array, int64_t i, int64_t j)
 {
-  return return_code(with_locks(array, i, j, -1, has_pair, lock_pair));
+  return return_code(call_for(array, i, j, -1, pair, lock_group));
 }
 
 int ilk_lockarray_timedlock_pair(void *array, int64_t i, int64_t j, int64_t timeout_ns)
 {
-  return return_code(with_locks(array, i, j, timeout_ns, has_pair, lock_pair));
+  return return_code(call_for(array, i, j, timeout_ns, pair, lock_group));
 }
 
 int ilk_lockarray_trylock_pair(void *array, int64_t i, int64_t j)
 {
-  return try_code(with_locks(array, i, j, 0, has_pair, lock_pair));
+  return try_code(call_for(array, i, j, 0, pair, lock_group));
 }
 
 int ilk_lockarray_unlock_pair(void *array, int64_t i, int64_t j)
 {
-  return return_code(with_locks(array, i, j, -1, has_pair, unlock_pair));
+  return return_code(call_for(array, i, j, -1, pair, unlock_group));
 }
 
 int ilk_lockarray_lock_range(void *array, int64_t begin, int64_t end)
 {
-  return return_code(with_locks(array, begin, end, -1, has_range, lock_range));
+  return return_code(call_for(array, begin, end, -1, range, lock_group));
 }
 
 int ilk_lockarray_timedlock_range(void *array, int64_t begin, int64_t end, int64_t timeout_ns)
 {
-  return return_code(with_locks(array, begin, end, timeout_ns, has_range, lock_range));
+  return return_code(call_for(array, begin, end, timeout_ns, range, lock_group));
 }
 
 int ilk_lockarray_trylock_range(void *array, int64_t begin, int64_t end)
 {
-  return try_code(with_locks(array, begin, end, 0, has_range, lock_range));
+  return try_code(call_for(array, begin, end, 0, range, lock_group));
 }
 
 int ilk_lockarray_unlock_range(void *array, int64_t begin, int64_t end)
 {
-  return return_code(with_locks(array, begin, end, -1, has_range, unlock_range));
+  return return_code(call_for(array, begin, end, -1, range, unlock_group));
 }
 
 /* --- operations for other modules --------------------------------------------------- */
 
-/* The index may belong to another object: the caller read it from a record that may change
-   meanwhile. */
+/* The object is pinned. The index may be out of range: the caller loaded it from another thread's
+   record, which may describe a wait for another object by now. */
 static uint32_t operation_holder(struct object *object, int64_t index)
 {
   struct lockarray *a = (struct lockarray *)object;
@@ -441,11 +422,12 @@ static void operation_holder_died(struct object *object, int64_t index)
     wordlock_holder_died(word_at((struct lockarray *)object, index), holder);
 }
 
-#define NAMED 4 /* held locks that the report names */
+#define NAMED 4        /* held locks that the report names */
+#define NAME_LENGTH 48 /* of ", [index] by thread id" */
 
 struct held {
   int64_t count;
-  char names[NAMED * 48];
+  char names[NAMED * NAME_LENGTH];
   size_t length;
 };
 
@@ -469,7 +451,7 @@ static void operation_describe(struct object *object, char *text, size_t size)
 }
 
 /* No after_fork: in a fork's child each word has its holder's id, which shows whether that thread
-   is dead. */
+   survived the fork. */
 const struct kind_operations lockarray_operations = {
   .name = "lockarray",
   .holder = operation_holder,

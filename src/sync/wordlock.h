@@ -119,6 +119,12 @@ enum wordlock_released {
   WORDLOCK_REFUSED /* nothing has changed: take the slow path */
 };
 
+static inline bool wordlock_is_held_by(atomic_u32 *word, const struct thread *me)
+{
+  /* Relaxed: only the caller itself stores its id. */
+  return (load_relaxed(word) & WORDLOCK_HOLDER) == thread_id(me);
+}
+
 /* id -> FREE, by a store (I6). Not between processes. */
 static inline enum wordlock_released wordlock_release(atomic_u32 *word, struct thread *me)
 {
@@ -142,11 +148,11 @@ static inline bool wordlock_release_shared(atomic_u32 *word, uint32_t id)
   return likely(cas_release(word, &seen, WORDLOCK_FREE));
 }
 
-/* The slow path, after wordlock_acquire() has failed. ILK_OK, ILK_OWNER_DIED: acquired;
+/* The slow path; it may be called without a wordlock_acquire() before it. ILK_OK, ILK_OWNER_DIED: acquired;
    ILK_ETIMEDOUT (for a try, too), ILK_EDEADLK, ILK_ECANCELED. */
 COLD int wordlock_lock(const struct wordlock *w, int64_t timeout_ns);
 
-/* The slow path, after wordlock_release() has failed: ILK_OK, ILK_EPERM. `owner_dead`: the next
+/* The slow path, also for a thread that has not called wordlock_release(): ILK_OK, ILK_EPERM. `owner_dead`: the next
    lock returns ILK_OWNER_DIED. */
 COLD int wordlock_unlock(const struct wordlock *w, bool owner_dead);
 
