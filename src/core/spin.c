@@ -4,18 +4,18 @@
 #include "gil.h"
 #include "os.h"
 
-/* The estimate of how long a wake takes, in nanoseconds: its first value, and its bounds. If a wake
-   takes longer, its thread has waited for a processor. */
+/* The estimate of how long a wake takes, in nanoseconds: its first value, and its bounds. Beyond
+   WAKE_MOST the wakes show busy processors, not slow wakes, so the estimate stops there. */
 #define WAKE_FIRST 5000
 #define WAKE_LEAST 1000
 #define WAKE_MOST 40000
-#define STEP 16 /* a measurement changes the estimate by one part in so many */
+#define ADAPT_PART 16 /* a measurement changes the estimate by a sixteenth */
 
 #define MEASURED_PAUSES 64
 
 #define YIELDS 4 /* of one wait, at most */
-/* A yield that takes longer may have let another program run for a time slice. A thread spends at
-   most 1 % of its time in such yields. */
+/* A yield longer than YIELD_SLOW may have let another program run for a time slice. A thread spends
+   at most 1 % of its time in such yields. */
 #define YIELD_SLOW (NS_PER_MS / 2)
 #define YIELD_SHARE 100
 
@@ -42,11 +42,11 @@ void spin_setup(void)
   if (os_cpu_count() == 1)
     return;
   int64_t least = time_pauses();
-  for (int i = 0; i < 3; i++) { /* the shortest counts: another program may run meanwhile */
+  for (int i = 0; i < 3; i++) { /* the least: the others may include another program's time slice */
     int64_t ns = time_pauses();
     least = ns < least ? ns : least;
   }
-  pauses_per_us = least < MEASURED_PAUSES          ? 1000 /* or more; or a coarse clock */
+  pauses_per_us = least < MEASURED_PAUSES          ? 1000 /* at least; or too fast for this clock */
                   : least < MEASURED_PAUSES * 1000 ? (uint32_t)(MEASURED_PAUSES * 1000 / least)
                                                    : 1;
   spin_lock_first = (SPIN_LOCK_FIRST * pauses_per_us + 999) / 1000;
@@ -56,7 +56,7 @@ void spin_setup(void)
 void spin_adapt(int64_t wake)
 {
   uint32_t ns = load_relaxed(&wake_ns);
-  ns = wake > ns ? ns + ns / STEP : ns - ns / STEP;
+  ns = wake > ns ? ns + ns / ADAPT_PART : ns - ns / ADAPT_PART;
   if (ns < WAKE_LEAST || ns > WAKE_MOST)
     return;
   store_relaxed(&wake_ns, ns);

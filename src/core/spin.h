@@ -4,16 +4,17 @@
    processor not at all.
 
    Each thread adapts its limit, for all its waits together. If an event came after n pauses, the
-   limit becomes at least 2 n + 4; if it did not come, the limit is halved. Now and then a wait
-   probes: it spins for as long as any wait may. The intervals between probes double while probes
-   fail.
+   limit becomes at least 2 n + 4; if it did not come, the limit is halved, in the end to 0. Now and
+   then a wait probes: it spins for as long as any wait may. Without probes a thread whose limit is 0
+   would never spin again. The intervals between probes double while probes fail.
 
-   A check takes the cache line from the thread that is about to write to it. So the checks are
-   1, 2, 4 ... pauses apart, but no more than half of the pauses so far: many events come at once.
+   A check takes the cache line from the thread that is about to write to it. So the first checks
+   are a pause apart, because many events come almost immediately. The distance doubles whenever the
+   pauses so far are SPIN_RATIO times as many: it is then half of them.
    For a lock the first check comes later. The thread that holds it often locks it again at once,
    and does so several times while the line is in its cache. With an early check the lock would
-   change hands each time, and two threads would take twice as long for each. So a lock's spin may
-   last that much longer than the limit. */
+   change hands each time, and two threads would each take twice as long per turn. So a lock's spin
+   may exceed the limit by up to two such distances. */
 #ifndef INTERLOCK_SPIN_H
 #define INTERLOCK_SPIN_H
 
@@ -21,18 +22,20 @@
 #include "thread_record.h"
 
 #define SPIN_STEP 16        /* pauses between two checks, at most */
-#define SPIN_RATIO 4        /* the distance doubles once the pauses so far are so many times it */
+#define SPIN_RATIO 4        /* the distance doubles when pauses >= SPIN_RATIO * distance */
 #define SPIN_LOCK_FIRST 300 /* nanoseconds before the first check of a lock */
-/* One wait in so many probes: after a success, and after many failures. */
+/* A thread probes at every n-th wait. n after a success, and after many failures: */
 #define SPIN_PROBE_OFTEN 32
 #define SPIN_PROBE_RARELY 512
 
 struct spin {
   struct thread *me;
-  uint32_t pauses, limit;   /* so far; at most */
-  uint32_t step, step_most; /* pauses before the next check; at most */
-  uint32_t ratio;           /* SPIN_RATIO, or 1 */
-  uint32_t yields;          /* so far */
+  uint32_t pauses;    /* so far */
+  uint32_t limit;     /* of the pauses */
+  uint32_t step;      /* pauses before the next check */
+  uint32_t step_most; /* at most so many */
+  uint32_t ratio;     /* SPIN_RATIO, or 1 */
+  uint32_t yields;    /* so far */
   bool probes;
 };
 
@@ -58,7 +61,7 @@ static inline struct spin spin_begin(struct thread *me)
                        .probes = probes};
 }
 
-/* The same for a lock, and what else runs faster if threads take longer turns. */
+/* The same for a lock, and for anything else that is faster if a thread keeps its turn for longer. */
 static inline struct spin spin_begin_lock(struct thread *me)
 {
   struct spin spin = spin_begin(me);
@@ -68,7 +71,7 @@ static inline struct spin spin_begin_lock(struct thread *me)
   return spin;
 }
 
-/* True, after a pause: recheck. False: sleep. */
+/* True, after a pause: recheck. False: sleep, or yield; it is not called again for this wait. */
 static inline bool spin_again(struct spin *spin)
 {
   if (spin->pauses >= spin->limit) {
@@ -86,7 +89,7 @@ static inline bool spin_again(struct spin *spin)
   return true;
 }
 
-/* The event came before the sleep. */
+/* The event came while the wait spun; not after a yield. */
 static inline void spin_won(struct spin *spin)
 {
   if (!spin->pauses)
@@ -100,10 +103,10 @@ static inline void spin_won(struct spin *spin)
   me->spin_failures = 0;
 }
 
-/* For an object whose threads may be more than the processors, before a wait sleeps. True, after a
-   yield: recheck. False: sleep. `steps` grows with each step of the object's threads. So it shows
-   whether a long yield let them run, or another program; after the latter this thread does not
-   yield for a while. Releases the GIL, as block() does (gil.h). */
+/* For an object that may have more threads than there are processors, before a wait sleeps. True,
+   after a yield: recheck. False: sleep. `*steps` counts the progress of the object's threads. If
+   there was little during a long yield, another program ran, and this thread does not yield for a
+   while. Releases the GIL, as block() does (gil.h). */
 COLD bool spin_yield(struct spin *spin, const atomic_u64 *steps);
 
 #endif
