@@ -23,8 +23,11 @@ _LIMIT = 1.0
 
 
 class _Cancelling(AbstractContextManager[None]):
+    _is_inside = False
+
     def __enter__(self) -> None:
-        if signal.getsignal(signal.SIGINT) == self._interrupted:  # it would take its own handler for the program's
+        # It would take its own handler for the program's.
+        if self._is_inside or signal.getsignal(signal.SIGINT) == self._interrupted:
             raise RuntimeError("this block has begun already: call cancel() once for each block")
         self._before = {thread.ident for thread in threading.enumerate()}
         self._at_work = _at_work()

@@ -249,16 +249,23 @@ os._exit(0)
 POOL = "ThreadPoolExecutor(1) as pool"
 
 
-def test_a_block_within_itself_is_refused():
-    """It took its own handler of Ctrl-C for the program's, and left it there: the next Ctrl-C was a RecursionError."""
-    before, block = signal.getsignal(signal.SIGINT), interlock.cancel()
-    for _ in range(2):  # one after the other it may be used again
-        with block:
-            with pytest.raises(RuntimeError, match="has begun already"), block:
-                pass
-            with interlock.cancel():
-                pass
-        assert signal.getsignal(signal.SIGINT) == before
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_block_within_itself_is_refused(handler):
+    """It took its own handler of Ctrl-C for the program's, and left it there: the next Ctrl-C was a RecursionError.
+
+    Where Ctrl-C is ignored, as by a shell's background job, a block has no handler, and was not refused.
+    """
+    before, block = signal.signal(signal.SIGINT, handler), interlock.cancel()
+    try:
+        for _ in range(2):  # one after the other it may be used again
+            with block:
+                with pytest.raises(RuntimeError, match="has begun already"), block:
+                    pass
+                with interlock.cancel():
+                    pass
+            assert signal.getsignal(signal.SIGINT) == handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("compute", [0, 1.5])
