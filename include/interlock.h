@@ -282,10 +282,14 @@ ILK_API int ilk_condition_notify_all(void *condition);
    no thread waits for one that does not return; a release goes to the next waiter in the queue. (A
    writer that has waited for readers still stops new ones until those have left.)
 
+   Between begin and end, a wait of the calling thread for that event also succeeds if the event was
+   set at any moment since the begin, even if it was cleared at once. Without begin, a set between
+   two waits would be lost. (With a timeout of 0 only the flag counts.)
+
    Every begin needs an end, whatever the wait returned; a thread's exit ends all of its own.
    Resumable waits may nest: if a thread has two on the same object, calls belong to the one that
-   began last. Kinds without such a queue (a semaphore, an event) lose nothing at a timeout: for
-   them both calls do nothing. A condition has its own calls, which also keep a notify.
+   began last. For other kinds both calls do nothing. A condition has its own calls, which also keep
+   a notify.
 
    begin: ILK_EOVERFLOW: the thread already has 7 resumable waits. Both: ILK_EINVAL: the object is a
    condition; ILK_EHANDLE. end returns ILK_OK where none has begun. The object's free returns

@@ -100,6 +100,48 @@ START_TEST(set_and_cleared_at_once_lets_all_go)
 }
 END_TEST
 
+/* A resumable wait, as the main thread of Python makes it. */
+START_TEST(a_set_between_two_parts_was_lost)
+{
+  void *e = new_event();
+  expect(ilk_wait_begin(e), ILK_OK);
+  expect(ilk_event_timedwait(e, MS), ILK_ETIMEDOUT);
+  expect(ilk_event_set(e), ILK_OK);
+  expect(ilk_event_clear(e), ILK_OK);
+  expect(ilk_event_timedwait(e, 0), ILK_ETIMEDOUT); /* a try checks the flag alone */
+  expect(ilk_event_timedwait(e, 1), ILK_OK);
+  expect(ilk_wait_end(e), ILK_OK);
+  expect(ilk_event_timedwait(e, MS), ILK_ETIMEDOUT); /* the set was before this wait */
+  expect(ilk_event_free(e), ILK_OK);
+}
+END_TEST
+
+START_TEST(only_a_set_since_its_begin_ends_a_resumable_wait)
+{
+  void *e = new_event();
+  for (int was_set = 0; was_set < 2; was_set++) {
+    expect(ilk_event_set(e), ILK_OK);
+    if (!was_set)
+      expect(ilk_event_clear(e), ILK_OK);
+    expect(ilk_wait_begin(e), ILK_OK);
+    expect(ilk_event_clear(e), ILK_OK);
+    expect(ilk_event_timedwait(e, MS), ILK_ETIMEDOUT);
+    expect(ilk_wait_begin(e), ILK_OK); /* calls belong to the wait that began last */
+    expect(ilk_event_timedwait(e, 1), ILK_ETIMEDOUT);
+    expect(ilk_event_set(e), ILK_OK);
+    expect(ilk_event_clear(e), ILK_OK);
+    expect(ilk_wait_begin(e), ILK_OK);
+    expect(ilk_event_timedwait(e, 1), ILK_ETIMEDOUT);
+    expect(ilk_wait_end(e), ILK_OK);
+    expect(ilk_event_timedwait(e, -1), ILK_OK);
+    expect(ilk_wait_end(e), ILK_OK);
+    expect(ilk_event_timedwait(e, -1), ILK_OK);
+    expect(ilk_wait_end(e), ILK_OK);
+  }
+  expect(ilk_event_free(e), ILK_OK);
+}
+END_TEST
+
 START_TEST(bug_4_stale_waiter_count_after_timeout)
 {
   time_outs_leave_nobody(&shape);
@@ -309,6 +351,8 @@ int main(void)
   tcase_add_test(calls, set_and_clear);
   tcase_add_test(calls, set_lets_all_go);
   tcase_add_test(calls, set_and_cleared_at_once_lets_all_go);
+  tcase_add_test(calls, a_set_between_two_parts_was_lost);
+  tcase_add_test(calls, only_a_set_since_its_begin_ends_a_resumable_wait);
   tcase_add_test(calls, bug_4_stale_waiter_count_after_timeout);
   tcase_add_test(calls, cancel_ends_a_wait);
   tcase_add_test(calls, bug_3_signals_end_no_wait);

@@ -248,7 +248,7 @@ END_TEST
 
 START_TEST(begin_and_end_check_their_handle)
 {
-  void *freed = ilk_mutex_new(0), *event = ilk_event_new(0), *cond = ilk_condition_new(0);
+  void *freed = ilk_mutex_new(0), *latch = ilk_latch_new(1), *cond = ilk_condition_new(0);
   expect(ilk_mutex_free(freed), ILK_OK);
   void *wrong[] = {NULL, freed, (void *)(uintptr_t)0x1234567, (void *)~(uintptr_t)0, &freed};
   for (int i = 0; i < LENGTH(wrong); i++) {
@@ -258,10 +258,10 @@ START_TEST(begin_and_end_check_their_handle)
   expect(ilk_wait_begin(cond), ILK_EINVAL); /* it has a begin and an end of its own */
   expect(ilk_wait_end(cond), ILK_EINVAL);
   for (int i = 0; i < 20; i++) /* a kind without a queue: nothing is kept */
-    expect(ilk_wait_begin(event), ILK_OK);
-  expect(ilk_event_timedwait(event, 0), ILK_ETIMEDOUT);
-  expect(ilk_wait_end(event), ILK_OK);
-  expect(ilk_event_free(event), ILK_OK);
+    expect(ilk_wait_begin(latch), ILK_OK);
+  expect(ilk_latch_timedwait(latch, 0), ILK_ETIMEDOUT);
+  expect(ilk_wait_end(latch), ILK_OK);
+  expect(ilk_latch_free(latch), ILK_OK);
   expect(ilk_condition_free(cond), ILK_OK);
   void *m = ilk_mutex_new(0);
   expect(ilk_wait_begin(m), ILK_OK);

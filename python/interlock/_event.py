@@ -10,7 +10,7 @@ from ._errors import check
 from ._handle import Closing
 from ._library import BLOCKING, QUICK
 from ._mutex import Lock
-from ._wait import optional_ns, wait
+from ._wait import optional_ns, wait_in_place
 
 _new = QUICK["ilk_event_new"]
 _set = QUICK["ilk_event_set"]
@@ -89,7 +89,7 @@ class Event(Closing):
         >>> interlock.Event().wait(timeout=0.01)
         False
         """
-        code = wait(_timedwait, self._handle, timeout_ns=optional_ns(timeout))
+        code = wait_in_place(_timedwait, self._handle, timeout_ns=optional_ns(timeout))
         return code != ILK_ETIMEDOUT and check(code) >= 0
 
     @cached_property

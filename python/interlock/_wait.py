@@ -25,8 +25,8 @@ _wait_end = QUICK["ilk_wait_end"]
 FOREVER = -1
 
 # Python runs signal handlers between two bytecodes of the main thread. So a wait of the main thread is made in slices. It
-# keeps its place in the lock's queue between two slices. The cost: a slice has a deadline, so the library searches for no
-# deadlock cycle through the main thread.
+# keeps its place in the lock's queue between two slices, and misses no set of an event there. The cost: a slice has a
+# deadline, so the library searches for no deadlock cycle through the main thread.
 _SLICE_NS = 50_000_000
 
 
@@ -94,8 +94,10 @@ def wait(timed: Callable[..., int], *args: Any, timeout_ns: int, undo: Callable[
     return _in_slices(timed, args, timeout_ns, undo)
 
 
-def wait_in_place(timed: Callable[..., int], handle: int, *, timeout_ns: int, undo: Callable[[int], Any]) -> int:
-    """The same for a lock with a queue: the wait keeps its place there between slices."""
+def wait_in_place(
+    timed: Callable[..., int], handle: int, *, timeout_ns: int, undo: Callable[[int], Any] | None = None
+) -> int:
+    """The same for a resumable wait: it keeps its place in a lock's queue, and misses no set of an event between slices."""
     if not _in_main_thread():
         (code,) = map(timed, (handle,), (timeout_ns,))
         return code
@@ -114,7 +116,7 @@ def wait_in_place(timed: Callable[..., int], handle: int, *, timeout_ns: int, un
         if begun[0] == ILK_OK:  # else seven nested handlers wait, and no place was kept
             _wait_end(handle)
     except BaseException:
-        if code >= 0:
+        if undo and code >= 0:
             undo(code)
         raise
     return code

@@ -49,7 +49,8 @@ struct cycle_visitor; /* see cycle.h */
 /* What other modules need of a kind. A function may be NULL. */
 struct kind_operations {
   const char *name;
-  /* True if it has a queue in which ilk_wait_begin() keeps a slot. */
+  /* True if ilk_wait_begin() takes a slot: to keep it in the kind's queue, or to remember the state
+     of the object. */
   bool keeps_slots;
   /* The id of the thread that must act before a thread that waits for part `index` can continue; 0:
      none. The index may be out of range. */

@@ -73,7 +73,7 @@ void resumable_thread_exit(struct thread *me)
       end_and_pass_on(me, &me->wait_slots[i]);
 }
 
-/* No slot is in a queue any more (P5). */
+/* No slot is in a queue any more (P6). */
 static void repair(void)
 {
   struct thread *me = thread_current;
@@ -86,12 +86,22 @@ static void repair(void)
 
 const struct fork_module resumable_fork = {NULL, 0, repair};
 
+/* False: the handle is not live. *state: the object's, if it is. */
+static bool load_state(struct thread *me, void *handle, uint32_t *state)
+{
+  struct object *object = handle_enter(me, PIN_INNER, handle, handle_kind(handle));
+  if (!object)
+    return false;
+  /* Acquire: what the caller checks next is not older than this state. */
+  *state = head_state(load_acquire(&object->head));
+  handle_leave(me, PIN_INNER);
+  return true;
+}
+
 static bool is_live(struct thread *me, void *handle)
 {
-  bool live = handle_enter(me, PIN_INNER, handle, handle_kind(handle));
-  if (live)
-    handle_leave(me, PIN_INNER);
-  return live;
+  uint32_t state;
+  return load_state(me, handle, &state);
 }
 
 int ilk_wait_begin(void *object)
@@ -99,12 +109,18 @@ int ilk_wait_begin(void *object)
   struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
-  if (!is_live(me, object))
+  uint32_t state;
+  if (!load_state(me, object, &state))
     return fail(ILK_EHANDLE);
   if (handle_is(object, KIND_CONDITION))
     return fail(ILK_EINVAL); /* a plain wait would leave its notifies in the slot */
-  bool keeps = kind_operations[handle_kind(object)]->keeps_slots;
-  return !keeps || resumable_begin(me, object) ? ILK_OK : fail(ILK_EOVERFLOW);
+  if (!kind_operations[handle_kind(object)]->keeps_slots)
+    return ILK_OK;
+  struct wait_slot *slot = resumable_begin(me, object);
+  if (!slot)
+    return fail(ILK_EOVERFLOW);
+  slot->begun_in = state;
+  return ILK_OK;
 }
 
 int ilk_wait_end(void *object)

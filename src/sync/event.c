@@ -16,7 +16,8 @@
    Invariants:
    I1  A waiter has loaded a state that was not set. It may proceed once the state differs: the
        event is set, or was set and cleared since. (It would miss this only if the 31 bits wrapped
-       around to the same number between two of its checks.)
+       around to the same number between two of its checks.) A resumable wait compares with the
+       state in which it began, so no set between two of its parts is lost.
    I2  Setting an event that is set is also a compare-and-swap, not a load. Suppose one thread
        writes and then sets, and another clears and then reads. Either the first finds the flag
        cleared and sets it, or the second sees what was written. (All changes form one
@@ -33,6 +34,7 @@
 #include "block.h"
 #include "handle.h"
 #include "gil.h"
+#include "resumable.h"
 #include "spin.h"
 
 #define SET UINT32_C(1)
@@ -133,16 +135,28 @@ static int check(const struct call *c, void *context, int ended)
   return head_state(load_seq_cst(&c->object->head)) != *unset ? ILK_OK : ILK_EBUSY;
 }
 
+/* The state in which the wait began, as that of an event that is not set (I1). `now`: the present
+   one. */
+static uint32_t unset_before(const struct call *c, uint32_t now)
+{
+  struct wait_slot *slot =
+    unlikely(c->me->resumable_waits) ? resumable_find(c->me, c->handle) : NULL;
+  return slot ? slot->begun_in & ~SET : now;
+}
+
 /* A free changes the tag, not the state, and the slot is not reused while this thread is pinned. So
    only the state is checked; block() checks the tag. */
 static int wait_pinned(const struct call *c, int64_t timeout_ns)
 {
   struct object *e = c->object;
-  uint32_t unset = head_state(load_acquire(&e->head));
-  if (unset & SET)
+  uint32_t state = head_state(load_acquire(&e->head));
+  if (state & SET)
     return ILK_OK;
   if (timeout_ns == 0)
     return ILK_ETIMEDOUT;
+  uint32_t unset = unset_before(c, state);
+  if (state != unset)
+    return ILK_OK;
   int64_t deadline = clock_deadline(timeout_ns);
   struct spin spin = spin_begin(c->me);
   while (!load_relaxed(&e->waiters) && spin_again(&spin))
@@ -199,6 +213,7 @@ static void operation_describe(struct object *e, char *text, size_t size)
 
 const struct kind_operations event_operations = {
   .name = "event",
+  .keeps_slots = true,
   .satisfied = operation_is_satisfied,
   .retires = handle_retires,
   .describe = operation_describe,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import PATIENCE, until, until_waiting
-from interlock import Condition, DeadlockError, Lock, LockArray, Mutex, RLock, RWLock, _lockarray, words
+from interlock import Condition, DeadlockError, Event, Lock, LockArray, Mutex, RLock, RWLock, _lockarray, words
 from interlock import _wait as slices
 
 
@@ -110,6 +110,29 @@ def test_the_main_thread_is_notified_in_its_turn():
 
 class Interrupted(Exception):
     pass
+
+
+def test_a_set_between_two_slices_was_lost(monkeypatch):
+    monkeypatch.setattr(slices, "_SLICE_NS", 1_000_000)
+    event, handles = Event(), threading.Event()
+
+    def handler(number, frame):
+        # Between two slices of the main thread. Another thread sets the event and clears it at once.
+        setter = threading.Thread(target=lambda: (event.set(), event.clear()))
+        setter.start()
+        setter.join()
+        assert not event.wait(0) and not event.wait(0.003)  # a wait of the handler's own begins later
+        handles.set()
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        assert event.wait(PATIENCE)
+        assert handles.is_set() and not event.wait(0.003)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    event.close()
 
 
 @pytest.fixture
