@@ -7,8 +7,8 @@ from operator import index
 from typing import Any, ClassVar, NoReturn, SupportsIndex, TypeVar
 
 from ._calls import Base, in_c, install
-from ._constants import ILK_EBUSY
-from ._errors import HandleError, error, last_error
+from ._constants import ILK_EBUSY, ILK_EHANDLE
+from ._errors import HandleError, check, error, last_error
 
 
 def int64(value: SupportsIndex) -> int:
@@ -68,13 +68,14 @@ class Handle(Base):
         RuntimeError
             A thread holds the object or waits for it; it stays open.
         """
-        handle, self._handle = self._handle, 0
+        handle = self._handle
         if handle:
             code = type(self)._free(handle)
             if code == ILK_EBUSY:
-                self._handle = handle
-            if code < 0:
-                raise error(code)
+                raise error(code)  # other threads have used it all the time
+            self._handle = 0
+            if code != ILK_EHANDLE:  # else another call has freed it
+                check(code)
 
     @in_c("handle_finalize")
     def __del__(self) -> None:

@@ -35,7 +35,7 @@ from interlock import (
     Tally,
     capi,
 )
-from interlock._constants import ILK_EHANDLE, ILK_NO_VALUE
+from interlock._constants import ILK_EBUSY, ILK_EHANDLE, ILK_NO_VALUE
 from interlock._handle import Handle
 from interlock._signatures import SIGNATURES
 
@@ -143,6 +143,21 @@ def test_close(kind):
         with pytest.raises(HandleError):
             method = getattr(thing, name)
             method(*arguments)
+    assert thing.closed
+
+
+@pytest.mark.parametrize("kind", [Lock, Semaphore, Event])
+def test_a_close_that_fails_disturbs_no_other_thread(kind, monkeypatch):
+    # close() took the handle away while it tried: other threads, a release too, got a HandleError although it stayed open.
+    thing = kind()
+    handle, seen = thing.handle, []
+    with monkeypatch.context() as context:
+        context.setattr(kind, "_free", lambda _: (seen.append(thing._handle), ILK_EBUSY)[1])
+        with pytest.raises(RuntimeError, match="still held"):
+            thing.close()
+    assert seen == [handle] and not thing.closed
+    assert kind._free(handle) == 0
+    thing.close()  # another thread has freed it a moment ago
     assert thing.closed
 
 
