@@ -160,25 +160,26 @@ class Queue(Handle):
         """
         item = ctypes.c_int64()
         ns = _ns(block, timeout)
-        code = ILK_OK
-        if not self._returned:
-            code = wait(
-                _timedget,
-                self._handle,
-                ctypes.addressof(item),
-                timeout_ns=ns,
-                undo=lambda _code: self._put_back(item.value),
-            )
-            if code == ILK_OK:
-                return item.value
-        try:
-            return self._returned.popleft()
-        except IndexError:
-            pass
-        if code == ILK_ETIMEDOUT:
-            raise Empty
-        check(code)
-        return self.get(block, timeout)  # another thread took it
+        while True:
+            code = ILK_OK
+            if not self._returned:
+                code = wait(
+                    _timedget,
+                    self._handle,
+                    ctypes.addressof(item),
+                    timeout_ns=ns,
+                    undo=lambda _code: self._put_back(item.value),
+                )
+                if code == ILK_OK:
+                    return item.value
+            try:
+                return self._returned.popleft()
+            except IndexError:
+                pass
+            if code == ILK_ETIMEDOUT:
+                raise Empty
+            check(code)
+            # Another thread took it. Not self.get(), which in a subclass is another method.
 
     @in_c("queue_put_nowait")
     def put_nowait(self, item: int) -> None:

@@ -99,24 +99,24 @@ class TypedQueue(Queue):
                 raise
         ns = _ns(block, timeout)
         cell = np.empty(1, self._dtype)
-        code = ILK_OK
-        if not self._returned:
-            code = wait(
-                _getrecord,
-                *self._parts(cell),
-                timeout_ns=ns,
-                undo=lambda _code: self._put_back(cell),
-            )
-            if code == ILK_OK:
-                return cell[0]
-        try:
-            return self._returned.popleft()[0]  # type: ignore[index]  # cells here, in a queue of integers bits
-        except IndexError:
-            pass
-        if code == ILK_ETIMEDOUT:
-            raise Empty
-        check(code)
-        return self.get(block, timeout)  # another thread took it
+        while True:
+            code = ILK_OK
+            if not self._returned:
+                code = wait(
+                    _getrecord,
+                    *self._parts(cell),
+                    timeout_ns=ns,
+                    undo=lambda _code: self._put_back(cell),
+                )
+                if code == ILK_OK:
+                    return cell[0]
+            try:
+                return self._returned.popleft()[0]  # type: ignore[index]  # cells here, in a queue of integers bits
+            except IndexError:
+                pass
+            if code == ILK_ETIMEDOUT:
+                raise Empty
+            check(code)  # else another thread took it
 
     def get_into(self, out: np.ndarray[Any, Any], i: int, block: bool = True, timeout: float | None = None) -> None:
         """The same as ``out[i] = get(block, timeout)``. Kernels remove records this way.

@@ -3,6 +3,7 @@
 import pickle
 import queue
 import threading
+from collections import deque
 
 import numpy as np
 import pytest
@@ -146,6 +147,30 @@ def test_an_item_is_put_back(dtype, state):
         q.close()
     q._put_back(q._bits(item) if dtype is np.float64 else item)
     assert q.qsize() == 1 and q.get() == item[0]
+
+
+class Taken(deque):
+    """What get() finds in the place of items that were put back: none, because another thread took them a moment ago."""
+
+    def __bool__(self):
+        return not self.seen
+
+    def popleft(self):
+        self.seen = True
+        self.queue.put(self.item)
+        raise IndexError
+
+
+@pytest.mark.parametrize(
+    "dtype, item", [(np.int64, 3), (np.float64, 2.5), (POINT, (0.5, 2))], ids=["integers", "numbers", "records"]
+)
+def test_an_item_that_another_thread_took_does_not_change_the_next(dtype, item):
+    # get() called itself then: the method of a queue of numbers, and of a subclass, converted the item twice.
+    q = Queue(1, dtype)
+    q._returned, q._only_python = Taken(), 1
+    q._returned.queue, q._returned.item, q._returned.seen = q, item, False
+    got = q.get()
+    assert q._returned.seen and got == np.array([item], dtype)[0]
 
 
 def test_misuse():
