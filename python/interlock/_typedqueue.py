@@ -184,7 +184,11 @@ class TypedQueue(Queue):
         elif self._dtype.kind in "fc":
             if isinstance(item, (str, bytes)):
                 raise TypeError(f"a number is required, not {type(item).__name__}")
-            item = float(item) if self._dtype.kind == "f" else complex(item)
+            # A long double keeps its digits: float() would round it to a double.
+            if isinstance(item, (int, np.integer)) and self._dtype.char in "gG":
+                item = np.longdouble(item)
+            elif not (isinstance(item, np.longdouble) or (isinstance(item, np.clongdouble) and self._dtype.kind == "c")):
+                item = float(item) if self._dtype.kind == "f" else complex(item)
         elif self._dtype.kind == "V" and isinstance(item, (np.void, np.ndarray)) and item.dtype != self._dtype:
             raise TypeError(f"this queue holds {self._dtype}, not {item.dtype}")
         cell[0] = item

@@ -4,6 +4,7 @@ import pickle
 import queue
 import threading
 from collections import deque
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -171,6 +172,18 @@ def test_an_item_that_another_thread_took_does_not_change_the_next(dtype, item):
     q._returned.queue, q._returned.item, q._returned.seen = q, item, False
     got = q.get()
     assert q._returned.seen and got == np.array([item], dtype)[0]
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, np.clongdouble])
+@pytest.mark.parametrize("value", [np.longdouble(1) / 3, 2**64 - 1, np.uint64(2**64 - 1), 0.1, Fraction(1, 2), True])
+def test_a_long_double_keeps_its_digits(dtype, value):
+    q = Queue(1, dtype)
+    q.put(value)
+    exact = np.longdouble(0.5 if isinstance(value, Fraction) else value)
+    assert q.get() == exact
+    if dtype is np.clongdouble:
+        q.put(dtype(exact) * 1j)
+        assert q.get().imag == exact
 
 
 def test_misuse():
