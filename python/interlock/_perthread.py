@@ -48,7 +48,7 @@ class PerThread(Handle):
     TypeError
         The dtype has Python objects, or is not in the machine's byte order.
     ValueError
-        The shape is negative.
+        The shape is negative, or `initial` is not a scalar or has no exact value in an integer dtype.
     MemoryError
         There is no memory.
 
@@ -70,9 +70,7 @@ class PerThread(Handle):
         self._dtype = np.dtype(dtype)
         if self._dtype.hasobject or not self._dtype.isnative:
             raise TypeError(f"PerThread cannot have elements of {self._dtype}: numbers or records in native byte order")
-        self._initial = np.full(shape, initial, self._dtype) if self._dtype.names is None else np.zeros(shape, self._dtype)
-        if self._dtype.names is not None and initial != 0:
-            self._initial[...] = initial
+        self._initial = np.full(shape, self._element(initial), self._dtype)
         self._shape = np.array(self._initial.shape or (0,), np.int64)
         # For kernels, which use only integers.
         self._shape_address: int = self._shape.ctypes.data
@@ -190,8 +188,10 @@ class PerThread(Handle):
 
         The memory is freed when the object is collected, because running kernels may still write to it.
         """
-        if self._handle:
-            self._kept, self._handle = self._handle, 0
+        handle = self._handle
+        if handle:
+            self._kept = handle  # first, and not read again: another thread may close it too
+            self._handle = 0
 
     def __del__(self) -> None:
         handle = self._handle or self._kept
@@ -203,6 +203,19 @@ class PerThread(Handle):
         from ._numba.per_thread import type_of
 
         return type_of(self._dtype, self._initial.ndim)
+
+    def _element(self, initial: Any) -> np.ndarray[Any, Any]:
+        """Return the initial value as an array of no dimension."""
+        import numpy as np
+
+        element = np.zeros((), self._dtype)
+        if np.ndim(initial) and not isinstance(initial, tuple):
+            raise ValueError("initial must be a scalar: all elements have the same value at first")
+        if self._dtype.names is None or isinstance(initial, (tuple, np.ndarray, np.void)) or initial != 0:
+            element[...] = initial
+        if self._dtype.kind in "iu" and element != initial:
+            raise ValueError(f"{self._dtype} cannot hold {initial!r}")
+        return element
 
     def _array(self, address: int) -> np.ndarray[Any, Any]:
         import numpy as np

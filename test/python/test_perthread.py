@@ -221,6 +221,22 @@ def test_a_slice_from_before_a_parallel_loop():
     assert kernel(x, 8) == 12 and x.sum().tolist() == [8, 1, 2, 3]
 
 
+def test_an_initial_value_that_is_not_one_value_of_the_dtype_is_refused():
+    # An array was accepted: sum() added all of it once for each thread, because its first element was 0.
+    for initial in ([0, 1, 2], np.array([0, 1, 2]), [5]):
+        with pytest.raises(ValueError, match="scalar"):
+            PerThread(3, np.int64, initial)
+    for initial in (1.5, np.float64(0.5), np.int64(300)):  # became 1, 0 and 44
+        with pytest.raises((ValueError, OverflowError)):
+            PerThread(3, np.int8, initial)
+    with pytest.raises(OverflowError):
+        PerThread(3, np.int64, np.inf)  # became the least of all
+    for initial in (5, 5.0, np.array(5), np.uint8(5)):
+        assert PerThread(2, np.int32, initial).max().tolist() == [5, 5]
+    assert PerThread(2, np.float32, 0.1).max().tolist() == [np.float32(0.1)] * 2
+    assert PerThread(2, [("n", int), ("x", float)], (1, 2)).merge(None).tolist() == [(1, 2)] * 2
+
+
 def test_misuse():
     for dtype in (object, ">i4"):
         with pytest.raises(TypeError, match="native"):
