@@ -211,7 +211,7 @@ def install(cls: type) -> None:
     if not _METHODS:
         return
     for name, thing in list(vars(cls).items()):
-        if getattr(thing, "_in_c", None):
+        if isinstance(thing, FunctionType) and hasattr(thing, "_in_c"):  # a mock has every attribute
             if not _METHODS[thing._in_c].flags:  # `Base` has it in a slot
                 delattr(cls, name)
                 continue

@@ -9,6 +9,7 @@ import sysconfig
 import threading
 import time
 import types
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -249,6 +250,14 @@ def test_a_subclass_that_overrides_a_method():
             thing.release()
             thing.release()
         calls.clear()
+
+
+def test_a_subclass_with_an_attribute_that_has_every_attribute():
+    class Logged(interlock.Lock):
+        log = MagicMock()  # was taken for a method in C
+
+    with Logged() as held:
+        assert held
 
 
 def test_objects_are_freed():
