@@ -123,8 +123,8 @@ class Barrier(Closing):
         if place < 0:
             return place
         if place < last:
-            left = ns if ns < 0 else time_left(deadline, ns)
             try:
+                left = ns if ns < 0 else time_left(deadline, ns)
                 code = wait(_await, handle, ticket, timeout_ns=left)
             finally:
                 ended = _leave(handle, ticket)  # breaks the barrier, unless the round is complete

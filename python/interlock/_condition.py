@@ -18,6 +18,7 @@ from ._wait import is_sliced, optional_ns, wait
 
 _new = QUICK["ilk_condition_new"]
 _notify = QUICK["ilk_condition_notify"]
+_unlock = QUICK["ilk_mutex_unlock"]
 _timedwait = BLOCKING["ilk_condition_timedwait"]
 _wait_begin = QUICK["ilk_condition_wait_begin"]
 _wait_part = BLOCKING["ilk_condition_wait_part"]
@@ -131,14 +132,24 @@ class Condition(Handle):
             return self._wait(handle, self._lock, ns)
         if not self._is_owned():
             raise RuntimeError("cannot wait on un-acquired lock")
+        # The lock's own methods, called by nothing that a Ctrl-C could interrupt before or after: see _wait.py.
+        saves = hasattr(self._lock, "_release_save")
+        release, acquire = (
+            (self._lock._release_save, self._lock._acquire_restore) if saves else (self._lock.release, self._lock.acquire)
+        )
+        held: list[bool] = []
         released: list[Any] = []
         try:
-            with self._inner:
-                released.append(self._release_save())
+            try:
+                held.extend(starmap(self._inner.acquire, ((),)))
+                released.extend(starmap(release, ((),)))
                 return self._wait(handle, self._inner, ns)
+            finally:
+                if held:
+                    _unlock(self._inner._handle)
         finally:  # without the inner mutex: a thread that notifies acquires the lock first, then this
             for state in released:
-                self._acquire_restore(state)
+                acquire(state) if saves else acquire()
 
     def wait_for(self, predicate: Callable[..., T], timeout: float | None = None, args: tuple[Any, ...] = ()) -> T:
         """Wait until `predicate(*args)`, called with the lock held, is true.
@@ -214,16 +225,17 @@ class Condition(Handle):
         if is_sliced(ns):
             code = self._wait_in_parts(handle, mutex._handle, ns)
         else:
-            code = _timedwait(handle, mutex._handle, ns)
+            (code,) = map(_timedwait, (handle,), (mutex._handle,), (ns,))  # see _wait.py
         if code == ILK_EPERM:
             raise RuntimeError("cannot wait on un-acquired lock")
         if code == ILK_OWNER_DIED:
             warn_owner_died(lambda _code: None, stacklevel=4)  # held, as after any wait
-        return code != ILK_ETIMEDOUT and check(code) >= 0
+        return code == ILK_OK or (code != ILK_ETIMEDOUT and check(code) >= 0)
 
     def _wait_in_parts(self, handle: int, mutex: int, ns: int) -> int:
         # The wait keeps its place in the queue between two slices, and a notify in between reaches it.
         begun: list[int] = []
+        ended: list[int] = []
         notified = False
 
         def undo(_code: int) -> None:
@@ -234,14 +246,15 @@ class Condition(Handle):
             begun.extend(map(_wait_begin, (handle,)))  # stored before a signal handler can raise
             check(begun[0])
             code = wait(_wait_part, handle, mutex, timeout_ns=ns, undo=undo)
+            if code == ILK_ETIMEDOUT or code == ILK_ECANCELED:
+                ended.extend(map(_wait_end, (handle,)))
+                if ended[0] == 1:
+                    return ILK_OK
+            return code
         except BaseException:
-            if begun and begun[0] == ILK_OK and (notified or _wait_end(handle) == 1):
+            if begun and begun[0] == ILK_OK and (notified or (ended or [_wait_end(handle)])[0] == 1):
                 _notify(handle, 1)  # another waiter may need it
             raise
-        if code == ILK_ETIMEDOUT or code == ILK_ECANCELED:
-            if _wait_end(handle) == 1:
-                return ILK_OK
-        return code
 
     # `threading.Condition` calls these methods of a lock.
 

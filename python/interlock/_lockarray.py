@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import starmap
+from itertools import repeat, starmap
 from time import perf_counter_ns
 
 from ._calls import in_c
@@ -256,6 +257,7 @@ class LockArray(Closing):
             return code
         deadline = perf_counter_ns() + ns
         held: list[int] = []
+        releases = map(_unlock, repeat(self._handle), held)  # made now: see _wait.py
         try:
             for i in indices:
                 left = ns if ns < 0 else time_left(deadline, ns)
@@ -268,14 +270,10 @@ class LockArray(Closing):
             else:
                 return ILK_OK
         except BaseException:
-            self._release_all(held)
+            deque(releases, 0)
             raise
-        self._release_all(held)
+        deque(releases, 0)
         return code
 
     def _undo(self, i: int, _code: int) -> None:
         _unlock(self._handle, i)
-
-    def _release_all(self, held: list[int]) -> None:
-        for i in held:
-            _unlock(self._handle, i)

@@ -1,5 +1,6 @@
 """Ctrl-C at every point of a call at which Python may run a signal handler: a call that raises has acquired nothing."""
 
+import contextlib
 import dis
 import functools
 import os
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import interlock
-from interlock import _calls, capi, words
+from interlock import _calls, _condition, capi, words
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="runs signal handlers at more points")
 
@@ -41,7 +42,8 @@ class Points:
         self.before = {}  # what each frame has executed last
 
     def trace(self, frame, event, arg):
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        code = frame.f_code
+        if not code.co_filename.startswith(PACKAGE) or code.co_name == "__del__":  # of garbage, collected meanwhile
             return None
         if event == "call":
             frame.f_trace_opcodes, frame.f_trace_lines = True, False
@@ -96,6 +98,26 @@ def interrupted_in_a_thread(make):
 def in_python(thing):
     thing._only_python = 1  # as where there are no methods in C
     return thing
+
+
+class Holder:
+    """Another thread that holds a lock until its end."""
+
+    def __init__(self, acquire, release):
+        self._held, self._ends = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._hold, args=(acquire, release))
+        self._thread.start()
+        self._held.wait()
+
+    def _hold(self, acquire, release):
+        acquire()
+        self._held.set()
+        self._ends.wait()
+        release()
+
+    def end(self):
+        self._ends.set()
+        self._thread.join()
 
 
 def free(acquire, release):
@@ -269,7 +291,7 @@ def test_wait_of_a_condition_on_another_lock(lock):
     def make():
         condition = interlock.Condition(lock())
         condition.acquire()
-        return lambda: condition.wait(0.001), lambda: not condition._inner.locked()
+        return lambda: condition.wait(0.001), lambda: condition._is_owned() and not condition._inner.locked()
 
     assert interrupted_everywhere(make) > 1
 
@@ -281,5 +303,63 @@ def test_end_of_a_block_that_cancels():
                 pass
 
         return block, lambda: not interlock.cancelled()
+
+    assert interrupted_everywhere(make) > 1
+
+
+@pytest.mark.parametrize("action", [None, int])
+def test_wait_at_a_barrier(action):
+    """An interrupt after the arrival breaks the barrier. Else the next thread to arrive would be taken for the last."""
+
+    def make():
+        barrier = interlock.Barrier(2, action)
+
+        def wait():
+            with contextlib.suppress(threading.BrokenBarrierError):
+                barrier.wait(0.001)
+
+        return wait, lambda: barrier.broken or barrier.n_waiting == 0
+
+    assert interrupted_everywhere(make) > 1
+
+
+@pytest.mark.parametrize("how", [("_pair", 1, 3), ("_range", 0, 4)])
+def test_acquire_of_a_lock_array_that_times_out_at_the_last_lock(how):
+    def make():
+        locks = interlock.LockArray(4)
+        suffix, *indices = how
+        holder = Holder(functools.partial(locks.acquire, 3), functools.partial(locks.release, 3))
+
+        def acquire():
+            try:
+                getattr(locks, "acquire" + suffix)(*indices, timeout=0.001)
+            finally:
+                holder.end()
+
+        every = functools.partial(locks.acquire_range, 0, 4)
+        return acquire, lambda: free(every, lambda: locks.release_range(0, 4))
+
+    assert interrupted_everywhere(make) > 1
+
+
+def test_a_notify_that_comes_as_a_wait_times_out(monkeypatch):
+    """A wait that has taken the notify and is interrupted passes it on."""
+    real, taken, notifies = _condition._wait_end, [], []
+
+    def notified(handle):
+        capi.ilk_condition_notify(handle, 1)
+        taken.append(real(handle))
+        return taken[-1]
+
+    monkeypatch.setattr(_condition, "_wait_end", notified)
+    monkeypatch.setattr(_condition, "_notify", lambda handle, n: notifies.append(n) or 0)
+
+    def make():
+        condition = interlock.Condition()
+        condition.acquire()
+        results = []
+        taken.clear()
+        notifies.clear()
+        return lambda: results.append(condition.wait(0.001)), lambda: taken != [1] or results == [True] or notifies == [1]
 
     assert interrupted_everywhere(make) > 1
