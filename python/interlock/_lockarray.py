@@ -208,6 +208,7 @@ class LockArray(Closing):
             warn_owner_died(lambda _code: _unlock_range(self._handle, begin, end))
         return code == ILK_OK or (code != ILK_ETIMEDOUT and _check(code, lock_range_text, self._n, begin, end) >= 0)
 
+    @in_c("lockarray_release_range")
     def release_range(self, begin: int, end: int) -> None:
         """Release the locks `begin`..`end` - 1.
 

@@ -183,6 +183,7 @@ COLD object call_function(object function, const struct arguments *);
   F(semaphore_exit)                                                                                \
   C(lockarray_release)                                                                             \
   C(lockarray_release_pair)                                                                        \
+  C(lockarray_release_range)                                                                       \
   F(held_exit)                                                                                     \
   F(condition_exit)                                                                                \
   C(queue_put) C(queue_put_nowait) C(queue_get) N(queue_get_nowait) F(atomic_apply)

@@ -100,6 +100,19 @@ object python_lockarray_release_pair(object self, object const *values, intptr_t
   return call_python(self, "_python_release_pair", &(struct arguments){values, n, names});
 }
 
+/* A longer range takes so long that Python releases the GIL for it. */
+#define RANGE_MAX 256
+
+object python_lockarray_release_range(object self, object const *values, intptr_t n, object names)
+{
+  int64_t begin, end;
+  if (likely(n == 2 && !names && is_int(values[0], &begin) && is_int(values[1], &end) &&
+             begin >= 0 && end >= begin && end - begin <= RANGE_MAX &&
+             ilk_lockarray_unlock_range(handle_for_call(self), begin, end) == ILK_OK))
+    return reference(python.none);
+  return call_python(self, "_python_release_range", &(struct arguments){values, n, names});
+}
+
 /* --- the ends of blocks that hold another object's lock ----------------------------------------
 
    They call what is a method in C for a lock of interlock. So a Ctrl-C, which Python raises at the

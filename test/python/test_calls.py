@@ -129,7 +129,8 @@ def cases():
         locks += "state = lambda: [try_it(x._handle, i) or capi.ilk_lockarray_unlock(x._handle, i) for i in range(4)]\n"
         indices = ["(1)", "(i=1)", "(4)", "(-1)", "(2**63)", "('1')", "(True)", "(None)", "()", "(i)"]
         indices += ["(1, 2)", "(1, 1)", "(j=2, i=1)", "(1, 9)", "(2, 1)", "(1, 2, 3)", "(1, None)", "(1, i)"]
-        yield locks + before, [f"x.{release}{a}" for release in ("release", "release_pair") for a in indices]
+        releases = ("release", "release_pair", "release_range")
+        yield locks + before, [f"x.{release}{a}" for release in releases for a in indices]
     for made in ("held(m)", "held(a, 1)", "held(a, 'pair', 1, 2)", "Condition(m)", "Condition(c)"):
         names = "m, a, c = Mutex(), LockArray(4), __import__('threading').RLock()\n"
         names += f"x = {made}\nstate = lambda: (m.locked(), capi.ilk_lockarray_trylock(a.handle, 1))\n"
@@ -192,7 +193,7 @@ def test_methods_are_in_c():
         (interlock.Semaphore, "acquire release __enter__ __exit__"),
         (interlock.BoundedSemaphore, "acquire release __enter__ __exit__"),
         (interlock.Queue, "put get put_nowait get_nowait"),
-        (interlock.LockArray, "release release_pair"),
+        (interlock.LockArray, "release release_pair release_range"),
         (interlock.Condition, "__exit__"),
         (interlock.held, "__exit__"),
     ):

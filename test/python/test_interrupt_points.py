@@ -224,8 +224,9 @@ def test_entering_a_condition(new):
         (lambda lock, locks: interlock.Condition(lock), lambda lock, locks: lock.acquire),
         (lambda lock, locks: locks.held(1), lambda lock, locks: functools.partial(locks.acquire, 1)),
         (lambda lock, locks: locks.held_pair(1, 0), lambda lock, locks: functools.partial(locks.acquire, 1)),
+        (lambda lock, locks: locks.held_range(0, 2), lambda lock, locks: functools.partial(locks.acquire, 1)),
     ],
-    ids=["held", "Condition", "held of a LockArray", "held_pair"],
+    ids=["held", "Condition", "held of a LockArray", "held_pair", "held_range"],
 )
 def test_leaving_a_with_block(new, acquire):
     """A Ctrl-C at the beginning of __exit__() left the lock held."""
