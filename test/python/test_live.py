@@ -53,6 +53,39 @@ def test_counts_are_the_arrays(parallel):
     assert (COUNTS == 102).all()
 
 
+@njit(parallel=True)
+def count_and_double(n):
+    for i in range(n):
+        atomic.add(COUNTS, i % 8, 1)
+    for i in prange(8):
+        COUNTS[i] *= 2
+    return COUNTS[3]
+
+
+@njit(parallel=True)
+def count_and_set(n):
+    for i in range(n):
+        atomic.add(COUNTS, i % 8, 1)
+    COUNTS[:] = n
+    return COUNTS[3]
+
+
+@njit(parallel=True)
+def count_and_set_each(n):
+    for i in range(n):
+        atomic.add(COUNTS, i % 8, 1)
+    for i in prange(8):
+        COUNTS[i] = n  # nothing in the kernel reads it
+    return n
+
+
+@pytest.mark.parametrize("kernel", [count_and_double, count_and_set, count_and_set_each])
+def test_assignments_to_a_live_array_in_a_parallel_loop_are_made_and_seen(kernel):
+    """Each reference was an array of its own to Numba: it read before the loop, and left the assignments out."""
+    COUNTS[:] = 6
+    assert kernel(16) == 16 and COUNTS.tolist() == [16] * 8
+
+
 def test_captured_and_in_a_module():
     own = np.zeros((2, 2))
 

@@ -6,6 +6,8 @@ compiled. An atomic operation on it would change or read that copy, which no oth
 into a container or attribute, where an operation may find it, all the kernel's references to it are to the array itself, by
 its address. Numba does the same for large arrays.
 Such a kernel is not cached. The same holds for all arrays in a predicate of `Condition.wait_for`.
+
+This relies on a private part of Numba, `alias_func_extensions`.
 """
 
 import inspect
@@ -18,7 +20,7 @@ from numba.core import cgutils, compiler, errors, ir, types
 from numba.core.datamodel import models, register_default
 from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import lower_builtin, lower_constant
-from numba.core.ir_utils import get_definition, guard
+from numba.core.ir_utils import alias_func_extensions, get_definition, guard
 from numba.core.rewrites import Rewrite, register_rewrite
 from numba.core.typing import signature
 from numba.extending import typeof_impl
@@ -37,6 +39,8 @@ _lowered = set()  # the types of references whose call is registered
 
 class _Reference:
     """An array that is never freed, because compiled code has its address. A kernel calls this to get it."""
+
+    __name__ = "live"
 
     def __init__(self, array):
         self.array = array
@@ -88,6 +92,20 @@ class _ReferenceType(types.Callable, types.Opaque):
 register_default(_ReferenceType)(models.OpaqueModel)
 
 
+def outlives_the_kernel(target, _arguments, *aliases):
+    """Mark an array that a call returns as an alias of an argument.
+
+    With parallel=True, Numba removes writes to an array that it considers new and that no code reads.
+    """
+    # `aliases` are a map of aliases and the set of arguments' aliases. Some callers in Numba swap them.
+    for known in aliases:
+        if isinstance(known, set):
+            known.add(target)
+
+
+alias_func_extensions["live", __name__] = outlives_the_kernel  # found by the name of a `_Reference`
+
+
 @typeof_impl.register(_Reference)
 def _typeof(reference, c):
     return _ReferenceType(reference)
@@ -136,7 +154,7 @@ def _live_in_helpers(arrays, function, argument_types):
 class _MakeLive(Rewrite):
     def __init__(self, state=None):
         self._types = list(state.args or ()) if state else []
-        self._is_known, self._live = False, None
+        self._is_known, self._live, self._variables = False, None, {}
         function = state and state.func_ir.func_id.func
         self._uses_interlock = bool(state) and (function in _predicates or leads_to_interlock([function, *self._types]))
 
@@ -169,18 +187,26 @@ class _MakeLive(Rewrite):
         return bool(self._arrays)
 
     def apply(self):
+        variables = {stmt: self._variable(array) for stmt, array in self._arrays.items()}
         block = ir.Block(self._block.scope, self._block.loc)
-        definitions = self._func_ir._definitions
         for stmt in self._block.body:
-            if stmt in self._arrays:
-                reference = new_variable(block, "live", stmt.loc)
-                value = ir.Global("live", _Reference.to(self._arrays[stmt]), stmt.loc)
-                block.append(ir.Assign(value, reference, stmt.loc))
-                definitions[reference.name] = [value]
-                stmt = ir.Assign(ir.Expr.call(reference, (), (), stmt.loc), stmt.target, stmt.loc)
-                definitions[stmt.target.name] = [stmt.value]
+            if stmt in variables:
+                stmt = ir.Assign(variables[stmt], stmt.target, stmt.loc)
+                self._func_ir._definitions[stmt.target.name] = [stmt.value]
             block.append(stmt)
         return block
+
+    def _variable(self, array):
+        """Return the function's only variable of that array: by two, Numba's passes would take it for two arrays."""
+        if id(array) not in self._variables:
+            entry = self._func_ir.blocks[min(self._func_ir.blocks)]
+            reference, variable = (new_variable(entry, name, entry.loc) for name in ("reference", "live"))
+            value = ir.Global("live", _Reference.to(array), entry.loc)
+            call = ir.Expr.call(reference, (), (), entry.loc)
+            entry.body[:0] = [ir.Assign(value, reference, entry.loc), ir.Assign(call, variable, entry.loc)]
+            self._func_ir._definitions.update({reference.name: [value], variable.name: [call]})
+            self._variables[id(array)] = variable
+        return self._variables[id(array)]
 
 
 @register_rewrite("before-inference")

@@ -24,6 +24,7 @@ from .. import nb
 from .._constants import ILK_ENOMEM
 from . import kernels
 from .emit import Emit
+from .live import outlives_the_kernel
 from .methods import does
 from .types import FIELDS, Object, ObjectModel
 
@@ -102,16 +103,8 @@ def _own_slice(typingctx, per_thread):
     return array(per_thread), codegen
 
 
-def _outlives_the_kernel(lhs, args, *aliases):
-    # `aliases` are a map of aliases and the set of arguments' aliases. Some callers in Numba swap them.
-    for known in aliases:
-        if isinstance(known, set):
-            known.add(lhs)
-
-
-# With parallel=True, Numba removes writes to an array that it considers new and that no code reads. This marks the array
-# as an alias of an argument. Numba finds the function by its name, so `local` is inlined to a call of `_own_slice`.
-alias_func_extensions["_own_slice", __name__] = _outlives_the_kernel
+# Numba finds the function by its name, so `local` is inlined to a call of `_own_slice`.
+alias_func_extensions["_own_slice", __name__] = outlives_the_kernel
 
 
 @overload_method(PerThreadObject, "local", inline="always")
