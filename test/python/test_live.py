@@ -284,6 +284,64 @@ def test_an_array_on_which_a_helper_operates_by_its_own_name():
     assert kernel(3) == (9, 10, 10)
 
 
+@njit
+def of_a_closure():
+    def count():
+        return atomic.add(COUNTS, 0, 1)
+
+    return count() + COUNTS[0]
+
+
+@njit
+def of_a_list_comprehension():
+    loads = [atomic.load(COUNTS, i) for i in range(1)]
+    return loads[0] + COUNTS[0] + 1
+
+
+@njit
+def of_a_closure_that_reads():
+    def read():
+        return COUNTS[0]
+
+    return atomic.add(COUNTS, 0, 1) + read()
+
+
+@njit
+def loads_in_a_list_comprehension(array):
+    return [atomic.load(array, i) for i in range(1)]
+
+
+@njit
+def of_a_helper_with_a_list_comprehension():
+    return loads_in_a_list_comprehension(COUNTS)[0] + COUNTS[0] + 1
+
+
+TAIL, ROWS = COUNTS[2:], COUNTS.reshape(4, 2)
+
+
+@njit
+def of_a_view_elsewhere():
+    return atomic.add(ROWS, (1, 0), 1) + TAIL[0]
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        of_a_closure,
+        of_a_list_comprehension,
+        of_a_closure_that_reads,
+        of_a_helper_with_a_list_comprehension,
+        of_a_view_elsewhere,
+    ],
+)
+def test_an_array_on_which_a_closure_or_a_view_operates(kernel):
+    """The other references were to a copy."""
+    COUNTS[:] = 1
+    assert kernel() == 3
+    COUNTS[:] = 5
+    assert kernel() == 11
+
+
 @pytest.mark.parametrize("numbers", [(), (1, 2), (1, (2.5, "a"))], ids=str)
 def test_a_captured_tuple_of_numbers_is_no_array(numbers):
     @intrinsic

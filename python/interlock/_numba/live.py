@@ -3,8 +3,12 @@
 To Numba a global array, or one that a closure captures, is a constant: a kernel reads a copy that was made when it was
 compiled. An atomic operation on it would change or read that copy, which no other thread uses. So if a kernel calls
 `interlock.atomic` or `interlock.words` on such an array, itself or through a helper that refers to the array too, or puts it
-into a container or attribute, where an operation may find it, all the kernel's references to it are to the array itself, by
-its address. Numba does the same for large arrays.
+into a container or attribute, where an operation may find it, all the kernel's references to its memory are to the array
+itself, by its address. Numba does the same for large arrays.
+
+Numba translates a function that is defined in a kernel, and rewrites it, before it inlines it there. So the kernel may
+contain references that were made for such a function.
+
 Such a kernel is not cached. The same holds for all arrays in a predicate of `Condition.wait_for`.
 
 This relies on a private part of Numba, `alias_func_extensions`.
@@ -16,7 +20,7 @@ from weakref import WeakSet
 
 import numpy as np
 from numba import jit, typeof
-from numba.core import cgutils, compiler, errors, ir, types
+from numba.core import cgutils, errors, ir, types
 from numba.core.datamodel import models, register_default
 from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import lower_builtin, lower_constant
@@ -26,8 +30,8 @@ from numba.core.typing import signature
 from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
-from .sources import HOW, Search, holds_array, outer_value
-from .uses import functions_that_name, leads_to_interlock, references
+from .sources import HOW, Search, outer_value, translated
+from .uses import functions_that_name_arrays, leads_to_interlock
 from .variables import new_variable
 
 _predicates = WeakSet()  # functions all of whose global arrays are live
@@ -120,43 +124,62 @@ def _outer_value(func_ir, stmt, defaults):
     """Return the global or captured value that a statement names, or an argument's default; or None."""
     if isinstance(stmt.value, ir.Arg):
         return defaults.get(stmt.value.name)
+    if isinstance(stmt.value, ir.Expr) and stmt.value.op == "call":
+        reference = getattr(guard(get_definition, func_ir, stmt.value.func), "value", None)
+        return reference.array if isinstance(reference, _Reference) else None  # of a closure that was inlined
     return outer_value(func_ir, stmt.value)
 
 
+def _operands(func_ir, defaults):
+    """Iterate over the outer values on which a function operates, as `Search.outer_operands`."""
+    yield from Search(func_ir, defaults).outer_operands()
+    for block in func_ir.blocks.values():
+        for stmt in block.find_insts(ir.Assign):
+            if isinstance(stmt.value, ir.Global) and isinstance(stmt.value.value, _Reference):
+                yield stmt, stmt.value.name, stmt.value.value.array, True
+
+
 def _live_arrays(func_ir, defaults):
-    """Return the ids of the arrays that are not constants in this function; None for all."""
-    if func_ir.func_id.func in _predicates:
-        return None
-    found = set()
-    for use, name, value, can_be_live in Search(func_ir, defaults).outer_operands():
+    """Return the arrays that are not constants because of what this function itself does."""
+    found = []
+    for use, name, value, can_be_live in _operands(func_ir, defaults):
         if not isinstance(value, np.ndarray):
             raise errors.TypingError(f"{name} holds an array, and is not an argument. {HOW}", loc=use.loc)
         if not can_be_live:
             raise errors.TypingError(f"{name}, which a compiled function returns, is not an argument. {HOW}", loc=use.loc)
-        found.add(id(value))
+        found.append(value)
     return found
 
 
-def _live_in_helpers(arrays, function, argument_types):
-    """Return the ids of those `arrays` that are not constants in a function that this one calls."""
-    found = set()
-    for helper in functions_that_name(arrays, [function, *argument_types]):
+def _live_in_helpers(function, argument_types):
+    """Return the arrays that are not constants in the functions that this one calls."""
+    found = []
+    for helper in functions_that_name_arrays([function, *argument_types]):
         if helper is not function:
             try:
-                operands = Search(compiler.run_frontend(helper), {}).outer_operands()
-                found.update(id(value) for _, _, value, can_be_live in operands if can_be_live)
+                found += [
+                    value
+                    for _, _, value, can_be_live in _operands(translated(helper), {})
+                    if can_be_live and isinstance(value, np.ndarray)
+                ]
             except errors.NumbaError:  # Numba will not compile it either
                 pass
     return found
+
+
+def _is_among(array, arrays):
+    """Return whether an array is one of `arrays`, or may share memory with one: a view."""
+    return any(array is other or np.may_share_memory(array, other) for other in arrays)
 
 
 @register_rewrite("before-inference")
 class _MakeLive(Rewrite):
     def __init__(self, state=None):
         self._types = list(state.args or ()) if state else []
-        self._is_known, self._live, self._variables = False, None, {}
+        self._live, self._variables = None, {}
         function = state and state.func_ir.func_id.func
-        self._uses_interlock = bool(state) and (function in _predicates or leads_to_interlock([function, *self._types]))
+        self._is_predicate = function in _predicates
+        self._uses_interlock = bool(state) and (self._is_predicate or leads_to_interlock([function, *self._types]))
 
     def match(self, func_ir, block, typemap, calltypes):
         if not self._uses_interlock:
@@ -166,23 +189,16 @@ class _MakeLive(Rewrite):
             for name, typ in zip(func_ir.arg_names, self._types)
             if isinstance(typ, types.Omitted) and isinstance(typ.value, np.ndarray)
         }
-        outer = {}
-        for stmt in block.find_insts(ir.Assign):
-            value = _outer_value(func_ir, stmt, defaults)
-            if isinstance(value, np.ndarray) or (isinstance(value, (tuple, list)) and holds_array(value)):
-                outer[stmt] = value
-        if not self._is_known:  # they are the same for all blocks
-            self._is_known, self._live = True, _live_arrays(func_ir, defaults)
-            if self._live is not None:
-                function = func_ir.func_id.func
-                named = [value for value in references(function) if isinstance(value, np.ndarray)]
-                self._live |= _live_in_helpers(named, function, self._types) if named else set()
-        live = self._live
+        if self._live is None and not self._is_predicate:  # they are the same for all blocks
+            self._live = _live_arrays(func_ir, defaults) + _live_in_helpers(func_ir.func_id.func, self._types)
         self._func_ir, self._block = func_ir, block
+        outer = {stmt: _outer_value(func_ir, stmt, defaults) for stmt in block.find_insts(ir.Assign)}
+        own = {variable.name for variable in self._variables.values()}
         self._arrays = {
             stmt: value
             for stmt, value in outer.items()
-            if isinstance(value, np.ndarray) and (live is None or id(value) in live)
+            if isinstance(value, np.ndarray) and stmt.target.name not in own
+            if self._is_predicate or _is_among(value, self._live)
         }
         return bool(self._arrays)
 

@@ -91,7 +91,7 @@ class Search:
         function = callee.py_func
         if function not in self._returned:
             self._returned[function] = []
-            callee_ir = compiler.run_frontend(function)
+            callee_ir = translated(function)
             self._returned[function] = [
                 (name, value)
                 for block in callee_ir.blocks.values()
@@ -106,7 +106,7 @@ class Search:
         """Return the names of the arguments on whose elements a Python function operates, itself or through others."""
         if function not in self._operated:
             self._operated[function] = found = set()
-            func_ir = compiler.run_frontend(function)
+            func_ir = translated(function)
             for block in func_ir.blocks.values():
                 for call in block.find_exprs("call"):
                     for var, _ in self._operands(func_ir, call):
@@ -123,6 +123,11 @@ class Search:
             yield from ((var, False) for var in _array_of(call))
         elif _is_c_function(callee) or not _is_foreign(callee):  # each argument may be an array or its address
             yield from ((var, True) for var in _given(call))
+
+
+def translated(function):
+    """Return Numba's IR of a Python function, in which the functions that it defines and calls are inlined."""
+    return compiler.run_frontend(function, inline_closures=True)
 
 
 def outer_value(func_ir, definition):

@@ -9,6 +9,7 @@ needs no result of a compilation, so helpers that Numba loads from its cache are
 import operator
 import types as python
 
+import numpy as np
 from numba.core import errors, types
 from numba.core.registry import cpu_target
 from numba.core.types import functions
@@ -175,13 +176,12 @@ def leads_to_interlock(things):
     return any(is_ours for _, is_ours in _reached(things))
 
 
-def functions_that_name(values, things):
-    """Return the Python functions that `things` lead to and that refer to one of `values`."""
-    wanted = set(map(id, values))
+def functions_that_name_arrays(things):
+    """Return the Python functions that `things` lead to and that refer to an array."""
     return [
         thing
         for thing, _ in _reached(things)
-        if isinstance(thing, python.FunctionType) and any(id(value) in wanted for value in references(thing))
+        if isinstance(thing, python.FunctionType) and any(isinstance(value, np.ndarray) for value in references(thing))
     ]
 
 
