@@ -5,7 +5,7 @@ import types as python
 
 import numpy as np
 import pytest
-from numba import njit, prange, typed, types
+from numba import njit, objmode, prange, typed, types
 from numba.core.errors import TypingError
 from numba.experimental import jitclass
 from numba.extending import intrinsic, overload, register_jitable
@@ -340,6 +340,81 @@ def test_an_array_on_which_a_closure_or_a_view_operates(kernel):
     assert kernel() == 3
     COUNTS[:] = 5
     assert kernel() == 11
+
+
+@njit
+def first_count():
+    return COUNTS[0]
+
+
+@njit
+def called(function):
+    return function()
+
+
+@njit
+def calls_two_that_read_and_count():
+    return count_there(0) + first_count()
+
+
+@njit
+def calls_one_that_reads():
+    return atomic.add(COUNTS, 0, 1) + first_count()
+
+
+@njit
+def passes_one_that_reads():
+    return atomic.add(COUNTS, 0, 1) + called(first_count)
+
+
+@njit
+def passes_one_of_its_own():
+    return atomic.add(COUNTS, 0, 1) + called(lambda: COUNTS[0])
+
+
+@pytest.mark.parametrize(
+    "kernel", [calls_two_that_read_and_count, calls_one_that_reads, passes_one_that_reads, passes_one_of_its_own]
+)
+def test_a_helper_that_reads_a_copy_is_refused(kernel):
+    """It returned what was there when it was compiled."""
+    with pytest.raises(
+        TypingError, match="(first_count|<lambda>) reads COUNTS, which this function changes or loads.*" + HOW
+    ):
+        kernel()
+
+
+@njit
+def number_of_counts():
+    return len(COUNTS) * COUNTS.shape[0] + COUNTS.size
+
+
+@njit
+def first_count_in_python():
+    with objmode(count="int64"):
+        count = COUNTS[0]
+    return count
+
+
+@njit
+def calls_ones_that_read_no_copy(condition):
+    own = called(lambda: atomic.add(COUNTS, 0, 1)) + COUNTS[0]
+    return own + number_of_counts() + first_count_in_python() + condition.wait_for(first_count)
+
+
+@njit
+def calls_one_that_reads_what_is_stored(box):
+    box.array = COUNTS  # where an operation may find it, or not
+    return first_count() + atomic.load(LOCKS, 0)
+
+
+def test_a_helper_that_reads_no_copy_is_called():
+    condition = Condition(Lock())
+    with condition:
+        COUNTS[:] = 4
+        assert calls_ones_that_read_no_copy(condition) == 4 + 5 + 72 + 5 + 5
+        COUNTS[:] = 6
+        assert calls_ones_that_read_no_copy(condition) == 6 + 7 + 72 + 7 + 7
+    calls_one_that_reads_what_is_stored(Box(COUNTS))
 
 
 @pytest.mark.parametrize("numbers", [(), (1, 2), (1, (2.5, "a"))], ids=str)

@@ -9,6 +9,9 @@ itself, by its address. Numba does the same for large arrays.
 Numba translates a function that is defined in a kernel, and rewrites it, before it inlines it there. So the kernel may
 contain references that were made for such a function.
 
+A helper that does not use interlock has a copy all the same, since other kernels call it, too. So a kernel is rejected if it
+calls one that reads an array on which the kernel operates.
+
 Such a kernel is not cached. The same holds for all arrays in a predicate of `Condition.wait_for`.
 
 This relies on a private part of Numba, `alias_func_extensions`.
@@ -24,14 +27,14 @@ from numba.core import cgutils, errors, ir, types
 from numba.core.datamodel import models, register_default
 from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import lower_builtin, lower_constant
-from numba.core.ir_utils import alias_func_extensions, get_definition, guard
+from numba.core.ir_utils import alias_func_extensions, find_outer_value, get_definition, guard
 from numba.core.rewrites import Rewrite, register_rewrite
 from numba.core.typing import signature
 from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
-from .sources import HOW, Search, outer_value, translated
-from .uses import functions_that_name_arrays, leads_to_interlock
+from .sources import HOW, Search, arguments_of, outer_value, translated
+from .uses import FOREIGN, functions_that_name_arrays, leads_to_interlock, package_of, python_function
 from .variables import new_variable
 
 _predicates = WeakSet()  # functions all of whose global arrays are live
@@ -136,30 +139,30 @@ def _operands(func_ir, defaults):
     for block in func_ir.blocks.values():
         for stmt in block.find_insts(ir.Assign):
             if isinstance(stmt.value, ir.Global) and isinstance(stmt.value.value, _Reference):
-                yield stmt, stmt.value.name, stmt.value.value.array, True
+                yield stmt, stmt.value.name, stmt.value.value.array, True, True
 
 
 def _live_arrays(func_ir, defaults):
-    """Return the arrays that are not constants because of what this function itself does."""
+    """Return the arrays that are not constants because of what this function does: (array, whether that is known)."""
     found = []
-    for use, name, value, can_be_live in _operands(func_ir, defaults):
+    for use, name, value, can_be_live, is_known in _operands(func_ir, defaults):
         if not isinstance(value, np.ndarray):
             raise errors.TypingError(f"{name} holds an array, and is not an argument. {HOW}", loc=use.loc)
         if not can_be_live:
             raise errors.TypingError(f"{name}, which a compiled function returns, is not an argument. {HOW}", loc=use.loc)
-        found.append(value)
+        found.append((value, is_known))
     return found
 
 
-def _live_in_helpers(function, argument_types):
-    """Return the arrays that are not constants in the functions that this one calls."""
+def _live_in_helpers(function, things):
+    """Return the same for the functions that this one calls, or to which `things` lead."""
     found = []
-    for helper in functions_that_name_arrays([function, *argument_types]):
+    for helper in functions_that_name_arrays([function, *things]):
         if helper is not function:
             try:
                 found += [
-                    value
-                    for _, _, value, can_be_live in _operands(translated(helper), {})
+                    (value, is_known)
+                    for _, _, value, can_be_live, is_known in _operands(translated(helper), {})
                     if can_be_live and isinstance(value, np.ndarray)
                 ]
             except errors.NumbaError:  # Numba will not compile it either
@@ -167,9 +170,71 @@ def _live_in_helpers(function, argument_types):
     return found
 
 
-def _is_among(array, arrays):
-    """Return whether an array is one of `arrays`, or may share memory with one: a view."""
-    return any(array is other or np.may_share_memory(array, other) for other in arrays)
+def _is_among(array, live):
+    """Return whether an array is one of the live ones, or may share memory with one: a view."""
+    return any(array is other or np.may_share_memory(array, other) for other, _ in live)
+
+
+def _helpers(func_ir):
+    """Iterate over the Python functions that a function calls or passes on, except to `wait_for` (see `live_predicate`)."""
+    for block in func_ir.blocks.values():
+        for call in block.find_exprs("call"):
+            for var in [call.func, *([] if _is_wait_for(func_ir, call) else arguments_of(call))]:
+                value = guard(find_outer_value, func_ir, var)
+                helper = python_function(value) or _function_made_here(func_ir, var)
+                if helper and package_of(helper) not in (*FOREIGN, "interlock"):
+                    yield helper
+
+
+def _check_helpers(func_ir, live, seen):
+    """Reject a helper to which one of the `live` arrays is a constant, unless it uses only the array's shape or type."""
+    for helper in _helpers(func_ir):
+        if helper in seen:
+            continue
+        seen.add(helper)
+        try:
+            helper_ir = translated(helper)
+            own = _live_arrays(helper_ir, {}) + _live_in_helpers(helper, [])
+        except errors.NumbaError:  # Numba will not compile it either
+            continue
+        if any(any(block.find_insts(ir.EnterWith)) for block in helper_ir.blocks.values()):
+            continue  # Python code in objmode reads the array itself
+        for block in helper_ir.blocks.values():
+            for stmt in block.find_insts(ir.Assign):
+                array = _outer_value(helper_ir, stmt, {})
+                is_stale = isinstance(array, np.ndarray) and _is_among(array, live) and not _is_among(array, own)
+                if is_stale and _uses_elements(helper_ir, stmt.target):
+                    raise errors.TypingError(
+                        f"{helper.__name__} reads {_name(stmt.value)}, which this function changes or loads. {HOW}",
+                        loc=stmt.loc,
+                    )
+        _check_helpers(helper_ir, live, seen)
+
+
+def _name(outer):
+    return outer.attr if isinstance(outer, ir.Expr) else outer.name
+
+
+_CONSTANT = ("dtype", "itemsize", "nbytes", "ndim", "shape", "size", "strides")
+
+
+def _uses_elements(func_ir, array):
+    """Return whether a function uses more of an array than its shape and type."""
+    for block in func_ir.blocks.values():
+        for stmt in block.body:
+            value = stmt.value if isinstance(stmt, ir.Assign) else None
+            if not any(var.name == array.name for var in stmt.list_vars()) or getattr(stmt, "target", None) == array:
+                continue
+            if not isinstance(value, ir.Expr):
+                return True
+            is_constant = value.attr in _CONSTANT if value.op == "getattr" else _calls_len(func_ir, value)
+            if not is_constant:
+                return True
+    return False
+
+
+def _calls_len(func_ir, value):
+    return value.op == "call" and guard(find_outer_value, func_ir, value.func) is len
 
 
 @register_rewrite("before-inference")
@@ -190,7 +255,11 @@ class _MakeLive(Rewrite):
             if isinstance(typ, types.Omitted) and isinstance(typ.value, np.ndarray)
         }
         if self._live is None and not self._is_predicate:  # they are the same for all blocks
-            self._live = _live_arrays(func_ir, defaults) + _live_in_helpers(func_ir.func_id.func, self._types)
+            things = [*self._types, *_helpers(func_ir)]
+            self._live = _live_arrays(func_ir, defaults) + _live_in_helpers(func_ir.func_id.func, things)
+            known = [(array, is_known) for array, is_known in self._live if is_known]
+            if known:
+                _check_helpers(func_ir, known, {func_ir.func_id.func})
         self._func_ir, self._block = func_ir, block
         outer = {stmt: _outer_value(func_ir, stmt, defaults) for stmt in block.find_insts(ir.Assign)}
         own = {variable.name for variable in self._variables.values()}
@@ -231,10 +300,8 @@ class _CheckPredicates(Rewrite):
 
     def match(self, func_ir, block, typemap, calltypes):
         for call in block.find_exprs("call"):
-            method = guard(get_definition, func_ir, call.func)
-            if isinstance(method, ir.Expr) and method.op == "getattr" and method.attr == "wait_for":
-                given = [*call.args, *(var for _, var in call.kws)]
-                captured = [name for var in given for name in _captured_variables(func_ir, var)]
+            if _is_wait_for(func_ir, call):
+                captured = [name for var in arguments_of(call) for name in _captured_variables(func_ir, var)]
                 if captured:
                     names = ", ".join(captured)
                     args = names if len(captured) > 1 else f"{names},"
@@ -246,18 +313,37 @@ class _CheckPredicates(Rewrite):
         return False
 
 
+def _is_wait_for(func_ir, call):
+    method = guard(get_definition, func_ir, call.func)
+    return isinstance(method, ir.Expr) and method.op == "getattr" and method.attr == "wait_for"
+
+
+_VALUES = (ir.Const, ir.Global, ir.FreeVar)
+
+
+def _made_here(func_ir, var):
+    """Return the code of a function defined in this one, and name -> definition of what it captures; or None."""
+    made = guard(get_definition, func_ir, var)
+    if not isinstance(made, ir.Expr) or made.op != "make_function":
+        return None
+    code = made.code if isinstance(made.code, CodeType) else get_definition(func_ir, made.code).value
+    captured = get_definition(func_ir, made.closure).items if made.closure else []
+    return code, {name: guard(get_definition, func_ir, item) for name, item in zip(code.co_freevars, captured)}
+
+
 def _captured_variables(func_ir, var):
     """Return the names of variables, not constants, that a function defined in this kernel captures."""
-    made = guard(get_definition, func_ir, var)
-    if not isinstance(made, ir.Expr) or made.op != "make_function" or made.closure is None:
-        return []
-    code = made.code if isinstance(made.code, CodeType) else get_definition(func_ir, made.code).value
-    definitions = [guard(get_definition, func_ir, item) for item in get_definition(func_ir, made.closure).items]
-    return [
-        name
-        for name, definition in zip(code.co_freevars, definitions)
-        if not isinstance(definition, (ir.Const, ir.Global, ir.FreeVar))
-    ]
+    _code, captured = _made_here(func_ir, var) or (None, {})
+    return [name for name, definition in captured.items() if not isinstance(definition, _VALUES)]
+
+
+def _function_made_here(func_ir, var):
+    """Return a function defined in this one as a Python function, in which variables of this one are None; or None."""
+    code, captured = _made_here(func_ir, var) or (None, {})
+    if code is None:
+        return None
+    values = [definition.value if isinstance(definition, _VALUES) else None for definition in captured.values()]
+    return FunctionType(code, func_ir.func_id.func.__globals__, code.co_name, None, tuple(map(CellType, values)))
 
 
 def live_predicate(dispatcher):

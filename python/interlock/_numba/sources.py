@@ -37,24 +37,24 @@ class Search:
         self._operated, self._returned = {}, {}  # function -> names of its arguments, and also values that it returns
 
     def outer_operands(self):
-        """Iterate over them as (statement or call, name, value, can be live).
+        """Iterate over them as (statement or call, name, value, can be live, whether the operation is known).
 
         A value is an array, or a tuple, list or record that may hold one.
         """
         for block in self._func_ir.blocks.values():
             for call in block.find_exprs("call"):
-                given = _given(call)
+                given = arguments_of(call)
                 outer = {var.name: [s for s in self._sources(self._func_ir, var) if s[1] is not None] for var in given}
                 if any(outer.values()):  # otherwise the called function need not be translated
-                    for var, whole in self._operands(self._func_ir, call):
+                    for var, whole, is_known in self._operands(self._func_ir, call):
                         for name, value, is_item, is_returned in outer[var.name]:
                             if not (whole and is_item):
-                                yield call, name, value, not is_returned
+                                yield call, name, value, not is_returned, is_known
             for stmt in block.body:
                 for var in _stored(self._func_ir, stmt):
                     for name, value, is_item, is_returned in self._sources(self._func_ir, var):
                         if value is not None and not is_item:
-                            yield stmt, name, value, not is_returned
+                            yield stmt, name, value, not is_returned, False
 
     def _sources(self, func_ir, var):
         """Iterate over the arguments and outer values of which `var` may be a part.
@@ -103,26 +103,34 @@ class Search:
         return self._returned[function]
 
     def _operated_arguments(self, function):
-        """Return the names of the arguments on whose elements a Python function operates, itself or through others."""
+        """Return the arguments on whose elements a Python function operates, itself or through others.
+
+        They are a dictionary: name -> whether the operation is known.
+        """
         if function not in self._operated:
-            self._operated[function] = found = set()
+            self._operated[function] = found = {}
             func_ir = translated(function)
             for block in func_ir.blocks.values():
                 for call in block.find_exprs("call"):
-                    for var, _ in self._operands(func_ir, call):
-                        found.update(name for name, value, _, _ in self._sources(func_ir, var) if value is None)
+                    for var, _, is_known in self._operands(func_ir, call):
+                        for name, value, _, _ in self._sources(func_ir, var):
+                            if value is None:
+                                found[name] = found.get(name) or is_known
         return self._operated[function]
 
     def _operands(self, func_ir, call):
-        """Iterate over the arguments of a call on whose elements it operates: (argument, whether only on a whole array)."""
+        """Iterate over the arguments of a call on whose elements it operates.
+
+        They are (argument, whether only on a whole array, whether the operation is known).
+        """
         callee = guard(find_outer_value, func_ir, call.func)
         if isinstance(callee, Dispatcher):
-            found = self._operated_arguments(callee.py_func) if _given(call) else ()
-            yield from ((var, False) for name, var in _bound(callee.py_func, call) if name in found)
+            found = self._operated_arguments(callee.py_func) if arguments_of(call) else {}
+            yield from ((var, False, found[name]) for name, var in _bound(callee.py_func, call) if name in found)
         elif inspect.isfunction(callee) and callee in _OPERATIONS:
-            yield from ((var, False) for var in _array_of(call))
+            yield from ((var, False, True) for var in _array_of(call))
         elif _is_c_function(callee) or not _is_foreign(callee):  # each argument may be an array or its address
-            yield from ((var, True) for var in _given(call))
+            yield from ((var, True, _is_c_function(callee)) for var in arguments_of(call))
 
 
 def translated(function):
@@ -172,8 +180,8 @@ def _of(func_ir, definition):
     if definition.op == "call":
         method = guard(get_definition, func_ir, definition.func)
         if isinstance(method, ir.Expr) and method.op == "getattr":  # of an array: its reshape() and view(); or np.ravel()
-            return [method.value, *_given(definition)]
-        return _given(definition)
+            return [method.value, *arguments_of(definition)]
+        return arguments_of(definition)
     return []
 
 
@@ -255,7 +263,7 @@ def _is_foreign(callee):
     return package_of(callee) in FOREIGN or isinstance(callee, np.ufunc)
 
 
-def _given(call):
+def arguments_of(call):
     """Return all arguments of a call."""
     return [*call.args, *(var for _, var in call.kws), *([call.vararg] if call.vararg else [])]
 
