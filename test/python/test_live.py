@@ -611,6 +611,12 @@ def from_a_dict(own):
 
 
 @njit
+def from_a_dict_with_items(own):
+    arrays = {1: own, 2: WAYS}
+    return atomic.load(arrays[2], 0)
+
+
+@njit
 def from_a_list(own):
     arrays = [own]
     arrays[0] = WAYS
@@ -685,8 +691,9 @@ def from_an_unpacked_result(own):
 
 
 @pytest.mark.parametrize("kernel", [
-    from_a_dict, from_a_list, from_a_slice_of_a_list, from_a_tuple_in_a_list, from_an_appended_tuple, from_an_attribute,
-    from_a_tuple_of_a_loop, from_a_sum_of_tuples, from_a_sum_of_lists, from_a_picked_array, from_an_unpacked_result,
+    from_a_dict, from_a_dict_with_items, from_a_list, from_a_slice_of_a_list, from_a_tuple_in_a_list, from_an_appended_tuple,
+    from_an_attribute, from_a_tuple_of_a_loop, from_a_sum_of_tuples, from_a_sum_of_lists, from_a_picked_array,
+    from_an_unpacked_result,
 ], ids=lambda kernel: kernel.__name__)  # fmt: skip
 def test_an_array_in_a_container_is_the_array_itself(kernel):
     own = np.full(1, 9, np.int64)

@@ -174,6 +174,8 @@ def _of(func_ir, definition):
         return [definition.value]
     if definition.op in ("build_tuple", "build_list", "build_set"):
         return list(definition.items)
+    if definition.op == "build_map":
+        return [var for item in definition.items for var in item]
     if definition.op in ("binop", "inplace_binop"):  # of tuples or lists; of arrays it is a new array
         operands = [definition.lhs, definition.rhs]
         return [var for var in operands if not isinstance(guard(find_outer_value, func_ir, var), np.ndarray)]
@@ -203,7 +205,7 @@ def _depth(func_ir, definition, depth):
         return depth + sum(not isinstance(index, slice) for index in indices)
     if operation in ("getitem", "typed_getitem"):
         return depth + sum(not _may_be_slice(func_ir, index) for index in _indices(func_ir, definition.index))
-    if operation in ("build_tuple", "build_list", "build_set"):
+    if operation in ("build_tuple", "build_list", "build_set", "build_map"):
         return max(depth - 1, 0)
     if operation == "call":
         # Others than Numba's functions and an array's methods may put the whole array into what they return.
