@@ -86,6 +86,20 @@ def test_assignments_to_a_live_array_in_a_parallel_loop_are_made_and_seen(kernel
     assert kernel(16) == 16 and COUNTS.tolist() == [16] * 8
 
 
+def test_an_assignment_beside_a_closure_is_made():
+    """Numba left it out, as of an array that the kernel had made, and that nothing read afterwards."""
+
+    @njit
+    def kernel():
+        double = lambda n: 2 * n  # noqa: E731
+        atomic.add(COUNTS, 0, double(1))
+        COUNTS[1] = 7
+
+    COUNTS[:] = 0
+    kernel()
+    assert COUNTS.tolist() == [2, 7, 0, 0, 0, 0, 0, 0]
+
+
 def test_captured_and_in_a_module():
     own = np.zeros((2, 2))
 

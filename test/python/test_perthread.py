@@ -65,6 +65,36 @@ def test_writes_are_not_removed_nor_moved_by_neighbours():
 COUNTS = PerThread(4, np.int64)
 
 
+@njit
+def set_beside_a_closure(counts):
+    double = lambda n: 2 * n  # noqa: E731
+    mine = counts.local()
+    mine[1] = double(1)
+
+
+@njit
+def add_beside_a_list_comprehension(counts):
+    ones = [1 for _ in range(2)]
+    mine = counts.local()
+    mine[1] += len(ones)
+
+
+@njit(parallel=True)
+def add_in_a_prange(counts):
+    for _ in prange(1):
+        ones = [1 for _ in range(2)]
+        mine = counts.local()
+        mine[1] += len(ones)
+
+
+@pytest.mark.parametrize("kernel", [set_beside_a_closure, add_beside_a_list_comprehension, add_in_a_prange])
+def test_a_write_is_not_removed_beside_a_closure(kernel):
+    """Numba took the slice for an array that the kernel had made, and that nothing read afterwards."""
+    counts = PerThread(2, np.int64)
+    kernel(counts)
+    assert list(counts.sum()) == [0, 2]
+
+
 def test_of_a_global_and_in_a_tuple():
     @njit(parallel=True, nogil=True)
     def of_a_global(n):

@@ -3,7 +3,8 @@
 To Numba an attribute has no effect, so its dead code elimination leaves out such a read, and with it the HandleError of a
 closed object. The same holds for the operators of a user's class that runs code of ours: `histogram[i]` may count. Once the
 types are known, this keeps each attribute and operator of a type that may run code of ours. Before that, it keeps all in a
-function that uses interlock, and elsewhere each read of an attribute that is named like a property of ours.
+function that uses interlock, also assignments to elements, and elsewhere each read of an attribute that is named like a
+property of ours.
 
 Relied upon, and checked by test_numba_private.py: `remove_dead_extensions`, Numba's table of functions that dead code
 elimination calls for each statement of a type, with the set of names that are live after the statement; the pass
@@ -124,7 +125,8 @@ def _keep(stmt, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap
 
 
 def _keep_item(stmt, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap):
-    if typemap is not None and runs_code(stmt, typemap):
+    # Before the types are known, also an array that a call returns, such as `local()`, and others see what is in it.
+    if _inlining.uses_interlock if typemap is None else runs_code(stmt, typemap):
         lives_n_aliases.add(stmt.target.name)
     return stmt
 
