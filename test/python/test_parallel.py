@@ -792,6 +792,46 @@ def test_an_array_whose_elements_alone_a_loop_uses_is_made_once():
     assert any(".empty" in str(stmt) or "empty" in str(stmt) for stmt in hoisted["hoisted"])
 
 
+@njit
+def itself(array):
+    return array
+
+
+@njit(parallel=True)
+def set_what_a_helper_returned(arrays, lock):
+    with lock:
+        array = itself(arrays[0])
+        array[:] = 7
+
+
+@njit(parallel=True)
+def add_to_each_of_a_list(arrays, lock):
+    for array in arrays:
+        with lock:
+            array += 7
+
+
+@njit(parallel=True)
+def set_by_a_loop_and_read(arrays, lock):
+    array = itself(arrays[0])
+    other = np.zeros(len(array))
+    for i in prange(len(array)):
+        array[i] = 7
+    first = arrays[0][0]
+    for i in prange(len(array)):
+        other[i] = first
+    with lock:
+        arrays[0][1] = first + other[0] - 7
+
+
+@pytest.mark.parametrize("kernel", [set_what_a_helper_returned, add_to_each_of_a_list, set_by_a_loop_and_read])
+def test_writes_to_an_array_that_a_helper_or_a_list_returned_are_made(kernel):
+    """Numba removes them as writes to a new array that no code reads, also in kernels without locks."""
+    arrays = typed.List([np.zeros(3)])
+    kernel(arrays, Mutex())
+    assert arrays[0].tolist() == [7, 7, 7]
+
+
 def test_a_loop_that_gets_an_array_of_0_dimensions_is_refused():
     """Numba gives the loop the number that it holds, which never changes there."""
 

@@ -13,8 +13,6 @@ A helper that does not use interlock has a copy all the same, since other kernel
 calls one that reads an array on which the kernel operates.
 
 Such a kernel is not cached. The same holds for all arrays in a predicate of `Condition.wait_for`.
-
-This relies on a private part of Numba, `alias_func_extensions`.
 """
 
 import inspect
@@ -27,7 +25,7 @@ from numba.core import cgutils, errors, ir, types
 from numba.core.datamodel import models, register_default
 from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import lower_builtin, lower_constant
-from numba.core.ir_utils import alias_func_extensions, find_outer_value, get_definition, guard
+from numba.core.ir_utils import find_outer_value, get_definition, guard
 from numba.core.rewrites import Rewrite, register_rewrite
 from numba.core.typing import signature
 from numba.extending import typeof_impl
@@ -46,8 +44,6 @@ _lowered = set()  # the types of references whose call is registered
 
 class _Reference:
     """An array that is never freed, because compiled code has its address. A kernel calls this to get it."""
-
-    __name__ = "live"
 
     def __init__(self, array):
         self.array = array
@@ -97,20 +93,6 @@ class _ReferenceType(types.Callable, types.Opaque):
 
 
 register_default(_ReferenceType)(models.OpaqueModel)
-
-
-def outlives_the_kernel(target, _arguments, *aliases):
-    """Mark an array that a call returns as an alias of an argument.
-
-    With parallel=True, Numba removes writes to an array that it considers new and that no code reads.
-    """
-    # `aliases` are a map of aliases and the set of arguments' aliases. Some callers in Numba swap them.
-    for known in aliases:
-        if isinstance(known, set):
-            known.add(target)
-
-
-alias_func_extensions["live", __name__] = outlives_the_kernel  # found by the name of a `_Reference`
 
 
 @typeof_impl.register(_Reference)

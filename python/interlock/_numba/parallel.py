@@ -9,8 +9,9 @@ as without interlock.
 
 This relies on parts of Numba that are not public, and have not changed from 0.56 to 0.68: six functions of the modules
 `numba.parfors.parfor` and `numba.parfors.parfor_lowering`, with their parameters (`RELIES_ON`), which Numba looks up by name
-at each call; and `remove_dead_parfor` in the table `remove_dead_extensions`. Each is replaced by a function that calls it.
-If one is missing or has other parameters, none is replaced, and kernels with parallel=True that use interlock are rejected.
+at each call; `remove_dead_parfor` in the table `remove_dead_extensions`; and the table `alias_analysis_extensions`. Each
+function is replaced by one that calls it. If one is missing or has other parameters, none is replaced, and kernels with
+parallel=True that use interlock are rejected.
 """
 
 # mypy: ignore-errors
@@ -21,7 +22,7 @@ from functools import wraps
 
 import numba
 from numba.core import errors, ir, types
-from numba.core.ir_utils import remove_dead_extensions
+from numba.core.ir_utils import alias_analysis_extensions, is_immutable_type, remove_dead_extensions
 from numba.core.rewrites import Rewrite, register_rewrite
 from numba.core.types import functions
 from numba.parfors import parfor as passes
@@ -202,6 +203,22 @@ def _remove_dead_parfor(original, parfor, lives, lives_n_aliases, arg_aliases, a
     if uses_interlock(typemap) and _loop_is_barrier(parfor, typemap):
         lives_n_aliases = lives_n_aliases | {var.name for var in parfor.list_vars() if var.name in typemap}
     return original(parfor, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap)
+
+
+def _note_alias(stmt, _args, typemap, func_ir, *aliases):
+    """Mark what a call or an iterator returns as an alias of an argument: Numba takes it to be new.
+
+    Numba would remove writes to such an array if no code reads it, and move reads across them.
+    """
+    value = getattr(stmt, "value", None)
+    if not isinstance(value, ir.Expr) or typemap is None or is_immutable_type(stmt.target.name, typemap):
+        return
+    is_returned = value.op == "call" and value.func.name in typemap and is_opaque(typemap[value.func.name])
+    if (is_returned or value.op == "pair_first") and uses_interlock(typemap):
+        # `aliases` are a map of aliases and the set of arguments' aliases. Some callers in Numba swap them.
+        for known in aliases:
+            if isinstance(known, set):
+                known.add(stmt.target.name)
 
 
 def _create_gufunc(original, lowerer, parfor, typemap, *rest):
@@ -385,3 +402,4 @@ else:
     for (_module, _name), _replacement in _REPLACEMENTS.items():
         _replace(_module, _name, _replacement)
     remove_dead_extensions[passes.Parfor] = passes.remove_dead_parfor
+    alias_analysis_extensions[ir.Assign] = _note_alias

@@ -4,7 +4,7 @@ An array that `local()` returns has a counted reference to its slice, so the mem
 has its own count, so threads do not contend for it. The count is a meminfo of Numba's runtime, made once for each slice: the
 slice's companion (see interlock.h). A thread that makes one needs no GIL.
 
-This relies on private parts of Numba: `alias_func_extensions`; the runtime's functions NRT_MemInfo_alloc_dtor_safe and
+This relies on private parts of Numba: the runtime's functions NRT_MemInfo_alloc_dtor_safe and
 NRT_MemInfo_release, by symbol; and that the first argument of a meminfo's destructor is the address of its memory.
 """
 
@@ -15,7 +15,6 @@ from llvmlite import ir
 from numba.core import cgutils, errors, types
 from numba.core.datamodel import register_default
 from numba.core.imputils import impl_ret_borrowed, impl_ret_new_ref
-from numba.core.ir_utils import alias_func_extensions
 from numba.extending import intrinsic, overload_method
 from numba.np import numpy_support
 from numba.np.arrayobj import make_array, populate_array
@@ -24,7 +23,6 @@ from .. import nb
 from .._constants import ILK_ENOMEM
 from . import kernels
 from .emit import Emit
-from .live import outlives_the_kernel
 from .methods import does
 from .types import FIELDS, Object, ObjectModel
 
@@ -101,10 +99,6 @@ def _own_slice(typingctx, per_thread):
         return e.result(impl_ret_borrowed(context, builder, array, value))
 
     return array(per_thread), codegen
-
-
-# Numba finds the function by its name, so `local` is inlined to a call of `_own_slice`.
-alias_func_extensions["_own_slice", __name__] = outlives_the_kernel
 
 
 @overload_method(PerThreadObject, "local", inline="always")
