@@ -330,6 +330,11 @@ def of_a_helper_with_a_list_comprehension():
     return loads_in_a_list_comprehension(COUNTS)[0] + COUNTS[0] + 1
 
 
+@njit
+def of_a_helper_and_a_default(counts=COUNTS):
+    return count_there(0) + counts[0]
+
+
 TAIL, ROWS = COUNTS[2:], COUNTS.reshape(4, 2)
 
 
@@ -345,6 +350,7 @@ def of_a_view_elsewhere():
         of_a_list_comprehension,
         of_a_closure_that_reads,
         of_a_helper_with_a_list_comprehension,
+        of_a_helper_and_a_default,
         of_a_view_elsewhere,
     ],
 )

@@ -32,7 +32,7 @@ from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
 from .sources import HOW, Search, arguments_of, outer_value, translated
-from .uses import FOREIGN, functions_that_name_arrays, leads_to_interlock, package_of, python_function
+from .uses import FOREIGN, leads_to_interlock, named_arrays, package_of, python_function
 from .variables import new_variable
 
 _predicates = WeakSet()  # functions all of whose global arrays are live
@@ -136,11 +136,12 @@ def _live_arrays(func_ir, defaults):
     return found
 
 
-def _live_in_helpers(function, things):
-    """Return the same for the functions that this one calls, or to which `things` lead."""
+def _live_in_helpers(function, named):
+    """Return the same for the functions that this one calls. `named`: the arrays that each function refers to."""
     found = []
-    for helper in functions_that_name_arrays([function, *things]):
-        if helper is not function:
+    for helper, arrays in named.items():
+        elsewhere = [array for other in named if other is not helper for array in named[other]]
+        if helper is not function and _share_memory(arrays, elsewhere):  # otherwise a copy would do, too
             try:
                 found += [
                     (value, is_known)
@@ -152,9 +153,13 @@ def _live_in_helpers(function, things):
     return found
 
 
-def _is_among(array, live):
-    """Return whether an array is one of the live ones, or may share memory with one: a view."""
-    return any(array is other or np.may_share_memory(array, other) for other, _ in live)
+def _share_memory(arrays, others):
+    """Return whether one of `arrays` is one of the others, or may be a view of the same memory."""
+    return any(array is other or np.may_share_memory(array, other) for array in arrays for other in others)
+
+
+def _arrays(live):
+    return [array for array, _ in live]
 
 
 def _helpers(func_ir):
@@ -174,9 +179,12 @@ def _check_helpers(func_ir, live, seen):
         if helper in seen:
             continue
         seen.add(helper)
+        named = named_arrays([helper])
+        if not any(_share_memory(arrays, live) for arrays in named.values()):
+            continue
         try:
             helper_ir = translated(helper)
-            own = _live_arrays(helper_ir, {}) + _live_in_helpers(helper, [])
+            own = _arrays(_live_arrays(helper_ir, {}) + _live_in_helpers(helper, named))
         except errors.NumbaError:  # Numba will not compile it either
             continue
         if any(any(block.find_insts(ir.EnterWith)) for block in helper_ir.blocks.values()):
@@ -184,7 +192,7 @@ def _check_helpers(func_ir, live, seen):
         for block in helper_ir.blocks.values():
             for stmt in block.find_insts(ir.Assign):
                 array = _outer_value(helper_ir, stmt, {})
-                is_stale = isinstance(array, np.ndarray) and _is_among(array, live) and not _is_among(array, own)
+                is_stale = isinstance(array, np.ndarray) and _share_memory([array], live) and not _share_memory([array], own)
                 if is_stale and _uses_elements(helper_ir, stmt.target):
                     raise errors.TypingError(
                         f"{helper.__name__} reads {_name(stmt.value)}, which this function changes or loads. {HOW}",
@@ -237,11 +245,12 @@ class _MakeLive(Rewrite):
             if isinstance(typ, types.Omitted) and isinstance(typ.value, np.ndarray)
         }
         if self._live is None and not self._is_predicate:  # they are the same for all blocks
-            things = [*self._types, *_helpers(func_ir)]
-            self._live = _live_arrays(func_ir, defaults) + _live_in_helpers(func_ir.func_id.func, things)
-            known = [(array, is_known) for array, is_known in self._live if is_known]
-            if known:
-                _check_helpers(func_ir, known, {func_ir.func_id.func})
+            function = func_ir.func_id.func
+            named = named_arrays([function, *self._types, *_helpers(func_ir)])
+            named[function] = [*named.get(function, []), *defaults.values()]
+            live = _live_arrays(func_ir, defaults) + _live_in_helpers(function, named)
+            self._live = _arrays(live)
+            _check_helpers(func_ir, [array for array, is_known in live if is_known], {function})
         self._func_ir, self._block = func_ir, block
         outer = {stmt: _outer_value(func_ir, stmt, defaults) for stmt in block.find_insts(ir.Assign)}
         own = {variable.name for variable in self._variables.values()}
@@ -249,7 +258,7 @@ class _MakeLive(Rewrite):
             stmt: value
             for stmt, value in outer.items()
             if isinstance(value, np.ndarray) and stmt.target.name not in own
-            if self._is_predicate or _is_among(value, self._live)
+            if self._is_predicate or _share_memory([value], self._live)
         }
         return bool(self._arrays)
 

@@ -176,13 +176,15 @@ def leads_to_interlock(things):
     return any(is_ours for _, is_ours in _reached(things))
 
 
-def functions_that_name_arrays(things):
-    """Return the Python functions that `things` lead to and that refer to an array."""
-    return [
-        thing
-        for thing, _ in _reached(things)
-        if isinstance(thing, python.FunctionType) and any(isinstance(value, np.ndarray) for value in references(thing))
-    ]
+def named_arrays(things):
+    """Return the arrays that the Python functions refer to to which `things` lead: function -> arrays, if it has any."""
+    named = {}
+    for thing, _ in _reached(things):
+        if isinstance(thing, python.FunctionType):
+            arrays = [value for value in references(thing) if isinstance(value, np.ndarray)]
+            if arrays:
+                named[thing] = arrays
+    return named
 
 
 def is_opaque(typ):
