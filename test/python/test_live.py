@@ -330,6 +330,23 @@ def of_a_helper_with_a_list_comprehension():
     return loads_in_a_list_comprehension(COUNTS)[0] + COUNTS[0] + 1
 
 
+def count_by_overload():
+    raise NotImplementedError
+
+
+@overload(count_by_overload)
+def _count_by_overload():
+    def count():
+        return atomic.add(COUNTS, 0, 1)
+
+    return count
+
+
+@njit
+def of_an_overload():
+    return count_by_overload() + COUNTS[0]
+
+
 @njit
 def of_a_helper_and_a_default(counts=COUNTS):
     return count_there(0) + counts[0]
@@ -350,6 +367,7 @@ def of_a_view_elsewhere():
         of_a_list_comprehension,
         of_a_closure_that_reads,
         of_a_helper_with_a_list_comprehension,
+        of_an_overload,
         of_a_helper_and_a_default,
         of_a_view_elsewhere,
     ],
@@ -365,6 +383,20 @@ def test_an_array_on_which_a_closure_or_a_view_operates(kernel):
 @njit
 def first_count():
     return COUNTS[0]
+
+
+def first_count_by_overload():
+    raise NotImplementedError
+
+
+@overload(first_count_by_overload)
+def _first_count_by_overload():
+    return lambda: COUNTS[0]
+
+
+@njit
+def calls_an_overload_that_reads():
+    return atomic.add(COUNTS, 0, 1) + first_count_by_overload()
 
 
 @njit
@@ -393,7 +425,14 @@ def passes_one_of_its_own():
 
 
 @pytest.mark.parametrize(
-    "kernel", [calls_two_that_read_and_count, calls_one_that_reads, passes_one_that_reads, passes_one_of_its_own]
+    "kernel",
+    [
+        calls_two_that_read_and_count,
+        calls_one_that_reads,
+        calls_an_overload_that_reads,
+        passes_one_that_reads,
+        passes_one_of_its_own,
+    ],
 )
 def test_a_helper_that_reads_a_copy_is_refused(kernel):
     """It returned what was there when it was compiled."""

@@ -32,7 +32,7 @@ from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
 from .sources import HOW, Search, arguments_of, outer_value, translated
-from .uses import FOREIGN, leads_to_interlock, named_arrays, package_of, python_function
+from .uses import FOREIGN, leads_to_interlock, named_arrays, overloads, package_of, python_function
 from .variables import new_variable
 
 _predicates = WeakSet()  # functions all of whose global arrays are live
@@ -141,16 +141,34 @@ def _live_in_helpers(function, named):
     found = []
     for helper, arrays in named.items():
         elsewhere = [array for other in named if other is not helper for array in named[other]]
-        if helper is not function and _share_memory(arrays, elsewhere):  # otherwise a copy would do, too
+        if helper is function or not _share_memory(arrays, elsewhere):  # a copy would do, too
+            continue
+        for part in [helper, *_defined_in(helper)]:
             try:
                 found += [
                     (value, is_known)
-                    for _, _, value, can_be_live, is_known in _operands(translated(helper), {})
+                    for _, _, value, can_be_live, is_known in _operands(translated(part), {})
                     if can_be_live and isinstance(value, np.ndarray)
                 ]
-            except errors.NumbaError:  # Numba will not compile it either
+            except errors.NumbaError:  # Numba will not compile it either, or it is an overload, which is Python code
                 pass
     return found
+
+
+def _defined_in(function):
+    """Return the functions that a function defines, among them what an overload returns. What they capture is None."""
+    outer = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
+    return [
+        FunctionType(
+            code,
+            function.__globals__,
+            code.co_name,
+            None,
+            tuple(outer.get(name, CellType(None)) for name in code.co_freevars),
+        )
+        for code in function.__code__.co_consts
+        if isinstance(code, CodeType) and code.co_name.isidentifier() | (code.co_name == "<lambda>")
+    ]
 
 
 def _share_memory(arrays, others):
@@ -168,17 +186,23 @@ def _helpers(func_ir):
         for call in block.find_exprs("call"):
             for var in [call.func, *([] if _is_wait_for(func_ir, call) else arguments_of(call))]:
                 value = guard(find_outer_value, func_ir, var)
-                helper = python_function(value) or _function_made_here(func_ir, var)
-                if helper and package_of(helper) not in (*FOREIGN, "interlock"):
-                    yield helper
+                found = [python_function(value) or _function_made_here(func_ir, var)]
+                if isinstance(value, FunctionType):
+                    found += [impl for function in overloads(value) for impl in _defined_in(function)]
+                for helper in found:
+                    if helper and package_of(helper) not in (*FOREIGN, "interlock"):
+                        yield helper
 
 
 def _check_helpers(func_ir, live, seen):
-    """Reject a helper to which one of the `live` arrays is a constant, unless it uses only the array's shape or type."""
+    """Reject a helper to which one of the `live` arrays is a constant, unless it uses only the array's shape or type.
+
+    `seen`: the code of those that have been searched.
+    """
     for helper in _helpers(func_ir):
-        if helper in seen:
+        if helper.__code__ in seen:
             continue
-        seen.add(helper)
+        seen.add(helper.__code__)
         named = named_arrays([helper])
         if not any(_share_memory(arrays, live) for arrays in named.values()):
             continue
@@ -250,7 +274,7 @@ class _MakeLive(Rewrite):
             named[function] = [*named.get(function, []), *defaults.values()]
             live = _live_arrays(func_ir, defaults) + _live_in_helpers(function, named)
             self._live = _arrays(live)
-            _check_helpers(func_ir, [array for array, is_known in live if is_known], {function})
+            _check_helpers(func_ir, [array for array, is_known in live if is_known], {function.__code__})
         self._func_ir, self._block = func_ir, block
         outer = {stmt: _outer_value(func_ir, stmt, defaults) for stmt in block.find_insts(ir.Assign)}
         own = {variable.name for variable in self._variables.values()}

@@ -93,6 +93,12 @@ def _overloads(function):
         return []
 
 
+def overloads(function):
+    """Return the Python functions of a function's overloads."""
+    typs = [typ for typ in _overloads(function) if isinstance(typ, types.Function)]
+    return [found for typ in typs for template in typ.templates for found in template_functions(template)]
+
+
 def _codes(function):
     """Return the code objects of a Python function and of the functions defined in it."""
     codes = [function.__code__]
