@@ -220,7 +220,8 @@ ILK_API void *ilk_semaphore_new(int64_t initial, int64_t maximum);
 /* ILK_EBUSY: a thread waits for it. */
 ILK_API int ilk_semaphore_free(void *semaphore);
 
-/* Waits until the value is above 0, and subtracts 1. */
+/* Waits until the value is above 0, and subtracts 1. Waiters are woken in the order in which they
+   fell asleep; a running thread may acquire before a woken one does. */
 ILK_API int ilk_semaphore_acquire(void *semaphore);
 ILK_API int ilk_semaphore_tryacquire(void *semaphore);
 ILK_API int ilk_semaphore_timedacquire(void *semaphore, int64_t timeout_ns);
@@ -282,9 +283,10 @@ ILK_API int ilk_condition_notify_all(void *condition);
    no thread waits for one that does not return; a release goes to the next waiter in the queue. (A
    writer that has waited for readers still stops new ones until those have left.)
 
-   Between begin and end, a wait of the calling thread for that event also succeeds if the event was
-   set at any moment since the begin, even if it was cleared at once. Without begin, a set between
-   two waits would be lost. (With a timeout of 0 only the flag counts.)
+   Between begin and end, a wait of the calling thread for that semaphore keeps its place, too: while
+   it sleeps, it is woken before those that began to wait later. And a wait for that event also
+   succeeds if the event was set at any moment since the begin, even if it was cleared at once;
+   without begin, a set between two waits would be lost. (With a timeout of 0 only the flag counts.)
 
    Every begin needs an end, whatever the wait returned; a thread's exit ends all of its own.
    Resumable waits may nest: if a thread has two on the same object, calls belong to the one that

@@ -21,6 +21,22 @@ static const struct lock locks[] = {
   {ilk_rwlock_new, ILK_FAIR, ilk_rwlock_write_timedlock, ilk_rwlock_write_unlock, ilk_rwlock_free},
 };
 
+static void *new_binary_semaphore(int unused)
+{
+  (void)unused;
+  return ilk_semaphore_new(1, 1);
+}
+
+static int release_one(void *semaphore)
+{
+  return ilk_semaphore_release(semaphore, 1);
+}
+
+/* It has no queue that a thread can be away from, so most of these tests do not apply. */
+static const struct lock binary_semaphore = {new_binary_semaphore, 0, ilk_semaphore_timedacquire,
+                                             release_one, ilk_semaphore_free};
+#define BINARY_SEMAPHORE LENGTH(locks)
+
 static const struct lock *lock;
 static void *handle;
 static _Atomic int phase, turns;
@@ -28,7 +44,7 @@ static _Atomic int phase, turns;
 /* Held by the test's main thread. */
 static void begin_test(int i)
 {
-  lock = &locks[i];
+  lock = i == BINARY_SEMAPHORE ? &binary_semaphore : &locks[i];
   handle = lock->make(lock->flags);
   must(handle);
   phase = turns = 0;
@@ -90,6 +106,43 @@ static int part_and_no_end(void *h, int64_t unused)
   first_part(h);
   return 0;
 }
+
+static int acquire_in_turn(void *semaphore, int64_t timeout_ns)
+{
+  expect(ilk_semaphore_timedacquire(semaphore, timeout_ns), ILK_OK);
+  return turns++;
+}
+
+static int acquire_in_turn_resumably(void *semaphore, int64_t timeout_ns)
+{
+  first_part(semaphore);
+  int turn = acquire_in_turn(semaphore, timeout_ns);
+  expect(ilk_wait_end(semaphore), ILK_OK);
+  return turn;
+}
+
+/* Before those that began to wait later, and after those that began earlier. */
+START_TEST(a_resumable_wait_for_a_semaphore_was_the_last)
+{
+  begin_test(BINARY_SEMAPHORE);
+  struct waiter w[4];
+  waiter_sleep(&w[0], acquire_in_turn, handle, -1);
+  waiter_start(&w[1], acquire_in_turn_resumably, handle, 3600 * SECOND);
+  until_phase(1);
+  waiter_sleep(&w[2], acquire_in_turn, handle, -1);
+  waiter_sleep(&w[3], acquire_in_turn, handle, -1);
+  phase = 2;
+  waiter_until_asleep(&w[1]);
+  for (int i = 0; i < LENGTH(w); i++) {
+    expect(ilk_semaphore_release(handle, 1), ILK_OK);
+    while (turns == i)
+      nap(50 * US);
+  }
+  for (int i = 0; i < LENGTH(w); i++)
+    expect(waiter_end(&w[i]), i);
+  expect(ilk_semaphore_free(handle), ILK_OK);
+}
+END_TEST
 
 START_TEST(a_thread_between_two_parts_blocks_no_other)
 {
@@ -599,6 +652,7 @@ int main(void)
   Suite *s = suite_create("parts");
   TCase *tc = test_case(s, "parts", 60);
   tcase_add_loop_test(tc, a_resumable_wait_keeps_its_slot, 0, LENGTH(locks));
+  tcase_add_test(tc, a_resumable_wait_for_a_semaphore_was_the_last);
   tcase_add_loop_test(tc, a_thread_between_two_parts_blocks_no_other, 0, LENGTH(locks));
   tcase_add_loop_test(tc, what_was_released_between_two_parts_is_acquired, 0, LENGTH(locks));
   tcase_add_loop_test(tc, resumable_waits_nest, 0, LENGTH(locks));
@@ -615,6 +669,6 @@ int main(void)
   tcase_add_loop_test(tc, a_waiter_in_a_signal_handler_keeps_no_wake, 0, LENGTH(locks));
   tcase_add_test(tc, a_reader_in_a_signal_handler_keeps_no_wake);
   tcase_add_test(tc, begin_and_end_check_their_handle);
-  tcase_add_loop_test(tc, no_wake_is_lost_between_parts, 0, LENGTH(locks));
+  tcase_add_loop_test(tc, no_wake_is_lost_between_parts, 0, BINARY_SEMAPHORE + 1);
   return run_suite(s);
 }

@@ -9,7 +9,7 @@ from ._constants import ILK_ETIMEDOUT, ILK_OK
 from ._errors import check, error, last_error
 from ._handle import Handle
 from ._library import BLOCKING, QUICK
-from ._wait import optional_ns, wait
+from ._wait import optional_ns, wait_in_place
 
 _new = QUICK["ilk_semaphore_new"]
 _tryacquire = QUICK["ilk_semaphore_tryacquire"]
@@ -84,7 +84,7 @@ class Semaphore(Handle):
         ns = optional_ns(timeout) if blocking else 0  # first, because a bad timeout must acquire nothing
         (code,) = map(_tryacquire, (self._handle,))  # see _wait.py
         if code != ILK_OK:
-            code = wait(_timedacquire, self._handle, timeout_ns=ns, undo=self._undo)
+            code = wait_in_place(_timedacquire, self._handle, timeout_ns=ns, undo=self._undo)
         return code == ILK_OK or (code != ILK_ETIMEDOUT and check(code) >= 0)
 
     __enter__ = acquire

@@ -220,21 +220,27 @@ int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, i
   return sleep_until_woken(&e);
 }
 
-int block_until(const struct call *c, int64_t deadline,
-                int (*check)(const struct call *c, void *context, int ended), void *context)
+int block_until_on(const struct call *c, atomic_u32 *epoch_word, int64_t deadline,
+                   int (*check)(const struct call *c, void *context, int ended), void *context)
 {
   int checked, ended = ILK_OK;
   block_prepare_wait(c->object);
   for (;;) {
-    uint32_t epoch = load_seq_cst(&c->object->epoch);
+    uint32_t epoch = load_seq_cst(epoch_word);
     /* A free that finds this thread waiting fails and restores the head. */
     while ((checked = check(c, context, ended)) == ILK_EHANDLE &&
            handle_check_waiter(c->handle) != ILK_EHANDLE)
       ;
     if (checked != ILK_EBUSY || ended != ILK_OK)
       break;
-    ended = block(c->me, c->handle, 0, &c->object->epoch, epoch, deadline, 0);
+    ended = block(c->me, c->handle, 0, epoch_word, epoch, deadline, 0);
   }
   block_finish_wait(c->object);
   return checked != ILK_EBUSY ? checked : ended;
+}
+
+int block_until(const struct call *c, int64_t deadline,
+                int (*check)(const struct call *c, void *context, int ended), void *context)
+{
+  return block_until_on(c, &c->object->epoch, deadline, check, context);
 }

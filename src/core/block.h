@@ -66,6 +66,10 @@ static inline void block_finish_wait(struct object *object)
 int block_until(const struct call *c, int64_t deadline,
                 int (*check)(const struct call *c, void *context, int ended), void *context);
 
+/* The same on another epoch than the object's, of waiters that are counted with the rest. */
+int block_until_on(const struct call *c, atomic_u32 *epoch, int64_t deadline,
+                   int (*check)(const struct call *c, void *context, int ended), void *context);
+
 /* Pinned: wakes up to n waiters, which recheck. */
 void block_wake(struct object *object, int n);
 

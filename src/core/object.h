@@ -49,9 +49,11 @@ struct cycle_visitor; /* see cycle.h */
 /* What other modules need of a kind. A function may be NULL. */
 struct kind_operations {
   const char *name;
-  /* True if ilk_wait_begin() takes a slot: to keep it in the kind's queue, or to remember the state
-     of the object. */
+  /* True if it has a queue in which ilk_wait_begin() keeps a slot. */
   bool keeps_slots;
+  /* In a kind without a queue: ilk_wait_begin() takes a slot all the same, and stores in `begun_in`
+     what this returns. NULL: it does nothing. */
+  uint64_t (*begin)(struct object *);
   /* The id of the thread that must act before a thread that waits for part `index` can continue; 0:
      none. The index may be out of range. */
   uint32_t (*holder)(struct object *, int64_t index);

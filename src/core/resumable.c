@@ -86,22 +86,26 @@ static void repair(void)
 
 const struct fork_module resumable_fork = {NULL, 0, repair};
 
-/* False: the handle is not live. *state: the object's, if it is. */
-static bool load_state(struct thread *me, void *handle, uint32_t *state)
+/* What a resumable wait for that object begins with; 0: nothing, or the handle is not live, and then
+   *live is false. */
+static uint64_t begin(struct thread *me, void *handle, bool *live)
 {
   struct object *object = handle_enter(me, PIN_INNER, handle, handle_kind(handle));
+  *live = object;
   if (!object)
-    return false;
-  /* Acquire: what the caller checks next is not older than this state. */
-  *state = head_state(load_acquire(&object->head));
+    return 0;
+  const struct kind_operations *operations = kind_operations[handle_kind(handle)];
+  uint64_t begun_in = operations->begin ? operations->begin(object) : 0;
   handle_leave(me, PIN_INNER);
-  return true;
+  return begun_in;
 }
 
 static bool is_live(struct thread *me, void *handle)
 {
-  uint32_t state;
-  return load_state(me, handle, &state);
+  bool live = handle_enter(me, PIN_INNER, handle, handle_kind(handle));
+  if (live)
+    handle_leave(me, PIN_INNER);
+  return live;
 }
 
 int ilk_wait_begin(void *object)
@@ -109,17 +113,19 @@ int ilk_wait_begin(void *object)
   struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
-  uint32_t state;
-  if (!load_state(me, object, &state))
+  bool live;
+  uint64_t begun_in = begin(me, object, &live);
+  if (!live)
     return fail(ILK_EHANDLE);
   if (handle_is(object, KIND_CONDITION))
     return fail(ILK_EINVAL); /* a plain wait would leave its notifies in the slot */
-  if (!kind_operations[handle_kind(object)]->keeps_slots)
+  const struct kind_operations *operations = kind_operations[handle_kind(object)];
+  if (!operations->keeps_slots && !operations->begin)
     return ILK_OK;
   struct wait_slot *slot = resumable_begin(me, object);
   if (!slot)
     return fail(ILK_EOVERFLOW);
-  slot->begun_in = state;
+  slot->begun_in = begun_in;
   return ILK_OK;
 }
 

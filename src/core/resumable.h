@@ -33,8 +33,9 @@
        ilk_condition_wait_end(), which returns 1 then.
    P4  A slot that is in a queue, or has a notify that was not accepted, counts in the object's
        `waiters`, so the object is not freed. Otherwise the object may be gone.
-   P5  An event has no queue: its slot remembers the state in which the wait began (`begun_in`), from
-       which a part sees that the event was set since (I1 of event.c).
+   P5  In a kind without a queue the slot is in none, and remembers what the wait began with
+       (`begun_in`): the state of an event, from which a part sees that it was set since (I1 of
+       event.c); the place at a semaphore.
    P6  A fork's child has no queues. A slot that was in one stays kept, but is in no queue. A notify
        that it received before stays.
 

@@ -65,10 +65,10 @@ struct wait_slot {
   int64_t since; /* when the wait began, or its first part */
   /* In a condition's queue: the mutex that its thread reacquires once notified. */
   void *mutex;
-  /* Private to its thread: the object of a resumable wait (see resumable.h), or NULL; and the state
-     of that object when the wait began, which only events use. */
+  /* Private to its thread: the object of a resumable wait (see resumable.h), or NULL; and what the
+     wait began with, in a kind without a queue. */
   void *resumable_for;
-  uint32_t begun_in;
+  uint64_t begun_in;
   struct thread *thread; /* never changes */
 };
 

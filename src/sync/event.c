@@ -139,9 +139,8 @@ static int check(const struct call *c, void *context, int ended)
    one. */
 static uint32_t unset_before(const struct call *c, uint32_t now)
 {
-  struct wait_slot *slot =
-    unlikely(c->me->resumable_waits) ? resumable_find(c->me, c->handle) : NULL;
-  return slot ? slot->begun_in & ~SET : now;
+  const struct wait_slot *mine = resumable_slot(c->me, c->handle);
+  return resumable_is_kept(mine) ? (uint32_t)mine->begun_in & ~SET : now;
 }
 
 /* A free changes the tag, not the state, and the slot is not reused while this thread is pinned. So
@@ -201,6 +200,12 @@ int ilk_event_free(void *event)
   return handle_free(event, KIND_EVENT);
 }
 
+/* Acquire: what the caller of ilk_wait_begin() checks next is not older than this state. */
+static uint64_t operation_begin(struct object *e)
+{
+  return head_state(load_acquire(&e->head));
+}
+
 static bool operation_is_satisfied(struct object *e)
 {
   return head_state(load_seq_cst(&e->head)) & SET;
@@ -213,7 +218,7 @@ static void operation_describe(struct object *e, char *text, size_t size)
 
 const struct kind_operations event_operations = {
   .name = "event",
-  .keeps_slots = true,
+  .begin = operation_begin,
   .satisfied = operation_is_satisfied,
   .retires = handle_retires,
   .describe = operation_describe,

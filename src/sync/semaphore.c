@@ -6,19 +6,42 @@
    Each is one compare-and-swap of the head, which also checks the handle. Waiters use the object's
    event count (block.h): the change of the value and the load of `waiters` are seq_cst. Every
    release wakes as many waiters as it lets through. A woken waiter that finds the value taken
-   sleeps again, because the thread that took it was let through in its place. */
+   sleeps again, because the thread that took it was let through in its place.
+
+   The system wakes those that sleep on one word in the order in which they fell asleep, and a
+   resumable wait (resumable.h) falls asleep anew in each part. So these sleep on a second epoch, and
+   each has a place: the number of wakes that other waiters will have had when all have been woken
+   that waited when it began. `least` is the lowest place of those that sleep:
+
+       resumable:  t = resumed_epoch;  least = min(least, place);  attempt;  sleep
+       release:    value += n;  loads `waiters` and `least`;  wakes others up to that place;
+                   least = NO_PLACE;  resumed_epoch += 1;  wakes all resumable ones;  wakes others
+
+   until it has woken n in all. The places decide only which are woken first. That a wake is not lost
+   follows as in counter.c, whose `least` is the same protocol: either the release sees the place, or
+   the waiter sees the value. A waiter whose place was overwritten is woken, or does not fall asleep,
+   and stores its place again before its next attempt. If another waiter's wait ends without a wake,
+   resumable waits behind it are woken one wake later. */
 #include "kinds.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "block.h"
 #include "gil.h"
+#include "resumable.h"
 #include "spin.h"
+#include "wake.h"
 
 struct semaphore {
   struct object object;
-  atomic_u32 maximum; /* never changes */
+  atomic_u32 maximum;       /* never changes */
+  atomic_u32 resumed_epoch; /* of the waiters in resumable waits */
+  atomic_u32 resumed;       /* the number of these */
+  atomic_u64 passed;        /* wakes of other waiters */
+  atomic_u64 least;
 };
+#define NO_PLACE UINT64_MAX
 _Static_assert(sizeof(struct semaphore) <= CACHE_LINE, "an object fills one cache line");
 _Static_assert(offsetof(struct semaphore, maximum) == sizeof(struct object), "see DELAYED_LOADS");
 
@@ -33,6 +56,7 @@ void *ilk_semaphore_new(int64_t initial, int64_t maximum)
   if (!s)
     return fail_null(ILK_ENOMEM);
   store_relaxed(&s->maximum, (uint32_t)maximum);
+  store_relaxed(&s->least, NO_PLACE);
   return handle_publish(&s->object, handle, (uint32_t)initial);
 }
 
@@ -57,6 +81,28 @@ static int check(const struct call *c, void *context, int ended)
   return attempt(c->object, c->handle);
 }
 
+static int check_resumed(const struct call *c, void *context, int ended)
+{
+  (void)ended;
+  struct semaphore *s = (struct semaphore *)c->object;
+  uint64_t place = *(const uint64_t *)context, least = load_seq_cst(&s->least);
+  while (place < least && !cas_seq_cst(&s->least, &least, place))
+    ;
+  return attempt(c->object, c->handle);
+}
+
+static int wait(const struct call *c, int64_t deadline)
+{
+  struct semaphore *s = (struct semaphore *)c->object;
+  struct wait_slot *mine = resumable_slot(c->me, c->handle);
+  if (likely(!resumable_is_kept(mine)))
+    return block_until(c, deadline, check, NULL);
+  add_relaxed(&s->resumed, 1);
+  int result = block_until_on(c, &s->resumed_epoch, deadline, check_resumed, &mine->begun_in);
+  sub_relaxed(&s->resumed, 1);
+  return result;
+}
+
 static int acquire_pinned(const struct call *c, int64_t timeout_ns)
 {
   struct spin spin = spin_begin(c->me);
@@ -74,7 +120,7 @@ static int acquire_pinned(const struct call *c, int64_t timeout_ns)
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
     if (load_relaxed(&c->object->waiters) || !spin_again(&spin))
-      return block_until(c, clock_deadline(timeout_ns), check, NULL);
+      return wait(c, clock_deadline(timeout_ns));
   }
 }
 
@@ -104,6 +150,42 @@ int ilk_semaphore_tryacquire(void *s)
   return acquire_fast(s) ? ILK_OK : try_code(acquire_slow(s, 0));
 }
 
+/* Wakes up to n waiters on one epoch, and returns how many. */
+static int wake_on(atomic_u32 *epoch, int n)
+{
+  add_seq_cst(epoch, 1);
+  return wake(epoch, n, false);
+}
+
+static int wake_others(struct semaphore *s, int n)
+{
+  int woken = n > 0 ? wake_on(&s->object.epoch, n) : 0;
+  add_relaxed(&s->passed, (uint64_t)woken);
+  return woken;
+}
+
+/* With a resumable wait among the waiters, and the lowest place of these. */
+COLD static void wake_in_order(struct semaphore *s, uint64_t place, int n)
+{
+  uint64_t passed = load_relaxed(&s->passed), before = place > passed ? place - passed : 0;
+  n -= wake_others(s, before < (uint64_t)n ? (int)before : n);
+  if (n == 0)
+    return;
+  store_seq_cst(&s->least, NO_PLACE);
+  n -= wake_on(&s->resumed_epoch, INT_MAX);
+  wake_others(s, n);
+}
+
+/* Pinned: wakes n waiters. */
+static void wake_waiters(struct semaphore *s, int n)
+{
+  uint64_t place = load_seq_cst(&s->least);
+  if (unlikely(place != NO_PLACE))
+    wake_in_order(s, place, n);
+  else
+    wake_others(s, n);
+}
+
 /* Called after a release that saw waiters. The semaphore may have been freed since; then no thread
    waits. */
 COLD static int wake_slow(void *handle, int64_t n)
@@ -111,7 +193,7 @@ COLD static int wake_slow(void *handle, int64_t n)
   struct thread *me;
   struct object *object = handle_enter_safely(&me, handle, KIND_SEMAPHORE);
   if (object) {
-    block_wake(object, (int)n);
+    wake_waiters((struct semaphore *)object, (int)n);
     handle_leave_safely(me, handle);
   }
   return ILK_OK;
@@ -207,6 +289,19 @@ int ilk_semaphore_free(void *s)
   return handle_free(s, KIND_SEMAPHORE);
 }
 
+/* The place of a resumable wait that begins. Relaxed: it decides only the order. */
+static uint64_t operation_begin(struct object *object)
+{
+  struct semaphore *s = (struct semaphore *)object;
+  uint32_t waiters = load_relaxed(&object->waiters), resumed = load_relaxed(&s->resumed);
+  return load_relaxed(&s->passed) + (waiters > resumed ? waiters - resumed : 0);
+}
+
+static void operation_after_fork(struct object *object)
+{
+  update_relaxed(&((struct semaphore *)object)->resumed, 0);
+}
+
 static void operation_describe(struct object *object, char *text, size_t size)
 {
   uint32_t value = head_state(load_relaxed(&object->head));
@@ -218,4 +313,9 @@ static void operation_describe(struct object *object, char *text, size_t size)
 }
 
 const struct kind_operations semaphore_operations = {
-  .name = "semaphore", .retires = handle_retires, .describe = operation_describe};
+  .name = "semaphore",
+  .begin = operation_begin,
+  .retires = handle_retires,
+  .describe = operation_describe,
+  .after_fork = operation_after_fork,
+};

@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 
+import interlock
 from conftest import PATIENCE, until, until_waiting
-from interlock import Condition, DeadlockError, Event, Lock, LockArray, Mutex, RLock, RWLock, _lockarray, words
+from interlock import Condition, DeadlockError, Event, Lock, LockArray, Mutex, RLock, RWLock, Semaphore, _lockarray, words
 from interlock import _wait as slices
 
 
@@ -110,6 +111,35 @@ def test_the_main_thread_is_notified_in_its_turn():
 
 class Interrupted(Exception):
     pass
+
+
+def test_the_main_thread_was_the_last_at_a_semaphore(monkeypatch):
+    monkeypatch.setattr(slices, "_SLICE_NS", 1_000_000)
+    semaphore, over, taken = Semaphore(0), threading.Event(), []
+
+    def work():
+        while semaphore.acquire() and not over.is_set():
+            taken.append(1)
+
+    def release():
+        waits = f"waits for semaphore {semaphore.handle:#x}"
+        while not over.is_set():
+            time.sleep(0.01)  # more than a slice
+            if interlock.report().count(waits) == 3:
+                semaphore.release()
+
+    threads = [threading.Thread(target=target) for target in (work, work, release)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert semaphore.acquire(timeout=PATIENCE)
+        assert len(taken) < 20
+    finally:
+        over.set()
+        semaphore.release(2)
+        for thread in threads:
+            thread.join()
+    semaphore.close()
 
 
 def test_a_set_between_two_slices_was_lost(monkeypatch):
