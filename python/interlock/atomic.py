@@ -464,16 +464,22 @@ def _apply(operation: int, array: NDArray[Element], index: Index, order: str, *v
     check_order(name, order)
     if not isinstance(array, np.ndarray):
         raise TypeError(f"atomic.{name} takes a numpy array, not {type(array).__name__}")
-    check_type(name, array.dtype)
+    dtype = array.dtype
+    check_type(name, dtype)
     if not array.flags.writeable and name != "load":
         raise ValueError(f"atomic.{name}: the array is read-only")
-    address = element_address(array, index)
-    if not array.flags.aligned or address % array.itemsize:
+    indices = _integers(array, index)
+    _address_of(array, indices)  # an IndexError comes before the operands' errors
+    cells = np.array([0, *[_convert(dtype, value) for value in values]], dtype)  # the old value, the operands
+    # Only now, because the methods of a user's numbers may have changed the array.
+    address = _address_of(array, indices)
+    if array.dtype is not dtype:
+        raise ValueError(f"atomic.{name}: the array's type has changed meanwhile")
+    if not array.flags.aligned or address % dtype.itemsize:
         raise ValueError(f"atomic.{name}: the array is misaligned")
-    cells = np.array([0, *[_convert(array.dtype, value) for value in values]], array.dtype)  # the old value, the operands
     old = _address(cells)
-    letter = _LETTERS[array.dtype.str[1:]]
-    check(_c_apply(address, ord(letter), operation, old + array.itemsize, old))
+    letter = _LETTERS[dtype.str[1:]]
+    check(_c_apply(address, ord(letter), operation, old + dtype.itemsize, old))
     result: Element = cells[0]
     return result
 
@@ -485,11 +491,24 @@ def _address(array: NDArray[Any]) -> int:
 
 def element_address(array: NDArray[Any], index: Index) -> int:
     """Return the address of an element, or raise as numpy does. Each index must be an integer."""
+    return _address_of(array, _integers(array, index))  # in this order: the first may run code that changes the array
+
+
+def _integers(array: NDArray[Any], index: Index) -> tuple[int, ...]:
     indices = index if isinstance(index, tuple) else (index,)
+    _check_length(array, indices)
+    return tuple(map(operator.index, indices))
+
+
+def _check_length(array: NDArray[Any], indices: tuple[Any, ...]) -> None:
     if len(indices) != array.ndim:
         raise IndexError(f"the array has {array.ndim} dimensions, but {len(indices)} indices were given")
+
+
+def _address_of(array: NDArray[Any], indices: tuple[int, ...]) -> int:
+    _check_length(array, indices)
     address = _address(array)
-    for axis, (i, size, stride) in enumerate(zip(map(operator.index, indices), array.shape, array.strides)):
+    for axis, (i, size, stride) in enumerate(zip(indices, array.shape, array.strides)):
         if not -size <= i < size:
             raise IndexError(f"index {i} is out of bounds for axis {axis} with size {size}")
         address += (i + size if i < 0 else i) * stride

@@ -44,6 +44,7 @@ typedef void *object;
   F(object, error, (void), PyErr_Occurred) /* borrowed */                                          \
   F(void, clear_error, (void), PyErr_Clear)                                                        \
   F(int, is_subtype, (object type, object of), PyType_IsSubtype)                                   \
+  F(unsigned long, type_flags, (object), PyType_GetFlags)                                          \
   F(object, attribute, (object, const char *), PyObject_GetAttrString)                             \
   F(object, call, (object, object tuple, object dict_or_null), PyObject_Call)                      \
   F(object, new_tuple, (intptr_t), PyTuple_New)                                                    \
@@ -77,6 +78,8 @@ struct method {
   int flags;
   const char *documentation;
 };
+
+#define TYPE_ON_HEAP (1ul << 9) /* Py_TPFLAGS_HEAPTYPE */
 
 #define METH_KEYWORDS 2
 #define METH_NOARGS 4

@@ -112,17 +112,19 @@ static bool is_for_bools(int64_t operation)
 /* --- arguments: all functions return false for what Python is to judge
    -------------------------- */
 
-static bool is_instance(object o, object type)
+/* True for numpy's own subtypes, whose numbers convert without side effects. A user's subclass, which
+   lives on the heap, may run code that changes the array. */
+static bool is_numpys(object o, object type)
 {
-  return type_of(o) == type || python.is_subtype(type_of(o), type);
+  return python.is_subtype(type_of(o), type) && !(python.type_flags(type_of(o)) & TYPE_ON_HEAP);
 }
 
-/* An integer: an int, or one of numpy's, which convert without side effects. */
+/* An integer: an int, or one of numpy's. */
 static bool is_integer(object o, void *const *api, int64_t *value)
 {
   if (likely(type_of(o) == python.int_type))
     return is_int(o, value);
-  if (!is_instance(o, api[NUMPY_INTEGER_TYPE]))
+  if (!is_numpys(o, api[NUMPY_INTEGER_TYPE]))
     return false;
   object number = python.index(o);
   if (!number) {
@@ -137,8 +139,8 @@ static bool is_integer(object o, void *const *api, int64_t *value)
 static bool is_double(object o, void *const *api, double *value)
 {
   bool ok = type_of(o) == python.float_type || type_of(o) == python.int_type ||
-            type_of(o) == type_of(python.true_object) || is_instance(o, api[NUMPY_FLOATING_TYPE]) ||
-            is_instance(o, api[NUMPY_INTEGER_TYPE]);
+            type_of(o) == type_of(python.true_object) || is_numpys(o, api[NUMPY_FLOATING_TYPE]) ||
+            is_numpys(o, api[NUMPY_INTEGER_TYPE]);
   if (!ok)
     return false;
   *value = python.float_value(o);

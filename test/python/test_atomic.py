@@ -864,3 +864,38 @@ def test_the_type_that_a_kernel_answers():
         compiled(array, 0, 1)
         signatures = [s for s in compiled.nopython_signatures if s.args[0] == typeof(array)]
         assert signatures and all(s.return_type == typeof(array).dtype for s in signatures)
+
+
+def changes(array, number, change):
+    """Numbers of a user's classes that change the array when they are converted."""
+
+    class Index:
+        def __index__(self):
+            change(array)
+            return number
+
+    class Subclass(np.int64):
+        __index__ = __float__ = Index.__index__
+
+    return Index(), Subclass(number)
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["class", "subclass of int64"])
+@pytest.mark.parametrize("argument", ["index", "value"])
+def test_a_number_that_changes_the_array(kind, argument):
+    # The element's address was computed before, so that the operation wrote to memory that had been freed.
+    def apply(change, number=1):
+        array = np.zeros(4, np.int64)
+        culprit = changes(array, number, change)[kind]
+        atomic.add(array, *((culprit, 7) if argument == "index" else (1, culprit)))
+        return array
+
+    expected = 7 if argument == "index" else 1
+    assert apply(lambda array: array.resize(100_000, refcheck=False))[1] == expected
+    assert apply(lambda array: array.strides and setattr(array, "shape", (4,)))[1] == expected
+    with pytest.raises(IndexError):
+        apply(lambda array: setattr(array, "shape", (2, 2)))
+    with pytest.raises(IndexError):
+        apply(lambda array: array.resize(1, refcheck=False))
+    with pytest.raises(ValueError, match="has changed"):
+        apply(lambda array: setattr(array, "dtype", np.float64))
