@@ -232,7 +232,7 @@ class Barrier:
     """As `interlock.Barrier`."""
 
     def __init__(self, parties):
-        self.ptr = nb.ilk_barrier_new(parties if parties < 2**31 else 0)
+        self.ptr = nb.ilk_barrier_new(parties if 0 < parties < 2**31 else 0)  # an int: others would be truncated
         self.ptr = _barrier(self.ptr)._created
 
     def wait(self, timeout=None):

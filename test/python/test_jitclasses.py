@@ -271,7 +271,7 @@ def test_the_others():
     barrier.abort()
     with pytest.raises(threading.BrokenBarrierError):
         barrier.wait()
-    for parties in (0, -1, 2**31, 2**32 + 1):
+    for parties in (0, -1, 2**31, 2**32 + 1, -(2**32) + 2):
         with pytest.raises(ValueError):
             Barrier(parties)
 
