@@ -68,7 +68,7 @@ class PerThread(Handle):
 
         self._check_is_new()
         self._dtype = np.dtype(dtype)
-        if self._dtype.hasobject or not self._dtype.isnative:
+        if self._dtype.hasobject or self._dtype.subdtype or not self._dtype.isnative:
             raise TypeError(f"PerThread cannot have elements of {self._dtype}: numbers or records in native byte order")
         self._initial = np.full(shape, self._element(initial), self._dtype)
         self._shape = np.array(self._initial.shape or (0,), np.int64)
@@ -211,7 +211,7 @@ class PerThread(Handle):
         element = np.zeros((), self._dtype)
         if np.ndim(initial) and not isinstance(initial, tuple):
             raise ValueError("initial must be a scalar: all elements have the same value at first")
-        if self._dtype.names is None or isinstance(initial, (tuple, np.ndarray, np.void)) or initial != 0:
+        if isinstance(initial, (tuple, np.ndarray, np.void)) or initial != 0:
             element[...] = initial
         if self._dtype.kind in "iu" and element != initial:
             raise ValueError(f"{self._dtype} cannot hold {initial!r}")

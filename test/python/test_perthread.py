@@ -263,12 +263,14 @@ def test_an_initial_value_that_is_not_one_value_of_the_dtype_is_refused():
         PerThread(3, np.int64, np.inf)  # became the least of all
     for initial in (5, 5.0, np.array(5), np.uint8(5)):
         assert PerThread(2, np.int32, initial).max().tolist() == [5, 5]
+    assert PerThread(2, "V3").merge(None).tolist() == [b"\0\0\0"] * 2
+    assert PerThread(2, float, -0.0).sum().tolist() == [0, 0]
     assert PerThread(2, np.float32, 0.1).max().tolist() == [np.float32(0.1)] * 2
     assert PerThread(2, [("n", int), ("x", float)], (1, 2)).merge(None).tolist() == [(1, 2)] * 2
 
 
 def test_misuse():
-    for dtype in (object, ">i4"):
+    for dtype in (object, ">i4", (float, 2)):
         with pytest.raises(TypeError, match="native"):
             PerThread(3, dtype)
     with pytest.raises(ValueError):
