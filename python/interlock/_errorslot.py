@@ -81,9 +81,9 @@ class ErrorSlot(Handle):
 
     def __init__(self, errors: Mapping[int, Raised] | None = None) -> None:
         self._check_is_new()
-        self._errors = dict(errors or {})
+        self._errors = {index(code): what for code, what in dict(errors or {}).items()}
         for code, what in self._errors.items():
-            if not 0 < index(code) < CODE_MAX:
+            if not 0 < code < CODE_MAX:
                 raise ValueError(f"the code {code} is not in 1..{CODE_MAX - 1}")
             if not _can_be_raised(what):  # now, because a worker's error would be lost behind that of the mapping
                 raise TypeError(f"the code {code} needs an exception class, or one and a text, not {what!r}")

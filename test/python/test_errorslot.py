@@ -113,3 +113,14 @@ def test_misuse():
     for use in (errors.is_set, errors.raise_if_set, errors.clear, lambda: errors.set(1), lambda: record(errors, 1, 1)):
         with pytest.raises(HandleError):
             use()
+
+
+def test_a_code_of_a_users_class():
+    class Code:
+        def __index__(self):
+            return 3
+
+    slot = ErrorSlot({Code(): ValueError})  # was accepted and never found: KernelError
+    slot.set(Code(), 7)
+    with pytest.raises(ValueError, match="code 3 at 7"):
+        slot.raise_if_set()
