@@ -15,7 +15,7 @@ from numba.experimental import jitclass
 from numba.extending import as_numba_type
 
 import interlock
-from conftest import PATIENCE
+from conftest import PATIENCE, live
 from interlock import (
     Barrier,
     BoundedSemaphore,
@@ -35,6 +35,7 @@ from interlock import (
     RWLock,
     Semaphore,
     Tally,
+    held,
     words,
 )
 from interlock._numba.methods import METHODS
@@ -433,6 +434,62 @@ def test_an_attribute_that_is_replaced_is_alive_when_it_is_called():
         return lock.locked()
 
     assert not kernel(Account(Mutex()), Mutex())
+
+
+@jitclass([("counters", types.ListType(as_numba_type(Counter)))])
+class Stock:
+    def __init__(self, counters):
+        self.counters = counters
+
+    @property
+    def last(self):
+        return self.counters.pop()
+
+
+def test_an_object_that_a_property_makes_available_is_alive_when_it_is_called():
+    """A property was taken for an attribute, which the jitclass keeps alive."""
+
+    @njit
+    def kernel(stock):
+        add = stock.last.fetch_add
+        return stock.last.load() + add(1)
+
+    stock = Stock(typed.List([Counter(3), Counter(4)]))
+    assert kernel(stock) == 7
+
+
+def with_reading(locks):
+    with locks.pop().reading():
+        return 1
+
+
+def with_reading_of_a_variable(locks):
+    lock = locks.pop()
+    with lock.reading():
+        return 1
+
+
+def with_held(locks):
+    with held(locks.pop(), "read"):
+        return 1
+
+
+def with_held_in_a_loop(locks):
+    n = 0
+    while locks:
+        lock = locks.pop()
+        with held(lock, "write"):
+            n += 1
+    return n
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("kernel", [with_reading, with_reading_of_a_variable, with_held, with_held_in_a_loop])
+def test_an_object_that_only_a_with_refers_to_is_alive_until_its_end(kernel, parallel):
+    """It was closed before it was acquired."""
+    before = live()
+    result = njit(parallel=parallel)(kernel)(typed.List([RWLock()]))  # an assert would keep its parts alive
+    assert result == 1 and live() == before
 
 
 def test_a_barrier_that_only_a_variable_refers_to_runs_its_action():

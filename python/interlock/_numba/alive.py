@@ -51,7 +51,16 @@ def _is_alive(func_ir, variable, typemap):
         return False
     if made.op in ("static_getitem", "getitem"):
         return isinstance(typemap[made.value.name], types.BaseTuple)
-    return made.op == "getattr" and variable.name.startswith("$")
+    return made.op == "getattr" and variable.name.startswith("$") and _keeps(typemap[made.value.name], made.attr)
+
+
+def _keeps(typ, name):
+    """Return whether a value of that type contains what its attribute is, and does not compute it as a property does."""
+    if isinstance(typ, types.ClassInstanceType):
+        return name in typ.struct
+    if isinstance(typ, types.StructRef):
+        return name in typ.field_dict
+    return isinstance(typ, (types.BaseTuple, types.Module))
 
 
 @register_rewrite("after-inference")

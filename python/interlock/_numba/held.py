@@ -7,7 +7,8 @@
     leave(site, is_caught, manager)    on each normal way out
     unwind(site)                       at the start of a handler outside the body: there is one if `is_caught`
 
-`frame` describes what they do.
+`frame` describes what they do. If the manager is a view of an object, as ``held(x, i)`` and ``rw.reading()`` are, the object
+is another argument of `leave`, which keeps it alive.
 """
 
 import inspect
@@ -134,7 +135,7 @@ class _Function:
 
 
 def _type_call(context, args, kws):
-    if len(args) == 3:
+    if len(args) >= 3:
         _held_type(context, args[2])
     return signature(types.none, *args)
 
@@ -263,7 +264,7 @@ def _lower_enter(context, builder, sig, args):
 
 @lower_builtin(leave, types.VarArg(types.Any))
 def _lower_leave(context, builder, sig, args):
-    _site(context, builder, *sig.args).release()
+    _site(context, builder, *sig.args[:3]).release()
     return context.get_dummy_value()
 
 

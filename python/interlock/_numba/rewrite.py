@@ -7,9 +7,10 @@ import itertools
 
 from numba.core import byteflow, errors, ir
 from numba.core.analysis import compute_cfg_from_blocks
-from numba.core.ir_utils import build_definitions
+from numba.core.ir_utils import build_definitions, find_outer_value, get_definition, guard
 from numba.core.unsafe import eh
 
+from .._held import held
 from .held import begin_at_depth, enter, leave, try_depth, unwind
 from .variables import new_variable
 
@@ -24,6 +25,7 @@ class _With:
         self.site = next(_sites)
         self.is_caught = False  # by a handler of this function, outside the body
         self.exits = []  # the labels of blocks with a normal way out
+        self.owners = []  # the variable of the object of whose lock the manager is a view
 
     def operands(self, block, code, loc):
         """Return the site's number, whether an exception in it is caught, and the manager, which the call keeps alive."""
@@ -53,6 +55,7 @@ def rewrite(func_ir, offsets):
             if isinstance(enter_with, ir.EnterWith):
                 this = _With(label, enter_with)
                 this.manager = _source(func_ir, this.manager)
+                this.owners = _owners(func_ir, this.manager)
                 (withs if enter_with.begin in offsets else others).append(this)
                 exit_of[exit_function.target.name] = this
     _follow_copies(blocks, exit_of)
@@ -77,7 +80,7 @@ def rewrite(func_ir, offsets):
                 entered = exit_of[block.body[block.body.index(stmt) + 1].target.name]
                 _call(block, code, enter, entered.operands(block, code, stmt.loc), stmt.loc)
             elif left in withs:
-                _call(block, code, leave, left.operands(block, code, stmt.loc), stmt.loc, stmt.target)
+                _call(block, code, leave, [*left.operands(block, code, stmt.loc), *left.owners], stmt.loc, stmt.target)
             elif not (isinstance(stmt, ir.PopBlock) and nest.innermost(label) not in others):
                 code.append(stmt)
         block.body = code
@@ -98,6 +101,23 @@ def _source(func_ir, variable):
             # `literal_unroll` replaces the copies of a loop's variable, one for each type, and not the variable itself.
             return variable if isinstance(definition, ir.Expr) and definition.op == "pair_first" else source
         source = definition
+
+
+def _owners(func_ir, manager):
+    """Return the variable of an object, in a list, if the manager is ``held(object, ...)`` or a method's result.
+
+    That manager has no reference to the object, so `leave` gets the object to keep it alive.
+    """
+    call = guard(get_definition, func_ir, manager)
+    if not (isinstance(call, ir.Expr) and call.op == "call"):
+        return []
+    callee, method = guard(find_outer_value, func_ir, call.func), guard(get_definition, func_ir, call.func)
+    if callee is held:
+        found = call.args[:1]
+    else:
+        found = [method.value] if callee is None and isinstance(method, ir.Expr) and method.op == "getattr" else []
+    deleted = {stmt.value for block in func_ir.blocks.values() for stmt in block.find_insts(ir.Del)}
+    return [var for var in found if len(func_ir._definitions[var.name]) == 1 and var.name not in deleted]
 
 
 def _callee(stmt):
