@@ -22,7 +22,7 @@ static struct {
 struct sleeper {
   atomic_u32 *word;
   int64_t timeout_ns; /* < 0: forever */
-  int number;
+  int number, flags;
   _Atomic int tid, done;
   enum wait_result result;
   pthread_t thread;
@@ -32,19 +32,26 @@ static void *sleep_on_word(void *argument)
 {
   struct sleeper *s = argument;
   s->tid = own_tid();
-  s->result = wait_on(s->word, 0, s->timeout_ns < 0 ? WAIT_FOREVER : now() + s->timeout_ns, false);
+  s->result =
+    wait_on(s->word, 0, s->timeout_ns < 0 ? WAIT_FOREVER : now() + s->timeout_ns, s->flags);
   woken.order[woken.n++] = s->number;
   s->done = 1;
   return NULL;
 }
 
-static void sleeper_start(struct sleeper *s, int number, atomic_u32 *word, int64_t timeout_ns)
+static void sleeper_start_with(struct sleeper *s, int number, atomic_u32 *word, int64_t timeout_ns,
+                               int flags)
 {
-  *s = (struct sleeper){.word = word, .timeout_ns = timeout_ns, .number = number};
+  *s = (struct sleeper){.word = word, .timeout_ns = timeout_ns, .number = number, .flags = flags};
   s->thread = start(sleep_on_word, s);
   while (!s->tid)
     sched_yield();
   until_asleep(s->tid);
+}
+
+static void sleeper_start(struct sleeper *s, int number, atomic_u32 *word, int64_t timeout_ns)
+{
+  sleeper_start_with(s, number, word, timeout_ns, 0);
 }
 
 /* Wakes n in all: a system that stops a process takes its sleepers out of their queue for a
@@ -219,10 +226,10 @@ END_TEST
 
 START_TEST(another_value_is_not_waited_for)
 {
-  expect(wait_on(&words[0], 1, WAIT_FOREVER, false), WAIT_WOKEN);
+  expect(wait_on(&words[0], 1, WAIT_FOREVER, 0), WAIT_WOKEN);
   store_relaxed(&words[0], UINT32_MAX);
-  expect(wait_on(&words[0], 0, WAIT_FOREVER, false), WAIT_WOKEN);
-  expect(wait_on(&words[0], UINT32_MAX, now(), false), WAIT_TIMEDOUT);
+  expect(wait_on(&words[0], 0, WAIT_FOREVER, 0), WAIT_WOKEN);
+  expect(wait_on(&words[0], UINT32_MAX, now(), 0), WAIT_TIMEDOUT);
 }
 END_TEST
 
@@ -231,10 +238,10 @@ START_TEST(deadline)
   const int64_t timeouts[] = {-SECOND, 0, 1, 100 * US, 3 * MS};
   for (int i = 0; i < LENGTH(timeouts); i++) {
     int64_t until = now() + timeouts[i];
-    expect(wait_on(&words[0], 0, until, false), WAIT_TIMEDOUT);
+    expect(wait_on(&words[0], 0, until, 0), WAIT_TIMEDOUT);
     must(now() >= until);
   }
-  expect(wait_on(&words[0], 0, 1, false), WAIT_TIMEDOUT); /* long ago */
+  expect(wait_on(&words[0], 0, 1, 0), WAIT_TIMEDOUT); /* long ago */
 }
 END_TEST
 
@@ -261,6 +268,34 @@ START_TEST(wakes_as_many_oldest_first)
   expect(woken.order[1], 1);
   for (int i = 0; i < N; i++)
     expect(sleepers[i].result, WAIT_WOKEN);
+}
+END_TEST
+
+START_TEST(wakes_those_that_are_first_before_the_others)
+{
+  struct sleeper others[2], first[2];
+  sleeper_start(&others[0], 0, &words[7], -1);
+  sleeper_start_with(&first[0], 1, &words[7], -1, WAIT_FIRST);
+  sleeper_start(&others[1], 2, &words[7], -1);
+  wake_so_many(&words[7], 1);
+  join(first[0].thread);
+  expect(others[0].done + others[1].done, 0);
+  sleeper_start_with(&first[1], 3, &words[7], -1, WAIT_FIRST);
+  wake_so_many(&words[7], 2); /* of both kinds */
+  join(first[1].thread);
+  join(others[0].thread);
+  expect(others[1].done, 0);
+  wake_so_many(&words[7], 1);
+  join(others[1].thread);
+  /* The end of the list is found again after the only sleeper was added at its front. */
+  sleeper_start_with(&first[0], 1, &words[7], 2 * MS, WAIT_FIRST);
+  join(first[0].thread);
+  expect(first[0].result, WAIT_TIMEDOUT);
+  sleeper_start_with(&first[0], 1, &words[7], -1, WAIT_FIRST);
+  sleeper_start(&others[0], 0, &words[7], -1);
+  wake_so_many(&words[7], 2);
+  join(first[0].thread);
+  join(others[0].thread);
 }
 END_TEST
 
@@ -345,7 +380,7 @@ static void *follow(void *unused)
   bool last = false;
   for (uint32_t i = 0; !last; i++) {
     while (load_acquire(&words[0]) == i)
-      expect(wait_on(&words[0], i, WAIT_FOREVER, false), WAIT_WOKEN);
+      expect(wait_on(&words[0], i, WAIT_FOREVER, 0), WAIT_WOKEN);
     last = no_more;
     store_release(&words[1], i + 1);
     wait_wake(&words[1], 1, false);
@@ -362,8 +397,7 @@ START_TEST(no_wake_is_lost)
     store_release(&words[0], i + 1);
     wait_wake(&words[0], 1, false);
     while (load_acquire(&words[1]) == i)
-      expect(wait_on(&words[1], i, i % 2 ? now() + 3600 * SECOND : WAIT_FOREVER, false),
-             WAIT_WOKEN);
+      expect(wait_on(&words[1], i, i % 2 ? now() + 3600 * SECOND : WAIT_FOREVER, 0), WAIT_WOKEN);
   }
   join(follower);
 }
@@ -380,7 +414,7 @@ START_TEST(private_futex_on_shared_memory)
     alarm(10 * BUSY);
     store_release(&shared[1], 1);
     while (load_acquire(&shared[0]) == 0)
-      if (wait_on(&shared[0], 0, WAIT_FOREVER, true) != WAIT_WOKEN)
+      if (wait_on(&shared[0], 0, WAIT_FOREVER, WAIT_SHARED) != WAIT_WOKEN)
         _exit(1);
     _exit(0);
   }
@@ -474,6 +508,7 @@ int main(void)
   tcase_add_test(calls, one_sleep_in_16_asks_however_many_waits_spin);
   tcase_add_test(calls, deadline);
   tcase_add_test(calls, wakes_as_many_oldest_first);
+  tcase_add_test(calls, wakes_those_that_are_first_before_the_others);
   tcase_add_test(calls, wakes_that_word_only);
   tcase_add_test(calls, time_outs_leave_the_others_asleep);
   tcase_add_test(calls, wake_of_memory_that_is_gone_glibc_12674);

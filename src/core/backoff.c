@@ -25,7 +25,7 @@ void backoff_sleep(int64_t ns)
 {
   atomic_u32 never = 0;
   bool suspended = fork_suspend(); /* the other thread may need the guards */
-  if (!ns || wait_on(&never, 0, clock_now() + ns, false) == WAIT_REFUSED)
+  if (!ns || wait_on(&never, 0, clock_now() + ns, 0) == WAIT_REFUSED)
     os_yield();
   if (suspended)
     fork_resume();

@@ -137,6 +137,11 @@ static int interrupted(struct episode *e, int64_t now)
   return SLEEP_AGAIN;
 }
 
+static int wait_flags(const struct episode *e)
+{
+  return (e->flags & BLOCK_SHARED ? WAIT_SHARED : 0) | (e->flags & BLOCK_FIRST ? WAIT_FIRST : 0);
+}
+
 static int sleep_once(struct episode *e)
 {
   if (is_cancelled(e))
@@ -150,7 +155,7 @@ static int sleep_once(struct episode *e)
   int64_t until = earlier(earlier(e->deadline, e->search_at), earlier(e->stall_at, e->watch_at));
   until = earlier(until, e->holder_at);
   enum wait_result slept = e->sleep ? e->sleep->until(e->sleep, until)
-                                    : wait_on(e->word, e->expected, until, e->flags & BLOCK_SHARED);
+                                    : wait_on(e->word, e->expected, until, wait_flags(e));
   if (slept == WAIT_WOKEN) {
     wake_measure(e->word, e->since);
     return is_cancelled(e) ? ILK_ECANCELED : ILK_OK;

@@ -40,7 +40,7 @@ COLD static void wait_for_stores(void)
   int64_t until = clock_now() + GRACE;
   atomic_u32 never = 0;
   do
-    wait_on(&never, 0, until, false);
+    wait_on(&never, 0, until, 0);
   while (clock_now() < until);
 }
 

@@ -16,14 +16,19 @@ enum wait_result {
 extern const char wait_backend[];
 extern bool wait_has_shared; /* processes may share words; constant after wait_setup() */
 
+enum wait_flags {
+  WAIT_SHARED = 1, /* processes share the word */
+  WAIT_FIRST = 2,  /* is woken before the others that sleep on the word; ignored if it is shared */
+};
+
 /* Sleeps while *word == expected, until `deadline` (monotonic clock, absolute, in nanoseconds). The
    comparison and the start of the sleep are atomic with respect to wait_wake(): a waker that first
    changes the word and then wakes is not missed. A signal handler that runs during the sleep does
    not end it. */
-enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared);
+enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, int flags);
 
-/* Wakes up to n threads that sleep on the word, the longest asleep first; with futexes, real-time
-   threads before others. Returns how many; if shared on macOS, not exactly. With futexes, a thread
+/* Wakes up to n threads that sleep on the word, those with WAIT_FIRST before the others, and of
+   others the longest asleep first; with futexes, real-time threads before others. Returns how many; if shared on macOS, not exactly. With futexes, a thread
    that runs a signal handler at that moment does not count as asleep. The word is not read: its
    memory may be gone. */
 int wait_wake(atomic_u32 *word, int n, bool shared);

@@ -48,7 +48,7 @@ static void bucket_remove(struct bucket *b, struct sleeper **link)
     b->end = link;
 }
 
-bool sleeper_add(struct sleeper *sleeper, atomic_u32 *word, uint32_t expected)
+bool sleeper_add(struct sleeper *sleeper, atomic_u32 *word, uint32_t expected, bool first)
 {
   struct bucket *b = bucket_of(word);
   *sleeper = (struct sleeper){.word = word};
@@ -56,8 +56,11 @@ bool sleeper_add(struct sleeper *sleeper, atomic_u32 *word, uint32_t expected)
   /* Relaxed: the waker changed the word before it acquired the bucket's lock. */
   bool added = load_relaxed(word) == expected;
   if (added) {
-    *b->end = sleeper;
-    b->end = &sleeper->next;
+    struct sleeper **link = first ? &b->first : b->end;
+    sleeper->next = *link;
+    *link = sleeper;
+    if (b->end == link)
+      b->end = &sleeper->next;
   }
   unlock(b);
   return added;

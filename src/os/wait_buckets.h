@@ -1,6 +1,6 @@
 /* For systems that cannot sleep on a word, or do not say how many threads a wake has woken, or
    promise no order. Words are hashed to buckets. A bucket has a lock and a list of the threads that
-   sleep, oldest first.
+   sleep: those that are woken first, then the others, oldest first.
 
    wait_buckets.c defines wait_read() and wait_fork of wait.h. A platform defines the rest, and
    sleeper_wake(). For words that are not shared between processes they do this:
@@ -30,8 +30,8 @@ struct sleeper {
 void sleepers_setup(void); /* once, when the library is loaded */
 
 /* False: *word is not `expected`, and the sleeper was not added. No wake that follows a change of
-   the word misses a sleeper that was added. */
-bool sleeper_add(struct sleeper *sleeper, atomic_u32 *word, uint32_t expected);
+   the word misses a sleeper that was added. `first`: as WAIT_FIRST. */
+bool sleeper_add(struct sleeper *sleeper, atomic_u32 *word, uint32_t expected, bool first);
 
 /* At the deadline. False: a wake has removed the sleeper, and sleeper_wake() has returned. */
 bool sleeper_remove(struct sleeper *sleeper);

@@ -29,11 +29,10 @@ struct kernel_time {
 };
 
 static long futex_wait(atomic_u32 *word, int operation, uint32_t expected,
-                       const struct kernel_time *until)
+                       const struct kernel_time *until, uint32_t bits)
 {
 #ifdef SYS_futex_time64
-  long result =
-    syscall(SYS_futex_time64, word, operation, expected, until, NULL, FUTEX_BITSET_MATCH_ANY);
+  long result = syscall(SYS_futex_time64, word, operation, expected, until, NULL, bits);
   if (result == 0 || errno != ENOSYS)
     return result;
 #endif
@@ -45,23 +44,37 @@ static long futex_wait(atomic_u32 *word, int operation, uint32_t expected,
     native.seconds = until->seconds > LONG_MAX ? LONG_MAX : (long)until->seconds;
     native.nanoseconds = (long)until->nanoseconds;
   }
-  return syscall(SYS_futex, word, operation, expected, until ? &native : NULL, NULL,
-                 FUTEX_BITSET_MATCH_ANY);
+  return syscall(SYS_futex, word, operation, expected, until ? &native : NULL, NULL, bits);
 #else
   return -1;
 #endif
 }
 
-enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared)
+/* The bits of a sleeper. A wake with bits wakes those that have one of them, a wake without bits
+   all. */
+#define FIRST UINT32_C(1)
+#define OTHERS (FUTEX_BITSET_MATCH_ANY & ~FIRST)
+
+/* The threads that sleep with FIRST, or may. So a wake for others needs no second call. A fork's
+   child may keep a count of threads that it does not have; its wakes then cost a call more. */
+static atomic_u32 firsts;
+
+enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, int flags)
 {
   /* The bitset form takes an absolute deadline on the monotonic clock. */
-  int operation = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
+  int operation = FUTEX_WAIT_BITSET | (flags & WAIT_SHARED ? 0 : FUTEX_PRIVATE_FLAG);
+  bool first = flags == WAIT_FIRST;
   struct kernel_time until = {deadline / NS_PER_S, deadline % NS_PER_S};
   int before = errno; /* the caller may be a signal handler, which must not change errno */
   long result;
+  if (unlikely(first))
+    add_relaxed(&firsts, 1); /* a wake that misses it wakes in the system's order */
   do /* EINTR is no wake: a signal handler ran. Many signals must not look like many wakes. */
-    result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until);
+    result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until,
+                        first ? FIRST : OTHERS);
   while (result == -1 && errno == EINTR);
+  if (unlikely(first))
+    sub_relaxed(&firsts, 1);
   int error = result == 0 ? 0 : errno;
   errno = before;
   if (error == 0 || error == EAGAIN) /* woken, or the word is not `expected` */
@@ -69,14 +82,22 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   return error == ETIMEDOUT ? WAIT_TIMEDOUT : WAIT_REFUSED;
 }
 
-int wait_wake(atomic_u32 *word, int n, bool shared)
+static int futex_wake(atomic_u32 *word, int operation, int n, uint32_t bits)
 {
   if (n <= 0)
     return 0; /* the kernel would wake one */
-  int before = errno;
-  long woken = syscall(FUTEX_NUMBER, word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n);
-  errno = before;
+  long woken = syscall(FUTEX_NUMBER, word, operation, n, NULL, NULL, bits);
   return woken > 0 ? (int)woken : 0; /* EFAULT: the memory is gone, and so are its sleepers */
+}
+
+int wait_wake(atomic_u32 *word, int n, bool shared)
+{
+  int before = errno, woken = 0;
+  if (unlikely(load_relaxed(&firsts)) && !shared)
+    woken = futex_wake(word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, n, FIRST);
+  woken += futex_wake(word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n - woken, 0);
+  errno = before;
+  return woken;
 }
 
 /* process_vm_readv(2) fails where there is no memory, but may read the bytes one at a time. The

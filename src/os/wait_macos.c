@@ -110,14 +110,15 @@ static enum wait_result sleep_until(struct flag_sleeper *me, int64_t deadline)
   return WAIT_WOKEN;
 }
 
-static enum wait_result wait_private(atomic_u32 *word, uint32_t expected, int64_t deadline)
+static enum wait_result wait_private(atomic_u32 *word, uint32_t expected, int64_t deadline,
+                                     bool first)
 {
   struct flag_sleeper me = {.mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
   /* The wait for the condition variable is a cancellation point; the functions of this library are
      not. */
   int cancel = os_cancel_disable();
   enum wait_result result =
-    sleeper_add(&me.sleeper, word, expected) ? sleep_until(&me, deadline) : WAIT_WOKEN;
+    sleeper_add(&me.sleeper, word, expected, first) ? sleep_until(&me, deadline) : WAIT_WOKEN;
   os_cancel_restore(cancel);
   pthread_cond_destroy(&me.wake);
   pthread_mutex_destroy(&me.mutex);
@@ -189,9 +190,10 @@ static int wake_shared(atomic_u32 *word, int n)
 
 /* --- wait.h ---------------------------------------------------------------------------- */
 
-enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared)
+enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, int flags)
 {
-  return shared ? wait_shared(word, expected, deadline) : wait_private(word, expected, deadline);
+  return flags & WAIT_SHARED ? wait_shared(word, expected, deadline)
+                             : wait_private(word, expected, deadline, flags & WAIT_FIRST);
 }
 
 int wait_wake(atomic_u32 *word, int n, bool shared)

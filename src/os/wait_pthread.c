@@ -51,16 +51,15 @@ static bool sleep_until(struct thread_sleeper *me, int64_t deadline)
   return woken;
 }
 
-enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared)
+enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, int flags)
 {
-  (void)shared;
   struct thread_sleeper me;
   if (!begin(&me))
     return WAIT_REFUSED;
   /* pthread_cond_wait() is a cancellation point; the functions of this library are not */
   int cancel = os_cancel_disable();
-  bool woken = !sleeper_add(&me.sleeper, word, expected) || sleep_until(&me, deadline) ||
-               !sleeper_remove(&me.sleeper);
+  bool woken = !sleeper_add(&me.sleeper, word, expected, flags & WAIT_FIRST) ||
+               sleep_until(&me, deadline) || !sleeper_remove(&me.sleeper);
   os_cancel_restore(cancel);
   pthread_cond_destroy(&me.wake);
   pthread_mutex_destroy(&me.mutex);

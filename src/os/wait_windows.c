@@ -28,11 +28,10 @@ static DWORD milliseconds_until(int64_t deadline)
   return ms < LONGEST ? (DWORD)ms : LONGEST;
 }
 
-enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared)
+enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, int flags)
 {
-  (void)shared;
   struct flag_sleeper me = {.woken = 0};
-  if (!sleeper_add(&me.sleeper, word, expected))
+  if (!sleeper_add(&me.sleeper, word, expected, flags & WAIT_FIRST))
     return WAIT_WOKEN;
   /* The system may end a sleep early, by its timer or without a reason, so the clock is read again
      after each. */

@@ -29,6 +29,7 @@
 #include "handle.h"
 #include "claims.h"
 #include "gil.h"
+#include "repeated.h"
 #include "queue_ring.h"
 #include "spin.h"
 
@@ -104,14 +105,14 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
   struct claims *side = &q->waiting[way];
   int64_t deadline = clock_deadline(timeout_ns);
   struct backoff backoff = {0};
-  int result = ILK_OK, done;
+  int flags = repeated_flags(repeated_wait(c->me, &side->epoch)), result = ILK_OK, done;
   block_prepare_wait(&q->object);
   for (;;) {
     uint32_t epoch = claims_enter(side);
     done = attempt(q, way, item);
     bool ends = !must_wait(done) || result != ILK_OK;
     if (!ends && done == ILK_EBUSY)
-      result = block(c->me, c->handle, 0, &side->epoch, epoch, deadline, 0);
+      result = block(c->me, c->handle, 0, &side->epoch, epoch, deadline, flags);
     claims_leave(side);
     if (ends)
       break;
@@ -121,7 +122,9 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
   if (done == RING_UNFINISHED && claims_are_waiting(side)) /* I3 */
     claims_wake(side);
   block_finish_wait(&q->object);
-  return must_wait(done) ? result : done;
+  result = must_wait(done) ? result : done;
+  repeated_end(c->me, &side->epoch, result, 0, 0);
+  return result;
 }
 
 /* If a queue of so many items or more is full, those that get them have work for a while. So a put

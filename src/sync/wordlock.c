@@ -1,6 +1,6 @@
 #include "wordlock.h"
 
-#include "block.h"
+#include "repeated.h"
 #include "spin.h"
 #include "wake.h"
 
@@ -60,7 +60,7 @@ static int attempt(const struct wordlock *w, enum waiter_state waiter_state, uin
 }
 
 /* Sleeps while the word is `seen`. */
-static int sleep_on(const struct wordlock *w, uint32_t seen, int64_t deadline)
+static int sleep_on(const struct wordlock *w, uint32_t seen, int64_t deadline, int flags)
 {
   int64_t until = deadline;
   if (seen == RESERVED && deadline - clock_now() > PATIENCE)
@@ -68,12 +68,12 @@ static int sleep_on(const struct wordlock *w, uint32_t seen, int64_t deadline)
   int result;
   if (w->handle) {
     block_prepare_wait(handle_object(w->handle));
-    result = block(w->me, w->handle, w->index, w->word, seen, until, 0);
+    result = block(w->me, w->handle, w->index, w->word, seen, until, flags);
     block_finish_wait(handle_object(w->handle));
   } else if (w->shared) {
     result = block(w->me, NULL, 0, w->word, seen, until, BLOCK_WORD | BLOCK_SHARED);
   } else {
-    result = block(w->me, NULL, seen & HOLDER, w->word, seen, until, BLOCK_WORD);
+    result = block(w->me, NULL, seen & HOLDER, w->word, seen, until, BLOCK_WORD | flags);
   }
   return result == ILK_ETIMEDOUT && until < deadline ? ILK_OK : result;
 }
@@ -98,12 +98,19 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
 {
   int64_t since = clock_now(), deadline = clock_deadline(timeout_ns);
   enum waiter_state waiter_state = FRESH;
-  int result = ILK_OK;
+  const struct timed_out *last = w->shared ? NULL : repeated_wait(w->me, w->word); /* I7 */
+  int flags = repeated_flags(last), result = ILK_OK;
+  if (last) {
+    since = last->since;
+    waiter_state = (enum waiter_state)last->state;
+  }
   for (;;) {
     uint32_t seen;
     int got = attempt(w, waiter_state, &seen);
-    if (got != ILK_EBUSY)
+    if (got != ILK_EBUSY) {
+      repeated_end(w->me, w->word, got, since, waiter_state);
       return got;
+    }
     uint32_t marked = seen | CONTENDED;
     if (waiter_state != FRESH && result == ILK_OK && clock_now() - since > STARVING_AFTER)
       marked |= STARVING;
@@ -118,9 +125,11 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
         continue;
       }
     }
-    if (result != ILK_OK)
+    if (result != ILK_OK) {
+      repeated_end(w->me, w->word, result, since, waiter_state);
       return result;
-    result = sleep_on(w, marked, deadline);
+    }
+    result = sleep_on(w, marked, deadline, flags);
     waiter_state = marked & STARVING ? SLEPT_STARVING : SLEPT;
   }
 }

@@ -4,13 +4,27 @@ import _thread
 import signal
 import threading
 import time
+from queue import Empty
 
 import numpy as np
 import pytest
 
 import interlock
 from conftest import PATIENCE, until, until_waiting
-from interlock import Condition, DeadlockError, Event, Lock, LockArray, Mutex, RLock, RWLock, Semaphore, _lockarray, words
+from interlock import (
+    Condition,
+    DeadlockError,
+    Event,
+    Lock,
+    LockArray,
+    Mutex,
+    Queue,
+    RLock,
+    RWLock,
+    Semaphore,
+    _lockarray,
+    words,
+)
 from interlock import _wait as slices
 
 
@@ -39,6 +53,36 @@ class Read:
         (self.lock.release_read if self._is_main() else self.lock.release_write)()
 
 
+class InArray:
+    """A lock of an array; or two of them, acquired together."""
+
+    def __init__(self, name="", indices=(1,)):
+        self.locks, self.name, self.indices = LockArray(4), name, indices
+        self.close = self.locks.close
+
+    def acquire(self, **timeout):
+        return getattr(self.locks, "acquire" + self.name)(*self.indices, **timeout)
+
+    def release(self):
+        getattr(self.locks, "release" + self.name)(*self.indices)
+
+
+class Word:
+    """A lock in an array's element."""
+
+    def __init__(self):
+        self.locks = np.zeros(1, np.uint32)
+
+    def acquire(self, timeout=-1):
+        return words.lock(self.locks, 0, timeout)
+
+    def release(self):
+        words.unlock(self.locks, 0)
+
+    def close(self):
+        pass
+
+
 KINDS = {
     "Lock": Lock,
     "RLock": RLock,
@@ -48,9 +92,10 @@ KINDS = {
     "RWLock to read": Read,
 }
 each_kind = pytest.mark.parametrize("new", KINDS.values(), ids=KINDS)
+WITHOUT_A_QUEUE = {"a lock of an array": InArray, "a pair": lambda: InArray("_pair", (2, 1)), "a word": Word}
 
 
-@each_kind
+@pytest.mark.parametrize("new", [*KINDS.values(), *WITHOUT_A_QUEUE.values()], ids=[*KINDS, *WITHOUT_A_QUEUE])
 def test_the_main_thread_does_not_starve(new):
     # Each holds it for longer than a slice: a main thread that queued up anew in each was behind the others forever.
     lock, stop = new(), threading.Event()
@@ -226,6 +271,35 @@ def test_a_handler_acquires_the_lock_that_its_thread_waits_for(new, on_interrupt
     thread.join()
     assert handled.is_set()
     lock.close()
+
+
+def test_the_main_thread_was_the_last_at_a_queue():
+    # Items come more than a slice apart, and there is always a get that waits: each slice began behind it.
+    queue, stop = Queue(8), threading.Event()
+
+    def work():
+        while not stop.is_set():
+            try:
+                queue.get(timeout=1)
+            except Empty:
+                pass
+
+    def put():
+        while not stop.is_set():
+            time.sleep(0.06)
+            queue.put(1)
+
+    threads = [threading.Thread(target=work) for _ in range(3)] + [threading.Thread(target=put)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            assert queue.get(timeout=PATIENCE) == 1
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    queue.close()
 
 
 def test_a_handler_waits_for_the_condition_that_its_thread_waits_for(on_interrupt):

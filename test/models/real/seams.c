@@ -20,9 +20,9 @@
 const char wait_backend[] = "model";
 bool wait_has_shared = true;
 
-enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, bool shared)
+enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, int flags)
 {
-  (void)shared;
+  (void)flags;
   return model_wait((void *)word, expected, deadline) == MODEL_WOKEN ? WAIT_WOKEN : WAIT_TIMEDOUT;
 }
 
