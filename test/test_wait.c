@@ -271,31 +271,30 @@ START_TEST(wakes_as_many_oldest_first)
 }
 END_TEST
 
+/* But not after one of these got what it waited for. */
 START_TEST(wakes_those_that_are_first_before_the_others)
 {
-  struct sleeper others[2], first[2];
+  struct sleeper others[3], first[2];
   sleeper_start(&others[0], 0, &words[7], -1);
-  sleeper_start_with(&first[0], 1, &words[7], -1, WAIT_FIRST);
-  sleeper_start(&others[1], 2, &words[7], -1);
+  sleeper_start(&others[1], 1, &words[7], -1);
+  sleeper_start_with(&first[0], 2, &words[7], -1, WAIT_FIRST);
+  sleeper_start_with(&first[1], 3, &words[7], -1, WAIT_FIRST);
+  sleeper_start(&others[2], 4, &words[7], -1);
   wake_so_many(&words[7], 1);
   join(first[0].thread);
-  expect(others[0].done + others[1].done, 0);
-  sleeper_start_with(&first[1], 3, &words[7], -1, WAIT_FIRST);
+  wait_was_first(&words[7]);
+  wake_so_many(&words[7], 1);
+  join(others[0].thread);
+  expect(first[1].done + others[1].done + others[2].done, 0);
   wake_so_many(&words[7], 2); /* of both kinds */
   join(first[1].thread);
-  join(others[0].thread);
-  expect(others[1].done, 0);
-  wake_so_many(&words[7], 1);
   join(others[1].thread);
-  /* The end of the list is found again after the only sleeper was added at its front. */
-  sleeper_start_with(&first[0], 1, &words[7], 2 * MS, WAIT_FIRST);
+  expect(others[2].done, 0);
+  sleeper_start_with(&first[0], 2, &words[7], 2 * MS, WAIT_FIRST);
   join(first[0].thread);
   expect(first[0].result, WAIT_TIMEDOUT);
-  sleeper_start_with(&first[0], 1, &words[7], -1, WAIT_FIRST);
-  sleeper_start(&others[0], 0, &words[7], -1);
-  wake_so_many(&words[7], 2);
-  join(first[0].thread);
-  join(others[0].thread);
+  wake_so_many(&words[7], 1);
+  join(others[2].thread);
 }
 END_TEST
 

@@ -14,7 +14,7 @@ from ._errors import check, lock_index_text, lock_range_text, warn_owner_died
 from ._handle import Closing, int64
 from ._held import held as _held
 from ._library import BLOCKING, QUICK
-from ._wait import is_sliced, time_left, timeout_ns, wait
+from ._wait import SLICED, is_sliced, time_left, timeout_ns, wait
 
 _new = QUICK["ilk_lockarray_new"]
 _trylock = QUICK["ilk_lockarray_trylock"]
@@ -102,7 +102,7 @@ class LockArray(Closing):
             The array is closed.
         """
         i = int64(i)
-        (code,) = map(_trylock, (self._handle,), (i,)) if timeout == -1 else (ILK_EBUSY,)  # see _wait.py
+        (code,) = map(_trylock, (self._handle,), (i,)) if timeout == -1 and not SLICED else (ILK_EBUSY,)  # see _wait.py
         if code == ILK_OK:
             return True
         if code == ILK_EBUSY:

@@ -29,6 +29,10 @@ FOREVER = -1
 # deadline, so the library searches for no deadlock cycle through the main thread.
 _SLICE_NS = 50_000_000
 
+# An item for each such wait. Meanwhile other threads do not try word locks and locks of an array before they wait: a try
+# also succeeds for a lock that its release has reserved for a thread that waits.
+SLICED: list[None] = []
+
 
 def timeout_ns(blocking: bool, timeout: float) -> int:
     """Convert the arguments of an acquire to nanoseconds, with the exceptions of `threading.Lock`."""
@@ -133,8 +137,19 @@ def time_left(deadline: int, timeout_ns: int) -> int:
 
 def _in_slices(timed: Callable[..., int], args: tuple[Any, ...], timeout_ns: int, undo: Callable[[int], Any] | None) -> int:
     deadline = perf_counter_ns() + timeout_ns
-    while True:
-        left = _SLICE_NS if timeout_ns < 0 else time_left(deadline, timeout_ns)
-        code = _guarded(timed, (*args, min(left, _SLICE_NS)), undo)
-        if code != ILK_ETIMEDOUT or (left <= _SLICE_NS and timeout_ns >= 0):
-            return code
+    code = ILK_ETIMEDOUT
+    try:
+        SLICED.append(None)
+        try:
+            while True:
+                left = _SLICE_NS if timeout_ns < 0 else time_left(deadline, timeout_ns)
+                code = _guarded(timed, (*args, min(left, _SLICE_NS)), undo)
+                if code != ILK_ETIMEDOUT or (left <= _SLICE_NS and timeout_ns >= 0):
+                    break
+        finally:
+            del SLICED[-1:]
+    except BaseException:
+        if undo and code >= 0:
+            undo(code)
+        raise
+    return code

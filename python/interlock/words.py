@@ -49,7 +49,7 @@ from numpy.typing import NDArray
 from ._constants import ILK_EBUSY, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED, ILK_SHARED
 from ._errors import check, warn_owner_died
 from ._library import BLOCKING, QUICK
-from ._wait import timeout_ns, wait
+from ._wait import SLICED, timeout_ns, wait
 from .atomic import Index, element_address
 
 __all__ = ["lock", "trylock", "unlock"]
@@ -73,7 +73,7 @@ def lock(array: NDArray[np.uint32], index: Index, timeout: float = -1, shared: b
     True
     """
     address, flags, ns = _address(array, index), ILK_SHARED if shared else 0, timeout_ns(True, timeout)
-    (code,) = map(_trylock, (address,), (flags,))  # see _wait.py
+    (code,) = map(_trylock, (address,), (flags,)) if not SLICED else (ILK_EBUSY,)  # see _wait.py
     if code == ILK_EBUSY:
         code = wait(_timedlock, address, flags, timeout_ns=ns, undo=lambda _: _unlock(address, flags))
     if code == ILK_OWNER_DIED:

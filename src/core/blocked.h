@@ -13,7 +13,7 @@ enum block_flags {
   /* The word is in the caller's memory and belongs to no object. With an index, it is a private
      word lock: its lower ID_BITS bits are the id of the thread that holds it. */
   BLOCK_WORD = 4,
-  BLOCK_FIRST = 8, /* is woken before the others that sleep on the word; not if it is shared */
+  BLOCK_FIRST = 8, /* WAIT_FIRST (wait.h) */
 };
 
 /* Begins an episode: publishes what the calling thread is about to block on. Returns when the wait

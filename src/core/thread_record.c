@@ -148,7 +148,7 @@ struct thread *thread_claim(struct thread *spare)
     store_relaxed(&me->native_id, 0);
     me->exit_rounds = 0;
     me->uses_words = false;
-    me->timed_out = (struct timed_out){0};
+    me->timed_out_on = NULL;
     me->held = NULL;
     store_relaxed(&me->closing, 0);
     me->gil_state = NULL; /* a thread that a fork left behind may have been asleep */

@@ -96,13 +96,8 @@ struct thread {
   /* Counts the marks that waiters set in words that it holds (I6 in wordlock.h). Written by the
      waiters, rarely. */
   atomic_word word_marks;
-  bool uses_words; /* it may hold private word locks (see word.c) */
-  struct timed_out {
-    atomic_u32 *word; /* of its last wait, if that timed out; or NULL */
-    int64_t since;    /* when the first of the waits began that timed out one after the other */
-    uint32_t waits;   /* how many these are */
-    int state;        /* of the last of them, at its end */
-  } timed_out;        /* see repeated.h */
+  bool uses_words;                /* it may hold private word locks (see word.c) */
+  const atomic_u32 *timed_out_on; /* the word of its last wait, if that timed out (repeated.h) */
   /* Elements in use of reads_*, some of which may be empty (see rwlock_state.h). */
   uint32_t reads;
   /* Python's state of this thread, while a wait has released the GIL (see gil.h). */

@@ -18,7 +18,7 @@ extern bool wait_has_shared; /* processes may share words; constant after wait_s
 
 enum wait_flags {
   WAIT_SHARED = 1, /* processes share the word */
-  WAIT_FIRST = 2,  /* is woken before the others that sleep on the word; ignored if it is shared */
+  WAIT_FIRST = 2,  /* see wait_wake(); ignored if the word is shared */
 };
 
 /* Sleeps while *word == expected, until `deadline` (monotonic clock, absolute, in nanoseconds). The
@@ -27,11 +27,17 @@ enum wait_flags {
    not end it. */
 enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, int flags);
 
-/* Wakes up to n threads that sleep on the word, those with WAIT_FIRST before the others, and of
-   others the longest asleep first; with futexes, real-time threads before others. Returns how many; if shared on macOS, not exactly. With futexes, a thread
-   that runs a signal handler at that moment does not count as asleep. The word is not read: its
-   memory may be gone. */
+/* Wakes up to n threads that sleep on the word, those with WAIT_FIRST before the others, except for
+   the next wake after a wait_was_first(). Of each the longest asleep first; with futexes, real-time
+   threads before others.
+
+   Returns how many; if shared on macOS, not exactly. With futexes, a thread that runs a signal
+   handler at that moment does not count as asleep. The word is not read: its memory may be gone. */
 int wait_wake(atomic_u32 *word, int n, bool shared);
+
+/* A thread that slept with WAIT_FIRST has got what it waited for. Otherwise one that nearly always
+   sleeps so would lock the others out. It may count for other words, too. */
+void wait_was_first(const atomic_u32 *word);
 
 /* Reads a word on which another thread was seen to sleep, without touching memory that is gone.
    False: it may be gone, or the word changes meanwhile. */

@@ -8,6 +8,7 @@
 
 static struct bucket {
   struct sleeper *first, **end;
+  atomic_u32 others_next; /* not 0: after a wait_was_first() */
 } buckets[BUCKETS];
 static os_lock locks[BUCKETS];
 
@@ -51,16 +52,13 @@ static void bucket_remove(struct bucket *b, struct sleeper **link)
 bool sleeper_add(struct sleeper *sleeper, atomic_u32 *word, uint32_t expected, bool first)
 {
   struct bucket *b = bucket_of(word);
-  *sleeper = (struct sleeper){.word = word};
+  *sleeper = (struct sleeper){.word = word, .first = first};
   lock(b);
   /* Relaxed: the waker changed the word before it acquired the bucket's lock. */
   bool added = load_relaxed(word) == expected;
   if (added) {
-    struct sleeper **link = first ? &b->first : b->end;
-    sleeper->next = *link;
-    *link = sleeper;
-    if (b->end == link)
-      b->end = &sleeper->next;
+    *b->end = sleeper;
+    b->end = &sleeper->next;
   }
   unlock(b);
   return added;
@@ -80,14 +78,13 @@ bool sleeper_remove(struct sleeper *sleeper)
   return found;
 }
 
-int sleepers_wake(atomic_u32 *word, int n)
+/* Wakes up to n of the word's sleepers, or of those with `first` alone. Returns how many. */
+static int wake_those(struct bucket *b, const atomic_u32 *word, int n, bool first)
 {
-  struct bucket *b = bucket_of(word);
   int woken = 0;
-  lock(b);
   for (struct sleeper **link = &b->first; *link && woken < n;) {
     struct sleeper *s = *link;
-    if (s->word != word) {
+    if (s->word != word || s->first < first) {
       link = &s->next;
       continue;
     }
@@ -95,8 +92,23 @@ int sleepers_wake(atomic_u32 *word, int n)
     sleeper_wake(s);
     woken++;
   }
+  return woken;
+}
+
+int sleepers_wake(atomic_u32 *word, int n)
+{
+  struct bucket *b = bucket_of(word);
+  lock(b);
+  int woken = load_relaxed(&b->others_next) ? 0 : wake_those(b, word, n, true);
+  store_relaxed(&b->others_next, 0);
+  woken += wake_those(b, word, n - woken, false);
   unlock(b);
   return woken;
+}
+
+void wait_was_first(const atomic_u32 *word)
+{
+  store_relaxed(&bucket_of(word)->others_next, 1);
 }
 
 bool wait_read(atomic_u32 *word, uint32_t *value)

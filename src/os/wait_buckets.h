@@ -1,8 +1,8 @@
 /* For systems that cannot sleep on a word, or do not say how many threads a wake has woken, or
    promise no order. Words are hashed to buckets. A bucket has a lock and a list of the threads that
-   sleep: those that are woken first, then the others, oldest first.
+   sleep, oldest first.
 
-   wait_buckets.c defines wait_read() and wait_fork of wait.h. A platform defines the rest, and
+   wait_buckets.c defines wait_read(), wait_was_first() and wait_fork of wait.h. A platform defines the rest, and
    sleeper_wake(). For words that are not shared between processes they do this:
 
        wait_setup():    sleepers_setup()
@@ -25,12 +25,13 @@
 struct sleeper {
   struct sleeper *next;
   atomic_u32 *word;
+  bool first; /* WAIT_FIRST */
 };
 
 void sleepers_setup(void); /* once, when the library is loaded */
 
 /* False: *word is not `expected`, and the sleeper was not added. No wake that follows a change of
-   the word misses a sleeper that was added. `first`: as WAIT_FIRST. */
+   the word misses a sleeper that was added. */
 bool sleeper_add(struct sleeper *sleeper, atomic_u32 *word, uint32_t expected, bool first);
 
 /* At the deadline. False: a wake has removed the sleeper, and sleeper_wake() has returned. */

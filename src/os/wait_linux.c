@@ -55,15 +55,24 @@ static long futex_wait(atomic_u32 *word, int operation, uint32_t expected,
 #define FIRST UINT32_C(1)
 #define OTHERS (FUTEX_BITSET_MATCH_ANY & ~FIRST)
 
-/* The threads that sleep with FIRST, or may. So a wake for others needs no second call. A fork's
-   child may keep a count of threads that it does not have; its wakes then cost a call more. */
+/* How many threads sleep, or are about to, with FIRST. So a wake for others needs no second call. A
+   fork's child may count threads that it does not have; its wakes then cost a call more. */
 static atomic_u32 firsts;
+
+/* Not 0: after a wait_was_first(). By the word's address. */
+#define TURNS 64
+static atomic_u32 others_next[TURNS];
+
+static atomic_u32 *turn_of(const atomic_u32 *word)
+{
+  return &others_next[((uintptr_t)word / sizeof *word * UINT32_C(2654435769) >> 16) % TURNS];
+}
 
 enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, int flags)
 {
   /* The bitset form takes an absolute deadline on the monotonic clock. */
   int operation = FUTEX_WAIT_BITSET | (flags & WAIT_SHARED ? 0 : FUTEX_PRIVATE_FLAG);
-  bool first = flags == WAIT_FIRST;
+  bool first = flags == WAIT_FIRST; /* not if shared */
   struct kernel_time until = {deadline / NS_PER_S, deadline % NS_PER_S};
   int before = errno; /* the caller may be a signal handler, which must not change errno */
   long result;
@@ -93,11 +102,19 @@ static int futex_wake(atomic_u32 *word, int operation, int n, uint32_t bits)
 int wait_wake(atomic_u32 *word, int n, bool shared)
 {
   int before = errno, woken = 0;
-  if (unlikely(load_relaxed(&firsts)) && !shared)
-    woken = futex_wake(word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, n, FIRST);
+  if (unlikely(load_relaxed(&firsts)) && !shared) {
+    if (!load_relaxed(turn_of(word)))
+      woken = futex_wake(word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, n, FIRST);
+    store_relaxed(turn_of(word), 0);
+  }
   woken += futex_wake(word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n - woken, 0);
   errno = before;
   return woken;
+}
+
+void wait_was_first(const atomic_u32 *word)
+{
+  store_relaxed(turn_of(word), 1);
 }
 
 /* process_vm_readv(2) fails where there is no memory, but may read the bytes one at a time. The

@@ -105,7 +105,7 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
   struct claims *side = &q->waiting[way];
   int64_t deadline = clock_deadline(timeout_ns);
   struct backoff backoff = {0};
-  int flags = repeated_flags(repeated_wait(c->me, &side->epoch)), result = ILK_OK, done;
+  int flags = repeated_flags(c->me, &side->epoch), result = ILK_OK, done;
   block_prepare_wait(&q->object);
   for (;;) {
     uint32_t epoch = claims_enter(side);
@@ -123,7 +123,7 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
     claims_wake(side);
   block_finish_wait(&q->object);
   result = must_wait(done) ? result : done;
-  repeated_end(c->me, &side->epoch, result, 0, 0);
+  repeated_end(c->me, &side->epoch, result);
   return result;
 }
 

@@ -10,10 +10,10 @@
 
    The system wakes those that sleep on one word in the order in which they fell asleep, and a
    resumable wait (resumable.h) falls asleep anew in each part. So these sleep on a second epoch, and
-   each has a place: the number of wakes that other waiters will have had when all have been woken
-   that waited when it began. `least` is the lowest place of those that sleep:
+   each has a place: the value that `passed` will have once all other waiters have been woken that
+   waited when it began. `least` is the lowest place of those that sleep:
 
-       resumable:  t = resumed_epoch;  least = min(least, place);  attempt;  sleep
+       resumable:  t = resumed_epoch;  attempt;  least = min(least, place);  attempt;  sleep
        release:    value += n;  loads `waiters` and `least`;  wakes others up to that place;
                    least = NO_PLACE;  resumed_epoch += 1;  wakes all resumable ones;  wakes others
 
@@ -21,7 +21,8 @@
    follows as in counter.c, whose `least` is the same protocol: either the release sees the place, or
    the waiter sees the value. A waiter whose place was overwritten is woken, or does not fall asleep,
    and stores its place again before its next attempt. If another waiter's wait ends without a wake,
-   resumable waits behind it are woken one wake later. */
+   resumable waits behind it are woken one wake later. All resumable waits are woken together, so
+   among these the order is not kept. */
 #include "kinds.h"
 
 #include <limits.h>
@@ -81,10 +82,20 @@ static int check(const struct call *c, void *context, int ended)
   return attempt(c->object, c->handle);
 }
 
+/* The place of a resumable wait that begins. Relaxed: it decides only the order. */
+static uint64_t operation_begin(struct object *object)
+{
+  struct semaphore *s = (struct semaphore *)object;
+  uint32_t waiters = load_relaxed(&object->waiters), resumed = load_relaxed(&s->resumed);
+  return load_relaxed(&s->passed) + (waiters > resumed ? waiters - resumed : 0);
+}
+
 static int check_resumed(const struct call *c, void *context, int ended)
 {
-  (void)ended;
   struct semaphore *s = (struct semaphore *)c->object;
+  int result = attempt(c->object, c->handle);
+  if (result != ILK_EBUSY || ended != ILK_OK)
+    return result; /* leaves no place, which the next release would take for another waiter's */
   uint64_t place = *(const uint64_t *)context, least = load_seq_cst(&s->least);
   while (place < least && !cas_seq_cst(&s->least, &least, place))
     ;
@@ -100,6 +111,8 @@ static int wait(const struct call *c, int64_t deadline)
   add_relaxed(&s->resumed, 1);
   int result = block_until_on(c, &s->resumed_epoch, deadline, check_resumed, &mine->begun_in);
   sub_relaxed(&s->resumed, 1);
+  if (result == ILK_OK) /* the place was used */
+    mine->begun_in = operation_begin(c->object);
   return result;
 }
 
@@ -287,14 +300,6 @@ int64_t ilk_semaphore_value(void *s)
 int ilk_semaphore_free(void *s)
 {
   return handle_free(s, KIND_SEMAPHORE);
-}
-
-/* The place of a resumable wait that begins. Relaxed: it decides only the order. */
-static uint64_t operation_begin(struct object *object)
-{
-  struct semaphore *s = (struct semaphore *)object;
-  uint32_t waiters = load_relaxed(&object->waiters), resumed = load_relaxed(&s->resumed);
-  return load_relaxed(&s->passed) + (waiters > resumed ? waiters - resumed : 0);
 }
 
 static void operation_after_fork(struct object *object)

@@ -13,6 +13,9 @@
 
 #define STARVING_AFTER NS_PER_MS
 #define PATIENCE NS_PER_MS
+/* A repeated wait has starved already. It sets STARVING if it sleeps for as long as this, and so is
+   likely to be asleep at the release that is for it. */
+#define LONG_SLEEP (10 * NS_PER_MS)
 
 /* What the caller has done so far: an attempt depends on this and on the word. */
 enum waiter_state {
@@ -97,22 +100,17 @@ static bool is_settled(const struct wordlock *w, uint32_t marked)
 static int wait_for(const struct wordlock *w, int64_t timeout_ns)
 {
   int64_t since = clock_now(), deadline = clock_deadline(timeout_ns);
+  int flags = w->shared ? 0 : repeated_flags(w->me, w->word), result = ILK_OK;
+  bool starves = flags & BLOCK_FIRST && deadline - since >= LONG_SLEEP;
   enum waiter_state waiter_state = FRESH;
-  const struct timed_out *last = w->shared ? NULL : repeated_wait(w->me, w->word); /* I7 */
-  int flags = repeated_flags(last), result = ILK_OK;
-  if (last) {
-    since = last->since;
-    waiter_state = (enum waiter_state)last->state;
-  }
   for (;;) {
     uint32_t seen;
     int got = attempt(w, waiter_state, &seen);
-    if (got != ILK_EBUSY) {
-      repeated_end(w->me, w->word, got, since, waiter_state);
+    if (got != ILK_EBUSY)
       return got;
-    }
     uint32_t marked = seen | CONTENDED;
-    if (waiter_state != FRESH && result == ILK_OK && clock_now() - since > STARVING_AFTER)
+    starves = starves || (waiter_state != FRESH && clock_now() - since > STARVING_AFTER);
+    if (starves && result == ILK_OK)
       marked |= STARVING;
     if (marked != seen) {
       bool sets_contended = !(seen & CONTENDED);
@@ -125,10 +123,8 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
         continue;
       }
     }
-    if (result != ILK_OK) {
-      repeated_end(w->me, w->word, result, since, waiter_state);
+    if (result != ILK_OK)
       return result;
-    }
     result = sleep_on(w, marked, deadline, flags);
     waiter_state = marked & STARVING ? SLEPT_STARVING : SLEPT;
   }
@@ -157,7 +153,10 @@ int wordlock_lock(const struct wordlock *w, int64_t timeout_ns)
     return result < 0 ? ILK_ETIMEDOUT : result; /* a try never waits, so it cannot deadlock */
   }
   int result = spin_for(w);
-  return result == ILK_EBUSY ? wait_for(w, timeout_ns) : result;
+  if (result == ILK_EBUSY)
+    result = wait_for(w, timeout_ns);
+  repeated_end(w->me, w->word, result);
+  return result;
 }
 
 int wordlock_wake(atomic_u32 *word)

@@ -68,19 +68,15 @@
        such a wake may be for nothing. Waiters that find CONTENDED set by another rely on that
        thread: if it finds the store, it acquires with CONTENDED, or sets it again.
 
-   I7  A wait for a private word may repeat one that timed out (repeated.h). It counts as one wait with
-       that.
-
    Bound on starvation: a thread that has waited for STARVING_AFTER, wakes, and finds that another
-   overtook it, sets STARVING and sleeps again. From then on only threads that have slept acquire
-   the word, longest asleep first, until the first that fell asleep under STARVING has had it. That
-   is this thread, unless another falls asleep between its CAS and its sleep. So it waits for
-   STARVING_AFTER, and then for one critical section of each thread that slept at that moment. It
-   may be overtaken by such a thread; by a try; by a thread that repeats its wait (repeated.h); by one whose
-   PATIENCE ends, or that wakes without a reason, before the woken thread runs; and, with futexes,
-   by real-time threads (wait.h).
-   If STARVING is clear after that, or a release by a store has erased it, it sets it again when it
-   wakes next.
+   overtook it, sets STARVING and sleeps again; a repeated wait (repeated.h) sets it at once. From
+   then on only threads that have slept acquire the word, longest asleep first, until the first that
+   fell asleep under STARVING has had it. That is this thread, unless another falls asleep between
+   its CAS and its sleep. So it waits for STARVING_AFTER, and then for one critical section of each
+   thread that slept at that moment. It may be overtaken by such a thread; by a try; by repeated
+   waits, at one of two releases; by a thread whose PATIENCE ends, or that wakes without a reason,
+   before the woken thread runs; and, with futexes, by real-time threads (wait.h). If STARVING is
+   clear after that, or a release by a store has erased it, it sets it again when it wakes next.
 
    Checked by test/models/wordlock.pml, and in the library's own sources by the scenarios
    word... and lockarray... of test/models/real. */

@@ -32,6 +32,11 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
   return model_wake((void *)word, n);
 }
 
+void wait_was_first(const atomic_u32 *word)
+{
+  (void)word;
+}
+
 /* The scenarios unmap nothing. */
 bool wait_read(atomic_u32 *word, uint32_t *value)
 {
