@@ -173,6 +173,45 @@ START_TEST(put_wakes_get_and_get_wakes_put)
 }
 END_TEST
 
+static _Atomic int timeouts;
+
+static int get_twice_after_a_timeout(void *q, int64_t timeout_ns)
+{
+  for (int i = 0; i < 2; i++) {
+    expect(call_get(q, MS), ILK_ETIMEDOUT);
+    timeouts++;
+    expect(call_get(q, timeout_ns), 5);
+  }
+  return ILK_OK;
+}
+
+static void until_repeated(struct waiter *w, int wanted)
+{
+  while (timeouts < wanted)
+    nap(50 * US);
+  waiter_until_asleep(w);
+}
+
+/* A get that repeats one that timed out is woken before the others, but not twice in a row. */
+START_TEST(repeated_gets_locked_out_the_others)
+{
+  void *q = new_queue(2);
+  struct waiter plain, repeated;
+  waiter_sleep(&plain, call_get, q, -1);
+  waiter_start(&repeated, get_twice_after_a_timeout, q, 3600 * SECOND);
+  until_repeated(&repeated, 1);
+  expect(ilk_queue_put(q, 5), ILK_OK);
+  until_repeated(&repeated, 2);
+  expect(plain.result, PENDING);
+  expect(ilk_queue_put(q, 5), ILK_OK);
+  expect(waiter_end(&plain), 5);
+  expect(repeated.result, PENDING);
+  expect(ilk_queue_put(q, 5), ILK_OK);
+  expect(waiter_end(&repeated), ILK_OK);
+  free_queue(q);
+}
+END_TEST
+
 /* Each put lets exactly one get succeed. */
 START_TEST(each_item_wakes_one)
 {
@@ -746,6 +785,7 @@ int main(void)
 
   TCase *waiting = test_case(s, "wait", 20);
   tcase_add_test(waiting, put_wakes_get_and_get_wakes_put);
+  tcase_add_test(calls, repeated_gets_locked_out_the_others);
   tcase_add_test(waiting, each_item_wakes_one);
   tcase_add_test(waiting, close_wakes_all);
   tcase_add_test(waiting, stale_waiter_count_after_timeout_musl_159d1f6c);

@@ -121,6 +121,61 @@ static int acquire_in_turn_resumably(void *semaphore, int64_t timeout_ns)
   return turn;
 }
 
+static int acquire_twice_in_turn(void *semaphore, int64_t timeout_ns)
+{
+  expect(ilk_wait_begin(semaphore), ILK_OK);
+  expect(ilk_semaphore_timedacquire(semaphore, timeout_ns), ILK_OK);
+  phase = 1;
+  until_phase(2);
+  int turn = acquire_in_turn(semaphore, timeout_ns);
+  expect(ilk_wait_end(semaphore), ILK_OK);
+  return turn;
+}
+
+static int acquire_once_resumably(void *semaphore, int64_t timeout_ns)
+{
+  expect(ilk_wait_begin(semaphore), ILK_OK);
+  int turn = acquire_in_turn(semaphore, timeout_ns);
+  expect(ilk_wait_end(semaphore), ILK_OK);
+  return turn;
+}
+
+START_TEST(the_next_resumable_wait_took_the_place_of_one_that_had_acquired)
+{
+  handle = ilk_semaphore_new(0, 0);
+  turns = 0;
+  struct waiter first, plain, last;
+  waiter_sleep(&first, acquire_once_resumably, handle, 3600 * SECOND);
+  waiter_sleep(&plain, acquire_in_turn, handle, -1);
+  waiter_sleep(&last, acquire_once_resumably, handle, 3600 * SECOND);
+  struct waiter *const order[] = {&first, &plain, &last};
+  for (int i = 0; i < LENGTH(order); i++) {
+    expect(ilk_semaphore_release(handle, 1), ILK_OK);
+    expect(waiter_end(order[i]), i);
+  }
+  expect(ilk_semaphore_free(handle), ILK_OK);
+}
+END_TEST
+
+START_TEST(a_place_served_two_acquisitions)
+{
+  handle = ilk_semaphore_new(0, 0);
+  phase = turns = 0;
+  struct waiter twice, plain;
+  waiter_sleep(&twice, acquire_twice_in_turn, handle, 3600 * SECOND);
+  expect(ilk_semaphore_release(handle, 1), ILK_OK);
+  until_phase(1);
+  waiter_sleep(&plain, acquire_in_turn, handle, -1);
+  phase = 2;
+  waiter_until_asleep(&twice);
+  expect(ilk_semaphore_release(handle, 1), ILK_OK);
+  expect(waiter_end(&plain), 0);
+  expect(ilk_semaphore_release(handle, 1), ILK_OK);
+  expect(waiter_end(&twice), 1);
+  expect(ilk_semaphore_free(handle), ILK_OK);
+}
+END_TEST
+
 /* Before those that began to wait later, and after those that began earlier. */
 START_TEST(a_resumable_wait_for_a_semaphore_was_the_last)
 {
@@ -653,6 +708,8 @@ int main(void)
   TCase *tc = test_case(s, "parts", 60);
   tcase_add_loop_test(tc, a_resumable_wait_keeps_its_slot, 0, LENGTH(locks));
   tcase_add_test(tc, a_resumable_wait_for_a_semaphore_was_the_last);
+  tcase_add_test(tc, the_next_resumable_wait_took_the_place_of_one_that_had_acquired);
+  tcase_add_test(tc, a_place_served_two_acquisitions);
   tcase_add_loop_test(tc, a_thread_between_two_parts_blocks_no_other, 0, LENGTH(locks));
   tcase_add_loop_test(tc, what_was_released_between_two_parts_is_acquired, 0, LENGTH(locks));
   tcase_add_loop_test(tc, resumable_waits_nest, 0, LENGTH(locks));

@@ -286,8 +286,12 @@ START_TEST(wakes_those_that_are_first_before_the_others)
   wake_so_many(&words[7], 1);
   join(others[0].thread);
   expect(first[1].done + others[1].done + others[2].done, 0);
-  wake_so_many(&words[7], 2); /* of both kinds */
+  wake_so_many(&words[7], 1); /* only once in a row */
   join(first[1].thread);
+  expect(others[1].done + others[2].done, 0);
+  sleeper_start_with(&first[0], 2, &words[7], -1, WAIT_FIRST);
+  wake_so_many(&words[7], 2); /* of both kinds */
+  join(first[0].thread);
   join(others[1].thread);
   expect(others[2].done, 0);
   sleeper_start_with(&first[0], 2, &words[7], 2 * MS, WAIT_FIRST);

@@ -143,6 +143,26 @@ START_TEST(lock_and_unlock)
 }
 END_TEST
 
+static int wait_three_times(void *word, int64_t timeout_ns)
+{
+  for (int i = 0; i < 3; i++)
+    expect(ilk_word_timedlock(word, flags, timeout_ns), ILK_ETIMEDOUT);
+  return ILK_OK;
+}
+
+/* The release was for a thread that had gone, and the next thread slept for a millisecond. */
+START_TEST(short_waits_left_a_reservation)
+{
+  if (!use_flags(_i))
+    return;
+  uint32_t word = 0;
+  expect(ilk_word_lock(&word, flags), ILK_OK);
+  expect(elsewhere(wait_three_times, &word, 2 * MS), ILK_OK);
+  expect(ilk_word_unlock(&word, flags), ILK_OK);
+  expect(word, 0);
+}
+END_TEST
+
 START_TEST(waiters_get_it)
 {
   if (!use_flags(_i))
@@ -956,6 +976,7 @@ int main(void)
   tcase_add_test(calls, arguments_are_checked);
   tcase_add_test(calls, shared_where_there_is_none);
   tcase_add_loop_test(calls, lock_and_unlock, 0, LENGTH(all_flags));
+  tcase_add_loop_test(calls, short_waits_left_a_reservation, 0, LENGTH(all_flags));
   tcase_add_loop_test(calls, waiters_get_it, 0, LENGTH(all_flags));
   tcase_add_test(calls, a_starving_waiter_that_times_out);
   tcase_add_test(calls, owner_died);

@@ -108,11 +108,13 @@ static int wait(const struct call *c, int64_t deadline)
   struct wait_slot *mine = resumable_slot(c->me, c->handle);
   if (likely(!resumable_is_kept(mine)))
     return block_until(c, deadline, check, NULL);
+  if (mine->begun_in == NO_PLACE)
+    mine->begun_in = operation_begin(c->object);
   add_relaxed(&s->resumed, 1);
   int result = block_until_on(c, &s->resumed_epoch, deadline, check_resumed, &mine->begun_in);
   sub_relaxed(&s->resumed, 1);
-  if (result == ILK_OK) /* the place was used */
-    mine->begun_in = operation_begin(c->object);
+  if (result == ILK_OK)
+    mine->begun_in = NO_PLACE; /* it was used; the next wait begins with another */
   return result;
 }
 
