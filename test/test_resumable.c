@@ -707,7 +707,7 @@ END_TEST
 int main(void)
 {
   Suite *s = suite_create("parts");
-  TCase *tc = test_case(s, "parts", 60);
+  TCase *tc = test_case(s, "parts", 20);
   tcase_add_loop_test(tc, a_resumable_wait_keeps_its_slot, 0, LENGTH(locks));
   tcase_add_test(tc, a_resumable_wait_for_a_semaphore_was_the_last);
   tcase_add_test(tc, the_next_resumable_wait_took_the_place_of_one_that_had_acquired);
