@@ -8,6 +8,10 @@
 #define YIELDS 4
 #define DOUBLINGS 5 /* from the first sleep to the longest */
 
+/* A sleep takes 60 us or more, however short it is meant to be. */
+#define PAUSE_AFTER (NS_PER_MS / 10)
+#define PAUSE_SHARE 4 /* a quarter */
+
 int64_t backoff_next(struct backoff *backoff)
 {
   int sleeps = backoff->times - YIELDS;
@@ -34,4 +38,10 @@ void backoff_sleep(int64_t ns)
 void backoff_wait(struct backoff *backoff)
 {
   backoff_sleep(backoff_next(backoff));
+}
+
+int64_t backoff_pause_end(int64_t since, int64_t now, int64_t deadline)
+{
+  int64_t waited = now - since, end = now + waited / PAUSE_SHARE;
+  return waited >= PAUSE_AFTER && end < deadline ? end : 0;
 }

@@ -1,5 +1,6 @@
 /* The contended mutex: attempts, and the wait in the queue. State transitions and invariants (I1 ...)
    are in mutex_state.h, the release in mutex_release.c. Checked by test/models/mutex.pml. */
+#include "backoff.h"
 #include "block.h"
 #include "mutex_state.h"
 #include "resumable.h"
@@ -188,6 +189,18 @@ static void await_release(struct mutex *m, struct thread *me)
     ;
 }
 
+/* A pause (backoff.h). Meanwhile the slot is away (I8). Called with the queue locked, and unlocks
+   it. */
+static int pause_until(const struct call *c, struct wait_slot *mine, int64_t end, int flags)
+{
+  int taken;
+  leave(mutex_of(c), mine, true);
+  waitq_unlock(c->object);
+  int result = block(c->me, c->handle, 0, &mine->signal, SIGNAL_NONE, end, flags);
+  join(c, mine, &taken);
+  return result == ILK_ETIMEDOUT ? ILK_OK : result;
+}
+
 static int wait_in_queue(const struct call *c, struct wait_slot *mine, int64_t timeout_ns,
                          int flags)
 {
@@ -211,6 +224,13 @@ static int wait_in_queue(const struct call *c, struct wait_slot *mine, int64_t t
     /* The waker cleared `has_waiters`. After a failed attempt, set it again and recheck, before all
        else (I2). */
     bool again = signal == SIGNAL_WOKEN && taken < 0 && !is_fair(m);
+    int64_t pause_end = 0;
+    if (again && taken == ILK_EBUSY && result == ILK_OK && !is_starving(mine))
+      pause_end = backoff_pause_end(mine->since, clock_now(), deadline);
+    if (pause_end) {
+      result = pause_until(c, mine, pause_end, flags);
+      continue;
+    }
     bool leaves = (taken == ILK_EBUSY || result == ILK_EHANDLE) && result != ILK_OK && !again;
     if (!given && (taken >= 0 || leaves))
       leave(m, mine, leaves && result != ILK_EHANDLE && resumable_is_kept(mine));

@@ -80,6 +80,7 @@
        leaves without the mutex, but its slot stays in the queue, away. The next part does what a
        new waiter does, except that it returns to that slot. A thread that acquires the mutex
        between two parts may still have its slot in the queue, away.
+       A waiter that pauses (mutex_queue.c) does the same, before and after its pause.
    I9  A mutex is retired (handle.h) only while no store of its head can be under way. An owned one
        is stored by its holder alone, or after SPECIAL_FORCED was set. An unowned one may be
        unlocked by several threads at once, by mistake. The thread that locked it needs no flag:
@@ -89,11 +90,12 @@
        the flag. So either the free sees the flag and waits for the pins, or that thread sees
        CLOSING and begins anew.
 
-   Bound on starvation: once the first waiter has waited for STARVING, it sets HANDOFF when an
-   attempt fails. So does a release that finds the mutex locked again before it could wake that
-   waiter. The next release hands the mutex over, unless it erases HANDOFF (I3). So the first waiter
-   has it after STARVING, two critical sections (one more for each HANDOFF that was erased), and a
-   wake; and each waiter behind it likewise, once it is first. */
+   Bound on starvation: once the first waiter has waited for STARVING (a quarter longer, if it
+   pauses), it sets HANDOFF when an attempt fails. So does a release that finds the mutex locked
+   again before it could wake that waiter. The next release hands the mutex over, unless it erases
+   HANDOFF (I3). So the first waiter has it after that time, two critical sections (one more for
+   each HANDOFF that was erased), and a wake; and each waiter behind it likewise, once it is
+   first. */
 #ifndef INTERLOCK_MUTEX_STATE_H
 #define INTERLOCK_MUTEX_STATE_H
 

@@ -1,5 +1,6 @@
 #include "wordlock.h"
 
+#include "backoff.h"
 #include "repeated.h"
 #include "spin.h"
 #include "wake.h"
@@ -81,6 +82,18 @@ static int sleep_on(const struct wordlock *w, uint32_t seen, int64_t deadline, i
   return result == ILK_ETIMEDOUT && until < deadline ? ILK_OK : result;
 }
 
+/* A pause (backoff.h), on a word of the caller's own. It may have consumed a wake that another
+   waiter needs, so it wakes one (I2). */
+static int pause_until(const struct wordlock *w, uint32_t seen, int64_t end)
+{
+  wake(w->word, 1, w->shared);
+  atomic_u32 own = seen;
+  struct wordlock on_own = *w;
+  on_own.word = &own;
+  int result = sleep_on(&on_own, seen, end, 0);
+  return result == ILK_ETIMEDOUT ? ILK_OK : result;
+}
+
 /* After the caller has set CONTENDED, which made the word `marked`: false if a release may have
    erased it unseen (I6); recheck. */
 static bool is_settled(const struct wordlock *w, uint32_t marked)
@@ -103,13 +116,22 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
   int flags = w->shared ? 0 : repeated_flags(w->me, w->word), result = ILK_OK;
   bool starves = flags & BLOCK_FIRST && deadline - since >= LONG_SLEEP;
   enum waiter_state waiter_state = FRESH;
+  bool has_paused = false;
   for (;;) {
     uint32_t seen;
     int got = attempt(w, waiter_state, &seen);
     if (got != ILK_EBUSY)
       return got;
+    int64_t now = waiter_state == FRESH ? since : clock_now(), pause_end = 0;
+    starves = starves || now - since > STARVING_AFTER;
+    if (!starves && !has_paused && result == ILK_OK)
+      pause_end = backoff_pause_end(since, now, deadline);
+    has_paused = pause_end;
+    if (has_paused) {
+      result = pause_until(w, seen, pause_end);
+      continue;
+    }
     uint32_t marked = seen | CONTENDED;
-    starves = starves || (waiter_state != FRESH && clock_now() - since > STARVING_AFTER);
     if (starves && result == ILK_OK)
       marked |= STARVING;
     if (marked != seen) {

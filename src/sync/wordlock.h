@@ -48,7 +48,8 @@
        CONTENDED has not rechecked yet; or a release by a store has erased CONTENDED, and has yet to
        wake one. A waiter sets CONTENDED, and sleeps only while the word has exactly that value. A
        thread that has slept, or has found its CONTENDED erased, acquires with CONTENDED; one that
-       leaves without the lock sets CONTENDED, since it may have consumed a wake.
+       leaves without the lock sets CONTENDED, since it may have consumed a wake; one that pauses
+       (wordlock.c) wakes another.
    I3  After the release the word's memory is not touched: it may be unmapped. The wake uses its
        address alone; a thread that is woken by mistake rechecks.
    I4  A try may acquire a RESERVED or OWNER_DEAD word. A thread that has not slept yet sleeps on
@@ -68,15 +69,16 @@
        such a wake may be for nothing. Waiters that find CONTENDED set by another rely on that
        thread: if it finds the store, it acquires with CONTENDED, or sets it again.
 
-   Bound on starvation: a thread that has waited for STARVING_AFTER, wakes, and finds that another
-   overtook it, sets STARVING and sleeps again; a repeated wait (repeated.h) sets it at once. From
-   then on only threads that have slept acquire the word, longest asleep first, until the first that
-   fell asleep under STARVING has had it. That is this thread, unless another falls asleep between
-   its CAS and its sleep. So it waits for STARVING_AFTER, and then for one critical section of each
-   thread that slept at that moment. It may be overtaken by such a thread; by a try; by repeated
-   waits, at one of two releases; by a thread whose PATIENCE ends, or that wakes without a reason,
-   before the woken thread runs; and, with futexes, by real-time threads (wait.h). If STARVING is
-   clear after that, or a release by a store has erased it, it sets it again when it wakes next.
+   Bound on starvation: a thread that has waited for STARVING_AFTER (a quarter longer, if it
+   pauses), wakes, and finds that another overtook it, sets STARVING and sleeps again; a repeated
+   wait (repeated.h) sets it at once. From then on only threads that have slept acquire the word,
+   longest asleep first, until the first that fell asleep under STARVING has had it. That is this
+   thread, unless another falls asleep between its CAS and its sleep. So it waits for that time, and
+   then for one critical section of each thread that slept at that moment. It may be overtaken by
+   such a thread; by a try; by repeated waits, at one of two releases; by a thread whose PATIENCE or
+   pause ends, or that wakes without a reason, before the woken thread runs; and, with futexes, by
+   real-time threads (wait.h). If STARVING is clear after that, or a release by a store has erased
+   it, it sets it again when it wakes next.
 
    Checked by test/models/wordlock.pml, and in the library's own sources by the scenarios
    word... and lockarray... of test/models/real. */

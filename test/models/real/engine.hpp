@@ -746,11 +746,11 @@ bool model_barrier(site *s, const char *function)
   return true;
 }
 
-// Now and then a moment is as long as it takes to starve.
+// Now and then a moment is as long as it takes to starve, or to pause before the next request.
 int64_t model_clock(void)
 {
-  if (engine::in_execution && rl::ctx().rand(8, rl::sched_type_user) == 0)
-    engine::now += 2000000;
+  unsigned moment = engine::in_execution ? rl::ctx().rand(8, rl::sched_type_user) : 2;
+  engine::now += moment == 0 ? 2000000 : moment == 1 ? 200000 : 0;
   return engine::now;
 }
 
