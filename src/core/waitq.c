@@ -1,6 +1,7 @@
 #include "waitq.h"
 
 #include "guard.h"
+#include "spin.h"
 #include "wake.h"
 
 #define LOCKS 64
@@ -67,6 +68,16 @@ bool waitq_signal(struct wait_slot *slot, enum signal signal)
   /* Release: a thread that loads GIVEN without the lock owns what was given. */
   store_release(&slot->signal, signal);
   return asleep;
+}
+
+bool waitq_spin(struct thread *me, struct wait_slot *mine)
+{
+  struct spin spin = spin_begin(me);
+  while (load_relaxed(&mine->signal) == SIGNAL_NONE)
+    if (!spin_again(&spin))
+      return false;
+  spin_won(&spin);
+  return true;
 }
 
 bool waitq_wake(struct wait_slot *slot)

@@ -64,6 +64,11 @@ static inline struct wait_slot *waitq_present(struct wait_slot *slot)
    thread may be asleep; call waitq_wake(slot) after the lock is released. */
 bool waitq_signal(struct wait_slot *slot, enum signal signal);
 
+/* For a fair lock's waiter, before it sleeps: no other thread may acquire the lock first, so it is
+   likely to be signalled soon. Spins on the slot, which disturbs no other thread. True: it is
+   signalled; false: sleep. */
+bool waitq_spin(struct thread *me, struct wait_slot *mine);
+
 /* False: the thread was not asleep. With wait_buckets.c a thread that runs a signal handler counts
    as asleep. */
 bool waitq_wake(struct wait_slot *slot);

@@ -247,7 +247,7 @@ static int wait_in_queue(const struct call *c, struct wait_slot *mine, int64_t t
       mutex_request_wake(m);
     else if (taken == ILK_EHANDLE) /* freed; or a free that finds us waiting will fail */
       result = handle_check_waiter(c->handle) == ILK_EHANDLE ? ILK_EHANDLE : result;
-    else
+    else if (!is_fair(m) || !waitq_spin(c->me, mine))
       result = block(c->me, c->handle, 0, &mine->signal, SIGNAL_NONE, deadline, flags);
   }
 }
@@ -272,7 +272,7 @@ int mutex_lock_pinned(const struct call *c, int64_t timeout_ns, int flags)
     }
     if (timeout_ns == 0)
       return ILK_ETIMEDOUT;
-    /* No thread spins while others wait, nor for a fair mutex. */
+    /* No thread spins while others wait; for a fair mutex it does so in the queue. */
     if (is_fair(m) || load_relaxed(&m->object.waiters) || !spin_again(&spin)) {
       result = wait_in_queue(c, mine, timeout_ns, flags);
       if (result != ILK_EHANDLE || (result = call_retry(c, timeout_ns)) != ILK_OK)

@@ -202,10 +202,12 @@ static int wait_in_queue(const struct call *c, enum queue_role role, int64_t dea
       set_away(rw, mine, true);
     else if (taken || result != ILK_OK)
       leave(rw, mine);
+    bool fair = rw->fair;
     settle_and_unlock(rw);
     if (taken || result != ILK_OK)
       return taken ? ILK_OK : result;
-    result = block(c->me, c->handle, (int64_t)role, &mine->signal, SIGNAL_NONE, deadline, 0);
+    if (!fair || !waitq_spin(c->me, mine))
+      result = block(c->me, c->handle, (int64_t)role, &mine->signal, SIGNAL_NONE, deadline, 0);
     rwlock_recover(rw);
     waitq_lock(&rw->object);
   }

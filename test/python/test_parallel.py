@@ -15,7 +15,7 @@ import pytest
 from llvmlite import ir as llvm
 from numba import njit, objmode, prange, stencil, typed, types, vectorize
 from numba.core import cgutils
-from numba.core.errors import NumbaParallelSafetyWarning, TypingError
+from numba.core.errors import NumbaError, NumbaParallelSafetyWarning, TypingError
 from numba.experimental import jitclass, structref
 from numba.extending import intrinsic, overload, overload_method
 
@@ -1037,7 +1037,12 @@ def test_blocks_of_objmode_that_use_interlock_are_seen():
 
     COUNTER.store(0)
     a = np.zeros(20, np.int64)
-    kernel(a, 20)
+    try:
+        kernel(a, 20)
+    except NumbaError as error:
+        if "cannot pickle 'Counter' object" not in str(error):
+            raise
+        pytest.skip("this Numba pickles the objects to which a block of objmode refers")
     assert (a == 20).all()
 
 
