@@ -10,7 +10,6 @@ from collections.abc import Callable
 from operator import index
 from threading import BrokenBarrierError
 from time import perf_counter_ns
-from typing import Any
 
 from ._constants import ILK_EBROKEN, ILK_EHANDLE, ILK_ETIMEDOUT, ILK_OK
 from ._errors import check
@@ -73,7 +72,6 @@ class Barrier(Closing):
         self._parties = parties
         self._action = action
         self._timeout_ns = optional_ns(timeout)
-        self._wait_for_kernels: Any = None
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until all parties have arrived.
@@ -146,7 +144,8 @@ class Barrier(Closing):
         """The address of a C function by which kernels wait where there is an action, else 0."""
         if self._action is None:
             return 0
-        if self._wait_for_kernels is None:
+        made = self.__dict__.get("_wait_for_kernels")
+        if made is None:
             this = weakref.ref(self)  # kernels keep the barrier alive; this must not
 
             def wait_for_kernels(ns: int) -> int:
@@ -159,8 +158,10 @@ class Barrier(Closing):
                     sys.excepthook(type(error), error, error.__traceback__)
                 return ILK_EBROKEN
 
-            self._wait_for_kernels = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(wait_for_kernels)
-        return ctypes.cast(self._wait_for_kernels, ctypes.c_void_p).value or 0
+            made = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(wait_for_kernels)
+            # Never replaced: other threads may begin their kernels now, and use the address of the first.
+            made = self.__dict__.setdefault("_wait_for_kernels", made)
+        return ctypes.cast(made, ctypes.c_void_p).value or 0
 
     def abort(self) -> None:
         """Break the barrier. All its waits raise BrokenBarrierError, now and until a `reset()`.

@@ -8,7 +8,7 @@ import pytest
 from numba import njit
 
 from conftest import PATIENCE, until
-from interlock import Barrier, capi
+from interlock import Barrier, _barrier, capi
 
 
 def run(function, n):
@@ -225,3 +225,17 @@ def test_an_action_that_fails_in_a_kernels_wait_breaks_the_barrier(capsys):
         arrive(barrier)
     assert "list index out of range" in capsys.readouterr().err
     assert barrier.broken
+
+
+def test_kernels_that_begin_at_once_wait_by_the_same_function(monkeypatch):
+    """Threads that passed a new barrier to kernels at once made a function each, and all but the last were freed."""
+    barrier, addresses, make = Barrier(2, int), [], _barrier.ctypes.CFUNCTYPE
+
+    def made_meanwhile(*types):
+        monkeypatch.undo()
+        addresses.append(barrier._wait_address)
+        return make(*types)
+
+    monkeypatch.setattr(_barrier.ctypes, "CFUNCTYPE", made_meanwhile)
+    addresses.append(barrier._wait_address)
+    assert len(addresses) == 2 and addresses[0] == addresses[1] != 0
