@@ -175,14 +175,16 @@ class Condition(Handle):
         RuntimeError
             The lock is not held.
         """
-        deadline = None if timeout is None else perf_counter() + timeout
+        left = None if timeout is None else optional_ns(timeout) / 1e9
         result = predicate(*args)
+        deadline = perf_counter() + (left or 0)
         while not result:
-            left = None if deadline is None else deadline - perf_counter()
-            if left is not None and left <= 0:
-                break
-            self.wait(left)
+            self.wait(left)  # once at least, as in `threading`: others get the lock, and can make the predicate true
             result = predicate(*args)
+            if left is not None:
+                left = deadline - perf_counter()
+                if left <= 0:
+                    break
         return result
 
     def notify(self, n: int = 1) -> None:

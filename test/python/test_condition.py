@@ -4,6 +4,7 @@ import threading
 import time
 import warnings
 
+import numpy as np
 import pytest
 
 import interlock
@@ -92,6 +93,34 @@ def test_wait_for(new):
         assert condition.wait_for(lambda: len(seen) > 3, timeout=0.1) is False
         assert condition.wait_for(lambda: True, timeout=0) is True
     thread.join()
+
+
+@pytest.mark.parametrize("number", [np.float16, np.float32, np.float64])
+def test_a_numpy_timeout_of_wait_for_is_not_early(number):
+    """The deadline was rounded to the timeout's type: to 16 s or so for a half float."""
+    condition = Condition()
+    start = time.perf_counter()
+    with condition:
+        assert condition.wait_for(lambda: False, number(0.05)) is False
+    assert float(number(0.05)) <= time.perf_counter() - start < PATIENCE
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 1e-9])
+def test_wait_for_waits_once_although_the_time_is_over(timeout):
+    """As in threading: a loop that polls lets other threads have the lock. It needs to hold it."""
+    condition, seen = Condition(), []
+
+    def set_it():
+        with condition:
+            seen.append(1)
+
+    thread = threading.Thread(target=set_it)
+    with condition:
+        thread.start()
+        until(lambda: condition.wait_for(lambda: seen, timeout))
+    thread.join()
+    with pytest.raises(RuntimeError, match="un-acquired"):
+        condition.wait_for(lambda: False, timeout)
 
 
 @pytest.mark.parametrize("new", [RLock, lambda: Mutex(recursive=True), threading.RLock], ids=["ours", "Mutex", "theirs"])

@@ -654,6 +654,8 @@ def test_wait_for_a_compiled_predicate():
 
     condition = Condition()
     assert not look(condition, 0.01)
+    with pytest.raises(RuntimeError):  # it waits once at least, and needs the lock for that
+        njit(lambda condition: condition.wait_for(_is_there, 0))(condition)
     ITEMS.store(1)
     assert look(condition, 0.01)
     take(condition)

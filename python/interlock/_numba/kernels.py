@@ -202,14 +202,15 @@ def _wait_for(condition, predicate, timeout=None, args=()):
     else:
 
         def wait_for(condition, predicate, timeout=None, args=()):
-            deadline = nb.ilk_clock() / 1e9 + timeout
             result = holds(predicate, args)
+            left = float(timeout)
+            deadline = nb.ilk_clock() / 1e9 + left
             while not result:
+                condition.wait(left)
+                result = holds(predicate, args)
                 left = deadline - nb.ilk_clock() / 1e9
                 if left <= 0:
                     break
-                condition.wait(left)
-                result = holds(predicate, args)
             return result
 
     return wait_for
