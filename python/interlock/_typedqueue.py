@@ -11,7 +11,7 @@ from ._constants import ILK_ETIMEDOUT, ILK_OK
 from ._errors import check
 from ._library import BLOCKING, QUICK
 from ._queue import Queue, _ns
-from ._wait import wait
+from ._wait import check_number, real, wait
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,7 +188,8 @@ class TypedQueue(Queue):
             if isinstance(item, (int, np.integer)) and self._dtype.char in "gG":
                 item = np.longdouble(item)
             elif not (isinstance(item, np.longdouble) or (isinstance(item, np.clongdouble) and self._dtype.kind == "c")):
-                item = float(item) if self._dtype.kind == "f" else complex(item)
+                check_number(item, "biufcO")
+                item = real(item) if self._dtype.kind == "f" else complex(item)
         elif self._dtype.kind == "V" and isinstance(item, (np.void, np.ndarray)) and item.dtype != self._dtype:
             raise TypeError(f"this queue holds {self._dtype}, not {item.dtype}")
         cell[0] = item

@@ -53,10 +53,22 @@ def optional_ns(timeout: float | None) -> int:
     return FOREVER if timeout is None else max(to_ns(timeout), 0)
 
 
+def real(value: Any) -> float:
+    """Return a number as a float. float() would also take text, and numpy's durations, whatever their unit."""
+    check_number(value, "biufO")
+    return math.ldexp(value, 0)
+
+
+def check_number(value: Any, kinds: str) -> None:
+    """Raise TypeError for a scalar or array of numpy's that is not of these kinds."""
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", "f") not in kinds:
+        raise TypeError(f"a number is required, not {type(value).__name__} of {dtype}")
+
+
 def to_ns(seconds: float) -> int:
     """Convert seconds to nanoseconds, all that are negative to -1."""
-    # First to a float: a product of numpy's float16 and 1e9 overflows. Unlike float(), ldexp() refuses text.
-    number = math.ldexp(seconds, 0)
+    number = real(seconds)  # first: a product of numpy's float16 and 1e9 overflows
     if number > threading.TIMEOUT_MAX:
         raise OverflowError("timeout value is too large")
     if math.isnan(number):

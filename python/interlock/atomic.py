@@ -54,6 +54,7 @@ from . import _constants as c
 from ._calls import function_in_c, knows_numpy
 from ._errors import check
 from ._library import QUICK
+from ._wait import real
 
 __all__ = [
     "add",
@@ -524,10 +525,8 @@ def _integer(dtype: np.dtype[Any], value: Any) -> int:
 
 
 def _float(dtype: np.dtype[Any], value: Any) -> Any:
-    if isinstance(value, (str, bytes)):
-        raise TypeError(f"a number is required, not {type(value).__name__}")
     with np.errstate(over="ignore"):  # to an infinity
-        return dtype.type(float(value))
+        return dtype.type(real(value))
 
 
 _CONVERT: dict[str, Callable[[np.dtype[Any], Any], Any]] = {

@@ -324,7 +324,9 @@ def test_float_values():
     for good in (True, np.int8(1), np.float64(1), 1):
         atomic.store(array, 0, good)
         assert array[0] == 1
-    for bad in ("1", b"1", 1j, None, [1.0]):
+    texts = ("1", b"1", bytearray(b"1"), memoryview(b"1"), np.array("1"), np.void(b"1"))  # were parsed
+    durations = (np.timedelta64(1, "ns"), np.timedelta64(1), np.timedelta64(1, "s"))  # were numbers, whatever their unit
+    for bad in (*texts, *durations, 1j, None, [1.0]):
         with pytest.raises(TypeError):
             atomic.store(array, 0, bad)
     for bad in ("1", 1j, None, (1.0,)):

@@ -121,6 +121,8 @@ WAITS = {
     "Mutex.acquire": lambda t: held_elsewhere(interlock.Mutex()).acquire(timeout=t),
     "RWLock.acquire_read": lambda t: held_elsewhere(interlock.RWLock(), "acquire_write").acquire_read(timeout=t),
     "Semaphore.acquire": lambda t: interlock.Semaphore(0).acquire(timeout=t),
+    "Condition.wait": lambda t: held(interlock.Condition()).wait(t),
+    "Condition.wait_for": lambda t: held(interlock.Condition()).wait_for(lambda: False, t),
     "Event.wait": lambda t: interlock.Event().wait(t),
     "Latch.wait": lambda t: interlock.Latch(1).wait(t),
     "Counter.wait": lambda t: interlock.Counter().wait(1, t),
@@ -193,8 +195,13 @@ def test_a_timeout_of_nan_is_refused(holders, wait, timeout):
 
 
 @each_wait
-@pytest.mark.parametrize("timeout", ["1", b"1", "soon", [], 1j], ids=repr)
+@pytest.mark.parametrize(
+    "timeout",
+    [*("1", b"1", "soon", [], 1j), *(np.timedelta64(5, "ns"), np.timedelta64(5), np.array("1"), np.void(b"1"))],
+    ids=repr,
+)
 def test_a_timeout_that_is_no_number_is_refused(holders, wait, timeout):
+    """Durations of numpy were taken for seconds, whatever their unit."""
     with pytest.raises(TypeError):
         ends(wait, timeout)
 

@@ -232,10 +232,10 @@ def test_get_into_what_cannot_hold_the_item_removes_none(dtype, item):
 @pytest.mark.parametrize(
     "dtype, bad",
     [
-        (np.float64, ["1", b"1", None, 1j]),
-        (np.float32, ["1", b"1", None]),
+        (np.float64, ["1", b"1", None, 1j, bytearray(b"1"), np.array("1"), np.timedelta64(1, "ns")]),
+        (np.float32, ["1", b"1", None, memoryview(b"1"), np.timedelta64(1)]),
         (np.bool_, ["", "False", None, [], 0.5, 1j]),
-        pytest.param(np.complex128, ["1", b"1", None], marks=needs_complex),
+        pytest.param(np.complex128, ["1", b"1", None, np.timedelta64(1, "ns")], marks=needs_complex),
     ],
     ids=lambda x: getattr(x, "__name__", ""),
 )
