@@ -39,8 +39,9 @@ class TypedQueue(Queue):
             raise TypeError(f"a Queue cannot hold {self._dtype}: numbers, booleans or records in native byte order")
         super().__init__(capacity)
         self._is_record = self._dtype.names is not None or self._dtype.itemsize > 8 or self._dtype.kind == "V"
-        self._slots = np.zeros(capacity if self._is_record else 0, self._dtype)
-        self._unused = Queue(capacity if self._is_record else 1)
+        slots = self._capacity if self._is_record else 0
+        self._slots = np.zeros(slots, self._dtype)
+        self._unused = Queue(max(slots, 1))
         for number in range(len(self._slots)):
             self._unused.put(number)
         # For kernels, which use only integers.

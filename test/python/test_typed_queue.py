@@ -252,6 +252,22 @@ def test_what_is_no_number_is_refused(dtype, bad):
     assert [q.get(), q.get(), q.get()] == [1, 0, 1]
 
 
+def test_a_capacity_that_changes():
+    """It was asked for several times, and a constructor that got different answers waited forever."""
+
+    class Capacity:
+        n = 2
+
+        def __index__(self):
+            self.n += 1
+            return self.n
+
+    q = Queue(Capacity(), [("n", np.int32)])
+    for i in range(q.capacity):
+        q.put((i,), block=False)
+    assert q.full() and q.capacity == 3
+
+
 def test_a_subclass_with_a_dtype_is_refused():
     """It ignored the dtype, and was a queue of int64."""
 
