@@ -141,7 +141,7 @@ class PerThread(Handle):
         """
         import numpy as np
 
-        return self.merge(np.maximum)
+        return np.asarray(reduce(np.maximum, self._slices(), self._initial.copy()))
 
     def min(self) -> np.ndarray[Any, Any]:
         """Return the minimum of all slices and `initial`, element by element. No thread may use its slice meanwhile.
@@ -153,7 +153,7 @@ class PerThread(Handle):
         """
         import numpy as np
 
-        return self.merge(np.minimum)
+        return np.asarray(reduce(np.minimum, self._slices(), self._initial.copy()))
 
     def merge(self, function: Callable[[Any, Any], Any]) -> np.ndarray[Any, Any]:
         """Merge all slices by a function of two arrays. Kernels cannot call it. No thread may use its slice meanwhile.
@@ -225,11 +225,11 @@ class PerThread(Handle):
         return np.ndarray(self._initial.shape, self._dtype, memory)
 
     def _slices(self) -> Iterator[np.ndarray[Any, Any]]:
-        self.handle  # noqa: B018 - raises if it is closed
-        address = _next(self._handle, None)
+        handle = self.handle  # read once: a close() by another thread would end this early
+        address = _next(handle, None)
         while address:
             yield self._array(address)
-            address = _next(self._handle, address)
+            address = _next(handle, address)
 
     def _state(self) -> str:
         return f"shape={self.shape}, dtype={self._dtype}, slices={sum(1 for _ in self._slices())}"

@@ -11,7 +11,7 @@ from numba.core import config
 from numba.core.errors import TypingError
 
 import interlock
-from conftest import live
+from conftest import PATIENCE, live
 from interlock import HandleError, PerThread, atomic
 
 
@@ -180,9 +180,30 @@ def test_extremes_begin_with_initial():
     greatest.local()[:] = -5, 7
     assert list(greatest.max()) == list(extremes(greatest)[0]) == [-5, 7]
     assert list(greatest.merge(np.fmax)) == [-5, 7]
+    # In Python the initial value was left out once a thread had a slice.
+    x = PerThread(2)
+    x.local()[:] = -5, 7
+    assert [list(x.max()), list(x.min())] == [list(a) for a in extremes(x)] == [[0, 7], [-5, 0]]
     for total in (greatest.sum, lambda: njit(lambda x: x.sum())(greatest)):
         with pytest.raises(ValueError, match="initial=0"):
             total()
+
+
+def test_a_close_during_a_merge():
+    """What was not merged yet was left out."""
+    x = PerThread(1, np.int64)
+    first, second = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: (x.local().fill(2), first.set(), second.wait(PATIENCE)))
+    thread.start()
+    first.wait()
+    x.local()[0] = 1
+    slices = x._slices()
+    found = [int(next(slices)[0])]
+    x.close()
+    found += [int(a[0]) for a in slices]
+    second.set()
+    thread.join()
+    assert sorted(found) == [1, 2]
 
 
 def test_records():
