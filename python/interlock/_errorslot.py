@@ -9,7 +9,7 @@ from typing import Union
 
 from ._constants import ILK_NO_VALUE
 from ._errors import check
-from ._handle import Handle, int64
+from ._handle import Handle
 from ._library import QUICK
 
 _new = QUICK["ilk_counter_new"]
@@ -87,6 +87,10 @@ class ErrorSlot(Handle):
                 raise ValueError(f"the code {code} is not in 1..{CODE_MAX - 1}")
             if not _can_be_raised(what):  # now, because a worker's error would be lost behind that of the mapping
                 raise TypeError(f"the code {code} needs an exception class, or one and a text, not {what!r}")
+            try:
+                self._exception(code, 0)
+            except Exception as e:
+                raise TypeError(f"the code {code} needs an exception class that takes one text, not {what!r}") from e
         super().__init__(_new(0))
 
     def set(self, code: int, where: int = 0) -> bool:
@@ -109,7 +113,7 @@ class ErrorSlot(Handle):
         HandleError
             The slot is closed.
         """
-        code, where = int64(code), int64(where)
+        code, where = index(code), index(where)
         if not 0 < code <= CODE_MAX:
             code = CODE_MAX
         if not -WHERE_MAX <= where <= WHERE_MAX:

@@ -37,6 +37,14 @@ def test_a_mapping_that_cannot_be_raised_is_refused_at_once():
     ):
         with pytest.raises(TypeError, match="the code 3 needs an exception class"):
             ErrorSlot({1: ValueError, 3: bad})
+
+    class OfTwo(Exception):
+        def __init__(self, sample, reason):
+            super().__init__(sample, reason)
+
+    for bad in (OfTwo, UnicodeDecodeError, (OfTwo, "sample {where}")):
+        with pytest.raises(TypeError, match="the code 3 needs an exception class that takes one text"):
+            ErrorSlot({3: bad})
     for code in (1.5, "1", None):
         with pytest.raises(TypeError):
             ErrorSlot({code: ValueError})
@@ -107,6 +115,9 @@ def test_misuse():
     assert repr(errors).endswith(": not set>")
     errors.set(2, 3)
     assert repr(errors).endswith(": code=2, where=3>")
+    errors.clear()
+    assert errors.set(2**70, -(2**70))  # raised OverflowError, and the error was lost
+    assert (errors.code(), errors.where()) == (32767, -(2**47))
     with pytest.raises(TypeError, match="cannot pickle"):
         pickle.dumps(errors)
     errors.close()
