@@ -24,7 +24,7 @@ _VARIABLE = "INTERLOCK_PYTHON_CALLS"
 
 # Methods that call another method of the object in Python. In C they do not: so a class that overrides the other needs them
 # in Python.
-_CALLS = {"__exit__": "release", "get_nowait": "get", "put_nowait": "put"}
+_CALLS = {"__exit__": "release", "_release_writing": "release_write", "get_nowait": "get", "put_nowait": "put"}
 
 # Python's structures, all of the stable ABI.
 

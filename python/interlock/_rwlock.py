@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import starmap
-
 from ._calls import in_c
 from ._constants import ILK_EBUSY, ILK_EPERM, ILK_ETIMEDOUT, ILK_OK, ILK_OWNER_DIED
 from ._errors import check, warn_owner_died
 from ._handle import Handle
+from ._held import held
 from ._library import BLOCKING, QUICK
 from ._wait import timeout_ns, wait_in_place
 
@@ -23,9 +20,9 @@ _write_unlock = QUICK["ilk_rwlock_write_unlock"]
 _downgrade = QUICK["ilk_rwlock_downgrade"]
 
 
-def _checked(code: int, held: str) -> None:
+def _checked(code: int, what: str) -> None:
     if code == ILK_EPERM:
-        raise RuntimeError(f"the caller does not hold the lock for {held}")
+        raise RuntimeError(f"the caller does not hold the lock for {what}")
     check(code)
 
 
@@ -149,8 +146,7 @@ class RWLock(Handle):
         """
         _checked(_downgrade(self._handle), "writing")
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> held:
         """Return a context manager that holds the lock for reading.
 
         Examples
@@ -159,16 +155,9 @@ class RWLock(Handle):
         >>> with lock.reading():
         ...     pass
         """
-        acquired: list[bool] = []
-        try:
-            acquired.extend(starmap(self.acquire_read, ((),)))  # see _wait.py
-            yield
-        finally:
-            if acquired:
-                self.release_read()
+        return held(self, "read")
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> held:
         """Return a context manager that holds the lock for writing. The body may `downgrade()`: the end releases either.
 
         Examples
@@ -177,16 +166,16 @@ class RWLock(Handle):
         >>> with lock.writing():
         ...     lock.downgrade()
         """
-        acquired: list[bool] = []
+        block = held(self, "write")
+        block._release = self._release_writing
+        return block
+
+    @in_c("writing_release")
+    def _release_writing(self) -> None:
         try:
-            acquired.extend(starmap(self.acquire_write, ((),)))  # see _wait.py
-            yield
-        finally:
-            if acquired:
-                try:
-                    self.release_write()
-                except RuntimeError:  # the body has downgraded
-                    self.release_read()
+            self.release_write()
+        except RuntimeError:  # the body has downgraded
+            self.release_read()
 
     def _undo_read(self, _code: int) -> None:
         _read_unlock(self._handle)

@@ -181,6 +181,7 @@ COLD object call_function(object function, const struct arguments *);
   N(read_release)                                                                                  \
   C(write_acquire)                                                                                 \
   N(write_release)                                                                                 \
+  N(writing_release)                                                                               \
   C(semaphore_acquire)                                                                             \
   C(semaphore_release)                                                                             \
   F(semaphore_exit)                                                                                \

@@ -64,6 +64,7 @@ ACQUIRE(read_acquire, ilk_rwlock_read_trylock, "_python_acquire_read", "_read_ow
 RELEASE(read_release, ilk_rwlock_read_unlock, "_python_release_read")
 ACQUIRE(write_acquire, ilk_rwlock_write_trylock, "_python_acquire_write", "_write_owner_died")
 RELEASE(write_release, ilk_rwlock_write_unlock, "_python_release_write")
+RELEASE(writing_release, ilk_rwlock_write_unlock, "release_read") /* the body has downgraded */
 
 ACQUIRE(semaphore_acquire, ilk_semaphore_tryacquire, "_python_acquire", NULL)
 EXIT(semaphore_exit, semaphore_release_one, "_python_release")

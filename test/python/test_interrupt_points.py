@@ -243,6 +243,25 @@ def test_leaving_a_with_block(new, acquire):
     assert check()
 
 
+@pytest.mark.skipif(_calls.WAY != "C", reason="calls are by ctypes")
+@pytest.mark.parametrize("how", ["reading", "writing", "downgraded"])
+def test_leaving_a_block_of_a_readers_writer_lock(how):
+    """A Ctrl-C in contextlib left the lock held as long as the exception was handled."""
+
+    def make():
+        lock = interlock.RWLock()
+        block = lock.reading() if how == "reading" else lock.writing()
+        block.__enter__()
+        if how == "downgraded":
+            lock.downgrade()
+        return lambda: block.__exit__(None, None, None), lambda: free(lock.acquire_write, lock.release_write)
+
+    assert interrupted_everywhere(make) == 0
+    call, check = make()
+    call()
+    assert check()
+
+
 @pytest.mark.parametrize("timeout", [None, -1, 60])
 def test_word_locks(timeout):
     def make():
