@@ -21,9 +21,31 @@ _waiting = QUICK["ilk_waiting"]
 _QUIET = 0.1
 _LIMIT = 1.0
 
+# Who cancels waits now: blocks, and True for cancel(True). Waits are cancelled as long as there is one.
+_cancelling: set[object] = set()
+
+
+def _begin(who: object) -> None:
+    _cancelling.add(who)
+    _update()
+
+
+def _end(who: object) -> None:
+    _cancelling.discard(who)
+    _update()
+
+
+def _update() -> None:
+    # Without a lock, which a handler of Ctrl-C could not acquire if its thread held it.
+    done = None
+    while done != bool(_cancelling):  # another thread, or a handler, may have changed it meanwhile
+        done = bool(_cancelling)
+        check(_cancel(done))
+
 
 class _Cancelling(AbstractContextManager[None]):
     _is_inside = False
+    _is_ending = False
 
     def __enter__(self) -> None:
         # It would take its own handler for the program's.
@@ -34,6 +56,7 @@ class _Cancelling(AbstractContextManager[None]):
         self._began = False
         self._handler: Any = None
         self._late: tuple[int, FrameType] | None = None
+        self._is_ending = False
         self._is_inside = True
         # An executor in the body waits for its workers before control leaves the body. So the handler of Ctrl-C cancels,
         # and not only __exit__.
@@ -47,17 +70,20 @@ class _Cancelling(AbstractContextManager[None]):
                     self._handler = None
                 except BaseException:  # a Ctrl-C came already: __exit__ will not run
                     self._is_inside = False
-                    _cancel(0)
+                    _end(self)
                     signal.signal(signal.SIGINT, handler)
                     raise
 
     def _interrupted(self, number: int, frame: FrameType | None) -> Any:
         if self._is_inside:
             self._began = True
-            _cancel(1)
+            _begin(self)
             if frame is not None and frame.f_code is _Cancelling.__exit__.__code__:
                 self._late = number, frame  # nothing of __exit__ has run: it must, and handles the signal at its end
                 return None
+        if self._is_ending:
+            self._late = number, frame
+            return None
         return self._handler(number, frame)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> Literal[False]:
@@ -76,26 +102,26 @@ class _Cancelling(AbstractContextManager[None]):
         return False
 
     def _cancel_until_quiet(self, unrelated: Container[int]) -> None:
-        goes_on = False
         try:
-            check(_cancel(1))
+            _begin(self)
             _until_quiet(self._before, unrelated)
         except BaseException:
             # A second Ctrl-C. An executor around this block still waits for its workers, so they must still end.
-            goes_on = _is_working(self._before, unrelated, {})
-            if goes_on:
-                threading.Thread(target=_end_when_quiet, args=(self._before, unrelated), daemon=True).start()
+            if _is_working(self._before, unrelated, {}):
+                work = object()  # the block may begin anew meanwhile
+                _begin(work)
+                threading.Thread(target=_end_when_quiet, args=(work, self._before, unrelated), daemon=True).start()
             raise
         finally:
-            if not goes_on:
-                _cancel(0)
+            self._is_ending = True  # a Ctrl-C that came before _end() has ended would leave waits cancelled
+            _end(self)
 
 
-def _end_when_quiet(before: Container[int | None], unrelated: Container[int]) -> None:
+def _end_when_quiet(work: object, before: Container[int | None], unrelated: Container[int]) -> None:
     try:
         _until_quiet(before, unrelated)
     finally:
-        _cancel(0)
+        _end(work)
 
 
 def _until_quiet(before: Container[int | None], unrelated: Container[int]) -> None:
@@ -205,7 +231,8 @@ def cancel(on: bool | None = None) -> AbstractContextManager[None] | None:
     """End all waits in this process, or make a ``with`` block that does so on Ctrl-C.
 
     ``cancel(True)`` ends every wait at once, and those that begin later, until ``cancel(False)``. A cancelled wait raises
-    RuntimeError; a C function returns ILK_ECANCELED.
+    RuntimeError; a C function returns ILK_ECANCELED. Blocks may overlap, in several threads too: waits stay cancelled as
+    long as one of them, or ``cancel(True)``, cancels them.
 
     ``with cancel(): ...`` is for code that waits for kernels in other threads, which Ctrl-C does not reach. A Ctrl-C in the
     main thread cancels all waits at once, while the body still runs. Any other exception cancels them when it leaves the
@@ -238,5 +265,5 @@ def cancel(on: bool | None = None) -> AbstractContextManager[None] | None:
     """
     if on is None:
         return _Cancelling()
-    check(_cancel(1 if on else 0))
+    _begin(True) if on else _end(True)
     return None

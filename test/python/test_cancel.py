@@ -18,7 +18,7 @@ from interlock._constants import ILK_ECANCELED
 @pytest.fixture(autouse=True)
 def off_again():
     yield
-    capi.ilk_cancel(0)
+    cancel(False)
 
 
 def blocked(n):
@@ -327,3 +327,40 @@ def test_a_handler_set_in_the_body_stays():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_blocks_in_several_threads():
+    """The first block that ended switched the others' cancelling off: what their threads waited for next never came."""
+    both, ends, went_on = threading.Event(), threading.Event(), []
+
+    def another():
+        with pytest.raises(KeyError), cancel():
+            both.set()
+            ends.wait(PATIENCE)
+            raise KeyError
+
+    thread = threading.Thread(target=another)
+    thread.start()
+    both.wait()
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with cancel():
+            signal.raise_signal(signal.SIGINT)
+            ends.set()
+            thread.join(PATIENCE)
+            went_on.append(interlock.cancelled())
+            with pytest.raises(KeyError), cancel():
+                raise KeyError
+            went_on.append(interlock.cancelled())
+        assert went_on == [True, True] and not interlock.cancelled()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_block_does_not_end_what_cancel_began():
+    cancel(True)
+    with pytest.raises(KeyError), cancel():
+        raise KeyError
+    assert interlock.cancelled()
+    cancel(False)
+    assert not interlock.cancelled()

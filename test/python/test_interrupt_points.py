@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import interlock
-from interlock import _calls, _condition, capi, words
+from interlock import _calls, _cancel, _condition, capi, words
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="runs signal handlers at more points")
 
@@ -325,6 +325,37 @@ def test_end_of_a_block_that_cancels():
         return block, lambda: not interlock.cancelled()
 
     assert interrupted_everywhere(make) > 1
+
+
+def test_a_third_ctrl_c_at_the_end_of_a_block_that_cancels(monkeypatch):
+    """The first began to cancel, the second ended the wait for quiet, and the third comes as the block ends that."""
+    real, points = _cancel._end, []
+
+    def interrupted(who):
+        sys.settrace(points[-1].trace)
+        try:
+            real(who)
+        finally:
+            sys.settrace(None)
+
+    def make():
+        def block():
+            with contextlib.suppress(ValueError), interlock.cancel():
+                raise ValueError
+
+        return block, lambda: not interlock.cancelled()
+
+    monkeypatch.setattr(_cancel, "_QUIET", 0)
+    monkeypatch.setattr(_cancel, "_end", interrupted)
+    n = 0
+    while not points or points[-1].where:
+        n += 1
+        points.append(Points(n))
+        block, is_over = make()
+        with contextlib.suppress(KeyboardInterrupt):
+            block()
+        assert is_over(), points[-1].where
+    assert n > 1
 
 
 @pytest.mark.parametrize("action", [None, int])
