@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import repeat
 
 from ._calls import in_c
 from ._constants import (
@@ -18,7 +19,7 @@ from ._constants import (
 from ._errors import check, warn_owner_died
 from ._handle import Handle
 from ._library import BLOCKING, QUICK
-from ._wait import timeout_ns, wait_in_place
+from ._wait import FOREVER, timeout_ns, wait_in_place
 
 _new = QUICK["ilk_mutex_new"]
 _trylock = QUICK["ilk_mutex_trylock"]
@@ -161,13 +162,18 @@ class _Recursive(_Mutex):
         count = self._recursion_count()
         if not count:
             raise RuntimeError("cannot release a lock that is not held")
-        for _ in range(count):
-            self.release()
+        for code in list(map(_unlock, repeat(self._handle, count))):  # all at once, as in _acquire_restore()
+            check(code)
         return count
 
     def _acquire_restore(self, count: int) -> None:
-        for _ in range(count):
-            self.acquire()
+        # A Ctrl-C does not end this, as in threading: else the end of `with condition:` would raise a RuntimeError, because
+        # the lock is not held.
+        codes = list(map(_timedlock, repeat(self._handle, count), repeat(FOREVER)))
+        if ILK_OWNER_DIED in codes:
+            warn_owner_died(lambda _code: None)  # held, as after any wait
+        for code in codes:
+            check(code)
 
 
 class Mutex(_Recursive):

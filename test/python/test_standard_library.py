@@ -1,14 +1,16 @@
 """The standard library with our locks instead of its own."""
 
+import _thread
 import concurrent.futures
 import logging
 import queue
 import threading
+import time
 
 import pytest
 
 import interlock
-from conftest import PATIENCE
+from conftest import PATIENCE, until_waiting
 
 
 @pytest.fixture
@@ -82,6 +84,44 @@ def test_condition_of_the_library_on_our_locks():
         with condition:
             assert condition.wait_for(lambda items=items: items, timeout=PATIENCE)
         timer.join()
+
+
+@pytest.mark.parametrize("new", [interlock.RLock, interlock.Mutex])
+def test_ctrl_c_while_a_condition_of_the_library_reacquires_our_lock(new):
+    """It ended the reacquire: the end of the block then raised a RuntimeError, because the lock was not held."""
+    lock, waits, is_held = new(), threading.Event(), []
+    condition = threading.Condition(lock)
+
+    def hold():
+        waits.wait()
+        with condition:
+            is_held.append(1)
+            until_waiting(lock)
+            _thread.interrupt_main()
+            time.sleep(0.1)  # longer than a slice
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt), condition:
+        waits.set()
+        while not is_held:
+            condition.wait(0.01)
+    thread.join()
+    assert not lock.locked()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_condition_of_the_library_whose_lock_had_a_dead_owner(in_thread):
+    """The warning may be an error, which comes with the lock held, as from any wait."""
+    lock = interlock.Mutex()
+    condition = threading.Condition(lock)
+    with condition:
+        state = condition._release_save()
+        in_thread(lock.acquire)
+        with pytest.raises(interlock.OwnerDiedWarning):
+            condition._acquire_restore(state)
+        assert lock.locked()
+    assert not lock.locked()
 
 
 def test_logging_with_our_lock():
