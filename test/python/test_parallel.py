@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections import namedtuple
 from functools import reduce
 from queue import Empty
 
@@ -830,6 +831,112 @@ def test_writes_to_an_array_that_a_helper_or_a_list_returned_are_made(kernel):
     arrays = typed.List([np.zeros(3)])
     kernel(arrays, Mutex())
     assert arrays[0].tolist() == [7, 7, 7]
+
+
+Pair = namedtuple("Pair", "first second")
+
+
+def of_an_unpacked_pair(pair, i, lock):
+    first, second = pair
+    with lock:
+        first[i] = 7
+        second += 7
+
+
+def of_enumerate(pair, i, lock):
+    for k, array in enumerate(pair):
+        with lock:
+            array[i] = 7 + k
+
+
+def of_zip(pair, i, lock):
+    for array, other in zip(pair, pair):
+        with lock:
+            array[i] += other[i - 1]
+
+
+def of_a_tuple_made_here(pair, i, lock):
+    again = (pair[1], pair[0])
+    with lock:
+        again[i % 2][i] = 7
+
+
+def of_a_namedtuple_made_here(pair, i, lock):
+    again = Pair(pair[1], pair[0])
+    with lock:
+        again.second[i] = 7
+
+
+def of_a_list_made_here(pair, i, lock):
+    arrays = [pair[0], pair[1]]
+    with lock:
+        arrays[i % 2][i] = 7
+        arrays.pop()[i] = 8
+
+
+def of_a_dict_made_here(pair, i, lock):
+    arrays = {0: pair[0], 1: pair[1]}
+    with lock:
+        arrays[i % 2][i] = 7
+        for _, array in arrays.items():
+            array[i - 1] = 8
+
+
+def of_views_by_calls(pair, i, lock):
+    a, b = np.asarray(pair[0]), np.expand_dims(pair[1], 0)
+    c, d = pair[0].view(np.uint64), np.flip(pair[1])
+    with lock:
+        a[i], b[0, i] = 7, 8
+        c[i - 1], d[i - 1] = 9, 10
+
+
+def of_a_ufuncs_output(pair, i, lock):
+    array = np.add(pair[0], pair[1], pair[0])
+    with lock:
+        array[i] = 7
+
+
+def in_a_loop_without_a_lock(pair, i, lock):
+    first, _ = pair
+    for k in prange(len(first)):
+        first[k] = k + 7
+    seen = pair[0][i]  # after the loop
+    with lock:
+        pair[1][i] = seen
+
+
+def of_a_new_array_in_a_tuple(pair, i, lock):
+    new = np.zeros(4)
+    first, _ = (new, i)
+    for k in prange(len(first)):
+        first[k] = k + 7
+    seen = new[i]
+    with lock:
+        pair[1][i] = seen
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        of_an_unpacked_pair,
+        of_enumerate,
+        of_zip,
+        of_a_tuple_made_here,
+        of_a_namedtuple_made_here,
+        of_a_list_made_here,
+        of_a_dict_made_here,
+        of_views_by_calls,
+        of_a_ufuncs_output,
+        in_a_loop_without_a_lock,
+        of_a_new_array_in_a_tuple,
+    ],
+)
+def test_writes_to_an_array_by_another_name_are_made(kernel):
+    """Numba takes what a tuple, another container or a call returns to be new, and removes the writes, or moves reads."""
+    expected, made = ((np.arange(4), np.arange(4) * 10) for _ in range(2))
+    kernel(expected, 3, Mutex())
+    njit(parallel=True)(kernel)(made, 3, Mutex())
+    assert [array.tolist() for array in made] == [array.tolist() for array in expected]
 
 
 def test_a_loop_that_gets_an_array_of_0_dimensions_is_refused():

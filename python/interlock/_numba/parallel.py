@@ -22,7 +22,7 @@ from functools import wraps
 
 import numba
 from numba.core import errors, ir, types
-from numba.core.ir_utils import alias_analysis_extensions, is_immutable_type, remove_dead_extensions
+from numba.core.ir_utils import alias_analysis_extensions, find_callname, get_definition, guard, remove_dead_extensions
 from numba.core.rewrites import Rewrite, register_rewrite
 from numba.core.types import functions
 from numba.parfors import parfor as passes
@@ -205,20 +205,45 @@ def _remove_dead_parfor(original, parfor, lives, lives_n_aliases, arg_aliases, a
     return original(parfor, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap)
 
 
-def _note_alias(stmt, _args, typemap, func_ir, *aliases):
-    """Mark what a call or an iterator returns as an alias of an argument: Numba takes it to be new.
+# The result of an operator is a new array, and Numba's analysis follows the others.
+_FOLLOWED = ("arrayexpr", "binop", "cast", "inplace_binop", "unary")
+_COPIES = ("astype", "copy", "empty_like", "full_like", "ones_like", "zeros_like")
 
-    Numba would remove writes to such an array if no code reads it, and move reads across them.
+
+def _shares_memory(value, typemap, func_ir):
+    """Return the variables whose memory an expression's value may share; None if it is new, or Numba itself knows."""
+    operands = [var for var in value.list_vars() if not _is_value(typemap.get(var.name))]
+    if value.op in _FOLLOWED:
+        return None
+    if value.op in ("getitem", "static_getitem") and isinstance(typemap.get(value.value.name), types.Array):
+        return None  # a view, of which Numba knows
+    if value.op != "call":
+        return operands or None
+    name, owner = guard(find_callname, func_ir, value, typemap) or (None, None)
+    is_of_array = isinstance(owner, ir.Var) and isinstance(typemap.get(owner.name), types.Array)
+    if name in _COPIES and (owner == "numpy" or is_of_array):
+        return None
+    method = guard(get_definition, func_ir, value.func)
+    if isinstance(method, ir.Expr) and method.op == "getattr" and not _is_value(typemap.get(method.value.name)):
+        operands.append(method.value)
+    return operands if operands or is_opaque(typemap.get(value.func.name)) else None
+
+
+def _note_alias(stmt, _args, typemap, func_ir, *aliases):
+    """Mark a value that may share memory with the operands of its expression, and these, as aliases of an argument.
+
+    Numba takes what a call, an iterator, a tuple or another container returns to be new, and also views such as
+    ``np.asarray(a)``. It would remove writes to such an array if no code reads it, and move reads across them.
     """
     value = getattr(stmt, "value", None)
-    if not isinstance(value, ir.Expr) or typemap is None or is_immutable_type(stmt.target.name, typemap):
+    if not isinstance(value, ir.Expr) or typemap is None or _is_value(typemap.get(stmt.target.name)):
         return
-    is_returned = value.op == "call" and value.func.name in typemap and is_opaque(typemap[value.func.name])
-    if (is_returned or value.op == "pair_first") and uses_interlock(typemap):
+    operands = _shares_memory(value, typemap, func_ir)
+    if operands is not None and uses_interlock(typemap):
         # `aliases` are a map of aliases and the set of arguments' aliases. Some callers in Numba swap them.
         for known in aliases:
             if isinstance(known, set):
-                known.add(stmt.target.name)
+                known.update(var.name for var in [stmt.target, *operands])
 
 
 def _create_gufunc(original, lowerer, parfor, typemap, *rest):
