@@ -5,7 +5,7 @@ import types as python
 
 import numpy as np
 import pytest
-from numba import njit, objmode, prange, typed, types
+from numba import literal_unroll, njit, objmode, prange, typed, types
 from numba.core.errors import TypingError
 from numba.experimental import jitclass
 from numba.extending import intrinsic, overload, register_jitable
@@ -356,6 +356,24 @@ TAIL, ROWS = COUNTS[2:], COUNTS.reshape(4, 2)
 
 
 @njit
+def count_there_by_default(counts=COUNTS):
+    atomic.add(counts, 0, 1)
+
+
+@njit
+def of_a_helpers_default():
+    count_there_by_default()
+    return COUNTS[0] + COUNTS[1]
+
+
+@njit
+def of_a_block_of_objmode():
+    with objmode():
+        atomic.add(COUNTS, 0, 1)
+    return COUNTS[0] + COUNTS[1]
+
+
+@njit
 def of_a_view_elsewhere():
     return atomic.add(ROWS, (1, 0), 1) + TAIL[0]
 
@@ -369,6 +387,8 @@ def of_a_view_elsewhere():
         of_a_helper_with_a_list_comprehension,
         of_an_overload,
         of_a_helper_and_a_default,
+        of_a_helpers_default,
+        of_a_block_of_objmode,
         of_a_view_elsewhere,
     ],
 )
@@ -419,6 +439,81 @@ def passes_one_that_reads():
     return atomic.add(COUNTS, 0, 1) + called(first_count)
 
 
+@jitclass([])
+class Table:
+    def __init__(self):
+        pass
+
+    def first(self):
+        return COUNTS[0]
+
+    @property
+    def second(self):
+        return COUNTS[1]
+
+    def __len__(self):
+        return COUNTS[2]
+
+    def size(self):
+        return COUNTS.size
+
+
+@njit
+def calls_a_method_that_reads():
+    return atomic.add(COUNTS, 0, 1) + Table().first()
+
+
+@njit
+def has_a_property_that_reads():
+    return atomic.add(COUNTS, 0, 1) + Table().second
+
+
+@njit
+def has_a_length_that_reads():
+    return atomic.add(COUNTS, 0, 1) + len(Table())
+
+
+@njit
+def calls_its_argument(function=first_count):
+    return atomic.add(COUNTS, 0, 1) + function()
+
+
+FUNCTIONS = (count_there, first_count)
+
+
+@njit
+def calls_one_of_a_tuple():
+    return FUNCTIONS[0](0) + FUNCTIONS[1]()
+
+
+@njit
+def calls_each_of_a_tuple():
+    total = 0
+    for function in literal_unroll((number_of_counts, first_count)):
+        total += function()
+    return atomic.add(COUNTS, 0, 1) + total
+
+
+@register_jitable
+def first_count_jitable():
+    return COUNTS[0]
+
+
+@njit
+def calls_a_jitable_one_that_reads():
+    return atomic.add(COUNTS, 0, 1) + first_count_jitable()
+
+
+@njit
+def reads_its_default(counts=COUNTS):
+    return counts[0]
+
+
+@njit
+def calls_one_that_reads_its_default():
+    return atomic.add(COUNTS, 0, 1) + reads_its_default()
+
+
 @njit
 def passes_one_of_its_own():
     return atomic.add(COUNTS, 0, 1) + called(lambda: COUNTS[0])
@@ -432,12 +527,20 @@ def passes_one_of_its_own():
         calls_an_overload_that_reads,
         passes_one_that_reads,
         passes_one_of_its_own,
+        calls_a_method_that_reads,
+        has_a_property_that_reads,
+        has_a_length_that_reads,
+        calls_its_argument,
+        calls_one_of_a_tuple,
+        calls_each_of_a_tuple,
+        calls_a_jitable_one_that_reads,
+        calls_one_that_reads_its_default,
     ],
 )
 def test_a_helper_that_reads_a_copy_is_refused(kernel):
     """It returned what was there when it was compiled."""
     with pytest.raises(
-        TypingError, match="(first_count|<lambda>) reads COUNTS, which this function changes or loads.*" + HOW
+        TypingError, match=r"(\w+|<lambda>) reads (COUNTS|counts), which this function changes or loads.*" + HOW
     ):
         kernel()
 
@@ -457,6 +560,7 @@ def first_count_in_python():
 @njit
 def calls_ones_that_read_no_copy(condition):
     own = called(lambda: atomic.add(COUNTS, 0, 1)) + COUNTS[0]
+    own += reads_its_default(np.zeros(1, np.int64)) + Table().size() - 8
     return own + number_of_counts() + first_count_in_python() + condition.wait_for(first_count)
 
 

@@ -23,16 +23,27 @@ import numpy as np
 from numba import jit, typeof
 from numba.core import cgutils, errors, ir, types
 from numba.core.datamodel import models, register_default
-from numba.core.dispatcher import Dispatcher
+from numba.core.dispatcher import Dispatcher, LiftedWith
 from numba.core.imputils import lower_builtin, lower_constant
 from numba.core.ir_utils import find_outer_value, get_definition, guard
 from numba.core.rewrites import Rewrite, register_rewrite
+from numba.core.types.functions import BoundFunction
 from numba.core.typing import signature
 from numba.extending import typeof_impl
 from numba.np.arrayobj import make_array, populate_array
 
 from .sources import HOW, Search, arguments_of, outer_value, translated
-from .uses import FOREIGN, leads_to_interlock, named_arrays, overloads, package_of, python_function
+from .uses import (
+    FOREIGN,
+    default_arrays,
+    leads_to_interlock,
+    named_arrays,
+    overloads,
+    package_of,
+    python_function,
+    references,
+    template_functions,
+)
 from .variables import new_variable
 
 _predicates = WeakSet()  # functions all of whose global arrays are live
@@ -120,6 +131,10 @@ def _operands(func_ir, defaults):
     yield from Search(func_ir, defaults).outer_operands()
     for block in func_ir.blocks.values():
         for stmt in block.find_insts(ir.Assign):
+            if isinstance(stmt.value, ir.Const) and isinstance(stmt.value.value, LiftedWith):
+                # A block of objmode: Python code operates on the array itself.
+                found = Search(stmt.value.value.func_ir, {}).outer_operands()
+                yield from (each for each in found if isinstance(each[2], np.ndarray) and each[3])
             if isinstance(stmt.value, ir.Global) and isinstance(stmt.value.value, _Reference):
                 yield stmt, stmt.value.name, stmt.value.value.array, True, True
 
@@ -147,7 +162,7 @@ def _live_in_helpers(function, named):
             try:
                 found += [
                     (value, is_known)
-                    for _, _, value, can_be_live, is_known in _operands(translated(part), {})
+                    for _, _, value, can_be_live, is_known in _operands(translated(part), default_arrays(part))
                     if can_be_live and isinstance(value, np.ndarray)
                 ]
             except errors.NumbaError:  # Numba will not compile it either, or it is an overload, which is Python code
@@ -171,6 +186,11 @@ def _defined_in(function):
     ]
 
 
+def _implementations(function):
+    """Return the functions that the Python function of an overload may return: it defines them, or refers to them."""
+    return [*_defined_in(function), *(value for value in references(function) if isinstance(value, FunctionType))]
+
+
 def _share_memory(arrays, others):
     """Return whether one of `arrays` is one of the others, or may be a view of the same memory."""
     return any(array is other or np.may_share_memory(array, other) for array in arrays for other in others)
@@ -188,41 +208,107 @@ def _helpers(func_ir):
                 value = guard(find_outer_value, func_ir, var)
                 found = [python_function(value) or _function_made_here(func_ir, var)]
                 if isinstance(value, FunctionType):
-                    found += [impl for function in overloads(value) for impl in _defined_in(function)]
+                    found += [impl for function in overloads(value) for impl in _implementations(function)]
                 for helper in found:
                     if helper and package_of(helper) not in (*FOREIGN, "interlock"):
                         yield helper
 
 
-def _check_helpers(func_ir, live, seen):
+def _typed_helpers(func_ir, typemap, calltypes):
+    """Iterate over the same, by the types of variables: methods, elements of tuples, arguments.
+
+    They are (function, the arrays that are defaults of arguments that the call does not give: name -> array).
+    """
+    for block in func_ir.blocks.values():
+        for stmt in block.body:
+            call = stmt.value if isinstance(stmt, ir.Assign) else None
+            if isinstance(call, ir.Expr) and call.op == "call":
+                given = [] if _is_wait_for(func_ir, call) else arguments_of(call)
+                for var in [call.func, *given]:
+                    typ = typemap[var.name]
+                    for helper in _functions_of(typ):
+                        yield helper, _defaults_of(typ, calltypes[call]) if var is call.func else {}
+            for var in stmt.list_vars():
+                if isinstance(typemap.get(var.name), types.ClassInstanceType):
+                    for dispatcher in _used_methods(typemap[var.name].class_type, stmt, typemap):
+                        yield dispatcher.py_func, {}
+
+
+def _functions_of(typ):
+    """Return the Python functions that run if a value of that type is called, or an element of it."""
+    if isinstance(typ, types.BaseTuple):
+        return [function for part in typ for function in _functions_of(part)]
+    if isinstance(typ, types.Dispatcher):
+        found = [python_function(typ.dispatcher)]
+    elif isinstance(typ, types.ClassType):
+        found = [typ.jit_methods["__init__"].py_func]
+    elif isinstance(typ, BoundFunction):
+        found = [impl for function in template_functions(typ.template) for impl in _implementations(function)]
+    elif isinstance(typ, types.Function):
+        used = [function for template in typ.templates for function in template_functions(template)]
+        found = [python_function(typ.typing_key), *(impl for function in used for impl in _implementations(function))]
+    else:
+        found = []
+    return [function for function in found if function and package_of(function) not in (*FOREIGN, "interlock")]
+
+
+def _defaults_of(typ, sig):
+    """Return the arrays that a call of a compiled function leaves to their defaults: name -> array."""
+    if not isinstance(typ, types.Dispatcher) or not sig:
+        return {}
+    return {
+        name: given.value
+        for name, given in zip(typ.dispatcher.py_func.__code__.co_varnames, sig.args)
+        if isinstance(given, types.Omitted) and isinstance(given.value, np.ndarray)
+    }
+
+
+_OPERATIONS = ("binop", "getitem", "inplace_binop", "static_getitem", "typed_getitem", "unary")
+
+
+def _used_methods(class_type, stmt, typemap):
+    """Return the methods and properties of a jitclass that a statement with an instance may use."""
+    value = stmt.value if isinstance(stmt, ir.Assign) else stmt
+    operation = getattr(value, "op", "")
+    if isinstance(value, ir.SetAttr) or operation == "getattr":
+        method, accessors = class_type.jit_methods.get(value.attr), class_type.jit_props.get(value.attr, {})
+        return [*([method] if method else []), *accessors.values()]
+    is_function = operation == "call" and isinstance(typemap[value.func.name], types.Function)  # such as `len`
+    if is_function or operation in _OPERATIONS or isinstance(value, (ir.SetItem, ir.StaticSetItem)):
+        return [method for name, method in class_type.jit_methods.items() if name.startswith("__") and name != "__init__"]
+    return []
+
+
+def _check_helpers(helpers, live, seen):
     """Reject a helper to which one of the `live` arrays is a constant, unless it uses only the array's shape or type.
 
-    `seen`: the code of those that have been searched.
+    `helpers`: each a Python function, and the defaults with which it is called. `seen`: those that have been searched.
     """
-    for helper in _helpers(func_ir):
-        if helper.__code__ in seen:
+    for helper, defaults in helpers:
+        key = helper.__code__, *defaults
+        if key in seen:
             continue
-        seen.add(helper.__code__)
+        seen.add(key)
         named = named_arrays([helper])
         if not any(_share_memory(arrays, live) for arrays in named.values()):
             continue
         try:
             helper_ir = translated(helper)
-            own = _arrays(_live_arrays(helper_ir, {}) + _live_in_helpers(helper, named))
+            own = _arrays(_live_arrays(helper_ir, defaults) + _live_in_helpers(helper, named))
         except errors.NumbaError:  # Numba will not compile it either
             continue
         if any(any(block.find_insts(ir.EnterWith)) for block in helper_ir.blocks.values()):
             continue  # Python code in objmode reads the array itself
         for block in helper_ir.blocks.values():
             for stmt in block.find_insts(ir.Assign):
-                array = _outer_value(helper_ir, stmt, {})
+                array = _outer_value(helper_ir, stmt, defaults)
                 is_stale = isinstance(array, np.ndarray) and _share_memory([array], live) and not _share_memory([array], own)
                 if is_stale and _uses_elements(helper_ir, stmt.target):
                     raise errors.TypingError(
                         f"{helper.__name__} reads {_name(stmt.value)}, which this function changes or loads. {HOW}",
                         loc=stmt.loc,
                     )
-        _check_helpers(helper_ir, live, seen)
+        _check_helpers(((other, {}) for other in _helpers(helper_ir)), live, seen)
 
 
 def _name(outer):
@@ -251,11 +337,15 @@ def _calls_len(func_ir, value):
     return value.op == "call" and guard(find_outer_value, func_ir, value.func) is len
 
 
+_KNOWN = "interlock.known"  # in the metadata of a compilation: the arrays on which the function is known to operate
+
+
 @register_rewrite("before-inference")
 class _MakeLive(Rewrite):
     def __init__(self, state=None):
         self._types = list(state.args or ()) if state else []
         self._live, self._variables = None, {}
+        self._metadata = getattr(state, "metadata", {})
         function = state and state.func_ir.func_id.func
         self._is_predicate = function in _predicates
         self._uses_interlock = bool(state) and (self._is_predicate or leads_to_interlock([function, *self._types]))
@@ -274,7 +364,10 @@ class _MakeLive(Rewrite):
             named[function] = [*named.get(function, []), *defaults.values()]
             live = _live_arrays(func_ir, defaults) + _live_in_helpers(function, named)
             self._live = _arrays(live)
-            _check_helpers(func_ir, [array for array, is_known in live if is_known], {function.__code__})
+            known = [array for array, is_known in live if is_known]
+            if known:
+                self._metadata[_KNOWN] = known
+                _check_helpers(((helper, {}) for helper in _helpers(func_ir)), known, {(function.__code__,)})
         self._func_ir, self._block = func_ir, block
         outer = {stmt: _outer_value(func_ir, stmt, defaults) for stmt in block.find_insts(ir.Assign)}
         own = {variable.name for variable in self._variables.values()}
@@ -307,6 +400,21 @@ class _MakeLive(Rewrite):
             self._func_ir._definitions.update({reference.name: [value], variable.name: [call]})
             self._variables[id(array)] = variable
         return self._variables[id(array)]
+
+
+@register_rewrite("after-inference")
+class _CheckTypedHelpers(Rewrite):
+    """Rejects a helper that reads a copy of an array, if only the types tell that the function calls it."""
+
+    def __init__(self, state=None):
+        self._known = getattr(state, "metadata", {}).pop(_KNOWN, [])
+        self._function = state and state.func_ir.func_id.func
+
+    def match(self, func_ir, block, typemap, calltypes):
+        if self._known:  # once for all blocks
+            known, self._known = self._known, []
+            _check_helpers(_typed_helpers(func_ir, typemap, calltypes), known, {(self._function.__code__,)})
+        return False
 
 
 @register_rewrite("before-inference")

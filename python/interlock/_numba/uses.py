@@ -130,6 +130,14 @@ def references(function):
     return found
 
 
+def default_arrays(function):
+    """Return the arrays that are defaults of a Python function's arguments: name -> array."""
+    defaults = function.__defaults__ or ()
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    found = zip(names[len(names) - len(defaults) :], defaults)
+    return {name: value for name, value in found if isinstance(value, np.ndarray)}
+
+
 def _next(thing):
     """Return what to examine after `thing`, a type or a Python value; None if it belongs to interlock."""
     if "interlock" in (package_of(thing), package_of(type(thing))):
@@ -183,11 +191,15 @@ def leads_to_interlock(things):
 
 
 def named_arrays(things):
-    """Return the arrays that the Python functions refer to to which `things` lead: function -> arrays, if it has any."""
+    """Return the arrays that the Python functions refer to to which `things` lead: function -> arrays, if it has any.
+
+    Arrays that are defaults of its arguments are among them.
+    """
     named = {}
     for thing, _ in _reached(things):
         if isinstance(thing, python.FunctionType):
             arrays = [value for value in references(thing) if isinstance(value, np.ndarray)]
+            arrays += default_arrays(thing).values()
             if arrays:
                 named[thing] = arrays
     return named
