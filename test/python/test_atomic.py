@@ -121,6 +121,28 @@ def test_zeros_are_equal_and_keep_their_sign():
         assert np.signbit(array).tolist() == [False, True]
 
 
+@pytest.mark.parametrize("name", ["min", "max", "nanmin", "nanmax", "cas"])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_fastmath_changes_no_comparison(dtype, name):
+    """A comparison with fastmath may take for granted that nothing is a NaN or infinite."""
+    call = kernel(name, fastmath=True)
+    some = [dtype.type(v) for v in values_of(dtype)]
+    for old, *operands in itertools.product(some, repeat=len(arguments(name)) - 1):
+        array = np.array([old])
+        call(array, 0, *operands)
+        assert same(array, np.array([EXPECTED[name](old, *operands)], dtype)), (old, operands)
+
+
+def test_fastmath_and_a_place_that_is_infinite_until_taken():
+    @njit(fastmath=True)
+    def take(places, value):
+        return atomic.cas(places, 0, np.inf, value)
+
+    places = np.full(1, np.inf)
+    assert take(places, 1.5) == np.inf
+    assert places[0] == 1.5
+
+
 def test_halfs_add_as_numpy():
     """Each bit pattern with some others; numpy rounds once, from the sum of floats."""
     array = np.empty(1, HALF)

@@ -223,10 +223,15 @@ def loop(step):
     return lower
 
 
+# With `fastmath` Numba adds its flags to float operations that have none: they say that no operand is a NaN or infinite.
+# This flag has no effect on a comparison.
+_NO_FASTMATH = ("contract",)
+
+
 def compare(builder, element, operator, left, right):
     """An ordered comparison: false if either is a NaN."""
     if isinstance(element, types.Float):
-        return builder.fcmp_ordered(operator, left, right)
+        return builder.fcmp_ordered(operator, left, right, flags=_NO_FASTMATH)
     if getattr(element, "signed", False):
         return builder.icmp_signed(operator, left, right)
     return builder.icmp_unsigned(operator, left, right)
@@ -239,7 +244,7 @@ def extreme(stays, missing):
         changes = builder.not_(compare(builder, element, stays, old, values[0]))
         if isinstance(element, types.Float):
             kept = values[0] if missing else old  # if this is a NaN, the element does not change
-            changes = builder.and_(changes, builder.fcmp_ordered("ord", kept, kept))
+            changes = builder.and_(changes, builder.fcmp_ordered("ord", kept, kept, flags=_NO_FASTMATH))
         return changes, values[0]
 
     return loop(step)
