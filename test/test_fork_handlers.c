@@ -1,6 +1,8 @@
 /* guard.c: the program's own fork handlers call the library, although they were registered before
    the library's, and so run while the thread has all of its guards. And destructors of keys that are
    older than the library's. */
+#include <sys/mman.h>
+
 #include "cycle.c" /* in place of the library's object */
 #include "rwlock_state.h"
 #include "support.h"
@@ -12,6 +14,7 @@ static struct {
   void *tally, *local, *semaphore, *condition;
   _Atomic bool is_held, wanted;
   void *_Atomic freed; /* by another thread at any moment */
+  void (*first)(void); /* the child's first calls */
 } h;
 
 static void use_what_is_freed(void)
@@ -68,6 +71,8 @@ static void in_parent(void)
 
 static void in_the_child(void)
 {
+  if (h.first)
+    h.first();
   if (h.freed)
     use_what_is_freed();
   if (!h.on)
@@ -160,6 +165,113 @@ START_TEST(a_programs_handlers_may_call)
   expect(ilk_local_free(h.local), ILK_OK);
   expect(ilk_semaphore_free(h.semaphore), ILK_OK);
   expect(ilk_condition_free(h.condition), ILK_OK);
+}
+END_TEST
+
+/* Another thread was inside when the process forked. The library's own handler, which removes its
+   traces, runs after the program's. */
+static struct {
+  void *rwlock, *barrier, *semaphore, *counter, *event, *latch, *queue;
+  uint32_t *shared_word;
+} first;
+
+static void wait_for_a_semaphore(void)
+{
+  expect(ilk_semaphore_timedacquire(first.semaphore, MS), ILK_ETIMEDOUT);
+  expect(ilk_semaphore_free(first.semaphore), ILK_OK);
+}
+
+static void wait_for_a_counter(void)
+{
+  expect(ilk_counter_timedwait(first.counter, 1, MS), ILK_ETIMEDOUT);
+  expect(ilk_counter_free(first.counter), ILK_OK);
+}
+
+static void wait_for_an_event(void)
+{
+  expect(ilk_event_timedwait(first.event, MS), ILK_ETIMEDOUT);
+  expect(ilk_event_free(first.event), ILK_OK);
+}
+
+static void wait_for_a_latch(void)
+{
+  expect(ilk_latch_timedwait(first.latch, MS), ILK_ETIMEDOUT);
+  expect(ilk_latch_free(first.latch), ILK_OK);
+}
+
+static void wait_for_a_queue(void)
+{
+  int64_t item;
+  expect(ilk_queue_timedget(first.queue, &item, MS), ILK_ETIMEDOUT);
+  expect(ilk_queue_free(first.queue), ILK_OK);
+}
+
+static void write_where_another_read(void)
+{
+  expect(ilk_rwlock_write_timedlock(first.rwlock, 3600 * SECOND), ILK_OK);
+  expect(ilk_rwlock_write_unlock(first.rwlock), ILK_OK);
+  expect(ilk_rwlock_free(first.rwlock), ILK_OK);
+}
+
+static void arrive_where_another_had(void)
+{
+  expect(ilk_barrier_timedwait(first.barrier, MS), ILK_ETIMEDOUT);
+  expect(ilk_barrier_reset(first.barrier), ILK_OK);
+  expect(ilk_barrier_free(first.barrier), ILK_OK);
+}
+
+static int shared_result; /* ILK_OK, or ILK_ENOTSUP */
+
+static void lock_a_shared_word(void)
+{
+  expect(ilk_word_lock(first.shared_word, ILK_SHARED), shared_result);
+}
+
+static void (*const first_calls[])(void) = {
+  wait_for_a_semaphore, wait_for_a_counter,       wait_for_an_event,        wait_for_a_latch,
+  wait_for_a_queue,     write_where_another_read, arrive_where_another_had, lock_a_shared_word,
+};
+
+static void *inside(void *unused)
+{
+  expect(ilk_rwlock_read_lock(first.rwlock), ILK_OK);
+  expect(ilk_barrier_wait(first.barrier), ILK_EBROKEN);
+  expect(ilk_rwlock_read_unlock(first.rwlock), ILK_OK);
+  return unused;
+}
+
+START_TEST(the_first_call_of_a_programs_handler_in_a_forks_child)
+{
+  must((first.rwlock = ilk_rwlock_new(0)) && (first.barrier = ilk_barrier_new(2)) &&
+       (first.semaphore = ilk_semaphore_new(0, 0)) && (first.counter = ilk_counter_new(0)) &&
+       (first.event = ilk_event_new(0)) && (first.latch = ilk_latch_new(1)) &&
+       (first.queue = ilk_queue_new(1)));
+  first.shared_word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  must(first.shared_word != MAP_FAILED);
+  shared_result = ilk_word_wake(first.shared_word, 1, ILK_SHARED);
+  pthread_t other = start(inside, NULL);
+  while (ilk_barrier_waiting(first.barrier) == 0)
+    sched_yield();
+  h.first = first_calls[_i];
+  pid_t child = fork();
+  h.first = NULL;
+  if (child == 0) {
+    alarm(10 * BUSY);
+    if (first_calls[_i] == lock_a_shared_word)
+      expect(ilk_word_unlock(first.shared_word, ILK_SHARED), shared_result);
+    _exit(0);
+  }
+  child_end(child);
+  expect(ilk_barrier_abort(first.barrier), ILK_OK);
+  join(other);
+  munmap(first.shared_word, 4096);
+  expect(ilk_rwlock_free(first.rwlock), ILK_OK);
+  expect(ilk_barrier_free(first.barrier), ILK_OK);
+  expect(ilk_semaphore_free(first.semaphore), ILK_OK);
+  expect(ilk_counter_free(first.counter), ILK_OK);
+  expect(ilk_event_free(first.event), ILK_OK);
+  expect(ilk_latch_free(first.latch), ILK_OK);
+  expect(ilk_queue_free(first.queue), ILK_OK);
 }
 END_TEST
 
@@ -313,6 +425,8 @@ int main(void)
   TCase *handlers = test_case(suite, "handlers", 20);
   tcase_add_test(handlers, a_programs_handlers_may_call);
   tcase_add_test(handlers, a_programs_handler_waited_for_a_free_that_waited_for_the_fork);
+  tcase_add_loop_test(handlers, the_first_call_of_a_programs_handler_in_a_forks_child, 0,
+                      LENGTH(first_calls));
   tcase_add_test(handlers, a_search_ended_with_its_thread);
   tcase_add_test(handlers, a_free_that_waited_over_a_fork_is_undone);
   tcase_add_test(handlers, a_free_that_was_decided_before_a_fork_is_ended);

@@ -46,6 +46,7 @@
 #include "common.h"
 #include "fence.h"
 #include "gil.h"
+#include "guard.h"
 #include "object.h"
 #include "region.h"
 #include "thread_record.h"
@@ -244,6 +245,9 @@ struct call {
    handle of that kind. ILK_ETIMEDOUT: the time-out is 0, and a close is undecided. */
 static inline int call_begin_timed(struct call *c, void *handle, enum kind kind, int64_t timeout_ns)
 {
+  /* In a handler of the program in a fork's child: before this call counts itself as a waiter, or
+     waits for a thread that does not exist here. */
+  (void)fork_is_under_way();
   *c = (struct call){thread_self(), handle, handle_object(handle)};
   return unlikely(!c->me) ? ILK_ENOMEM
                           : handle_enter_timed(c->me, PIN_INNER, handle, kind, timeout_ns);

@@ -29,8 +29,10 @@ static int check(void *address, int flags)
 /* The id that the caller stores in a word; 0: the system has refused to tell it. */
 static inline uint32_t holder_id(const struct thread *me, int flags)
 {
-  return flags & ILK_SHARED ? (uint32_t)load_relaxed(&me->native_id) & WORDLOCK_HOLDER
-                            : thread_id(me);
+  if (!(flags & ILK_SHARED))
+    return thread_id(me);
+  (void)fork_is_under_way(); /* in a fork's child the system's id is another */
+  return (uint32_t)load_relaxed(&me->native_id) & WORDLOCK_HOLDER;
 }
 
 /* check() of a private word, with fewer branches. */
