@@ -201,6 +201,65 @@ START_TEST(a_resumable_wait_for_a_semaphore_was_the_last)
 }
 END_TEST
 
+static int acquire_after_a_cancel(void *semaphore, int64_t timeout_ns)
+{
+  expect(ilk_wait_begin(semaphore), ILK_OK);
+  expect(ilk_semaphore_acquire(semaphore), ILK_ECANCELED);
+  phase = 1;
+  until_phase(2);
+  int turn = acquire_in_turn(semaphore, timeout_ns);
+  expect(ilk_wait_end(semaphore), ILK_OK);
+  return turn;
+}
+
+/* Waits that began later had the turns of those that were before it and gave up. */
+START_TEST(a_resumable_wait_for_a_semaphore_did_not_move_up)
+{
+  handle = ilk_semaphore_new(0, 0);
+  phase = turns = 0;
+  struct waiter before[2], resumable, after[2];
+  for (int i = 0; i < LENGTH(before); i++)
+    waiter_sleep(&before[i], ilk_semaphore_timedacquire, handle, -1);
+  waiter_sleep(&resumable, acquire_after_a_cancel, handle, 3600 * SECOND);
+  expect(ilk_cancel(1), ILK_OK);
+  for (int i = 0; i < LENGTH(before); i++)
+    expect(waiter_end(&before[i]), ILK_ECANCELED);
+  until_phase(1);
+  expect(ilk_cancel(0), ILK_OK);
+  for (int i = 0; i < LENGTH(after); i++)
+    waiter_sleep(&after[i], acquire_in_turn, handle, -1);
+  phase = 2;
+  waiter_until_asleep(&resumable);
+  expect(ilk_semaphore_release(handle, 1), ILK_OK);
+  while (turns == 0)
+    nap(50 * US);
+  expect(ilk_semaphore_release(handle, 2), ILK_OK);
+  expect(waiter_end(&resumable), 0);
+  for (int i = 0; i < LENGTH(after); i++)
+    must(waiter_end(&after[i]) > 0);
+  expect(ilk_semaphore_free(handle), ILK_OK);
+}
+END_TEST
+
+START_TEST(one_that_gives_up_behind_a_resumable_wait_changes_nothing)
+{
+  handle = ilk_semaphore_new(0, 0);
+  phase = turns = 0;
+  struct waiter first, resumable;
+  waiter_sleep(&first, acquire_in_turn, handle, -1);
+  waiter_sleep(&resumable, acquire_once_resumably, handle, 3600 * SECOND);
+  expect(elsewhere(ilk_semaphore_timedacquire, handle, MS), ILK_ETIMEDOUT);
+  for (int i = 0; i < 2; i++) {
+    expect(ilk_semaphore_release(handle, 1), ILK_OK);
+    while (turns == i)
+      nap(50 * US);
+  }
+  expect(waiter_end(&first), 0);
+  expect(waiter_end(&resumable), 1);
+  expect(ilk_semaphore_free(handle), ILK_OK);
+}
+END_TEST
+
 START_TEST(a_thread_between_two_parts_blocks_no_other)
 {
   begin_test(_i);
@@ -712,6 +771,8 @@ int main(void)
   tcase_add_test(tc, a_resumable_wait_for_a_semaphore_was_the_last);
   tcase_add_test(tc, the_next_resumable_wait_took_the_place_of_one_that_had_acquired);
   tcase_add_test(tc, a_place_served_two_acquisitions);
+  tcase_add_test(tc, a_resumable_wait_for_a_semaphore_did_not_move_up);
+  tcase_add_test(tc, one_that_gives_up_behind_a_resumable_wait_changes_nothing);
   tcase_add_loop_test(tc, a_thread_between_two_parts_blocks_no_other, 0, LENGTH(locks));
   tcase_add_loop_test(tc, what_was_released_between_two_parts_is_acquired, 0, LENGTH(locks));
   tcase_add_loop_test(tc, resumable_waits_nest, 0, LENGTH(locks));

@@ -20,9 +20,9 @@
    until it has woken n in all. The places decide only which are woken first. That a wake is not lost
    follows as in counter.c, whose `least` is the same protocol: either the release sees the place, or
    the waiter sees the value. A waiter whose place was overwritten is woken, or does not fall asleep,
-   and stores its place again before its next attempt. If another waiter's wait ends without a wake,
-   resumable waits behind it are woken one wake later. All resumable waits are woken together, so
-   among these the order is not kept. */
+   and stores its place again before its next attempt. A wait that ends without a wake counts as
+   passed, too, unless a resumable wait is before it: those behind it move up. All resumable waits
+   are woken together, so among these the order is not kept. */
 #include "kinds.h"
 
 #include <limits.h>
@@ -39,7 +39,7 @@ struct semaphore {
   atomic_u32 maximum;       /* never changes */
   atomic_u32 resumed_epoch; /* of the waiters in resumable waits */
   atomic_u32 resumed;       /* the number of these */
-  atomic_u64 passed;        /* wakes of other waiters */
+  atomic_u64 passed;        /* other waiters that were woken, or left; approximate */
   atomic_u64 least;
 };
 #define NO_PLACE UINT64_MAX
@@ -82,7 +82,7 @@ static int check(const struct call *c, void *context, int ended)
   return attempt(c->object, c->handle);
 }
 
-/* The place of a resumable wait that begins. Relaxed: it decides only the order. */
+/* The place of a wait that begins. Relaxed: it decides only the order. */
 static uint64_t operation_begin(struct object *object)
 {
   struct semaphore *s = (struct semaphore *)object;
@@ -102,12 +102,22 @@ static int check_resumed(const struct call *c, void *context, int ended)
   return attempt(c->object, c->handle);
 }
 
+static int wait_plainly(const struct call *c, int64_t deadline)
+{
+  struct semaphore *s = (struct semaphore *)c->object;
+  uint64_t place = operation_begin(c->object);
+  int result = block_until(c, deadline, check, NULL);
+  if (result != ILK_OK && place < load_relaxed(&s->least))
+    add_relaxed(&s->passed, 1);
+  return result;
+}
+
 static int wait(const struct call *c, int64_t deadline)
 {
   struct semaphore *s = (struct semaphore *)c->object;
   struct wait_slot *mine = resumable_slot(c->me, c->handle);
   if (likely(!resumable_is_kept(mine)))
-    return block_until(c, deadline, check, NULL);
+    return wait_plainly(c, deadline);
   if (mine->begun_in == NO_PLACE)
     mine->begun_in = operation_begin(c->object);
   add_relaxed(&s->resumed, 1);
