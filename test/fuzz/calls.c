@@ -246,3 +246,78 @@ const struct call_type call_types[CALLS] = {
   [REPORT] = {"report", KINDS, 0, 0, NULL},
   [SLEEP] = {"sleep", KINDS, 0, 0, NULL},
 };
+
+/* --- resumable waits, and repeated ones ----------------------------------------------------- */
+
+#define PART 20000         /* ns; times op->parts */
+#define FOREVER_PART 1000000 /* if the wait is forever: mostly asleep, see run.c */
+
+static struct op part_of(const struct op *op, int64_t end)
+{
+  struct op part = *op;
+  int64_t left = end - ilk_clock();
+  part.timeout = op->timeout == FOREVER       ? FOREVER_PART
+                 : left > PART * op->parts    ? PART * op->parts
+                 : left > 1                   ? left
+                                              : 1;
+  return part;
+}
+
+static bool has_time(const struct op *op, int64_t end)
+{
+  return op->timeout == FOREVER || ilk_clock() < end;
+}
+
+static int barrier_in_parts(void *h, const struct op *op, int64_t *value)
+{
+  int64_t ticket, end = ilk_clock() + op->timeout;
+  int index = ilk_barrier_arrive(h, op->parts % 2, &ticket, op->timeout), result;
+  if (index < 0)
+    return index;
+  *value = index;
+  if (op->parts % 2 && index == op->a - 1)
+    return ilk_barrier_complete(h, ticket, 1);
+  do
+    result = ilk_barrier_await(h, ticket, part_of(op, end).timeout);
+  while (result == ILK_ETIMEDOUT && has_time(op, end));
+  if (result == ILK_OK || result == ILK_EHANDLE)
+    return result;
+  int left = ilk_barrier_leave(h, ticket);
+  return left == ILK_ETIMEDOUT ? result : left;
+}
+
+/* One part: between two the thread would hold the mutex. */
+static int condition_part(void *h, const struct op *op, void *second)
+{
+  int result = ilk_condition_wait_begin(h);
+  if (result != ILK_OK)
+    return result;
+  result = ilk_condition_wait_part(h, second, op->timeout);
+  if ((result == ILK_ETIMEDOUT || result == ILK_ECANCELED) && ilk_condition_wait_end(h) == 1)
+    ilk_condition_notify(h, 1);
+  return result;
+}
+
+int call_make(void *h, const struct op *op, void *second, int64_t *value)
+{
+  const struct call_type *type = &call_types[op->call];
+  if (!op->parts || !(type->flags & WAITS) || op->timeout == TRY || op->timeout == 0)
+    return type->make(h, op, second, value);
+  if (op->call == BARRIER_WAIT)
+    return barrier_in_parts(h, op, value);
+  if (op->call == CONDITION_WAIT)
+    return condition_part(h, op, second);
+  /* Without a begin it is repeated: every kind must cope with that, too. */
+  bool keeps = !is_in_memory(type->kind) && op->parts > 1;
+  int begun = keeps ? ilk_wait_begin(h) : ILK_OK, result;
+  if (begun != ILK_OK && begun != ILK_EINVAL)
+    return begun;
+  int64_t end = ilk_clock() + op->timeout;
+  do {
+    struct op part = part_of(op, end);
+    result = type->make(h, &part, second, value);
+  } while (result == ILK_ETIMEDOUT && has_time(op, end));
+  if (keeps && begun == ILK_OK)
+    ilk_wait_end(h);
+  return result;
+}

@@ -147,6 +147,7 @@ enum handle {
 
 struct op {
   uint8_t call, slot, handle, pause; /* pause: before the call (see run.c) */
+  uint8_t parts; /* not 0: a resumable wait, or a repeated one (see call_make()) */
   int64_t a, b, timeout;
 };
 
@@ -222,6 +223,9 @@ struct call_type {
 
 extern const struct call_type call_types[CALLS];
 extern const char *const kind_names[KINDS];
+
+/* Makes the call. A wait that is resumable or repeated means what one call means. */
+int call_make(void *handle, const struct op *op, void *second, int64_t *value);
 
 bool object_new(struct object *o);
 int object_free(int kind, void *handle); /* a kind that has handles */

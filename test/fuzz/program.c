@@ -104,6 +104,7 @@ static void pick_arguments(struct op *op, const struct slot *s, int64_t serial)
   case NOTIFY: op->a = one_in(20) ? -1 : 1 + below(2); break;
   case CONDITION_WAIT: op->b = below(SLOTS); break;
   case ONCE_END: op->a = one_in(2); break;
+  case BARRIER_WAIT: op->a = s->a; break; /* its parties */
   case COUNTER_ADD: op->a = 1 + below(3); break;
   case COUNTER_WAIT: op->a = below(8); break;
   case COUNTER_COMPARE_EXCHANGE:
@@ -167,6 +168,7 @@ static struct op make_op(const struct program *p, bool strict, int64_t serial)
   op.call =
     !is_in_memory(s->kind) && one_in(strict ? 60 : 12) ? FREE : (uint8_t)pick_call(p, s->kind);
   op.timeout = op.call == FREE ? 0 : pick_timeout(op.call);
+  op.parts = (uint8_t)(one_in(3) ? 1 + below(4) : 0);
   pick_arguments(&op, s, serial);
   if (!strict && !is_in_memory(s->kind) && one_in(8)) {
     op.handle = (uint8_t)below(HANDLES);
@@ -255,6 +257,8 @@ void op_print(const struct op *op, int kind)
             : op->timeout == TRY   ? ", a try"
                                    : ", %" PRId64 " ns",
             op->timeout);
+  if (op->parts && call_types[op->call].flags & WAITS)
+    fprintf(stderr, ", in parts, %d", op->parts);
   fputc(')', stderr);
 }
 

@@ -198,7 +198,7 @@ static struct entry *begin(struct context *c, const struct op *op, int object)
 static void check_result(const struct entry *e, bool is_right, int64_t began)
 {
   const struct op *op = &e->op;
-  if (e->result < 0 && e->result != ilk_last_error())
+  if (e->result < 0 && !op->parts && e->result != ilk_last_error())
     tell(e, "the last error is %s", (char *)ilk_error_name(ilk_last_error()));
   if (!is_right && e->result != ILK_EHANDLE &&
       !(e->result == ILK_EINVAL && op_arguments_are_wrong(op)))
@@ -224,7 +224,7 @@ static void call_object(struct context *c, const struct op *op)
   c->waits_for_ever = op->call == CONDITION_WAIT ||
                       (op->timeout == FOREVER && !frees && call_types[op->call].flags & WAITS);
   e->result = frees ? object_free(o->made.kind, handle)
-                    : call_types[op->call].make(handle, op, second, &value);
+                    : call_make(handle, op, second, &value);
   c->waits_for_ever = false;
   e->value = e->result < 0 ? 0 : value;
   e->end = stamp();
