@@ -1,6 +1,8 @@
 """PerThread: a slice for each thread, and the merged array."""
 
 import pickle
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -110,6 +112,35 @@ def test_of_a_global_and_in_a_tuple():
     of_a_global(1000)
     in_a_tuple(1000, (COUNTS, 2))
     assert list(COUNTS.sum()) == [750] * 4
+
+
+FIRST_USE = """
+import numpy as np
+from numba import njit
+from interlock import PerThread, Queue
+
+COUNTS = PerThread(1, np.int64)
+POINTS = Queue(2, np.dtype([("x", np.float64)]))
+
+@njit
+def count():
+    COUNTS.local()[0] += 5
+    return COUNTS.sum()[0]
+
+@njit
+def take(points):
+    POINTS.put(points[0])
+    POINTS.get_into(points, 1)
+    return points[1]["x"]
+
+assert {call}
+"""
+
+
+@pytest.mark.parametrize("call", ["count() == 5", "take(np.array([(5.0,), (0.0,)], POINTS.dtype)) == 5"])
+def test_a_global_one_in_the_first_kernel_of_a_process(call):
+    """It had no `local`, and such a queue no `get_into`: they were registered when the type of the object was found."""
+    subprocess.run([sys.executable, "-c", FIRST_USE.replace("{call}", call)], check=True, timeout=300)
 
 
 def test_threads_and_their_exits():

@@ -4,7 +4,22 @@ Numba imports this module by the entry point `numba_extensions`. If it does not,
 object that reaches a kernel imports it. All works from Numba 0.56 on. (Debian's 0.56 lacks the threading layer `tbb`.)
 """
 
-from . import alive, array_expressions, atomic, cached, held, identity, kernels, live, parallel, reads, withs, words
+from . import (
+    alive,
+    array_expressions,
+    atomic,
+    cached,
+    held,
+    identity,
+    kernels,
+    live,
+    parallel,
+    per_thread,
+    reads,
+    typed_queue,
+    withs,
+    words,
+)
 
 __all__ = [
     "alive",
@@ -16,7 +31,9 @@ __all__ = [
     "kernels",
     "live",
     "parallel",
+    "per_thread",
     "reads",
+    "typed_queue",
     "withs",
     "words",
 ]
