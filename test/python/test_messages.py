@@ -38,6 +38,7 @@ WRONG = [
     ("x.put(1.5)", Queue(2, np.int32), "Queue(int32).put(item, block=True, timeout=None): a queue of int32 cannot hold"),
     ("x.notify(1.5)", Condition(Mutex()), "Condition.notify(n=1): the argument `n` must be an integer, not float64"),
     ("x.aquire()", Mutex(), "Mutex has no `aquire`: did you mean `acquire`?"),
+    ("x.acquire()", RWLock(), "RWLock has no `acquire`: did you mean `acquire_read` or `acquire_write`?"),
     ("x.close()", Mutex(), "Mutex.close is for Python code alone: a kernel cannot close an object"),
     ("x.call(3)", Once(), "Once.call is for Python code alone: use `begin` and `end`"),
     ("x.merge(3)", PerThread(2, np.int64), "PerThread(int64, 1d).merge is for Python code alone"),

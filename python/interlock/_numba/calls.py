@@ -112,6 +112,7 @@ def no_attribute(kind, name, known, python_class):
         raise TypingError(f"{kind}.{name} is for Python code alone: {instead}")
     if hasattr(python_class, name) and not name.startswith("_"):
         raise TypingError(f"{kind}.{name} is for Python code alone: call it outside the kernel")
-    near = difflib.get_close_matches(name, [other for other in known if not other.startswith("_")], 1, 0.8)
+    public = [other for other in known if not other.startswith("_")]
+    near = [other for other in public if other.startswith(f"{name}_")] or difflib.get_close_matches(name, public, 1, 0.8)
     if near:
-        raise TypingError(f"{kind} has no `{name}`: did you mean `{near[0]}`?")
+        raise TypingError(f"{kind} has no `{name}`: did you mean `{'` or `'.join(near)}`?")
