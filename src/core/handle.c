@@ -132,14 +132,6 @@ void handle_slot_put_back(void *handle, bool reusable)
   free_last = index + 1;
 }
 
-void handle_abandon(void *handle)
-{
-  handle_table_lock();
-  handle_count_freed();
-  handle_slot_put_back(handle, true);
-  handle_table_unlock();
-}
-
 void handle_count_freed(void)
 {
   live--;
@@ -163,32 +155,24 @@ int64_t handle_live(void)
   return n;
 }
 
-static enum kind head_kind(uint64_t head)
+static void each(void (*visit)(void *, void *), void *context)
 {
-  return (enum kind)((uint32_t)(head >> 32) >> TAG_KIND_SHIFT & 15);
+  for (uint32_t i = 0; i < slots_used; i++)
+    if (load_acquire(&handle_slots[i].object.head) >> 32)
+      visit(handle_of(&handle_slots[i].object), context);
 }
 
-static void each(void (*visit)(void *, struct object *, enum kind, void *), void *context)
-{
-  for (uint32_t i = 0; i < slots_used; i++) {
-    struct object *object = &handle_slots[i].object;
-    uint64_t head = load_acquire(&object->head);
-    if (head >> 32)
-      visit(handle_make((uint32_t)(head >> 32) & ~TAG_CLOSING, i), object, head_kind(head),
-            context);
-  }
-}
-
-void handle_each(void (*visit)(void *, struct object *, enum kind, void *), void *context)
+void handle_each(void (*visit)(void *, void *), void *context)
 {
   handle_table_lock();
   each(visit, context);
   handle_table_unlock();
 }
 
-static void object_after_fork(void *handle, struct object *object, enum kind kind, void *context)
+static void object_after_fork(void *handle, void *context)
 {
   (void)context;
+  struct object *object = handle_held_object(handle);
   if (!handle_is_undecided(object, handle)) {
     /* Another thread, which does not exist here, was making it, or freeing what it owns. It is
        unknown how far that thread came. What is left leaks, and so does the slot. */
@@ -202,7 +186,7 @@ static void object_after_fork(void *handle, struct object *object, enum kind kin
     and_relaxed(&object->tag_flags, ~CLOSING);
   }
   update_relaxed(&object->waiters, 0);
-  const struct kind_operations *operations = kind_operations[kind];
+  const struct kind_operations *operations = kind_operations[handle_kind(handle)];
   if (operations && operations->after_fork)
     operations->after_fork(object);
 }

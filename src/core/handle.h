@@ -335,13 +335,12 @@ struct object *handle_reserve(enum kind kind, void **handle);
 /* Makes the object live, with that state, and returns its handle. */
 void *handle_publish(struct object *object, void *handle, uint32_t state);
 
-/* Returns a reserved slot that was not published. */
-void handle_abandon(void *handle);
-
 /* Ends the life of the handle. ILK_OK; ILK_EHANDLE; ILK_EBUSY: the object is busy (object.h), or a
    thread waits in it. After ILK_OK no call is inside the object or will be; the caller frees what
    the object owns and calls handle_recycle(). */
 int handle_close(void *handle, enum kind kind);
+
+/* Returns the slot of an object that was closed, or that was reserved and not published. */
 void handle_recycle(void *handle);
 
 /* All of ilk_KIND_free() for a kind whose objects own nothing but their slot: retires the object
@@ -361,8 +360,7 @@ int64_t handle_live(void);
 void handle_setup(void); /* once, when the library is loaded */
 
 /* Visits each object that is live, or closed and not yet recycled, with the table locked. */
-void handle_each(void (*visit)(void *handle, struct object *object, enum kind kind, void *context),
-                 void *context);
+void handle_each(void (*visit)(void *handle, void *context), void *context);
 
 extern const struct fork_module handle_fork; /* guard.h */
 

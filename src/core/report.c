@@ -56,10 +56,8 @@ struct list {
   size_t capacity, count;
 };
 
-static void collect(void *handle, struct object *object, enum kind kind, void *context)
+static void collect(void *handle, void *context)
 {
-  (void)object;
-  (void)kind;
   struct list *list = context;
   if (list->count < list->capacity)
     list->handles[list->count] = handle;

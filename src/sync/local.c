@@ -27,7 +27,7 @@ void *ilk_local_new(void)
   if (l && cells_take(&l->position))
     return handle_publish(&l->object, handle, 0);
   if (l)
-    handle_abandon(handle);
+    handle_recycle(handle);
   return fail_null(ILK_ENOMEM);
 }
 

@@ -81,7 +81,7 @@ void *ilk_lockarray_new(int64_t n, int flags)
   a->shift = shift;
   a->words = memory_new(size_of(a));
   if (!a->words) {
-    handle_abandon(handle);
+    handle_recycle(handle);
     return fail_null(ILK_ENOMEM);
   }
   return handle_publish(&a->object, handle, 0);

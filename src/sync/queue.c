@@ -52,7 +52,7 @@ void *ilk_queue_new(int64_t capacity)
   if (q && ring_new(&q->ring, (uint64_t)capacity))
     return handle_publish(&q->object, handle, 0);
   if (q)
-    handle_abandon(handle);
+    handle_recycle(handle);
   return fail_null(ILK_ENOMEM);
 }
 

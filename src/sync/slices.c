@@ -73,7 +73,7 @@ void *ilk_slices_new(int64_t bytes, void *initial)
     return handle_publish(&s->object, handle, 0);
   }
   if (s)
-    handle_abandon(handle);
+    handle_recycle(handle);
   memory_free(pool, sizeof *pool + (size_t)bytes);
   return fail_null(ILK_ENOMEM);
 }

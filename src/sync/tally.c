@@ -44,7 +44,7 @@ void *ilk_tally_new(void)
   if (t && cells_take(&t->position))
     return handle_publish(&t->object, handle, 0);
   if (t)
-    handle_abandon(handle);
+    handle_recycle(handle);
   return fail_null(ILK_ENOMEM);
 }
 

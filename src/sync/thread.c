@@ -80,7 +80,7 @@ void *ilk_thread_start(void *function, void *argument)
   }
   memory_free(start, sizeof *start);
   if (object)
-    handle_abandon(handle);
+    handle_recycle(handle);
   if (record)
     thread_abandon(record);
   return fail_null(ILK_ENOMEM);
