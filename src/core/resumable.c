@@ -86,43 +86,20 @@ static void repair(void)
 
 const struct fork_module resumable_fork = {NULL, 0, repair};
 
-/* What a resumable wait for that object begins with; 0: nothing, or the handle is not live, and then
-   *live is false. */
-static uint64_t begin(struct thread *me, void *handle, bool *live)
-{
-  struct object *object = handle_enter(me, PIN_INNER, handle, handle_kind(handle));
-  *live = object;
-  if (!object)
-    return 0;
-  const struct kind_operations *operations = kind_operations[handle_kind(handle)];
-  uint64_t begun_in = operations->begin ? operations->begin(object) : 0;
-  handle_leave(me, PIN_INNER);
-  return begun_in;
-}
-
-static bool is_live(struct thread *me, void *handle)
-{
-  bool live = handle_enter(me, PIN_INNER, handle, handle_kind(handle));
-  if (live)
-    handle_leave(me, PIN_INNER);
-  return live;
-}
-
 int ilk_wait_begin(void *object)
 {
-  struct thread *me = thread_self();
-  if (!me)
-    return fail(ILK_ENOMEM);
-  bool live;
-  uint64_t begun_in = begin(me, object, &live);
-  if (!live)
-    return fail(ILK_EHANDLE);
+  struct call c;
+  int begun = call_begin(&c, object, handle_kind(object));
+  if (begun != ILK_OK)
+    return fail(begun);
+  const struct kind_operations *operations = kind_operations[handle_kind(object)];
+  uint64_t begun_in = operations->begin ? operations->begin(c.object) : 0;
+  call_end(&c);
   if (handle_is(object, KIND_CONDITION))
     return fail(ILK_EINVAL); /* a plain wait would leave its notifies in the slot */
-  const struct kind_operations *operations = kind_operations[handle_kind(object)];
   if (!operations->keeps_slots && !operations->begin)
     return ILK_OK;
-  struct wait_slot *slot = resumable_begin(me, object);
+  struct wait_slot *slot = resumable_begin(c.me, object);
   if (!slot)
     return fail(ILK_EOVERFLOW);
   slot->begun_in = begun_in;
@@ -134,12 +111,14 @@ int ilk_wait_end(void *object)
   struct thread *me = thread_self();
   if (!me)
     return fail(ILK_ENOMEM);
-  if (handle_is(object, KIND_CONDITION))
-    return fail(is_live(me, object) ? ILK_EINVAL : ILK_EHANDLE);
-  struct wait_slot *slot = resumable_find(me, object);
-  if (slot)
+  bool is_condition = handle_is(object, KIND_CONDITION);
+  struct wait_slot *slot = is_condition ? NULL : resumable_find(me, object);
+  if (slot) {
     end_and_pass_on(me, slot);
-  else if (!is_live(me, object))
+    return ILK_OK;
+  }
+  if (!handle_enter(me, PIN_INNER, object, handle_kind(object)))
     return fail(ILK_EHANDLE);
-  return ILK_OK;
+  handle_leave(me, PIN_INNER);
+  return is_condition ? fail(ILK_EINVAL) : ILK_OK;
 }
