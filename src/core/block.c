@@ -1,7 +1,5 @@
 #include "block.h"
 
-#include <limits.h>
-
 #include "cycle.h"
 #include "gil.h"
 #include "guard.h"
@@ -51,7 +49,6 @@ struct episode {
   struct block_sleep *sleep; /* NULL: the sleep is on the word */
   int64_t deadline;
   int flags;
-  bool always;       /* BLOCK_ALWAYS */
   bool may_be_gone;  /* a thread may have exited unnoticed (thread_life.c) */
   bool may_deadlock; /* a deadlock cycle is searched for */
   int64_t since;
@@ -64,7 +61,7 @@ struct episode {
 
 static bool is_cancelled(const struct episode *e)
 {
-  return !e->always && load_seq_cst(&block_cancelled);
+  return !(e->flags & BLOCK_ALWAYS) && load_seq_cst(&block_cancelled);
 }
 
 static bool holder_is_dead(const struct episode *e)
@@ -93,8 +90,9 @@ static int64_t watch_interval(const struct episode *e)
 /* True: report a deadlock cycle. */
 COLD static bool search_cycle(struct episode *e)
 {
+  bool always = e->flags & BLOCK_ALWAYS;
   struct thread *other;
-  enum cycle found = cycle_find(e->me, e->always, &other);
+  enum cycle found = cycle_find(e->me, always, &other);
   if (found == CYCLE_AGAIN) {
     e->search_at = clock_now() + e->pause;
     e->pause = e->pause < CYCLE_DELAY ? 2 * e->pause : e->pause;
@@ -102,7 +100,7 @@ COLD static bool search_cycle(struct episode *e)
   struct blocked b;
   if (other && block_load(other, &b)) /* it may have searched before this wait closed the cycle */
     block_force_wake(other, &b);
-  return found == CYCLE_FOUND && !e->always;
+  return found == CYCLE_FOUND && !always;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -137,11 +135,6 @@ static int interrupted(struct episode *e, int64_t now)
   return SLEEP_AGAIN;
 }
 
-static int wait_flags(const struct episode *e)
-{
-  return (e->flags & BLOCK_SHARED ? WAIT_SHARED : 0) | (e->flags & BLOCK_FIRST ? WAIT_FIRST : 0);
-}
-
 static int sleep_once(struct episode *e)
 {
   if (is_cancelled(e))
@@ -154,14 +147,15 @@ static int sleep_once(struct episode *e)
     return ILK_ETIMEDOUT;
   int64_t until = earlier(earlier(e->deadline, e->search_at), earlier(e->stall_at, e->watch_at));
   until = earlier(until, e->holder_at);
-  enum wait_result slept = e->sleep ? e->sleep->until(e->sleep, until)
-                                    : wait_on(e->word, e->expected, until, wait_flags(e));
+  int flags = e->flags & (WAIT_SHARED | WAIT_FIRST);
+  enum wait_result slept =
+    e->sleep ? e->sleep->until(e->sleep, until) : wait_on(e->word, e->expected, until, flags);
   if (slept == WAIT_WOKEN) {
     wake_measure(e->word, e->since);
     return is_cancelled(e) ? ILK_ECANCELED : ILK_OK;
   }
   if (slept == WAIT_REFUSED) {
-    if (!e->always)
+    if (!(e->flags & BLOCK_ALWAYS))
       return ILK_ENOTSUP;
     os_yield();
     return ILK_OK;
@@ -173,7 +167,6 @@ static int sleep_once(struct episode *e)
 static int sleep_until_woken(struct episode *e)
 {
   struct thread *me = e->me;
-  e->always = e->flags & BLOCK_ALWAYS;
   /* A thread whose wake was deferred may have to act before this sleep can end. */
   if (load_relaxed(&me->deferred_count))
     waitq_wake_deferred(me);

@@ -4,7 +4,6 @@
 
 #include "backoff.h"
 #include "clock.h"
-#include "wait.h"
 
 #define FORCE_WAKE_PAUSE (NS_PER_MS / 50)
 

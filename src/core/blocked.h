@@ -5,15 +5,16 @@
 
 #include "handle.h"
 #include "thread_record.h"
+#include "wait.h"
 
 enum block_flags {
-  BLOCK_SHARED = 1, /* the word is shared between processes */
-  BLOCK_ALWAYS = 2, /* does not fail: ignores cancels, yields where the system refuses
+  BLOCK_SHARED = WAIT_SHARED,
+  BLOCK_FIRST = WAIT_FIRST,
+  BLOCK_ALWAYS = 4, /* does not fail: ignores cancels, yields where the system refuses
                        to sleep, leaves a deadlock cycle to another thread to report */
   /* The word is in the caller's memory and belongs to no object. With an index, it is a private
      word lock: its lower ID_BITS bits are the id of the thread that holds it. */
-  BLOCK_WORD = 4,
-  BLOCK_FIRST = 8, /* WAIT_FIRST (wait.h) */
+  BLOCK_WORD = 8,
 };
 
 /* Begins an episode: publishes what the calling thread is about to block on. Returns when the wait
