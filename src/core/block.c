@@ -32,10 +32,10 @@ atomic_u32 block_cancelled;
    twice as long. */
 #define HOLDER_DELAY (100 * NS_PER_MS)
 
-void block_wake(struct object *object, int n)
+int block_wake(atomic_u32 *epoch, int n)
 {
-  add_seq_cst(&object->epoch, 1);
-  wake(&object->epoch, n, false);
+  add_seq_cst(epoch, 1);
+  return wake(epoch, n, false);
 }
 
 /* One sleep of block(). Each time that ends in `_at` is one at which it is interrupted;

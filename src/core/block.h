@@ -70,7 +70,8 @@ int block_until(const struct call *c, int64_t deadline,
 int block_until_on(const struct call *c, atomic_u32 *epoch, int64_t deadline,
                    int (*check)(const struct call *c, void *context, int ended), void *context);
 
-/* Pinned: wakes up to n waiters, which recheck. */
-void block_wake(struct object *object, int n);
+/* Advances the epoch, and wakes up to n of its waiters, which recheck. Returns how many. The object
+   is pinned. */
+int block_wake(atomic_u32 *epoch, int n);
 
 #endif

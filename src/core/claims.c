@@ -2,7 +2,7 @@
 
 #include <limits.h>
 
-#include "wake.h"
+#include "block.h"
 
 void claims_leave(struct claims *c)
 {
@@ -22,12 +22,10 @@ void claims_wake(struct claims *c)
     /* seq_cst: before the new epoch. So a thread that has loaded the new epoch registers after this
        claim (I3). */
   } while (!cas_seq_cst(&c->waiters, &waiters, next));
-  add_seq_cst(&c->epoch, 1);
-  wake(&c->epoch, 1, false);
+  block_wake(&c->epoch, 1);
 }
 
 void claims_wake_all(struct claims *c)
 {
-  add_seq_cst(&c->epoch, 1);
-  wake(&c->epoch, INT_MAX, false);
+  block_wake(&c->epoch, INT_MAX);
 }

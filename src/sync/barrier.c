@@ -41,7 +41,7 @@ void *ilk_barrier_new(int parties)
 void barrier_wake_all(struct barrier *b)
 {
   if (load_seq_cst(&b->object.waiters))
-    block_wake(&b->object, INT_MAX);
+    block_wake(&b->object.epoch, INT_MAX);
 }
 
 /* --- wait ------------------------------------------------------------------------------ */

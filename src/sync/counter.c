@@ -20,7 +20,6 @@
 #include <stdio.h>
 
 #include "block.h"
-#include "gil.h"
 
 struct counter {
   struct object object;
@@ -69,7 +68,7 @@ COLD static int64_t wake(struct counter *c, void *handle, struct thread *me, int
 {
   if (load_seq_cst(&c->value) >= load_seq_cst(&c->least)) {
     store_seq_cst(&c->least, INT64_MAX);
-    block_wake(&c->object, INT_MAX);
+    block_wake(&c->object.epoch, INT_MAX);
   }
   handle_leave_safely(me, handle);
   return result;

@@ -33,7 +33,6 @@
 
 #include "block.h"
 #include "handle.h"
-#include "gil.h"
 #include "resumable.h"
 #include "spin.h"
 
@@ -81,7 +80,7 @@ static inline bool set_pinned(struct object *e, void *event, struct thread *me)
   uint32_t was;
   bool changed = change(e, event, !me, after_set, &was);
   if (changed && !(was & SET) && load_seq_cst(&e->waiters))
-    block_wake(e, INT_MAX);
+    block_wake(&e->epoch, INT_MAX);
   handle_leave_safely(me, event);
   return changed;
 }

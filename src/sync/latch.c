@@ -20,7 +20,6 @@
 
 #include "block.h"
 #include "handle.h"
-#include "gil.h"
 #include "spin.h"
 
 struct latch {
@@ -67,7 +66,7 @@ static int count_down(struct latch *l, int64_t n)
     /* seq_cst: before the load of `waiters`, see block.h; pairs with is_zero(). */
   } while (unlikely(!cas_seq_cst(&l->count, &count, count - n)));
   if (count == n && unlikely(load_seq_cst(&l->object.waiters)))
-    block_wake(&l->object, INT_MAX);
+    block_wake(&l->object.epoch, INT_MAX);
   return ILK_OK;
 }
 

@@ -8,7 +8,6 @@
 
 #include "block.h"
 #include "handle.h"
-#include "gil.h"
 #include "kinds.h"
 #include "mutex_state.h"
 

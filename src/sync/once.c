@@ -30,7 +30,6 @@
 
 #include "block.h"
 #include "handle.h"
-#include "gil.h"
 
 #define NEW UINT32_C(0)
 #define DONE (UINT32_C(1) << 31)
@@ -136,7 +135,7 @@ int ilk_once_end(void *once, int succeeded)
   /* Release: a thread that sees DONE sees what was done. seq_cst: before the load of `waiters`. */
   bool ended = cas_seq_cst(&o->head, &mine, head_of(once, succeeded ? DONE : NEW));
   if (ended && load_seq_cst(&o->waiters))
-    block_wake(o, INT_MAX);
+    block_wake(&o->epoch, INT_MAX);
   call_end(&c);
   return ended ? ILK_OK : fail(ILK_EPERM);
 }
@@ -163,7 +162,7 @@ static uint32_t operation_holder(struct object *o, int64_t index)
 static void operation_holder_died(struct object *o, int64_t index)
 {
   (void)index;
-  block_wake(o, INT_MAX);
+  block_wake(&o->epoch, INT_MAX);
 }
 
 static bool operation_is_satisfied(struct object *o)

@@ -28,7 +28,6 @@
 #include "block.h"
 #include "handle.h"
 #include "claims.h"
-#include "gil.h"
 #include "repeated.h"
 #include "queue_ring.h"
 #include "spin.h"

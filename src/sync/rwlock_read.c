@@ -12,7 +12,7 @@ COLD void rwlock_wake_waiters(void *handle, struct thread *me)
     return;
   uint32_t state = head_state(load_seq_cst(&rw->object.head)); /* the load after the leaving (I4) */
   if (state & WRITER_PARKED)
-    block_wake(&rw->object, 1);
+    block_wake(&rw->object.epoch, 1);
   else if (state & HAS_WAITERS && !(state & WRITER))
     rwlock_wake(rw);
   handle_leave(me, PIN_INNER);

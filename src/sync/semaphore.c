@@ -29,10 +29,8 @@
 #include <stdio.h>
 
 #include "block.h"
-#include "gil.h"
 #include "resumable.h"
 #include "spin.h"
-#include "wake.h"
 
 struct semaphore {
   struct object object;
@@ -175,16 +173,9 @@ int ilk_semaphore_tryacquire(void *s)
   return acquire_fast(s) ? ILK_OK : try_code(acquire_slow(s, 0));
 }
 
-/* Wakes up to n waiters on one epoch, and returns how many. */
-static int wake_on(atomic_u32 *epoch, int n)
-{
-  add_seq_cst(epoch, 1);
-  return wake(epoch, n, false);
-}
-
 static int wake_others(struct semaphore *s, int n)
 {
-  int woken = n > 0 ? wake_on(&s->object.epoch, n) : 0;
+  int woken = n > 0 ? block_wake(&s->object.epoch, n) : 0;
   add_relaxed(&s->passed, (uint64_t)woken);
   return woken;
 }
@@ -197,7 +188,7 @@ COLD static void wake_in_order(struct semaphore *s, uint64_t place, int n)
   if (n == 0)
     return;
   store_seq_cst(&s->least, NO_PLACE);
-  n -= wake_on(&s->resumed_epoch, INT_MAX);
+  n -= block_wake(&s->resumed_epoch, INT_MAX);
   wake_others(s, n);
 }
 

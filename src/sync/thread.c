@@ -163,7 +163,7 @@ static uint32_t operation_holder(struct object *object, int64_t index)
 static void operation_holder_died(struct object *object, int64_t index)
 {
   (void)index;
-  block_wake(object, INT_MAX);
+  block_wake(&object->epoch, INT_MAX);
 }
 
 static void describe(struct object *object, char *text, size_t size)
