@@ -64,14 +64,15 @@ void *ilk_condition_new(int flags)
 static void notify_pinned(const struct call *c, uint32_t n)
 {
   struct condition *condition = condition_of(c);
-  for (bool first = true; n > 0; first = false) {
+  /* Relaxed: a waiter that this call must notify joined before it (I1). */
+  uint32_t waiters = load_relaxed(&condition->object.waiters);
+  if (n > waiters)
+    n = waiters;
+  while (n > 0) {
     struct wait_slot *woken[BATCH];
     void *mutex[BATCH];
     int count = 0;
     waitq_lock(&condition->object);
-    uint32_t waiters = load_relaxed(&condition->object.waiters);
-    if (first && n > waiters)
-      n = waiters;
     while (n > 0 && count < BATCH && condition->queue.first) {
       struct wait_slot *slot = condition->queue.first;
       if (resumable_is_kept(slot)) /* until the notify is accepted (P4 of resumable.h) */

@@ -204,10 +204,8 @@ int ilk_rwlock_downgrade(void *rwlock)
 
 static bool is_busy(struct object *object, uint32_t state)
 {
-  struct rwlock *rw = (struct rwlock *)object;
-  uint32_t writer = load_acquire(&rw->writer); /* for thread_find() */
-  bool dead = writer && !thread_find(writer) && load_relaxed(&rw->writer) == writer;
-  return (state & WRITER && !dead) || state & COUNT_MASK || rwlock_is_published(handle_of(object));
+  return (state & WRITER && !rwlock_writer_is_dead((struct rwlock *)object)) ||
+         state & COUNT_MASK || rwlock_is_published(handle_of(object));
 }
 
 int ilk_rwlock_free(void *rwlock)

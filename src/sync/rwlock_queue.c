@@ -119,7 +119,7 @@ void rwlock_release_writer(struct rwlock *rw, uint32_t staying)
     rwlock_wake(rw);
 }
 
-static bool writer_is_dead(struct rwlock *rw)
+bool rwlock_writer_is_dead(struct rwlock *rw)
 {
   uint32_t writer = load_acquire(&rw->writer); /* for thread_find() */
   /* Recheck after the search: the thread may have released the lock and then exited. If its id is
@@ -130,10 +130,10 @@ static bool writer_is_dead(struct rwlock *rw)
 
 bool rwlock_recover(struct rwlock *rw)
 {
-  if (likely(!writer_is_dead(rw)))
+  if (likely(!rwlock_writer_is_dead(rw)))
     return false;
   waitq_lock(&rw->object); /* of the threads that find the writer dead, one releases */
-  bool dead = writer_is_dead(rw);
+  bool dead = rwlock_writer_is_dead(rw);
   if (dead) {
     store_relaxed(&rw->died, 1);
     store_relaxed(&rw->writer, 0); /* other threads no longer find it dead */

@@ -197,6 +197,8 @@ void rwlock_release_writer(struct rwlock *rw, uint32_t staying);
 void rwlock_wake(struct rwlock *rw);
 /* The same for a lock that is not pinned, and a draining writer; in rwlock_read.c. */
 void rwlock_wake_waiters(void *handle, struct thread *me);
+/* Is WRITER set by a thread that is dead? */
+bool rwlock_writer_is_dead(struct rwlock *rw);
 /* Releases the lock if its writer is dead. True: it was. */
 bool rwlock_recover(struct rwlock *rw);
 /* Acquires the lock, and waits if it must: ILK_OK (a writer then has WRITER, and must drain). */
