@@ -28,8 +28,8 @@ atomic_u32 block_cancelled;
 #define HOLDER_WATCH NS_PER_S
 
 /* A thread may have acquired in one of its last destructors, and be gone unnoticed (thread_life.c).
-   So a waiter asks the system about the holder after this time, and whenever it has waited for
-   twice as long. */
+   So a waiter asks the system about the holder after this time, and then each time that its wait
+   has become twice as long. */
 #define HOLDER_DELAY (100 * NS_PER_MS)
 
 int block_wake(atomic_u32 *epoch, int n)
@@ -38,8 +38,8 @@ int block_wake(atomic_u32 *epoch, int n)
   return wake(epoch, n, false);
 }
 
-/* One sleep of block(). Each time that ends in `_at` is one at which it is interrupted;
-   WAIT_FOREVER: never. */
+/* One sleep of block(). A field whose name ends in `_at` is a time at which the sleep is
+   interrupted; WAIT_FOREVER: never. */
 struct episode {
   struct thread *me;
   void *handle;

@@ -26,8 +26,8 @@ int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint
           int64_t deadline, int flags);
 
 /* The same for a sleep by other means than wait_on(). sleep->until() returns what wait_on() would,
-   and is called again if it times out before the deadline. Other threads wake `word` to end the
-   sleep early. */
+   and is called again if it times out before the deadline. A wake of `word` need not end the sleep:
+   with BLOCK_SHARED each sleep is short, so a cancel ends the wait soon all the same. */
 struct block_sleep {
   enum wait_result (*until)(struct block_sleep *, int64_t until);
 };

@@ -16,8 +16,9 @@
        its signal handlers may continue while the close is undecided. A thread without a record
        blocks its signals instead.
    C2  A counted call whose thread may hold the table's lock (handle_table_mine, or a fork is under
-       way) continues if it loads another value than its handle from `deciding`, and then CLOSING
-       from the cached tag. A later decision loads its count (Dekker) and reopens the object.
+       way) does not wait for a close that has not reached its decision. It continues if it loads
+       another value than its handle from `deciding`, and then CLOSING from the cached tag: the
+       decision that follows loads its count (Dekker) and reopens the object.
    C3  A counted call waits only for a decision that another thread is making with the table's lock,
        or, if its thread cannot hold that lock, for a close. In both cases its thread does not hold
        it, so the decision does not wait for it. The close may wait for a pin of that thread, but

@@ -1,11 +1,10 @@
-/* Repeated waits, for kinds whose waiters sleep on a word. Some threads wait with a short time-out
-   again and again, and want what they wait for at the end: Python's main thread, or a loop that also
-   checks a flag. Each wait would fall asleep behind all others. So if the thread's last wait timed
-   out on the same word, it is woken before the others (WAIT_FIRST of wait.h); but after such a wait
-   has succeeded, the next wake is for the others. That decides only the order in which threads are
-   woken.
+/* Repeated waits, for kinds whose waiters sleep on a word. A thread may wait for one thing in many
+   waits with a short time-out: Python's main thread, or a loop that also checks a flag. Each of
+   them would fall asleep behind all other waiters. So a thread whose last wait timed out on the
+   same word is woken before the others (WAIT_FIRST of wait.h). After such a wait has succeeded, the
+   next wake is for the longest asleep. Both decide only the order in which threads are woken.
 
-   (Kinds with a queue of their own keep the thread's slot in it: resumable.h.) */
+   (In kinds with a queue of their own, a resumable wait keeps the thread's slot: resumable.h.) */
 #ifndef INTERLOCK_REPEATED_H
 #define INTERLOCK_REPEATED_H
 

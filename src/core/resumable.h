@@ -33,11 +33,11 @@
        ilk_condition_wait_end(), which returns 1 then.
    P4  A slot that is in a queue, or has a notify that was not accepted, counts in the object's
        `waiters`, so the object is not freed. Otherwise the object may be gone.
-   P5  In a kind without a queue the slot is in none, and remembers what the wait began with
-       (`begun_in`): the state of an event, from which a part sees that it was set since (I1 of
-       event.c); the place at a semaphore.
-   P6  A fork's child has no queues. A slot that was in one stays kept, but is in no queue. A notify
-       that it received before stays.
+   P5  In a kind without a queue, the slot is in no queue. It stores what the wait began with
+       (`begun_in`). For an event that is its state, by which a part sees whether the event was set
+       since (I1 of event.c); for a semaphore it is the place of the wait.
+   P6  In a fork's child all queues are empty. A slot that was in one is still kept, but in no
+       queue. A notify that was not accepted before the fork stays.
 
    Checked by test/models/resumable.pml. */
 #ifndef INTERLOCK_RESUMABLE_H

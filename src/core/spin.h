@@ -5,8 +5,8 @@
 
    Each thread adapts its limit, for all its waits together. If an event came after n pauses, the
    limit becomes at least 2 n + 4; if it did not come, the limit is halved, in the end to 0. Now and
-   then a wait probes: it spins for as long as any wait may. Without probes a thread whose limit is 0
-   would never spin again. The intervals between probes double while probes fail.
+   then a wait probes: it spins for as long as any wait may. Without probes a thread whose limit is
+   0 would never spin again. The intervals between probes double while probes fail.
 
    A check takes the cache line from the thread that is about to write to it. So the first checks
    are a pause apart, because many events come almost immediately. The distance doubles whenever the
@@ -61,7 +61,8 @@ static inline struct spin spin_begin(struct thread *me)
                        .probes = probes};
 }
 
-/* The same for a lock, and for anything else that is faster if a thread keeps its turn for longer. */
+/* The same for a lock, and for anything else that is faster if a thread keeps its turn for
+   longer. */
 static inline struct spin spin_begin_lock(struct thread *me)
 {
   struct spin spin = spin_begin(me);

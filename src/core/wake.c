@@ -3,7 +3,7 @@
 #include "clock.h"
 #include "spin.h"
 
-#define MEASURED 16 /* one of a thread's sleeps in so many */
+#define MEASURED 16 /* of so many sleeps of a thread, one is measured */
 #define ASKED 1     /* in a slot; the clock never returns it */
 
 static atomic_i64 woken_at[WAKE_SLOTS];

@@ -1,10 +1,11 @@
 /* Wakes, and how long a wake takes on this machine: from the call that wakes a thread until that
    thread runs. A wait spins for about as long before it sleeps (spin.h).
 
-   One sleep of a thread in 16 is measured. The sleeper asks for that in the slot of its word, which
-   other words may share. The next thread that wakes one of these words stores the time there. So a
-   measurement may be of another wake. The estimate therefore follows the median: it moves toward
-   each measurement by a sixteenth of itself, however far away that is. */
+   Every 16th sleep of a thread is measured. The sleeper asks for that in the slot of its word,
+   which other words share. The next thread that wakes a word of that slot stores the time there.
+   That may be a wake of another word, so a measurement may be wrong. The estimate therefore follows
+   the median: it moves toward each measurement by a sixteenth of itself, however far away that
+   is. */
 #ifndef INTERLOCK_WAKE_H
 #define INTERLOCK_WAKE_H
 

@@ -1,5 +1,5 @@
-/* Sleep on a 32-bit word, and wake the threads that sleep on it. Provided by
-   wait_linux.c; or by wait_buckets.c with wait_macos.c, wait_pthread.c or wait_windows.c. */
+/* Sleep on a 32-bit word, and wake the threads that sleep on it. Provided by wait_linux.c; or by
+   wait_buckets.c with wait_macos.c, wait_pthread.c or wait_windows.c. */
 #ifndef INTERLOCK_WAIT_H
 #define INTERLOCK_WAIT_H
 
@@ -27,16 +27,17 @@ enum wait_flags {
    not end it. */
 enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, int flags);
 
-/* Wakes up to n threads that sleep on the word, those with WAIT_FIRST before the others, except for
-   the next wake after a wait_was_first(). Of each the longest asleep first; with futexes, real-time
-   threads before others.
+/* Wakes up to n threads that sleep on the word: first those with WAIT_FIRST, then the others; but
+   in the first wake after a wait_was_first(), WAIT_FIRST does not matter. Of each group, those that
+   have slept longest are woken first; with futexes, real-time threads before others.
 
    Returns how many; if shared on macOS, not exactly. With futexes, a thread that runs a signal
    handler at that moment does not count as asleep. The word is not read: its memory may be gone. */
 int wait_wake(atomic_u32 *word, int n, bool shared);
 
-/* A thread that slept with WAIT_FIRST has got what it waited for. Otherwise one that nearly always
-   sleeps so would lock the others out. It may count for other words, too. */
+/* A thread that slept with WAIT_FIRST has got what it waited for, so the next wake is for all
+   alike: a thread that nearly always sleeps with WAIT_FIRST does not lock the others out. It may
+   count for other words, too. */
 void wait_was_first(const atomic_u32 *word);
 
 /* Reads a word on which another thread was seen to sleep, without touching memory that is gone.

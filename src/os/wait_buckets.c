@@ -8,7 +8,7 @@
 
 static struct bucket {
   struct sleeper *first, **end;
-  atomic_u32 others_next; /* not 0: after a wait_was_first() */
+  atomic_u32 others_next; /* not 0: the next wake ignores `first` (wait_was_first()) */
 } buckets[BUCKETS];
 static os_lock locks[BUCKETS];
 

@@ -2,8 +2,8 @@
    promise no order. Words are hashed to buckets. A bucket has a lock and a list of the threads that
    sleep, oldest first.
 
-   wait_buckets.c defines wait_read(), wait_was_first() and wait_fork of wait.h. A platform defines the rest, and
-   sleeper_wake(). For words that are not shared between processes they do this:
+   wait_buckets.c defines wait_read(), wait_was_first() and wait_fork of wait.h. A platform defines
+   the rest, and sleeper_wake(). For words that are not shared between processes they do this:
 
        wait_setup():    sleepers_setup()
        wait_on():       sleeper_add();  sleep until sleeper_wake(), or the deadline and a

@@ -109,11 +109,10 @@ static bool is_for_bools(int64_t operation)
   }
 }
 
-/* --- arguments: all functions return false for what Python is to judge
-   -------------------------- */
+/* --- arguments: the functions return false for what Python is to judge -------------------- */
 
-/* True for numpy's own subtypes, whose numbers convert without side effects. A user's subclass, which
-   lives on the heap, may run code that changes the array. */
+/* True for numpy's own subtypes, whose numbers convert without side effects. A user's subclass,
+   which lives on the heap, may run code that changes the array. */
 static bool is_numpys(object o, object type)
 {
   return python.is_subtype(type_of(o), type) && !(python.type_flags(type_of(o)) & TYPE_ON_HEAP);

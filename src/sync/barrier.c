@@ -1,5 +1,5 @@
-/* The barrier: construction, and waits. The state and its transitions are in barrier_state.h, broken
-   rounds in barrier_break.c, resumable waits in barrier_resumable.c. */
+/* The barrier: construction, and waits. The state and its transitions are in barrier_state.h,
+   broken rounds in barrier_break.c, resumable waits in barrier_resumable.c. */
 #include "kinds.h"
 
 #include <limits.h>
@@ -69,8 +69,8 @@ COLD static int wait_outside(const struct call *c, int64_t deadline, bool resuma
   return result;
 }
 
-/* Spins for the end of the round, then yields: the threads that the round waits for may be runnable,
-   and need this processor. Returns the last loaded state. */
+/* Spins for the end of the round, then yields: the threads that the round waits for may be
+   runnable, and need this processor. Returns the last loaded state. */
 static uint64_t spin(struct barrier *b, struct thread *me, uint64_t goal)
 {
   struct spin spin = spin_begin(me);

@@ -1,5 +1,5 @@
-/* The barrier: what breaks a round, and how its threads leave it. The state and its transitions are in
-   barrier_state.h. */
+/* The barrier: what breaks a round, and how its threads leave it. The state and its transitions are
+   in barrier_state.h. */
 #include "barrier_state.h"
 
 static atomic_u64 *left_words(struct barrier *b)

@@ -12,6 +12,9 @@
        ACTING    set while the last thread of the round acts before it arrives; no thread arrives
                  meanwhile.
 
+   The barrier is shut while RESET is set, or ACTING without BROKEN: threads that want to arrive
+   wait until it is open. At a barrier that is BROKEN and not shut they get an error.
+
    State transitions, all by compare-and-swap:
 
        t                    -> t + 1               arrival (not BROKEN)
@@ -39,10 +42,11 @@
        each thread of its round did before it arrived.
    I4  While threads leave a broken round, `left` has a bit for each ticket of it that was returned.
        A bit is set before its ticket is returned; the last thread clears all bits before it returns
-       its own ticket. So no thread leaves twice, and the threads inside and the bits together are as
-       many as the tickets taken in the round. This does not hold between the two steps of a thread
-       that leaves. At that moment a wrong ticket, which was never taken or was returned before, may
-       pass for a taken one. Its call then takes the place of the last thread, which gets ILK_EPERM.
+       its own ticket. So no thread leaves twice, and the threads inside and the bits together are
+       as many as the tickets taken in the round. This does not hold between the two steps of a
+       thread that leaves. At that moment a wrong ticket, which was never taken or was returned
+       before, may pass for a taken one. Its call then takes the place of the last thread, which
+       gets ILK_EPERM.
    I5  Sleeping threads use the object's event count (block.h). Every call stays pinned until it has
        woken the threads that it releases, so if the first of them frees the barrier, the free waits
        for that call and for the rest. But a free fails while the barrier is shut and threads wait
@@ -97,7 +101,6 @@ static inline bool is_occupied(const struct barrier *b, uint64_t state)
   return state & ACTING || inside(b, state);
 }
 
-/* Must an arriving thread wait for the end of a reset or an action? */
 static inline bool is_shut(uint64_t state)
 {
   return state & RESET || (state & (ACTING | BROKEN)) == ACTING;

@@ -128,8 +128,8 @@ int ilk_condition_notify_all(void *condition)
 
 /* --- wait ----------------------------------------------------------------------------- */
 
-/* Accepts a notify, which has taken the slot out of the queue: no other thread writes its signal any
-   more. The slot of a resumable wait was still counted (P4 of resumable.h). */
+/* Accepts a notify, which has taken the slot out of the queue: no other thread writes its signal
+   any more. The slot of a resumable wait was still counted (P4 of resumable.h). */
 static void accept_notify(struct condition *condition, struct wait_slot *mine)
 {
   store_relaxed(&mine->signal, SIGNAL_NONE);

@@ -126,7 +126,7 @@ int ilk_event_clear(void *event)
 
 /* --- wait ------------------------------------------------------------------------ */
 
-/* Another state than `*context`, in which the event was not set. */
+/* ILK_OK: the state differs from `*context`, in which the event was not set (I1). */
 static int check(const struct call *c, void *context, int ended)
 {
   (void)ended;
@@ -134,8 +134,8 @@ static int check(const struct call *c, void *context, int ended)
   return head_state(load_seq_cst(&c->object->head)) != *unset ? ILK_OK : ILK_EBUSY;
 }
 
-/* The state in which the wait began, as that of an event that is not set (I1). `now`: the present
-   one. */
+/* The state with which a wait compares: that in which a resumable wait began, without SET; else the
+   present one, `now` (I1). */
 static uint32_t unset_before(const struct call *c, uint32_t now)
 {
   const struct wait_slot *mine = resumable_slot(c->me, c->handle);

@@ -2,11 +2,11 @@
    that a large array costs nothing until its locks are used.
 
    The words are unmapped when the array is freed, so a call touches them only while it pins the
-   array. Waiters sleep on the word itself and are counted in the object's `waiters`. A free searches
-   every word for a live holder, twice: before the close, which spares an array in use a close that
-   fails; and in the close, once no call pins the array. A count of locked words would be a cache
-   line that all locks share. Pages that were never written hold no lock. The search skips them
-   where the system can tell them from pages that are swapped out.
+   array. Waiters sleep on the word itself and are counted in the object's `waiters`. A free
+   searches every word for a live holder, twice: before the close, which spares an array in use a
+   close that fails; and in the close, once no call pins the array. A count of locked words would be
+   a cache line that all locks share. Pages that were never written hold no lock. The search skips
+   them where the system can tell them from pages that are swapped out.
 
    The locks of a pair or a range are acquired in ascending order of the index, so two such calls
    never wait for each other, unless a caller holds another lock of the array. A call that fails
@@ -310,8 +310,8 @@ COLD static int unlock_call(void *array, int64_t i)
   return call_for(array, i, i, -1, pair, unlock_single);
 }
 
-/* The pin of a fast path. It makes no calls, so that the path's values stay in registers. NULL: take
-   the slow path. The pin may be set; the slow path uses the same one. */
+/* The pin of a fast path. It makes no calls, so that the path's values stay in registers. NULL:
+   take the slow path. The pin may be set; the slow path uses the same one. */
 static inline struct lockarray *pin_fast(struct thread *me, void *array)
 {
   if (unlikely(!me))

@@ -1,5 +1,5 @@
-/* The contended mutex: attempts, and the wait in the queue. State transitions and invariants (I1 ...)
-   are in mutex_state.h, the release in mutex_release.c. Checked by test/models/mutex.pml. */
+/* The contended mutex: attempts, and the wait in the queue. State transitions and invariants are in
+   mutex_state.h, the release in mutex_release.c. Checked by test/models/mutex.pml. */
 #include "backoff.h"
 #include "block.h"
 #include "mutex_state.h"

@@ -1,5 +1,5 @@
 /* The release of a contended mutex: hand-off and deferred wakes. State transitions and invariants
-   (I1 ...) are in mutex_state.h. Checked by test/models/mutex.pml and deferred.pml. */
+   are in mutex_state.h. Checked by test/models/mutex.pml and deferred.pml. */
 #include "mutex.h"
 #include "mutex_state.h"
 

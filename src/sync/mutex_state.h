@@ -190,8 +190,8 @@ int mutex_unlock_pinned(const struct call *c, uint32_t *depth);
 /* Requests a wake of the first waiter. The caller then rechecks the state: a release that it misses
    sees the request (I2). */
 void mutex_request_wake(struct mutex *m);
-/* The mutex was released, or its holder is dead: wakes the first waiter, unless that one is signalled
-   already. */
+/* The mutex was released, or its holder is dead: wakes the first waiter, unless that one is
+   signalled already. */
 void mutex_wake_first(struct mutex *m);
 
 #endif

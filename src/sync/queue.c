@@ -126,9 +126,9 @@ static int wait(const struct call *c, enum way way, int64_t *item, int64_t timeo
   return result;
 }
 
-/* If a queue of so many items or more is full, those that get them have work for a while. So a put
-   rechecks as for a lock. Otherwise puts and gets would alternate at one slot, and move its cache
-   line for each item. */
+/* If a queue with space for so many items is full, the gets have work for a while. So a put that
+   waits rechecks as rarely as for a lock (spin_begin_lock()). Otherwise puts and gets would
+   alternate at one slot, and its cache line would move for each item. */
 #define MANY 16
 
 /* The queue is full (empty), or the oldest item's put is between its two steps. Spins while no

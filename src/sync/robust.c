@@ -31,9 +31,9 @@ COLD static int lock_slow(void *address, int64_t timeout_ns)
   struct thread *me = thread_self();
   if (!me)
     return ILK_ENOMEM;
-  /* musl's try does not tell a lock of the caller's from another thread's, but a wait does, even one
-     that ends at once. It is made here, because block_with() makes none if the deadline has passed
-     or waits are cancelled. */
+  /* musl's try does not tell a lock of the caller's from another thread's, but a wait does, even
+     one that ends at once. It is made here, because block_with() makes none if the deadline has
+     passed or waits are cancelled. */
   struct part p = {
     .sleep = {wait_part}, .address = address, .result = robust_try_until(address, 0)};
   int64_t deadline = clock_deadline(timeout_ns);

@@ -165,9 +165,9 @@ int ilk_rwlock_read_trylock(void *rwlock)
   return unlikely(result == ILK_ETIMEDOUT) ? fail(ILK_EBUSY) : result;
 }
 
-/* The caller is counted in the head, which keeps the lock from being freed until this step. Release:
-   our reads happen before the next writer's writes. A request for a wake is set in the same word,
-   so the later of the two steps finds the other. */
+/* The caller is counted in the head, which keeps the lock from being freed until this step.
+   Release: our reads happen before the next writer's writes. A request for a wake is set in the
+   same word, so the later of the two steps finds the other. */
 static inline void count_out(struct thread *me, void *handle)
 {
   uint32_t state = head_state(sub_seq_cst(&handle_held_object(handle)->head, 1));

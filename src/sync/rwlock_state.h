@@ -22,10 +22,10 @@
        WRITER_PARKED   must be set while the draining writer sleeps
        HAS_WAITERS     a release wakes; must be set while the first waiter sleeps and is not
                        signalled (I3)
-       WRITER_WAITING  newcomers do not join active readers; must be set while a writer sleeps in the
-                       queue
-       RESERVED        newcomers stay out; must be set while there are waiters if the lock is fair,
-                       else is set once the first waiter starves, and while all are held back (I7)
+       WRITER_WAITING  newcomers do not join active readers; must be set while a writer sleeps in
+                       the queue
+       RESERVED        newcomers stay out; set while there are waiters if the lock is fair, else
+                       once the first waiter starves; and while all are held back (I7)
 
    State transitions (CAS: compare-and-swap):
 
@@ -55,16 +55,15 @@
        in the same step, and publishing is Dekker's protocol. A reader publishes, then loads the
        head (light side); a writer that finds PUBLISHED runs the heavy fence, then scans the
        records. A reader that loads anything but BIASED retracts it.
-   I3  The first waiter is woken once it can proceed: WRITER is clear; COUNT is 0 if it is a writer,
-       or if all are held back (I7).
-       (An attempt needs less: a writer that is first sets WRITER while readers are inside, and
-       drains.) It is signalled, and so will recheck; or one value of the head had both HAS_WAITERS
-       and a state in which this waiter could not proceed. A thread that then lets it proceed sees
-       HAS_WAITERS and calls settle(), or leaves that to the thread that has set WRITER. Every
-       change of the waiters that are present, and every failed attempt of one, ends with settle(),
-       too, so the invariant holds whenever the queue is unlocked. A signalled waiter is a writer
-       that is first, or a reader with only readers before it, and stays that unless a thread that
-       was away comes back ahead.
+   I3  The first waiter is woken once it can proceed: WRITER is clear, and COUNT is 0 if it is a
+       writer, or if all are held back (I7). (An attempt needs less: a writer that is first sets
+       WRITER while readers are inside, and drains.) For this, whenever the queue is unlocked, one
+       of two things holds. Either the first waiter is signalled, and so will recheck. Or one value
+       of the head had both HAS_WAITERS and a state in which that waiter could not proceed: a thread
+       that then lets it proceed sees HAS_WAITERS and calls settle(), or leaves that to the thread
+       that has set WRITER. Every change of the waiters that are present, and every failed attempt
+       of one, ends with settle(), too. A signalled waiter is a writer that is first, or a reader
+       with only readers before it, and stays that unless a thread that was away comes back ahead.
    I4  A draining writer sets WRITER_PARKED, loads the `epoch`, rechecks, and sleeps on it. A reader
        that leaves, and then finds WRITER_PARKED set, increments the epoch and wakes it (block.h).
    I5  A thread's read locks are in its own record, so it may lock for reading again whatever the
@@ -72,12 +71,12 @@
    I6  The state says nothing about waiters that are away (resumable.h), except I7: when a waiter
        goes away or comes back, that counts as a change of the queue.
    I7  A writer whose part ends while it drains goes away, as ROLE_DRAINER, to the front of the
-       queue. All others are held back until COUNT is 0, as by a writer that is present: neither
-       newcomers nor waiters get in. Otherwise the readers that queued behind it would get in at the
-       end of each part, and it would never find the lock without readers. Once COUNT is 0, it comes
-       back, or its wait ends, it holds back no thread. HAS_WAITERS is set meanwhile, so the last
-       reader calls settle(). Readers that are published do not count; but after the revocation all
-       are counted, so the others get in at most once before the writer does.
+       queue. Then all others are held back, newcomers and waiters, as by a writer that is present:
+       until COUNT is 0, or the writer comes back, or its wait ends. Otherwise the readers that
+       queued behind it would get in at the end of each part, and it would never find the lock
+       without readers. HAS_WAITERS is set meanwhile, so the last reader calls settle(). Readers
+       that are published do not count; but after the revocation all are counted, so the others get
+       in at most once before the writer does.
 
    Bound on starvation: the first waiter is woken whenever it could proceed. Once it has waited for
    STARVING, RESERVED is set when an attempt of it fails, or by a release that finds that another

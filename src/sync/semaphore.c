@@ -8,21 +8,26 @@
    release wakes as many waiters as it lets through. A woken waiter that finds the value taken
    sleeps again, because the thread that took it was let through in its place.
 
-   The system wakes those that sleep on one word in the order in which they fell asleep, and a
-   resumable wait (resumable.h) falls asleep anew in each part. So these sleep on a second epoch, and
-   each has a place: the value that `passed` will have once all other waiters have been woken that
-   waited when it began. `least` is the lowest place of those that sleep:
+   Resumable waits (resumable.h). The system wakes those that sleep on one word in the order in
+   which they fell asleep, and a resumable wait falls asleep anew in each part. So resumable waits
+   sleep on an epoch of their own. Each has a place: the value that `passed` will have when all
+   other waiters that came before it have been woken. `least` is the lowest place of those that
+   sleep:
 
-       resumable:  t = resumed_epoch;  attempt;  least = min(least, place);  attempt;  sleep
-       release:    value += n;  loads `waiters` and `least`;  wakes others up to that place;
-                   least = NO_PLACE;  resumed_epoch += 1;  wakes all resumable ones;  wakes others
+       part:     t = resumed_epoch;  attempt;  least = min(least, place);  attempt;
+                 sleep while resumed_epoch == t
+       release:  value += n;  loads `waiters` and `least`;  if there is a place:
+                 wakes the other waiters before that place;  least = NO_PLACE;
+                 resumed_epoch += 1;  wakes all resumable waits;  wakes other waiters;
+                 it stops when it has woken n
 
-   until it has woken n in all. The places decide only which are woken first. That a wake is not lost
-   follows as in counter.c, whose `least` is the same protocol: either the release sees the place, or
-   the waiter sees the value. A waiter whose place was overwritten is woken, or does not fall asleep,
-   and stores its place again before its next attempt. A wait that ends without a wake counts as
-   passed, too, unless a resumable wait is before it: those behind it move up. All resumable waits
-   are woken together, so among these the order is not kept. */
+   No wake is lost: all operations are seq_cst, so either the release sees the place, or the second
+   attempt sees the value. A waiter whose place was overwritten is woken, or does not fall asleep,
+   and stores its place again before its next attempt. (`least` in counter.c is the same protocol.)
+
+   The places decide only which waiters are woken first, and not exactly. All resumable waits are
+   woken together, so the order among them is not kept. A wait that ends without a wake counts as
+   passed, too, unless a resumable wait is before it: those behind it move up. */
 #include "kinds.h"
 
 #include <limits.h>
@@ -35,10 +40,10 @@
 struct semaphore {
   struct object object;
   atomic_u32 maximum;       /* never changes */
-  atomic_u32 resumed_epoch; /* of the waiters in resumable waits */
-  atomic_u32 resumed;       /* the number of these */
+  atomic_u32 resumed_epoch; /* on which resumable waits sleep */
+  atomic_u32 resumed;       /* the number of resumable waits that sleep, or are about to */
   atomic_u64 passed;        /* other waiters that were woken, or left; approximate */
-  atomic_u64 least;
+  atomic_u64 least;         /* the lowest place of a resumable wait, or NO_PLACE */
 };
 #define NO_PLACE UINT64_MAX
 _Static_assert(sizeof(struct semaphore) <= CACHE_LINE, "an object fills one cache line");
@@ -59,8 +64,8 @@ void *ilk_semaphore_new(int64_t initial, int64_t maximum)
   return handle_publish(&s->object, handle, (uint32_t)initial);
 }
 
-/* One attempt: ILK_OK. ILK_EBUSY: the value is 0. ILK_EHANDLE: the head does not match the
-   handle. */
+/* One attempt. ILK_OK: acquired. ILK_EBUSY: the value is 0. ILK_EHANDLE: the head does not match
+   the handle. */
 static inline int attempt(struct object *object, void *handle)
 {
   uint64_t head = load_seq_cst(&object->head);
@@ -180,7 +185,7 @@ static int wake_others(struct semaphore *s, int n)
   return woken;
 }
 
-/* With a resumable wait among the waiters, and the lowest place of these. */
+/* wake_waiters() if resumable waits sleep; `place`: the lowest of theirs. */
 COLD static void wake_in_order(struct semaphore *s, uint64_t place, int n)
 {
   uint64_t passed = load_relaxed(&s->passed), before = place > passed ? place - passed : 0;
@@ -192,7 +197,7 @@ COLD static void wake_in_order(struct semaphore *s, uint64_t place, int n)
   wake_others(s, n);
 }
 
-/* Pinned: wakes n waiters. */
+/* Wakes up to n waiters, in their order. The semaphore is pinned. */
 static void wake_waiters(struct semaphore *s, int n)
 {
   uint64_t place = load_seq_cst(&s->least);

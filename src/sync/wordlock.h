@@ -70,15 +70,15 @@
        thread: if it finds the store, it acquires with CONTENDED, or sets it again.
 
    Bound on starvation: a thread that has waited for STARVING_AFTER (a quarter longer, if it
-   pauses), wakes, and finds that another overtook it, sets STARVING and sleeps again; a repeated
-   wait (repeated.h) sets it at once. From then on only threads that have slept acquire the word,
-   longest asleep first, until the first that fell asleep under STARVING has had it. That is this
-   thread, unless another falls asleep between its CAS and its sleep. So it waits for that time, and
-   then for one critical section of each thread that slept at that moment. It may be overtaken by
-   such a thread; by a try; by repeated waits, at one of two releases; by a thread whose PATIENCE or
-   pause ends, or that wakes without a reason, before the woken thread runs; and, with futexes, by
-   real-time threads (wait.h). If STARVING is clear after that, or a release by a store has erased
-   it, it sets it again when it wakes next.
+   pauses), wakes, and finds that another overtook it, sets STARVING and sleeps again. A repeated
+   wait (repeated.h) sets it at once if it will sleep for LONG_SLEEP. From then on only threads that
+   have slept acquire the word, longest asleep first, until the first that fell asleep under STARVING
+   has had it. That is this thread, unless another falls asleep between its CAS and its sleep. So it
+   waits for that time, and then for one critical section of each thread that slept at that moment.
+   It may be overtaken by such a thread; by a try; by repeated waits, at one of two releases; by a
+   thread whose PATIENCE or pause ends, or that wakes without a reason, before the woken thread runs;
+   and, with futexes, by real-time threads (wait.h). If STARVING is clear after that, or a release by
+   a store has erased it, the thread sets it again when it wakes next.
 
    Checked by test/models/wordlock.pml, and in the library's own sources by the scenarios
    word... and lockarray... of test/models/real. */
@@ -150,12 +150,12 @@ static inline bool wordlock_release_shared(atomic_u32 *word, uint32_t id)
   return likely(cas_release(word, &seen, WORDLOCK_FREE));
 }
 
-/* The slow path; it may be called without a wordlock_acquire() before it. ILK_OK, ILK_OWNER_DIED: acquired;
-   ILK_ETIMEDOUT (for a try, too), ILK_EDEADLK, ILK_ECANCELED. */
+/* The slow path; it may be called without a wordlock_acquire() before it. ILK_OK, ILK_OWNER_DIED:
+   acquired; ILK_ETIMEDOUT (for a try, too), ILK_EDEADLK, ILK_ECANCELED. */
 COLD int wordlock_lock(const struct wordlock *w, int64_t timeout_ns);
 
-/* The slow path, also for a thread that has not called wordlock_release(): ILK_OK, ILK_EPERM. `owner_dead`: the next
-   lock returns ILK_OWNER_DIED. */
+/* The slow path; it may be called without a wordlock_release() before it. ILK_OK, ILK_EPERM.
+   `owner_dead`: the next lock returns ILK_OWNER_DIED. */
 COLD int wordlock_unlock(const struct wordlock *w, bool owner_dead);
 
 /* The thread `dead` is gone: if it holds the word, frees it as OWNER_DEAD and wakes a waiter. */
