@@ -59,6 +59,7 @@ class Held(types.Type):
         return function, function.get_call_type(context, self.arguments, {})
 
     def check(self, context):
+        """Return this type; or raise, if the lock has no such methods or they do not take the arguments."""
         if isinstance(self.lock, View) and not self.suffix and not self.arguments and self.lock.kind in _INSTEAD:
             raise errors.TypingError(_no_lock(self.lock))
         names = _parameters(self.lock, "acquire" + self.suffix)[: len(self.arguments)]

@@ -156,7 +156,7 @@ def _live_in_helpers(function, named):
     found = []
     for helper, arrays in named.items():
         elsewhere = [array for other in named if other is not helper for array in named[other]]
-        if helper is function or not _share_memory(arrays, elsewhere):  # a copy would do, too
+        if helper is function or not _share_memory(arrays, elsewhere):  # no other function has it: a copy would do
             continue
         for part in [helper, *_defined_in(helper)]:
             try:
@@ -171,7 +171,7 @@ def _live_in_helpers(function, named):
 
 
 def _defined_in(function):
-    """Return the functions that a function defines, among them what an overload returns. What they capture is None."""
+    """Return the functions that a function defines, such as what an overload returns. They find its variables to be None."""
     outer = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
     return [
         FunctionType(
@@ -182,7 +182,7 @@ def _defined_in(function):
             tuple(outer.get(name, CellType(None)) for name in code.co_freevars),
         )
         for code in function.__code__.co_consts
-        if isinstance(code, CodeType) and code.co_name.isidentifier() | (code.co_name == "<lambda>")
+        if isinstance(code, CodeType) and (code.co_name.isidentifier() or code.co_name == "<lambda>")
     ]
 
 
@@ -390,7 +390,7 @@ class _MakeLive(Rewrite):
         return block
 
     def _variable(self, array):
-        """Return the function's only variable of that array: by two, Numba's passes would take it for two arrays."""
+        """Return the variable of that array. There is only one: Numba's passes would take two for two arrays."""
         if id(array) not in self._variables:
             entry = self._func_ir.blocks[min(self._func_ir.blocks)]
             reference, variable = (new_variable(entry, name, entry.loc) for name in ("reference", "live"))

@@ -59,7 +59,8 @@ def unknown_parts():
 # --- barriers ---------------------------------------------------------------------------------------------------------
 
 
-# Set in the __dict__ of a parallel loop, whose attributes are parts of an expression, or of a statement that runs code.
+# Set in the __dict__ of a parallel loop that is a barrier, and of a statement that runs code. Not by `setattr`: an attribute
+# of a loop is a part of its expression.
 _MARK = "interlock.barrier"
 
 
@@ -264,10 +265,11 @@ def _parameter(name):
 
 
 def _check_assigned(parfor, races):
-    """Reject a loop that assigns a variable from outside of it, and warn of one that reads what it only should add to.
+    """Reject a loop that assigns to a variable from outside of it, and warn of one that reads the variable of a reduction.
 
-    Each thread has its own copy of such a variable. Numba joins the copies of a reduction, `n += 1`, after the loop; drops
-    those that are assigned under a condition, without a word; and warns of the others, the `races`.
+    Each thread has its own copy of such a variable. After the loop Numba combines the copies of a reduction, `n += 1`. It
+    warns of other variables, the `races`, except those that are assigned under a condition: their copies are lost without a
+    word.
     """
     statements = [stmt for stmt in _statements(parfor.loop_body.values()) if not isinstance(stmt, ir.Del)]
     assigns = [stmt for stmt in statements if isinstance(stmt, ir.Assign)]

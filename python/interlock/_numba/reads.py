@@ -1,10 +1,11 @@
-"""A kernel that reads a property and does not use the value reads it all the same.
+"""Keeps reads and operators whose value a kernel does not use, but which run code that has an effect.
 
-To Numba an attribute has no effect, so its dead code elimination leaves out such a read, and with it the HandleError of a
-closed object. The same holds for the operators of a user's class that runs code of ours: `histogram[i]` may count. Once the
-types are known, this keeps each attribute and operator of a type that may run code of ours. Before that, it keeps all in a
-function that uses interlock, also assignments to elements, and elsewhere each read of an attribute that is named like a
-property of ours.
+To Numba, reading an attribute has no effect. So its dead code elimination removes a read whose value is not used, and with
+it the HandleError of a closed object. It also removes operators of a user's class, such as `histogram[i]`, which may count.
+
+- Once the types are known, this file keeps each attribute and operator of a type that may run code of a user or of ours.
+- Before that, it keeps all attributes, operators and assignments to elements in a function that uses interlock; and in
+  other functions each read of an attribute with the name of a property of ours.
 
 Relied upon, and checked by test_numba_private.py: `remove_dead_extensions`, Numba's table of functions that dead code
 elimination calls for each statement of a type, with the set of names that are live after the statement; the pass
@@ -39,10 +40,10 @@ def may_run_code(stmt, typemap):
 
 
 def runs_code(stmt, typemap):
-    """Return whether a statement runs code that is opaque to Numba, although it is no call of a function that may.
+    """Return whether a statement runs code that is opaque to Numba by other means than a call of an opaque function.
 
-    It reads a property or another attribute that is computed, or applies an operator or a function such as `int` to a value
-    of a user's type, or assigns to an attribute or element of one.
+    Such a statement reads a property or another attribute that is computed; or applies an operator or a function such as
+    `int` to a value of a user's type; or assigns to an attribute or element of one.
     """
     if isinstance(stmt, _WRITES):
         return stmt.target.name in typemap and _has_operators(typemap[stmt.target.name])
@@ -80,8 +81,8 @@ def _note_use(original):
 InlineClosureLikes.run_pass = _note_use(InlineClosureLikes.run_pass)
 
 
-def _may_run_code(stmt, func_ir):
-    """Return the same as `runs_code`, before the types are known."""
+def _runs_code_untyped(stmt, func_ir):
+    """Return whether an assignment may be one that `runs_code`, before the types are known."""
     value = stmt.value
     if not isinstance(value, ir.Expr):
         return False
@@ -118,14 +119,14 @@ _others = remove_dead_extensions.get(ir.Assign)
 
 
 def _keep(stmt, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap):
-    if _may_run_code(stmt, func_ir) if typemap is None else runs_code(stmt, typemap):
+    if _runs_code_untyped(stmt, func_ir) if typemap is None else runs_code(stmt, typemap):
         lives.add(stmt.target.name)
         return stmt
     return _others(stmt, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap) if _others else stmt
 
 
 def _keep_item(stmt, lives, lives_n_aliases, arg_aliases, alias_map, func_ir, typemap):
-    # Before the types are known, also an array that a call returns, such as `local()`, and others see what is in it.
+    # Before the types are known, the array may be one that a call returned, such as `local()`: others see its elements.
     if _inlining.uses_interlock if typemap is None else runs_code(stmt, typemap):
         lives_n_aliases.add(stmt.target.name)
     return stmt

@@ -90,7 +90,10 @@ def rewrite(func_ir, offsets):
 
 
 def _source(func_ir, variable):
-    """Return the variable of which this is a copy, if it is assigned once: a copy of an object counts references."""
+    """Return the variable of which this is a copy, or a copy of a copy; or this one, if one of them is assigned twice.
+
+    The calls use that variable itself, because each copy of an object would count a reference.
+    """
     source = variable
     while True:
         definitions = func_ir._definitions.get(source.name, ())
@@ -104,9 +107,9 @@ def _source(func_ir, variable):
 
 
 def _owners(func_ir, manager):
-    """Return the variable of an object, in a list, if the manager is ``held(object, ...)`` or a method's result.
+    """Return a list: the variable of the object if the manager is ``held(object, ...)`` or ``object.method(...)``.
 
-    That manager has no reference to the object, so `leave` gets the object to keep it alive.
+    Such a manager has no reference to the object, so `leave` gets the object to keep it alive.
     """
     call = guard(get_definition, func_ir, manager)
     if not (isinstance(call, ir.Expr) and call.op == "call"):
@@ -224,8 +227,9 @@ def settle_tries(blocks, infos):
     """Replace the marks by which Numba counts, up and down, how many `try` blocks the code is in.
 
     The count is wrong where a loop in a `try` continues after a part outside it, such as a `return` or the handler of a
-    ``with``: then an exception after the `try` is lost. Numba's analysis of the bytecode has the right number of each. If
-    the function is inlined into another one, the `try` blocks around its call are added, as counted at its start.
+    ``with``: then an exception after the `try` is lost. Numba's analysis of the bytecode has the right number for each
+    block, and `begin_at_depth` sets the count to it where it changes. If the function is inlined into another one, the
+    `try` blocks around its call are added: `try_depth` loads their number at its start.
     """
     _drop_idle_checks(blocks, infos)
     handlers = _handlers(blocks)
@@ -258,11 +262,14 @@ def _is_mark(stmt):
     return stmt.target.name.startswith(("$callres_mark_try_block", "$callres_end_try_block"))
 
 
-_AFTER_DEPTH = 4  # the statements at the start of a handler (see `settle_tries`)
+_AFTER_DEPTH = 4  # `settle_tries` has put so many statements at the start of a handler: the call of `begin_at_depth`
 
 
 def _unwind_at(block, withs):
-    """At the start of a handler, release the locks that the exception left held. The handler also gets their errors."""
+    """At the start of a handler, release the locks that the exception left held.
+
+    This is in a `try` of its own, so that the handler also gets an exception that a release raises.
+    """
     if not withs:
         return
     code, loc = [], block.loc

@@ -59,10 +59,10 @@ class Search:
     def _sources(self, func_ir, var):
         """Iterate over the arguments and outer values of which `var` may be a part.
 
-        They are (name, None or the outer value, whether a number of it, whether a function returned it).
+        They are (name, the outer value or None, whether `var` is only an element, whether a function returned the value).
         """
         todo, seen = [(var, 0)], {(var.name, 0)}
-        for var, depth in todo:  # the number of indices between the value and its source
+        for var, depth in todo:  # `depth`: the number of indices between this variable and the first one
             for definition in func_ir._definitions.get(var.name, []):
                 outer = outer_value(func_ir, definition)
                 if isinstance(outer, (tuple, list)) and not holds_array(outer):
@@ -121,7 +121,7 @@ class Search:
     def _operands(self, func_ir, call):
         """Iterate over the arguments of a call on whose elements it operates.
 
-        They are (argument, whether only on a whole array, whether the operation is known).
+        They are (argument, whether only if it is an array and not an element, whether the operation is known).
         """
         callee = guard(find_outer_value, func_ir, call.func)
         if isinstance(callee, Dispatcher):
@@ -198,7 +198,7 @@ def _dimensions(value):
 
 
 def _depth(func_ir, definition, depth):
-    """Return the number of indices between a value and the variables of its definition; `depth`: the same of the defined."""
+    """Return the depth (see `Search._sources`) of the variables in a definition; `depth`: that of the defined variable."""
     operation = getattr(definition, "op", "")
     if operation == "static_getitem":
         indices = definition.index if isinstance(definition.index, tuple) else [definition.index]
@@ -244,7 +244,7 @@ def _stored(func_ir, stmt):
         return []
     if not is_slice:
         return [stmt.value]
-    made = guard(get_definition, func_ir, stmt.value)  # its elements are copied
+    made = guard(get_definition, func_ir, stmt.value)  # a slice gets the elements of the value, not the value itself
     return made.items if isinstance(made, ir.Expr) and made.op == "build_list" else []
 
 
