@@ -99,8 +99,9 @@ int sleepers_wake(atomic_u32 *word, int n)
 {
   struct bucket *b = bucket_of(word);
   lock(b);
-  int woken = load_relaxed(&b->others_next) ? 0 : wake_those(b, word, n, true);
-  store_relaxed(&b->others_next, 0);
+  bool ignores_first = load_relaxed(&b->others_next);
+  store_relaxed(&b->others_next, 0); /* before the wake: a woken thread may set it again at once */
+  int woken = ignores_first ? 0 : wake_those(b, word, n, true);
   woken += wake_those(b, word, n - woken, false);
   unlock(b);
   return woken;

@@ -103,9 +103,10 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
 {
   int before = errno, woken = 0;
   if (unlikely(load_relaxed(&firsts)) && !shared) {
-    if (!load_relaxed(turn_of(word)))
+    bool ignores_first = load_relaxed(turn_of(word));
+    store_relaxed(turn_of(word), 0); /* before the wake: a woken thread may set it again at once */
+    if (!ignores_first)
       woken = futex_wake(word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, n, FIRST);
-    store_relaxed(turn_of(word), 0);
   }
   woken += futex_wake(word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n - woken, 0);
   errno = before;
