@@ -138,8 +138,8 @@ static bool is_integer(object o, void *const *api, int64_t *value)
 static bool is_double(object o, void *const *api, double *value)
 {
   bool has_value = type_of(o) == python.float_type || type_of(o) == python.int_type ||
-                  type_of(o) == type_of(python.true_object) ||
-                  is_numpys(o, api[NUMPY_FLOATING_TYPE]);
+                   type_of(o) == type_of(python.true_object) ||
+                   is_numpys(o, api[NUMPY_FLOATING_TYPE]);
   if (!has_value) { /* one of numpy's integers: durations are among them, but have no index */
     int64_t integer;
     if (!is_integer(o, api, &integer))

@@ -249,17 +249,17 @@ const struct call_type call_types[CALLS] = {
 
 /* --- resumable waits, and repeated ones ----------------------------------------------------- */
 
-#define PART 20000         /* ns; times op->parts */
+#define PART 20000           /* ns; times op->parts */
 #define FOREVER_PART 1000000 /* if the wait is forever: mostly asleep, see run.c */
 
 static struct op part_of(const struct op *op, int64_t end)
 {
   struct op part = *op;
   int64_t left = end - ilk_clock();
-  part.timeout = op->timeout == FOREVER       ? FOREVER_PART
-                 : left > PART * op->parts    ? PART * op->parts
-                 : left > 1                   ? left
-                                              : 1;
+  part.timeout = op->timeout == FOREVER    ? FOREVER_PART
+                 : left > PART * op->parts ? PART * op->parts
+                 : left > 1                ? left
+                                           : 1;
   return part;
 }
 

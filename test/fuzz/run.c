@@ -223,8 +223,7 @@ static void call_object(struct context *c, const struct op *op)
   /* A condition's wait ends with its mutex, for which it may wait forever. */
   c->waits_for_ever = op->call == CONDITION_WAIT ||
                       (op->timeout == FOREVER && !frees && call_types[op->call].flags & WAITS);
-  e->result = frees ? object_free(o->made.kind, handle)
-                    : call_make(handle, op, second, &value);
+  e->result = frees ? object_free(o->made.kind, handle) : call_make(handle, op, second, &value);
   c->waits_for_ever = false;
   e->value = e->result < 0 ? 0 : value;
   e->end = stamp();
