@@ -59,7 +59,8 @@ static long futex_wait(atomic_u32 *word, int operation, uint32_t expected,
    fork's child may count threads that it does not have; its wakes then cost a call more. */
 static atomic_u32 firsts;
 
-/* Not 0: the next wake ignores FIRST (wait_was_first()). Indexed by the word's address. */
+/* Not 0: the next wake ignores FIRST (wait_was_first()). Indexed by the word's address. A wake that
+   finds no thread with FIRST leaves it. */
 #define TURNS 64
 static atomic_u32 others_next[TURNS];
 
