@@ -211,7 +211,7 @@ START_TEST(records_of_threads_that_are_gone_are_not_looked_at)
   int all = 0, live = 0;
   bool found = false;
   struct thread *me = thread_self();
-  for (struct thread *r = thread_first(); r; r = thread_next(r))
+  while (thread_at((uint32_t)all))
     all++;
   for (struct thread *r = thread_first_live(); r; r = thread_next_live(r)) {
     live++;
@@ -450,7 +450,8 @@ static void *stray_wakes(void *unused)
 {
   (void)unused;
   while (!stray.over) {
-    for (struct thread *r = thread_first(); r; r = thread_next(r))
+    struct thread *r;
+    for (uint32_t i = 0; (r = thread_at(i)); i++)
       waitq_wake_thread(r);
     for (int i = 0; i < stray.n; i++)
       wait_wake(&handle_object(stray.handles[i])->epoch, 1, false);

@@ -50,7 +50,7 @@ static _Atomic(struct thread *) by_id[THREADS_MAX];
 #endif
 static atomic_u64 live[THREADS_MAX / LIVE_BITS];
 
-struct thread *thread_from(uint32_t index)
+struct thread *thread_at(uint32_t index)
 {
   /* Acquire: pairs with the release that counted the record. */
   return index < load_acquire(&record_count) ? load_relaxed(&records[index]) : NULL;

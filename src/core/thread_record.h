@@ -193,21 +193,11 @@ static inline uint32_t thread_id(const struct thread *me)
 /* The live thread with that id. NULL: it has exited, or does not exist in this fork's child. */
 struct thread *thread_find(uint32_t id);
 
-/* The first record from that index on, used or unused: for (r = thread_first(); r; r =
-   thread_next(r)). And the first record of a live thread; those are few after many threads have
-   exited. NULL: there are no more. */
-struct thread *thread_from(uint32_t index);
+/* The record with that index, used or unused: for (i = 0; (r = thread_at(i)); i++). And the first
+   record of a live thread from that index on; those are few after many threads have exited. NULL:
+   there are no more. */
+struct thread *thread_at(uint32_t index);
 struct thread *thread_live_from(uint32_t index);
-
-static inline struct thread *thread_first(void)
-{
-  return thread_from(0);
-}
-
-static inline struct thread *thread_next(struct thread *record)
-{
-  return thread_from(record->index + 1);
-}
 
 static inline struct thread *thread_first_live(void)
 {

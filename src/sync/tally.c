@@ -126,7 +126,8 @@ int ilk_tally_add(void *tally, int64_t delta)
 static int64_t all_cells(struct tally *t)
 {
   uint64_t sum = 0;
-  for (struct thread *r = thread_first(); r; r = thread_next(r)) {
+  struct thread *r;
+  for (uint32_t i = 0; (r = thread_at(i)); i++) {
     struct cell *cell = cells_find(&r->tallies, &t->position);
     if (cell)
       sum += (uint64_t)load_relaxed(&cell->value);
