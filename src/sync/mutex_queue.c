@@ -146,8 +146,9 @@ static bool join(const struct call *c, struct wait_slot *mine, int *taken)
   return true;
 }
 
-/* With the queue locked: leaves it; or, at the end of a part (`keeps_slot`), stays in it, away. */
-static void leave(struct mutex *m, struct wait_slot *mine, bool keeps_slot)
+/* With the queue locked: leaves it; or, at the end of a part (`keeps_slot`), stays in it, away.
+   True: other waiters are present. */
+static bool leave(struct mutex *m, struct wait_slot *mine, bool keeps_slot)
 {
   if (keeps_slot)
     mine->away = true;
@@ -157,6 +158,7 @@ static void leave(struct mutex *m, struct wait_slot *mine, bool keeps_slot)
   store_relaxed(&m->has_waiters, remain); /* for those behind: they rely on us (I2) */
   if (is_fair(m) && remain)
     mark_handoff(m);
+  return remain;
 }
 
 /* With the queue locked: one attempt of a waiter in the queue. `last`: it leaves if this one fails,
@@ -189,13 +191,19 @@ static void await_release(struct mutex *m, struct thread *me)
     ;
 }
 
-/* A pause (backoff.h). Meanwhile the slot is away (I8). Called with the queue locked, and unlocks
-   it. */
+/* A pause (backoff.h). Meanwhile the slot is away (I8). Other waiters relied on the caller to
+   request the next wake, so it does that for them, and rechecks (I2). Called with the queue locked,
+   and unlocks it. */
 static int pause_until(const struct call *c, struct wait_slot *mine, int64_t end, int flags)
 {
+  struct mutex *m = mutex_of(c);
   int taken;
-  leave(mutex_of(c), mine, true);
-  waitq_unlock(c->object);
+  bool remain = leave(m, mine, true);
+  waitq_unlock(&m->object);
+  if (remain) {
+    mutex_request_wake(m);
+    mutex_wake_first(m);
+  }
   int result = block(c->me, c->handle, 0, &mine->signal, SIGNAL_NONE, end, flags);
   join(c, mine, &taken);
   return result == ILK_ETIMEDOUT ? ILK_OK : result;

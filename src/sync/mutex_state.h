@@ -45,7 +45,8 @@
        - A waker that signals a waiter clears `has_waiters`, so that releases have nothing to do
          until a waiter sets it again; so does a waker that finds the first waiter signalled
          already, or none present. A signalled waiter that fails to acquire makes a new request and
-         rechecks, before it sleeps or leaves.
+         rechecks, before it sleeps or leaves; if it pauses (mutex_queue.c), it does so for the
+         other waiters, if any are present, and after the pause for itself.
        - Another thread may unlock an unowned mutex before the thread that has acquired it has left
          the queue, and so before that thread has set `has_waiters`. Such a release also loads the
          count of waiters (`object.waiters`). If that is not 0, it requests a wake itself, rechecks
@@ -80,7 +81,7 @@
        leaves without the mutex, but its slot stays in the queue, away. The next part does what a
        new waiter does, except that it returns to that slot. A thread that acquires the mutex
        between two parts may still have its slot in the queue, away.
-       A waiter that pauses (mutex_queue.c) does the same, before and after its pause.
+       The slot of a waiter that pauses is away, too, and it returns to it as the next part does.
    I9  A mutex is retired (handle.h) only while no store of its head can be under way. An owned one
        is stored by its holder alone, or after SPECIAL_FORCED was set. An unowned one may be
        unlocked by several threads at once, by mistake. The thread that locked it needs no flag:

@@ -759,6 +759,7 @@ int model_wait(void *word, uint32_t expected, int64_t deadline)
   using namespace engine;
   if (!in_execution)
     return MODEL_TIMEDOUT;
+  may_interrupt();
   keep_self keep;
   cell *c = find((uintptr_t)word, 4);
   rl::context &context = rl::ctx();

@@ -29,6 +29,7 @@ void seams_interrupted(void *pinned);
 void *seams_pinned(void);
 uint32_t seams_blocked(struct thread *record);
 bool seams_is_marked(void *mutex);
+bool seams_is_away(struct thread *record);
 long seams_blocks(void);
 void seams_spin(void);
 bool seams_inspects_own(void *handle);

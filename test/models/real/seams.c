@@ -320,6 +320,12 @@ bool seams_is_marked(void *mutex)
   return load_relaxed(&handle_object(mutex)->head) & HANDOFF;
 }
 
+/* Does the thread pause, or is it between two parts? */
+bool seams_is_away(struct thread *record)
+{
+  return record->wait_slots[0].away;
+}
+
 long seams_blocks(void)
 {
   return blocks;

@@ -347,3 +347,45 @@ struct mutex_starving : locked_mutex<0> {
   }
 };
 SCENARIO(mutex_starving);
+
+// A waiter that was woken in vain pauses, and runs a signal handler then, which returns only once
+// the other waiter has had the mutex.
+struct mutex_paused : locked_mutex<0> {
+  static const int N = 3;
+  uint32_t done[1] = {};
+
+  static void handle(void *context)
+  {
+    mutex_paused *s = static_cast<mutex_paused *>(context);
+    if (seams_is_away(engine::records[1]) && seams_blocked(engine::records[1]))
+      model_wait(s->done, 0, INT64_MAX);
+    else
+      engine::handlers[1] = {handle, s};
+  }
+
+  void thread(unsigned index)
+  {
+    static site end = {"mutex.cpp", "store_seq_cst", __LINE__, SITE_STORE, ORDER_SEQ_CST};
+    if (index == 0) {
+      while (!seams_blocked(engine::records[1]) || !seams_blocked(engine::records[2]))
+        model_yield();
+      engine::pass(200000);
+      OK(ilk_mutex_unlock(object));
+      if (ilk_mutex_trylock(object) == ILK_OK)
+        OK(ilk_mutex_unlock(object));
+      return;
+    }
+    if (index == 1)
+      engine::handlers[1] = {handle, this};
+    else
+      while (!seams_blocked(engine::records[1]))
+        model_yield();
+    OK(ilk_mutex_lock(object));
+    OK(ilk_mutex_unlock(object));
+    if (index == 2) {
+      model_store(done, sizeof *done, 1, &end, __func__);
+      model_wake(done, 1);
+    }
+  }
+};
+SCENARIO(mutex_paused);
