@@ -83,10 +83,12 @@ static int sleep_on(const struct wordlock *w, uint32_t seen, int64_t deadline, i
 }
 
 /* A pause (backoff.h), on a word of the caller's own. It may have consumed a wake that another
-   waiter needs, so it wakes one (I2). */
+   waiter needs. If CONTENDED is set, the next release makes up for that (I2). Then no waiter is
+   woken here: it would only fall asleep again, behind those that came after it. */
 static int pause_until(const struct wordlock *w, uint32_t seen, int64_t end)
 {
-  wake(w->word, 1, w->shared);
+  if (!(seen & CONTENDED))
+    wake(w->word, 1, w->shared);
   atomic_u32 own = seen;
   struct wordlock on_own = *w;
   on_own.word = &own;

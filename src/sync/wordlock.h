@@ -49,7 +49,7 @@
        wake one. A waiter sets CONTENDED, and sleeps only while the word has exactly that value. A
        thread that has slept, or has found its CONTENDED erased, acquires with CONTENDED; one that
        leaves without the lock sets CONTENDED, since it may have consumed a wake; one that pauses
-       (wordlock.c) wakes another.
+       (wordlock.c) wakes another, unless CONTENDED is set.
    I3  After the release the word's memory is not touched: it may be unmapped. The wake uses its
        address alone; a thread that is woken by mistake rechecks.
    I4  A try may acquire a RESERVED or OWNER_DEAD word. A thread that has not slept yet sleeps on

@@ -314,6 +314,13 @@ uint32_t seams_blocked(struct thread *record)
   return block_load(record, &b) ? b.episode : 0;
 }
 
+/* The word on which it sleeps, in an object or in the caller's memory; NULL: it does not wait. */
+void *seams_blocked_word(struct thread *record)
+{
+  struct blocked b;
+  return block_load(record, &b) ? (void *)b.word : NULL;
+}
+
 /* Will the next release hand the mutex to the first waiter? */
 bool seams_is_marked(void *mutex)
 {
