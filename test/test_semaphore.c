@@ -379,6 +379,45 @@ START_TEST(timed_out_waiter_swallows_wake_llvm_201937)
 }
 END_TEST
 
+/* A wait that has lasted for a second checks whether it holds Python's GIL (stall.h). */
+static int holds_no_gil(void)
+{
+  return 0;
+}
+
+static _Atomic int acquired;
+
+static int acquire_in_turn(void *s, int64_t timeout_ns)
+{
+  expect(ilk_semaphore_timedacquire(s, timeout_ns), ILK_OK);
+  return acquired++;
+}
+
+START_TEST(a_waiter_lost_its_place_after_a_second)
+{
+  void *s = new_semaphore(0, 0);
+  struct waiter early, late;
+  acquired = 0;
+  expect(ilk_gil_probe((void *)(uintptr_t)holds_no_gil), ILK_OK);
+  int64_t begin = now();
+  waiter_sleep(&early, acquire_in_turn, s, -1);
+  while (now() - begin < SECOND / 2)
+    nap(10 * MS);
+  waiter_sleep(&late, acquire_in_turn, s, -1);
+  while (now() - begin < SECOND + SECOND / 5)
+    nap(10 * MS);
+  waiter_until_asleep(&early);
+  expect(ilk_semaphore_release(s, 1), ILK_OK);
+  while (acquired == 0)
+    nap(50 * US);
+  expect(ilk_semaphore_release(s, 1), ILK_OK);
+  expect(waiter_end(&early), 0);
+  expect(waiter_end(&late), 1);
+  expect(ilk_gil_probe(NULL), ILK_OK);
+  free_semaphore(s);
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("semaphore");
@@ -389,6 +428,7 @@ int main(void)
   tcase_add_test(calls, release_lets_as_many_on);
   tcase_add_test(calls, free_while_waited_for);
   tcase_add_test(calls, stale_waiter_count_after_timeout_musl_882aedf6);
+  tcase_add_test(calls, a_waiter_lost_its_place_after_a_second);
 
   TCase *load_case = test_case(s, "load", 20);
   tcase_add_test(load_case, touch_after_release_glibc_12674);

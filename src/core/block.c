@@ -188,7 +188,7 @@ static int sleep_until_woken(struct episode *e)
   wake_expect(me, e->word);
   int result;
   while ((result = sleep_once(e)) == SLEEP_AGAIN)
-    ;
+    e->flags |= BLOCK_FIRST; /* it stays before those that fell asleep later */
   add_seq_cst(&me->episode, 1);
   if (unlikely(suspended))
     fork_resume();

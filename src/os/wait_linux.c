@@ -55,18 +55,20 @@ static long futex_wait(atomic_u32 *word, int operation, uint32_t expected,
 #define FIRST UINT32_C(1)
 #define OTHERS (FUTEX_BITSET_MATCH_ANY & ~FIRST)
 
-/* How many threads sleep, or are about to, with FIRST. So a wake for others needs no second call. A
-   fork's child may count threads that it does not have; its wakes then cost a call more. */
-static atomic_u32 firsts;
+/* By the word's address. */
+#define SLOTS 64
+static struct {
+  /* How many threads sleep, or are about to, with FIRST. So a wake for others needs no second call.
+     A fork's child may count threads that it does not have; its wakes then cost a call more. */
+  atomic_u32 firsts;
+  /* Not 0: the next wake ignores FIRST (wait_was_first()). A wake that finds no thread with FIRST
+     leaves it. */
+  atomic_u32 others_next;
+} slots[SLOTS];
 
-/* Not 0: the next wake ignores FIRST (wait_was_first()). Indexed by the word's address. A wake that
-   finds no thread with FIRST leaves it. */
-#define TURNS 64
-static atomic_u32 others_next[TURNS];
-
-static atomic_u32 *turn_of(const atomic_u32 *word)
+static uint32_t slot_of(const atomic_u32 *word)
 {
-  return &others_next[((uintptr_t)word / sizeof *word * UINT32_C(2654435769) >> 16) % TURNS];
+  return ((uintptr_t)word / sizeof *word * UINT32_C(2654435769) >> 16) % SLOTS;
 }
 
 enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, int flags)
@@ -74,17 +76,18 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   /* The bitset form takes an absolute deadline on the monotonic clock. */
   int operation = FUTEX_WAIT_BITSET | (flags & WAIT_SHARED ? 0 : FUTEX_PRIVATE_FLAG);
   bool first = flags == WAIT_FIRST; /* not if shared */
+  atomic_u32 *firsts = &slots[slot_of(word)].firsts;
   struct kernel_time until = {deadline / NS_PER_S, deadline % NS_PER_S};
   int before = errno; /* the caller may be a signal handler, which must not change errno */
   long result;
   if (unlikely(first))
-    add_relaxed(&firsts, 1); /* a wake that misses it wakes in the system's order */
+    add_relaxed(firsts, 1); /* a wake that misses it wakes in the system's order */
   do /* EINTR is no wake: a signal handler ran. Many signals must not look like many wakes. */
     result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until,
                         first ? FIRST : OTHERS);
   while (result == -1 && errno == EINTR);
   if (unlikely(first))
-    sub_relaxed(&firsts, 1);
+    sub_relaxed(firsts, 1);
   int error = result == 0 ? 0 : errno;
   errno = before;
   if (error == 0 || error == EAGAIN) /* woken, or the word is not `expected` */
@@ -103,9 +106,11 @@ static int futex_wake(atomic_u32 *word, int operation, int n, uint32_t bits)
 int wait_wake(atomic_u32 *word, int n, bool shared)
 {
   int before = errno, woken = 0;
-  if (unlikely(load_relaxed(&firsts)) && !shared) {
-    bool ignores_first = load_relaxed(turn_of(word));
-    store_relaxed(turn_of(word), 0); /* before the wake: a woken thread may set it again at once */
+  uint32_t slot = slot_of(word);
+  if (unlikely(load_relaxed(&slots[slot].firsts)) && !shared) {
+    bool ignores_first = load_relaxed(&slots[slot].others_next);
+    /* Before the wake: a woken thread may set it again at once. */
+    store_relaxed(&slots[slot].others_next, 0);
     if (!ignores_first)
       woken = futex_wake(word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, n, FIRST);
   }
@@ -116,7 +121,7 @@ int wait_wake(atomic_u32 *word, int n, bool shared)
 
 void wait_was_first(const atomic_u32 *word)
 {
-  store_relaxed(turn_of(word), 1);
+  store_relaxed(&slots[slot_of(word)].others_next, 1);
 }
 
 /* process_vm_readv(2) fails where there is no memory, but may read the bytes one at a time. The
