@@ -418,6 +418,35 @@ START_TEST(a_waiter_lost_its_place_after_a_second)
 }
 END_TEST
 
+#ifndef _WIN32
+static void handle_signal(int signal)
+{
+  (void)signal;
+}
+
+START_TEST(a_waiter_lost_its_place_by_a_signal)
+{
+  struct sigaction action = {.sa_handler = handle_signal};
+  sigaction(SIGUSR1, &action, NULL);
+  void *s = new_semaphore(0, 0);
+  struct waiter early, late;
+  acquired = 0;
+  waiter_sleep(&early, acquire_in_turn, s, -1);
+  waiter_sleep(&late, acquire_in_turn, s, -1);
+  must(pthread_kill(early.thread, SIGUSR1) == 0);
+  nap(MS);
+  waiter_until_asleep(&early);
+  expect(ilk_semaphore_release(s, 1), ILK_OK);
+  while (acquired == 0)
+    nap(50 * US);
+  expect(ilk_semaphore_release(s, 1), ILK_OK);
+  expect(waiter_end(&early), 0);
+  expect(waiter_end(&late), 1);
+  free_semaphore(s);
+}
+END_TEST
+#endif
+
 int main(void)
 {
   Suite *s = suite_create("semaphore");
@@ -429,6 +458,9 @@ int main(void)
   tcase_add_test(calls, free_while_waited_for);
   tcase_add_test(calls, stale_waiter_count_after_timeout_musl_882aedf6);
   tcase_add_test(calls, a_waiter_lost_its_place_after_a_second);
+#ifndef _WIN32
+  tcase_add_test(calls, a_waiter_lost_its_place_by_a_signal);
+#endif
 
   TCase *load_case = test_case(s, "load", 20);
   tcase_add_test(load_case, touch_after_release_glibc_12674);

@@ -75,19 +75,27 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
 {
   /* The bitset form takes an absolute deadline on the monotonic clock. */
   int operation = FUTEX_WAIT_BITSET | (flags & WAIT_SHARED ? 0 : FUTEX_PRIVATE_FLAG);
-  bool first = flags == WAIT_FIRST; /* not if shared */
+  bool first = flags == WAIT_FIRST, /* not if shared */
+    interrupted = false;
   atomic_u32 *firsts = &slots[slot_of(word)].firsts;
   struct kernel_time until = {deadline / NS_PER_S, deadline % NS_PER_S};
   int before = errno; /* the caller may be a signal handler, which must not change errno */
   long result;
   if (unlikely(first))
     add_relaxed(firsts, 1); /* a wake that misses it wakes in the system's order */
-  do /* EINTR is no wake: a signal handler ran. Many signals must not look like many wakes. */
-    result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until,
-                        first ? FIRST : OTHERS);
-  while (result == -1 && errno == EINTR);
+  /* EINTR is no wake: a signal handler ran. Many signals must not look like many wakes. */
+  while ((result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until,
+                              first ? FIRST : OTHERS)) == -1 &&
+         errno == EINTR)
+    if (!first && !(flags & WAIT_SHARED)) {
+      /* It has left the system's queue. So that it stays before those that came later: */
+      first = interrupted = true;
+      add_relaxed(firsts, 1);
+    }
   if (unlikely(first))
     sub_relaxed(firsts, 1);
+  if (interrupted && result == 0)
+    wait_was_first(word); /* it may have overtaken one that came earlier */
   int error = result == 0 ? 0 : errno;
   errno = before;
   if (error == 0 || error == EAGAIN) /* woken, or the word is not `expected` */
