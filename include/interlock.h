@@ -119,8 +119,8 @@ extern "C" {
 
    Mutual exclusion. By default the thread that locked a mutex owns it: only that thread may unlock
    it, and a second lock by that thread returns ILK_EDEADLK. With ILK_RECURSIVE the owner may lock
-   again, up to 2^32 times. With ILK_UNOWNED any thread may unlock, as with threading.Lock or a
-   binary semaphore; a second lock by the same thread then waits like any other.
+   again, up to 2^32 - 1 times in all. With ILK_UNOWNED any thread may unlock, as with
+   threading.Lock or a binary semaphore; a second lock by the same thread then waits like any other.
 
    A default mutex allows barging, for throughput: a running thread may acquire it before threads
    that sleep for it. No thread starves: if a woken waiter fails to acquire the mutex and has waited
@@ -294,8 +294,9 @@ ILK_API int ilk_condition_notify_all(void *condition);
    a notify.
 
    begin: ILK_EOVERFLOW: the thread already has 7 resumable waits. Both: ILK_EINVAL: the object is a
-   condition; ILK_EHANDLE. end returns ILK_OK where none has begun. The object's free returns
-   ILK_EBUSY while a place is kept.
+   condition; ILK_EHANDLE. end returns ILK_OK where none has begun. The free of a mutex or
+   readers-writer lock returns ILK_EBUSY while a place is kept; a semaphore or event may be freed
+   between two waits.
 
        ilk_wait_begin(m);
        while ((code = ilk_mutex_timedlock(m, 50000000)) == ILK_ETIMEDOUT)
