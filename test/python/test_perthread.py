@@ -276,8 +276,42 @@ def a_part_of_it(x, n):
             here[j] += 1
 
 
+def a_view_of_it(x, n):
+    mine = x.local().reshape(2, 2).T
+    for i in prange(n):
+        mine[i % 2, 1] += 1
+
+
+def a_view_by_a_call(x, n):
+    mine = np.asarray(x.local())
+    for i in prange(n):
+        mine[i % 2] += 1
+
+
+def it_in_a_tuple(x, n):
+    pair = x.local(), x.local()
+    for i in prange(n):
+        pair[0][i % 2] += 1
+
+
+def all_of_it(x, n):
+    mine = x.local()
+    for _ in prange(n):
+        mine[:] += 1
+
+
+def a_range_of_it(x, n):
+    mine = x.local()
+    for i in prange(n):
+        here = mine[:2]
+        here += i % 2
+
+
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="asks what is compiled")
-@pytest.mark.parametrize("kernel", [a_slice_of_one_thread, a_part_of_it])
+@pytest.mark.parametrize(
+    "kernel",
+    [a_slice_of_one_thread, a_part_of_it, a_view_of_it, a_view_by_a_call, it_in_a_tuple, all_of_it, a_range_of_it],
+)
 def test_a_slice_from_before_a_parallel_loop_is_refused(kernel):
     """All threads wrote to it, and counts were lost."""
     with pytest.raises(TypingError, match=r"Call `local\(\)` inside the loop"):
@@ -301,6 +335,24 @@ def test_a_slice_from_before_a_parallel_loop():
 
     x = PerThread(4, np.int64)
     assert kernel(x, 8) == 12 and x.sum().tolist() == [8, 1, 2, 3]
+
+
+def test_rows_copies_and_reductions_of_a_slice_from_before_a_parallel_loop():
+    @njit(parallel=True)
+    def kernel(x, n):
+        mine = x.local()
+        for i in prange(len(mine)):
+            row = mine[i]
+            row += 1
+        copy = mine.copy()
+        for i in prange(2):
+            copy[i, 1 - i] += 1
+        for _ in prange(n):
+            mine += 1  # Numba adds up the copies of the threads
+        return copy.sum()
+
+    x = PerThread((2, 2), np.int64)
+    assert kernel(x, 8) == 6 and x.sum().tolist() == [[9, 9], [9, 9]]
 
 
 def test_an_initial_value_that_is_not_one_value_of_the_dtype_is_refused():

@@ -340,19 +340,39 @@ def _check_dimensions(parfor, typemap):
 # --- slices of a PerThread --------------------------------------------------------------------------------------------
 
 
-def _copies(blocks, names):
-    """Return `names`, with the names of all their copies and parts."""
-    assigns = [stmt for block in blocks for stmt in block.find_insts(ir.Assign)]
+def _follow(statements, names, sources):
+    """Return `names`, with the names of all variables that are assigned from them.
+
+    `sources(value)` returns the variables of which the value of an assignment is a copy or part.
+    """
+    assigns = [stmt for stmt in statements if isinstance(stmt, ir.Assign)]
     size = None
     while size != len(names):
         size = len(names)
         for stmt in assigns:
-            value = stmt.value
-            if isinstance(value, ir.Expr) and value.op in ("getitem", "static_getitem", "cast"):
-                value = value.value
-            if isinstance(value, ir.Var) and value.name in names:
+            if any(source.name in names for source in sources(stmt.value)):
                 names = names | {stmt.target.name}
     return names
+
+
+def _copied(value):
+    """Return the variable, in a list, of which a value is a copy or a part."""
+    is_part = isinstance(value, ir.Expr) and value.op in ("getitem", "static_getitem", "cast")
+    source = value.value if is_part else value
+    return [source] if isinstance(source, ir.Var) else []
+
+
+def _views(func_ir, statements, names, typemap, own_element=frozenset()):
+    """Return `names`, with the names of all copies and views. The part of an iteration, by its `own_element`, is none."""
+
+    def sources(value):
+        if not isinstance(value, ir.Expr) or _copied(value):
+            is_own = isinstance(value, ir.Expr) and value.op == "getitem" and value.index.name in own_element
+            return [] if is_own else _copied(value)
+        is_unknown = value.op == "call" and is_opaque(typemap.get(value.func.name))  # a helper may return a new array
+        return [] if is_unknown else _shares_memory(value, typemap, func_ir) or []
+
+    return {name for name in _follow(statements, names, sources) if not _is_value(typemap.get(name))}
 
 
 def _is_own_slice(typ):
@@ -368,14 +388,23 @@ def _check_slices(func_ir, parfor, typemap):
         for stmt in block.find_insts(ir.Assign)
         if isinstance(stmt.value, ir.Expr) and stmt.value.op == "call" and _is_own_slice(typemap[stmt.value.func.name])
     }
-    slices = _copies(func_ir.blocks.values(), own)
-    if not slices:
+    if not own:
         return
-    slices = _copies(parfor.loop_body.values(), slices)
-    own_element = _copies(parfor.loop_body.values(), {nest.index_variable.name for nest in parfor.loop_nests})
-    for stmt in _statements(parfor.loop_body.values()):
-        is_store = isinstance(stmt, (ir.SetItem, ir.StaticSetItem)) and stmt.target.name in slices
-        if is_store and not (isinstance(stmt.index, ir.Var) and stmt.index.name in own_element):
+    loop = list(_statements(parfor.loop_body.values()))
+    own_element = _follow(loop, {nest.index_variable.name for nest in parfor.loop_nests}, _copied)
+    outside = [stmt for block in func_ir.blocks.values() for stmt in block.body]
+    slices = _views(func_ir, outside, own, typemap)
+    slices = _views(func_ir, loop, slices, typemap, own_element)
+    reduced = _follow(loop, set(parfor.redvars), _copied)
+    for stmt in loop:
+        value = getattr(stmt, "value", None)
+        if isinstance(stmt, (ir.SetItem, ir.StaticSetItem)):
+            is_own = isinstance(stmt.index, ir.Var) and stmt.index.name in own_element
+            is_store = stmt.target.name in slices and not is_own
+        else:
+            is_operator = isinstance(value, ir.Expr) and value.op == "inplace_binop"
+            is_store = is_operator and value.lhs.name in slices - reduced
+        if is_store:
             raise errors.TypingError(
                 "this parallel loop writes to an array that `local()` returned before the loop: it is one thread's, and "
                 "all threads would write to it. Call `local()` inside the loop",
