@@ -27,6 +27,7 @@ def test_withs_changes_what_is_there():
     if withs._HAS_TABLE:
         assert parameters(byteflow.TraceRunner._adjust_except_stack) == ["self", "state"]
         assert callable(byteflow.State.get_exception)
+        assert callable(byteflow.State.pop_kw_names)
     else:
         assert {"_EXCEPT_STACK_OFFSET", "_FINALLY_POP"} <= vars(byteflow).keys()
 

@@ -42,6 +42,35 @@ def test_an_acquire_with_a_wrong_timeout(new, timeout):
     assert attempt("x.acquire(False, y)", lock, timeout) and not lock.locked()
 
 
+@njit
+def difference(a=0, b=0):
+    return a - b
+
+
+def test_keyword_arguments():
+    """With Python 3.11 and 3.12 Numba took them for positional ones, so that `acquire(timeout=1)` waited forever."""
+
+    @njit
+    def kernel(lock, queue, semaphore, out):
+        try:
+            out[0] = difference(b=2)
+            out[1] = difference(9, b=2)
+            out[2] = lock.acquire(timeout=0.01)
+            atomic.cas(out, 3, value=7, old=0)
+            with held(semaphore):
+                out[4] = difference(b=3, a=10) if semaphore.acquire(timeout=1) else difference(b=1)
+            out[5] = queue.get(timeout=1)
+        except Exception:
+            return True
+        return False
+
+    lock, queue, out = Lock(), Queue(1), np.zeros(6, np.int64)
+    lock.acquire()
+    queue.put(4)
+    assert not kernel(lock, queue, Semaphore(2), out)
+    assert out.tolist() == [-2, 7, 0, 7, 7, 4]
+
+
 def test_a_semaphore():
     semaphore, bounded = Semaphore(2), BoundedSemaphore(0)
     assert attempt("x.acquire(False, 1.0)", semaphore) and semaphore.value == 2

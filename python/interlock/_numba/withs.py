@@ -12,10 +12,14 @@ bytecode, for functions with a ``with`` that is not one of Numba's own:
    function.
 3. The number of `try` blocks around the code is set where it changes (`rewrite.settle_tries`).
 
+In all functions, a call in a `try` keeps the names of its keyword arguments. With Python 3.11 and 3.12 Numba forgets them:
+to it `queue.get(timeout=1)` was `queue.get(1)`, which waits forever.
+
 Relied upon, and checked by test_numba_private.py: `Interpreter.interpret` and `post_process`, and its `dfa`;
-`State.is_in_exception` and `get_exception`; `TraceRunner`'s operations that push a block for a ``with``, and
+`State.is_in_exception`, `get_exception` and `pop_kw_names`; `TraceRunner`'s operations that push a block for a ``with``, and
 `_adjust_except_stack`; the IR's EnterWith and PopBlock; the names `$setup_with_exitfn` and `$exception_check`; the calls
-of `eh.mark_try_block` and `eh.end_try_block`. Of the bytecode itself: WITH_EXCEPT_START opens the handler of a ``with``.
+of `eh.mark_try_block` and `eh.end_try_block`. Of the bytecode itself: WITH_EXCEPT_START opens the handler of a ``with``;
+KW_NAMES, in Python 3.11 and 3.12, comes right before the call.
 """
 
 import threading
@@ -185,6 +189,25 @@ def _innermost_entry(bytecode, offset):
     return max(entries, key=lambda entry: entry.depth, default=None)
 
 
+def _keep_names(original):
+    """A call in a `try` finds the names of its keyword arguments.
+
+    There Numba's trace begins anew, with another State, at each instruction that may raise, and some are between the one
+    that names them and the call.
+    """
+
+    @wraps(original)
+    def pop_kw_names(self):
+        names = original(self)
+        for offset in range(self._pc - 2, 0, -2) if names is None else ():
+            inst = self._bytecode[offset] if offset in self._bytecode else None  # else a part of the next one
+            if inst is not None and inst.opname not in ("PRECALL", "CACHE"):
+                return inst.arg if inst.opname == "KW_NAMES" else None
+        return names
+
+    return pop_kw_names
+
+
 def install():
     """Replace the functions in Numba. To be called once."""
     cls = interpreter.Interpreter
@@ -194,6 +217,8 @@ def install():
         operation = getattr(byteflow.TraceRunner, "op_" + name, None)
         if operation:
             setattr(byteflow.TraceRunner, "op_" + name, _begin_with(operation))
+    if hasattr(byteflow.State, "pop_kw_names"):
+        byteflow.State.pop_kw_names = _keep_names(byteflow.State.pop_kw_names)
     if _HAS_TABLE:
         state = byteflow.State
         state.is_in_exception = lambda self: _find_exception_entry(self._bytecode, self._pc) is not None
