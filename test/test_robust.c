@@ -300,6 +300,43 @@ START_TEST(a_forks_child_does_not_hold_it)
 }
 END_TEST
 
+static _Atomic bool over;
+
+static void *lock_until_over(void *lock)
+{
+  int result = ILK_ECANCELED;
+  while (!over && result < 0)
+    result = ilk_robust_lock(lock);
+  if (result >= 0)
+    expect(ilk_robust_unlock(lock), ILK_OK);
+  return NULL;
+}
+
+static void *end_cancels(void *unused)
+{
+  while (!over)
+    expect(ilk_cancel(0), ILK_OK);
+  return unused;
+}
+
+/* Another thread ended the cancel before the wait saw it, and only the caller could end the wait. */
+START_TEST(a_cancel_waited_for_a_wait_that_went_on)
+{
+  _Alignas(8) static char lock[ILK_ROBUST_SIZE];
+  over = false;
+  expect(ilk_robust_lock(lock), ILK_OK);
+  pthread_t waiter = start(lock_until_over, lock), ender = start(end_cancels, NULL);
+  nap(20 * MS);
+  for (int i = 0; i < 4; i++)
+    expect(ilk_cancel(1), ILK_OK);
+  over = true;
+  join(ender);
+  expect(ilk_cancel(0), ILK_OK);
+  expect(ilk_robust_unlock(lock), ILK_OK);
+  join(waiter);
+}
+END_TEST
+
 /* A waiter is killed asleep; or after its wake and before it runs, as a batch process on our
    processor. */
 START_TEST(a_waiter_is_killed)
@@ -418,6 +455,7 @@ int main(void)
   Suite *suite = suite_create("robust");
   TCase *calls = test_case(suite, "calls", 20);
   tcase_add_test(calls, arguments_are_checked);
+  tcase_add_test(calls, a_cancel_waited_for_a_wait_that_went_on);
   tcase_add_test(calls, lock_and_unlock);
   tcase_add_test(calls, a_holder_deadlocks_though_its_wait_would_not_begin);
 #ifdef SETS_CLOCK

@@ -187,8 +187,13 @@ static int sleep_until_woken(struct episode *e)
   e->stall_at = may_stall ? e->since + STALL_DELAY : WAIT_FOREVER;
   wake_expect(me, e->word);
   int result;
-  while ((result = sleep_once(e)) == SLEEP_AGAIN)
+  while ((result = sleep_once(e)) == SLEEP_AGAIN) {
     e->flags |= BLOCK_FIRST; /* it stays before those that fell asleep later */
+    /* A wake does not end this kind of sleep, so its next part counts as another sleep: a force wake
+       waits for the end of this one. */
+    if (e->sleep)
+      add_seq_cst(&me->episode, 2);
+  }
   add_seq_cst(&me->episode, 1);
   if (unlikely(suspended))
     fork_resume();
