@@ -83,7 +83,9 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   long result;
   if (unlikely(first))
     add_relaxed(firsts, 1); /* a wake that misses it wakes in the system's order */
-  /* EINTR is no wake: a signal handler ran. Many signals must not look like many wakes. */
+  /* EINTR is no wake: a signal handler ran. Many signals must not look like many wakes. (After a
+     handler with SA_RESTART the system itself goes on with a sleep that has no deadline, as the last
+     in its queue.) */
   while ((result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until,
                               first ? FIRST : OTHERS)) == -1 &&
          errno == EINTR)
