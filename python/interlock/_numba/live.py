@@ -227,7 +227,7 @@ def _typed_helpers(func_ir, typemap, calltypes):
                 for var in [call.func, *given]:
                     typ = typemap[var.name]
                     for helper in _functions_of(typ):
-                        yield helper, _defaults_of(typ, calltypes[call]) if var is call.func else {}
+                        yield helper, _defaults_of(typ, calltypes.get(call)) if var is call.func else {}
             for var in stmt.list_vars():
                 if isinstance(typemap.get(var.name), types.ClassInstanceType):
                     for dispatcher in _used_methods(typemap[var.name].class_type, stmt, typemap):
