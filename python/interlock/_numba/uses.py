@@ -168,9 +168,22 @@ def _next(thing):
     return _overloads(thing) if callable(thing) and not isinstance(thing, type) and package_of(thing) not in FOREIGN else []
 
 
+_last = None, {}, False  # a kernel's variables, their types by id, and whether one leads to interlock
+
+
 def uses_interlock(typemap):
-    """Return whether a kernel uses interlock, by the types of its variables."""
-    return leads_to_interlock(set(typemap.values()))
+    """Return whether a kernel uses interlock, by the types of its variables.
+
+    Numba's passes ask for each statement, and add variables meanwhile. So only types that are new are searched.
+    """
+    global _last
+    last, searched, found = _last
+    if last is not typemap:
+        searched, found = {}, False
+    new = {id(typ): typ for typ in typemap.values() if id(typ) not in searched}
+    searched.update(new)
+    _last = typemap, searched, found or leads_to_interlock(new.values())
+    return _last[2]
 
 
 def _reached(things):
