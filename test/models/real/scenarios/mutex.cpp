@@ -348,8 +348,8 @@ struct mutex_starving : locked_mutex<0> {
 };
 SCENARIO(mutex_starving);
 
-// A waiter that was woken in vain pauses, and runs a signal handler then, which returns only once
-// the other waiter has had the mutex.
+// A waiter that was woken without effect pauses, and runs a signal handler then, which returns only
+// once the other waiter has had the mutex.
 struct mutex_paused : locked_mutex<0> {
   static const int N = 3;
   uint32_t done[1] = {};

@@ -254,8 +254,8 @@ SCENARIO(word_shared_cancelled);
 // A word lock between processes.
 SCENARIO_AS(word_shared, word_of<ILK_SHARED>);
 
-// A waiter that was woken in vain pauses, and runs a signal handler then, which returns only once
-// the other waiter has had the lock.
+// A waiter that was woken without effect pauses, and runs a signal handler then, which returns only
+// once the other waiter has had the lock.
 template <int FLAGS> struct word_paused_of : word_of<FLAGS> {
   using word_of<FLAGS>::lock;
   uint32_t done[1] = {};
@@ -305,8 +305,8 @@ template <int FLAGS> struct word_paused_of : word_of<FLAGS> {
 SCENARIO_AS(word_paused, word_paused_of<0>);
 SCENARIO_AS(word_shared_paused, word_paused_of<ILK_SHARED>);
 
-// A waiter that was woken in vain pauses. If the next release will wake one anyhow, it leaves the
-// other waiter asleep, which would only lose its place.
+// A waiter that was woken without effect pauses. If the next release will wake one anyhow, it
+// leaves the other waiter asleep, which would only lose its place.
 struct word_paused_alone : bare {
   static const int N = 3;
   alignas(64) int32_t lock[2] = {};
