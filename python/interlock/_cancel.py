@@ -21,17 +21,17 @@ _waiting = QUICK["ilk_waiting"]
 _QUIET = 0.1
 _LIMIT = 1.0
 
-# Who cancels waits now: blocks, and True for cancel(True). Waits are cancelled as long as there is one.
+# What cancels waits now: blocks, and True for cancel(True). Waits are cancelled as long as there is one.
 _cancelling: set[object] = set()
 
 
-def _begin(who: object) -> None:
-    _cancelling.add(who)
+def _begin(canceller: object) -> None:
+    _cancelling.add(canceller)
     _update()
 
 
-def _end(who: object) -> None:
-    _cancelling.discard(who)
+def _end(canceller: object) -> None:
+    _cancelling.discard(canceller)
     _update()
 
 

@@ -253,7 +253,7 @@ def test_what_is_no_number_is_refused(dtype, bad):
 
 
 def test_a_capacity_that_changes():
-    """It was asked for several times, and a constructor that got different answers waited forever."""
+    """It was asked for several times, and a constructor that got different values waited forever."""
 
     class Capacity:
         n = 2

@@ -332,8 +332,8 @@ struct word_paused_alone : bare {
     model_wake(lock, 1);
     for (int i = 0; i < 20; i++)
       model_yield();
-    bool kept = seams_blocked(engine::records[1]) == first ||
-                seams_blocked(engine::records[2]) == second;
+    bool kept =
+      seams_blocked(engine::records[1]) == first || seams_blocked(engine::records[2]) == second;
     // One that starves changes the word, and the other may not have been asleep yet.
     bool starves = model_rmw(lock, sizeof *lock, 0, &look, __func__) & 1u << 30;
     EXPECT(kept || starves);
