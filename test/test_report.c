@@ -257,6 +257,41 @@ START_TEST(words_and_sleepers)
 }
 END_TEST
 
+static int lock_again_and_again(void *word, int64_t stop)
+{
+  while (!*(_Atomic int *)(intptr_t)stop) {
+    expect(ilk_word_lock(word, 0), ILK_OK);
+    for (int64_t until = ilk_clock() + 3 * US; ilk_clock() < until;)
+      ;
+    expect(ilk_word_unlock(word, 0), ILK_OK);
+  }
+  return ILK_OK;
+}
+
+/* It slept on a word of its own, and until a time of its own. */
+START_TEST(a_waiter_that_pauses_waits_for_its_lock)
+{
+  uint32_t word = 0;
+  static _Atomic int stop;
+  struct waiter w[3];
+  for (int i = 0; i < LENGTH(w); i++)
+    waiter_start(&w[i], lock_again_and_again, &word, (intptr_t)&stop);
+  for (int i = 0; i < 500; i++) {
+    nap(300 * US);
+    char *text = report();
+    for (const char *found = text; (found = strstr(found, "waits for the word")); found++) {
+      const char *line = line_with(found, "waits for the word");
+      must_say(line, "waits for the word at %p", (void *)&word);
+      must(!strstr(line, "at most"));
+    }
+    free(text);
+  }
+  stop = 1;
+  for (int i = 0; i < LENGTH(w); i++)
+    expect(waiter_end(&w[i]), ILK_OK);
+}
+END_TEST
+
 START_TEST(how_many_wait)
 {
   expect(ilk_waiting(), 0);
@@ -445,6 +480,7 @@ int main(void)
   tcase_add_test(calls, a_holder_that_is_gone);
   tcase_add_test(calls, a_lock_array);
   tcase_add_test(calls, words_and_sleepers);
+  tcase_add_test(calls, a_waiter_that_pauses_waits_for_its_lock);
   tcase_add_test(calls, how_many_wait);
   tcase_add_test(calls, values);
   tcase_add_test(calls, each_kind_has_a_line);

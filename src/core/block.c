@@ -216,10 +216,16 @@ int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint
   return sleep_until_woken(&e);
 }
 
-int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline,
-               int flags)
+int block_with(struct thread *me, void *handle, int64_t index, atomic_u32 *word,
+               struct block_sleep *sleep, int64_t deadline, int flags)
 {
-  struct episode e = {.me = me, .word = word, .sleep = sleep, .deadline = deadline, .flags = flags};
+  struct episode e = {.me = me,
+                      .handle = handle,
+                      .index = index,
+                      .word = word,
+                      .sleep = sleep,
+                      .deadline = deadline,
+                      .flags = flags};
   return sleep_until_woken(&e);
 }
 

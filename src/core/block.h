@@ -31,8 +31,8 @@ int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint
 struct block_sleep {
   enum wait_result (*until)(struct block_sleep *, int64_t until);
 };
-int block_with(struct thread *me, atomic_u32 *word, struct block_sleep *sleep, int64_t deadline,
-               int flags);
+int block_with(struct thread *me, void *handle, int64_t index, atomic_u32 *word,
+               struct block_sleep *sleep, int64_t deadline, int flags);
 
 /* Not 0: every wait ends with ILK_ECANCELED (see cancel.c). */
 extern HIDDEN atomic_u32 block_cancelled;

@@ -15,6 +15,7 @@ enum block_flags {
   /* The word is in the caller's memory and belongs to no object. With an index, it is a private
      word lock: its lower ID_BITS bits are the id of the thread that holds it. */
   BLOCK_WORD = 8,
+  BLOCK_PART = 16, /* the wait goes on after the deadline */
 };
 
 /* Begins an episode: publishes what the calling thread is about to block on. Returns when the wait

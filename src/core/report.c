@@ -164,7 +164,7 @@ static void put_thread(struct text *t, struct thread *me, struct thread *record)
   put(t, ", for ");
   int64_t now = clock_now();
   put_duration(t, now - b.since);
-  if (b.deadline != WAIT_FOREVER) {
+  if (b.deadline != WAIT_FOREVER && !(b.flags & BLOCK_PART)) {
     put(t, ", at most ");
     put_duration(t, b.deadline - now);
     put(t, " more");

@@ -204,7 +204,7 @@ static int pause_until(const struct call *c, struct wait_slot *mine, int64_t end
     mutex_request_wake(m);
     mutex_wake_first(m);
   }
-  int result = block(c->me, c->handle, 0, &mine->signal, SIGNAL_NONE, end, flags);
+  int result = block(c->me, c->handle, 0, &mine->signal, SIGNAL_NONE, end, flags | BLOCK_PART);
   join(c, mine, &taken);
   return result == ILK_ETIMEDOUT ? ILK_OK : result;
 }

@@ -93,8 +93,9 @@ static int poll(const struct call *c, struct backoff *backoff, int64_t deadline)
   }
   atomic_u32 own = 0; /* I3 */
   int64_t until = clock_now() + ns;
-  int result = block(c->me, c->handle, 0, &own, 0, until < deadline ? until : deadline, 0);
-  return result == ILK_ETIMEDOUT && until < deadline ? ILK_OK : result;
+  bool ends = until >= deadline;
+  int result = block(c->me, c->handle, 0, &own, 0, ends ? deadline : until, ends ? 0 : BLOCK_PART);
+  return result == ILK_ETIMEDOUT && !ends ? ILK_OK : result;
 }
 
 /* As block_until(), on the event count of one side. */

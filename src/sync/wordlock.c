@@ -63,37 +63,46 @@ static int attempt(const struct wordlock *w, enum waiter_state waiter_state, uin
   }
 }
 
+/* One sleep, of either kind: while the word is `seen`, or a pause. */
+static int sleep_until(const struct wordlock *w, uint32_t seen, struct block_sleep *pause,
+                       int64_t until, int flags)
+{
+  if (w->handle)
+    block_prepare_wait(handle_object(w->handle));
+  else
+    flags |= w->shared ? BLOCK_WORD | BLOCK_SHARED : BLOCK_WORD;
+  int64_t index = w->handle ? w->index : w->shared ? 0 : seen & HOLDER;
+  int result = pause ? block_with(w->me, w->handle, index, w->word, pause, until, flags)
+                     : block(w->me, w->handle, index, w->word, seen, until, flags);
+  if (w->handle)
+    block_finish_wait(handle_object(w->handle));
+  return result == ILK_ETIMEDOUT && flags & BLOCK_PART ? ILK_OK : result;
+}
+
 /* Sleeps while the word is `seen`. */
 static int sleep_on(const struct wordlock *w, uint32_t seen, int64_t deadline, int flags)
 {
   int64_t until = deadline;
   if (seen == RESERVED && deadline - clock_now() > PATIENCE)
     until = clock_now() + PATIENCE;
-  int result;
-  if (w->handle) {
-    block_prepare_wait(handle_object(w->handle));
-    result = block(w->me, w->handle, w->index, w->word, seen, until, flags);
-    block_finish_wait(handle_object(w->handle));
-  } else if (w->shared) {
-    result = block(w->me, NULL, 0, w->word, seen, until, BLOCK_WORD | BLOCK_SHARED);
-  } else {
-    result = block(w->me, NULL, seen & HOLDER, w->word, seen, until, BLOCK_WORD | flags);
-  }
-  return result == ILK_ETIMEDOUT && until < deadline ? ILK_OK : result;
+  return sleep_until(w, seen, NULL, until, until < deadline ? flags | BLOCK_PART : flags);
 }
 
-/* A pause (backoff.h), on a word of the caller's own. It may have consumed a wake that another
-   waiter needs. If CONTENDED is set, the next release makes up for that (I2). Then no waiter is
-   woken here: it would only fall asleep again, behind those that came after it. */
+static enum wait_result sleep_apart(struct block_sleep *sleep, int64_t until)
+{
+  (void)sleep;
+  atomic_u32 own = 0; /* no thread wakes it */
+  return wait_on(&own, 0, until, 0);
+}
+
+/* A pause (backoff.h). The caller may have consumed a wake that another waiter needs. If CONTENDED
+   is set, the next release makes up for that (I2). Then no waiter is woken here: it would only fall
+   asleep again, behind those that came after it. */
 static int pause_until(const struct wordlock *w, uint32_t seen, int64_t end)
 {
   if (!(seen & CONTENDED))
     wake(w->word, 1, w->shared);
-  atomic_u32 own = seen;
-  struct wordlock on_own = *w;
-  on_own.word = &own;
-  int result = sleep_on(&on_own, seen, end, 0);
-  return result == ILK_ETIMEDOUT ? ILK_OK : result;
+  return sleep_until(w, seen, &(struct block_sleep){sleep_apart}, end, BLOCK_PART);
 }
 
 /* After the caller has set CONTENDED, which made the word `marked`: false if a release may have

@@ -28,7 +28,7 @@ int seams_cell_get(struct thread *record, int level);
 void seams_interrupted(void *pinned);
 void *seams_pinned(void);
 uint32_t seams_blocked(struct thread *record);
-void *seams_blocked_word(struct thread *record);
+bool seams_pauses(struct thread *record);
 bool seams_is_marked(void *mutex);
 bool seams_is_away(struct thread *record);
 long seams_blocks(void);

@@ -314,11 +314,11 @@ uint32_t seams_blocked(struct thread *record)
   return block_load(record, &b) ? b.episode : 0;
 }
 
-/* The word on which it sleeps, in an object or in the caller's memory; NULL: it does not wait. */
-void *seams_blocked_word(struct thread *record)
+/* Does it sleep for a part of its wait? */
+bool seams_pauses(struct thread *record)
 {
   struct blocked b;
-  return block_load(record, &b) ? (void *)b.word : NULL;
+  return block_load(record, &b) && b.flags & BLOCK_PART;
 }
 
 /* Will the next release hand the mutex to the first waiter? */

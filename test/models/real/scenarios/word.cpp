@@ -268,8 +268,7 @@ template <int FLAGS> struct word_paused_of : word_of<FLAGS> {
   static void handle(void *context)
   {
     word_paused_of *s = static_cast<word_paused_of *>(context);
-    void *word = seams_blocked_word(engine::records[1]);
-    if (word && word != s->lock)
+    if (seams_pauses(engine::records[1]))
       model_wait(s->done, 0, INT64_MAX);
     else
       engine::handlers[1] = {handle, s};
