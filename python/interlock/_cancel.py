@@ -55,7 +55,7 @@ class _Cancelling(AbstractContextManager[None]):
         self._at_work = _at_work()
         self._began = False
         self._handler: Any = None
-        self._late: tuple[int, FrameType] | None = None
+        self._late: tuple[int, FrameType | None] | None = None
         self._is_ending = False
         self._is_inside = True
         # An executor in the body waits for its workers before control leaves the body. So the handler of Ctrl-C cancels,
