@@ -393,6 +393,17 @@ static int acquire_in_turn(void *s, int64_t timeout_ns)
   return acquired++;
 }
 
+/* Of two waiters that sleep in acquire_in_turn(). */
+static void expect_order(void *s, struct waiter *first, struct waiter *second)
+{
+  expect(ilk_semaphore_release(s, 1), ILK_OK);
+  while (acquired == 0)
+    nap(50 * US);
+  expect(ilk_semaphore_release(s, 1), ILK_OK);
+  expect(waiter_end(first), 0);
+  expect(waiter_end(second), 1);
+}
+
 START_TEST(a_waiter_lost_its_place_after_a_second)
 {
   void *s = new_semaphore(0, 0);
@@ -407,12 +418,7 @@ START_TEST(a_waiter_lost_its_place_after_a_second)
   while (now() - begin < SECOND + SECOND / 5)
     nap(10 * MS);
   waiter_until_asleep(&early);
-  expect(ilk_semaphore_release(s, 1), ILK_OK);
-  while (acquired == 0)
-    nap(50 * US);
-  expect(ilk_semaphore_release(s, 1), ILK_OK);
-  expect(waiter_end(&early), 0);
-  expect(waiter_end(&late), 1);
+  expect_order(s, &early, &late);
   expect(ilk_gil_probe(NULL), ILK_OK);
   free_semaphore(s);
 }
@@ -436,12 +442,7 @@ START_TEST(a_waiter_lost_its_place_by_a_signal)
   must(pthread_kill(early.thread, SIGUSR1) == 0);
   nap(MS);
   waiter_until_asleep(&early);
-  expect(ilk_semaphore_release(s, 1), ILK_OK);
-  while (acquired == 0)
-    nap(50 * US);
-  expect(ilk_semaphore_release(s, 1), ILK_OK);
-  expect(waiter_end(&early), 0);
-  expect(waiter_end(&late), 1);
+  expect_order(s, &early, &late);
   free_semaphore(s);
 }
 END_TEST

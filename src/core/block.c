@@ -189,8 +189,8 @@ static int sleep_until_woken(struct episode *e)
   int result;
   while ((result = sleep_once(e)) == SLEEP_AGAIN) {
     e->flags |= BLOCK_FIRST; /* it stays before those that fell asleep later */
-    /* A wake does not end this kind of sleep, so its next part counts as another sleep: a force wake
-       waits for the end of this one. */
+    /* A wake does not end this kind of sleep, so its next part counts as another sleep: a force
+       wake waits for the end of this one. */
     if (e->sleep)
       add_seq_cst(&me->episode, 2);
   }
@@ -200,8 +200,8 @@ static int sleep_until_woken(struct episode *e)
   return result;
 }
 
-int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
-          int64_t deadline, int flags)
+int block_with(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
+               struct block_sleep *sleep, int64_t deadline, int flags)
 {
   int live = handle ? handle_check_waiter(handle) : ILK_OK;
   if (unlikely(live != ILK_OK))
@@ -211,18 +211,6 @@ int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint
                       .index = index,
                       .word = word,
                       .expected = expected,
-                      .deadline = deadline,
-                      .flags = flags};
-  return sleep_until_woken(&e);
-}
-
-int block_with(struct thread *me, void *handle, int64_t index, atomic_u32 *word,
-               struct block_sleep *sleep, int64_t deadline, int flags)
-{
-  struct episode e = {.me = me,
-                      .handle = handle,
-                      .index = index,
-                      .word = word,
                       .sleep = sleep,
                       .deadline = deadline,
                       .flags = flags};

@@ -22,17 +22,24 @@
 
    block() releases Python's GIL if this thread holds it, so a call that reaches it ends with
    gil_reacquire() (see gil.h). */
-int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
-          int64_t deadline, int flags);
+static inline int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word,
+                        uint32_t expected, int64_t deadline, int flags);
 
-/* The same for a sleep by other means than wait_on(). sleep->until() returns what wait_on() would,
-   and is called again if it times out before the deadline. A wake of `word` need not end the sleep:
-   with BLOCK_SHARED each sleep is short, so a cancel ends the wait soon all the same. */
+/* The same for a sleep by other means than wait_on(), unless `sleep` is NULL. sleep->until()
+   returns what wait_on() would, and is called again if it times out before the deadline. A wake of
+   `word` need not end the sleep. So each sleep must be short, by its deadline or by BLOCK_SHARED:
+   then a cancel soon ends the wait all the same. */
 struct block_sleep {
   enum wait_result (*until)(struct block_sleep *, int64_t until);
 };
-int block_with(struct thread *me, void *handle, int64_t index, atomic_u32 *word,
+int block_with(struct thread *me, void *handle, int64_t index, atomic_u32 *word, uint32_t expected,
                struct block_sleep *sleep, int64_t deadline, int flags);
+
+static inline int block(struct thread *me, void *handle, int64_t index, atomic_u32 *word,
+                        uint32_t expected, int64_t deadline, int flags)
+{
+  return block_with(me, handle, index, word, expected, NULL, deadline, flags);
+}
 
 /* Not 0: every wait ends with ILK_ECANCELED (see cancel.c). */
 extern HIDDEN atomic_u32 block_cancelled;

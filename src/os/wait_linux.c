@@ -75,8 +75,8 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
 {
   /* The bitset form takes an absolute deadline on the monotonic clock. */
   int operation = FUTEX_WAIT_BITSET | (flags & WAIT_SHARED ? 0 : FUTEX_PRIVATE_FLAG);
-  bool first = flags == WAIT_FIRST, /* not if shared */
-    interrupted = false;
+  bool first = flags == WAIT_FIRST; /* not if shared */
+  bool interrupted = false;
   atomic_u32 *firsts = &slots[slot_of(word)].firsts;
   struct kernel_time until = {deadline / NS_PER_S, deadline % NS_PER_S};
   int before = errno; /* the caller may be a signal handler, which must not change errno */
@@ -84,8 +84,8 @@ enum wait_result wait_on(atomic_u32 *word, uint32_t expected, int64_t deadline, 
   if (unlikely(first))
     add_relaxed(firsts, 1); /* a wake that misses it wakes in the system's order */
   /* EINTR is no wake: a signal handler ran. Many signals must not look like many wakes. (After a
-     handler with SA_RESTART the system itself goes on with a sleep that has no deadline, as the last
-     in its queue.) */
+     handler with SA_RESTART the system itself goes on with a sleep that has no deadline, as the
+     last in its queue.) */
   while ((result = futex_wait(word, operation, expected, deadline == WAIT_FOREVER ? NULL : &until,
                               first ? FIRST : OTHERS)) == -1 &&
          errno == EINTR)

@@ -39,7 +39,7 @@ COLD static int lock_slow(void *address, int64_t timeout_ns)
   int64_t deadline = clock_deadline(timeout_ns);
   int result = ILK_OK;
   while (result == ILK_OK && p.result == ILK_ETIMEDOUT)
-    result = block_with(me, NULL, 0, address, &p.sleep, deadline, BLOCK_WORD | BLOCK_SHARED);
+    result = block_with(me, NULL, 0, address, 0, &p.sleep, deadline, BLOCK_WORD | BLOCK_SHARED);
   gil_reacquire(me);
   return p.result == ILK_ETIMEDOUT ? result : p.result;
 }

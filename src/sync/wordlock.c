@@ -63,7 +63,7 @@ static int attempt(const struct wordlock *w, enum waiter_state waiter_state, uin
   }
 }
 
-/* One sleep, of either kind: while the word is `seen`, or a pause. */
+/* One sleep: while the word is `seen`; or, if `pause` is not NULL, a pause. */
 static int sleep_until(const struct wordlock *w, uint32_t seen, struct block_sleep *pause,
                        int64_t until, int flags)
 {
@@ -72,8 +72,7 @@ static int sleep_until(const struct wordlock *w, uint32_t seen, struct block_sle
   else
     flags |= w->shared ? BLOCK_WORD | BLOCK_SHARED : BLOCK_WORD;
   int64_t index = w->handle ? w->index : w->shared ? 0 : seen & HOLDER;
-  int result = pause ? block_with(w->me, w->handle, index, w->word, pause, until, flags)
-                     : block(w->me, w->handle, index, w->word, seen, until, flags);
+  int result = block_with(w->me, w->handle, index, w->word, seen, pause, until, flags);
   if (w->handle)
     block_finish_wait(handle_object(w->handle));
   return result == ILK_ETIMEDOUT && flags & BLOCK_PART ? ILK_OK : result;
@@ -127,18 +126,17 @@ static int wait_for(const struct wordlock *w, int64_t timeout_ns)
   int flags = w->shared ? 0 : repeated_flags(w->me, w->word), result = ILK_OK;
   bool starves = flags & BLOCK_FIRST && deadline - since >= LONG_SLEEP;
   enum waiter_state waiter_state = FRESH;
-  bool has_paused = false;
+  int64_t pause_end = 0; /* not 0: has just paused */
   for (;;) {
     uint32_t seen;
     int got = attempt(w, waiter_state, &seen);
     if (got != ILK_EBUSY)
       return got;
-    int64_t now = waiter_state == FRESH ? since : clock_now(), pause_end = 0;
+    int64_t now = waiter_state == FRESH ? since : clock_now();
     starves = starves || now - since > STARVING_AFTER;
-    if (!starves && !has_paused && result == ILK_OK)
-      pause_end = backoff_pause_end(since, now, deadline);
-    has_paused = pause_end;
-    if (has_paused) {
+    bool may_pause = !starves && !pause_end && result == ILK_OK;
+    pause_end = may_pause ? backoff_pause_end(since, now, deadline) : 0;
+    if (pause_end) {
       result = pause_until(w, seen, pause_end);
       continue;
     }
